@@ -1,0 +1,234 @@
+"""A shared backbone with one head per task, and weights that can be swapped for a call.
+
+Shapes: ``B`` rows, ``D`` features, ``O`` outputs of a head.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..errors import explain, unknown
+from ..tasks import X
+
+
+class Backbone(nn.Module):
+    """A trunk that knows its name, its settings and its width, so that a saved model can be rebuilt.
+
+    Any ``nn.Module`` from rows to ``(B, D)`` serves as a backbone; this class adds the three facts.
+
+    Attributes:
+        use: its name, as given to ``hs.backbone``.
+        settings: JSON that ``hs.backbone`` rebuilds it from.
+        width: features ``D`` per row.
+    """
+
+    use: str
+    settings: Mapping[str, Any]
+    width: int
+
+
+class Trunk(Backbone):
+    """A backbone whose features depend on the task (soft, hierarchical, learned sharing): ``trunk(x, task)``."""
+
+
+@final
+class Net(nn.Module):
+    """Put one head per task on a shared backbone.
+
+    A part whose parameters are all frozen is in eval mode whenever the net trains, so that the
+    buffers of its normalisation layers do not move and its dropout is off.
+
+    Args:
+        backbone: from rows ``(B, *)`` to features ``(B, D)``.
+        heads: from features ``(B, D)`` to outputs ``(B, O)``, one per task, by name.
+
+    Example:
+        >>> net = Net(nn.Linear(4, 8), {"coins": nn.Linear(8, 2)})
+        >>> net(torch.zeros(3, 4), "coins").shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(self, backbone: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(dict(heads))
+
+    def features(self, x: X, task: str | None = None) -> Tensor:
+        """Return the backbone's features ``(B, D)``; a sharing trunk needs the task's name."""
+        if isinstance(self.backbone, Trunk):
+            return self.backbone(x, task)
+        return self.backbone(x)
+
+    def forward(self, x: X, task: str) -> Tensor:
+        """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""
+        return self.head(task)(self.features(x, task))
+
+    def head(self, task: str) -> nn.Module:
+        """Return a task's head; ``KeyError`` names an unknown task."""
+        if task not in self.heads:
+            raise KeyError(unknown("head", task, self.heads))
+        return self.heads[task]
+
+    def shared(self) -> dict[str, nn.Parameter]:
+        """Name the trainable parameters of the backbone, which all tasks share."""
+        return {f"backbone.{n}": p for n, p in self.backbone.named_parameters() if p.requires_grad}
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, but leave frozen parts in eval mode."""
+        super().train(mode)
+        if mode:
+            _rest(self)
+        return self
+
+
+def _rest(module: nn.Module) -> bool:
+    """Put every part whose parameters are all frozen into eval mode; tell whether ``module`` is one."""
+    frozen = [p.requires_grad for p in module.parameters(recurse=False)]
+    parts = [(child, _rest(child)) for child in module.children()]
+    counted = [rests for child, rests in parts if next(child.parameters(), None) is not None]
+    whole = bool(frozen or counted) and not any(frozen) and all(counted)
+    if whole:
+        module.eval()
+    return whole
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Stop training a module: no gradient, no weight decay, no moving buffers. Returns it.
+
+    Gradients are set to ``None``, because optimizers move weights whose gradient is zero.
+
+    Example:
+        >>> net = Net(nn.BatchNorm1d(2), {"a": nn.Linear(2, 1)})
+        >>> _ = freeze(net.backbone)
+        >>> net.train().backbone.training
+        False
+    """
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+        parameter.grad = None
+    return module.eval()
+
+
+def unfreeze(module: nn.Module) -> nn.Module:
+    """Train a module again. Returns it."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(True)
+    return module
+
+
+def stages(module: nn.Module) -> dict[str, nn.Module]:
+    """List the parts of a backbone that have parameters, from the input to the output.
+
+    Wrappers with a single such part are looked through.
+
+    Example:
+        >>> list(stages(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))))
+        ['0', '2']
+    """
+    prefix = ""
+    while True:
+        parts = {n: m for n, m in module.named_children() if next(m.parameters(), None) is not None}
+        own = any(True for _ in module.parameters(recurse=False))
+        if own or not parts:
+            return {prefix.rstrip("."): module}
+        if len(parts) > 1:
+            return {prefix + n: m for n, m in parts.items()}
+        name, module = next(iter(parts.items()))
+        prefix += name + "."
+
+
+def parameter_groups(net: Net, lr: float, *, factor: float = 1.0) -> list[dict[str, Any]]:
+    r"""Group all parameters, frozen ones included, by stage, with smaller rates further down.
+
+    The heads get ``lr``, the stage that is ``d`` below them :math:`lr \cdot factor^{d}`. All groups
+    exist from the start, so schedulers and checkpoints survive a change of phase.
+
+    Args:
+        net: whose parameters.
+        lr: step size of the heads, above 0.
+        factor: ratio between neighbouring stages, in (0, 1]; 1 gives one rate for all.
+
+    Raises:
+        ValueError: if ``lr`` or ``factor`` is out of its range.
+
+    Example:
+        >>> net = Net(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), {"a": nn.Linear(2, 1)})
+        >>> [(g["name"], g["lr"]) for g in parameter_groups(net, 1.0, factor=0.5)]
+        [('heads', 1.0), ('backbone.1', 0.5), ('backbone.0', 0.25)]
+
+    References:
+        Howard & Ruder (ACL 2018), section 3.2, https://arxiv.org/abs/1801.06146
+    """
+    if not lr > 0:
+        raise ValueError(explain("`lr`", expected="above 0", found=lr))
+    if not 0 < factor <= 1:
+        raise ValueError(explain("`factor`", expected="in (0, 1]", found=factor))
+    groups = [{"name": "heads", "params": list(net.heads.parameters()), "lr": lr}]
+    for depth, (name, part) in enumerate(reversed(stages(net.backbone).items()), start=1):
+        label = f"backbone.{name}" if name else "backbone"
+        groups.append({"name": label, "params": list(part.parameters()), "lr": lr * factor**depth})
+    return [g for g in groups if g["params"]]
+
+
+@final
+class Adapted:
+    """Call a net with some weights replaced by functions of a support set; differentiable in both.
+
+    The buffers of ``net`` are never written: calls work on copies.
+
+    Args:
+        net: the net that was adapted.
+        task: the head to use.
+        weights: tensors by their name in ``net`` (parameters, or buffers).
+    """
+
+    def __init__(self, net: Net, task: str, weights: Mapping[str, Tensor]) -> None:
+        self.net, self.task, self.weights = net, task, dict(weights)
+
+    def __call__(self, x: X) -> Tensor:
+        """Return the head's output ``(B, O)`` under the adapted weights."""
+        buffers = {n: b.clone() for n, b in self.net.named_buffers()}
+        return functional_call(self.net, buffers | self.weights, (x, self.task))
+
+    def export(self) -> Net:
+        """Return a free-standing copy with the adapted weights written in: save it, serve it.
+
+        Linear layers take the size of their adapted weights, so a head may have other ways than before.
+        """
+        net = copy.deepcopy(self.net)
+        for name, value in self.weights.items():
+            path, _, leaf = name.rpartition(".")
+            owner = net.get_submodule(path)
+            new = value.detach().clone()
+            if leaf in owner._buffers:
+                setattr(owner, leaf, new)
+            else:
+                setattr(owner, leaf, nn.Parameter(new, requires_grad=getattr(owner, leaf).requires_grad))
+            if isinstance(owner, nn.Linear) and leaf == "weight":
+                owner.out_features, owner.in_features = new.shape
+        return net
+
+
+Weights = Mapping[str, Tensor]
+
+
+def count_parameters(net: nn.Module, *, trainable: bool = True) -> int:
+    """Count the numbers that a net holds, or those that train.
+
+    Example:
+        >>> count_parameters(nn.Linear(3, 2))
+        8
+    """
+    return sum(p.numel() for p in net.parameters() if p.requires_grad or not trainable)
+
+
+def device_of(net: nn.Module) -> torch.device:
+    """Tell where a net lives."""
+    first = next(net.parameters(), None)
+    return first.device if first is not None else torch.device("cpu")

@@ -1,0 +1,10 @@
+"""Nouns: what a task is, what a batch is, what an episode is, and streams of them."""
+
+from .kinds import Binary, Detection, Kind, Label, Multiclass, Multilabel, Regression, Segmentation, Tokens
+from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X
+from .streams import Stream, batches, episodes, shifted
+
+__all__ = [
+    "Batch", "Binary", "Detection", "Episodes", "Inputs", "Kind", "Label", "Labelled", "Multiclass", "Multilabel",
+    "Regression", "Segmentation", "Shift", "Stream", "Task", "Tokens", "X", "batches", "episodes", "shifted",
+]  # fmt: skip

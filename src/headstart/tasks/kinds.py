@@ -1,0 +1,419 @@
+"""What an answer is: the loss that trains it, the head that gives it, the metrics that score it.
+
+Shapes: ``B`` rows, ``C`` classes, ``O`` outputs, ``L`` tokens of a sequence.
+
+A missing label is NaN (float targets) or -100 (integer targets). It adds nothing to a loss: every
+loss is the mean over the labels that are there, and 0 (with a graph, so that ``backward`` works)
+where none is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import did_you_mean, explain
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
+
+Label = str | int | bool
+MISSING = -100
+
+
+def class_names(classes: int | Sequence[Label], *, least: int = 2) -> tuple[Label, ...]:
+    """Turn a count or the user's own names into a tuple of distinct class names.
+
+    Raises:
+        ValueError: if there are fewer than ``least`` classes, or a name twice.
+
+    Example:
+        >>> class_names(3)
+        (0, 1, 2)
+    """
+    names: tuple[Label, ...] = tuple(range(classes)) if isinstance(classes, int) else tuple(classes)
+    if len(names) < least:
+        raise ValueError(
+            explain("`classes`", expected=f"at least {least} classes", found=f"{len(names)} {list(names)}")
+        )
+    if len(set(names)) != len(names):
+        twice = sorted({str(n) for n in names if names.count(n) > 1})
+        raise ValueError(explain("`classes`", expected="distinct names", found=f"{twice} more than once"))
+    return names
+
+
+def _numbers(classes: tuple[Label, ...], labels: Sequence[Label] | Tensor) -> Tensor:
+    index = {name: i for i, name in enumerate(classes)}
+    values = labels.tolist() if isinstance(labels, Tensor) else list(labels)
+    unknown = [v for v in values if v not in index]
+    if unknown:
+        raise ValueError(
+            explain(
+                "label",
+                expected=f"one of the {len(classes)} classes",
+                found=repr(unknown[0]),
+                hint=did_you_mean(str(unknown[0]), [str(c) for c in classes]),
+            )
+        )
+    return torch.tensor([index[v] for v in values])
+
+
+class Kind(ABC):
+    """Say what an answer is. Final subclasses below; every one is a frozen dataclass."""
+
+    metric: str
+    higher_is_better: bool = True
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Width of the head's output."""
+
+    @abstractmethod
+    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Score a prediction against targets, as a scalar to lower."""
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """Build the metrics; the one named by ``metric`` is the first."""
+
+    @abstractmethod
+    def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn a head's output and targets into what ``metrics()`` take, without the missing labels."""
+
+    @abstractmethod
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` where a target is not an answer of this kind."""
+
+    @abstractmethod
+    def decode(self, prediction: Tensor) -> list[Any]:
+        """Turn a head's output ``(B, ...)`` into the user's own labels, one entry per row."""
+
+    def head(self, features: int) -> nn.Module:
+        """Build the linear layer from ``features`` to this kind's output."""
+        return nn.Linear(features, self.outputs)
+
+
+def _mean_over_present(losses: Tensor, present: Tensor) -> Tensor:
+    """Average ``losses`` where ``present``; 0 with a graph where nothing is."""
+    return torch.where(present, losses, 0).sum() / present.sum().clamp(min=1)
+
+
+def _check_classes(y: Tensor, count: int) -> None:
+    if y.is_floating_point() or y.is_complex():
+        raise ValueError(explain("`y`", expected="class numbers (int64)", found=str(y.dtype)))
+    wrong = y[(y != MISSING) & ((y < 0) | (y >= count))]
+    if len(wrong):
+        raise ValueError(
+            explain("`y`", expected=f"class numbers in [0, {count}), or {MISSING} where missing", found=int(wrong[0]))
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Multiclass(Kind):
+    """One of several classes.
+
+    Args:
+        classes: how many, or the user's own names (strings, any integers).
+
+    Shape:
+        prediction ``(B, C)`` logits, ``y (B,)`` int64 in ``[0, C)`` or -100.
+
+    Example:
+        >>> kind = Multiclass(["bolt", "nut"])
+        >>> kind.decode(torch.tensor([[0.1, 2.0]]))
+        ['nut']
+        >>> float(kind.loss(torch.zeros(2, 2), torch.tensor([0, -100])))  # doctest: +ELLIPSIS
+        0.693...
+    """
+
+    classes: tuple[Label, ...]
+    metric = "accuracy"
+
+    def __init__(self, classes: int | Sequence[Label]) -> None:
+        object.__setattr__(self, "classes", class_names(classes))
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return len(self.classes)
+
+    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy in nats per labelled row."""
+        return F.cross_entropy(prediction, y, ignore_index=MISSING, reduction="sum") / (y != MISSING).sum().clamp(min=1)
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy and macro F1."""
+        from torchmetrics import MetricCollection
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+        count = len(self.classes)
+        return MetricCollection(
+            {"accuracy": MulticlassAccuracy(count, average="micro"), "macro_f1": MulticlassF1Score(count)},
+            compute_groups=False,
+        )
+
+    def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Drop rows without a label."""
+        return prediction[y != MISSING], y[y != MISSING]
+
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` for a target outside the classes."""
+        _check_classes(y, len(self.classes))
+
+    def decode(self, prediction: Tensor) -> list[Label]:
+        """Name the likeliest class of each row."""
+        return [self.classes[i] for i in prediction.argmax(1).tolist()]
+
+    def encode(self, labels: Sequence[Label] | Tensor) -> Tensor:
+        """Number the user's labels, ``(B,)`` int64; ``ValueError`` names an unknown one."""
+        return _numbers(self.classes, labels)
+
+
+@final
+@dataclass(frozen=True)
+class Binary(Kind):
+    """Yes or no, from one logit.
+
+    Args:
+        classes: the user's names of the negative and the positive class.
+
+    Shape:
+        prediction ``(B, 1)`` logits, ``y (B,)`` float in {0, 1} or NaN.
+
+    Example:
+        >>> Binary(("ham", "spam")).decode(torch.tensor([[1.5], [-2.0]]))
+        ['spam', 'ham']
+    """
+
+    classes: tuple[Label, ...] = (0, 1)
+    metric = "accuracy"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if len(self.classes) != 2:
+            raise ValueError(explain("`classes`", expected="two names", found=len(self.classes)))
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return 1
+
+    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Binary cross-entropy in nats per labelled row."""
+        present = ~y.isnan()
+        target = y.nan_to_num(0).to(prediction.dtype)
+        return _mean_over_present(F.binary_cross_entropy_with_logits(prediction[:, 0], target, reduction="none"), present)
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy, area under the ROC curve, F1."""
+        from torchmetrics import MetricCollection
+        from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Score
+
+        return MetricCollection(
+            {"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC(), "f1": BinaryF1Score()}, compute_groups=False
+        )
+
+    def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities of the positive class and targets of the labelled rows."""
+        present = ~y.isnan()
+        return prediction[present, 0].sigmoid(), y[present].long()
+
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` for a target other than 0, 1 and NaN."""
+        if not y.is_floating_point():
+            raise ValueError(explain("`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype)))
+        wrong = y[~y.isnan() & (y != 0) & (y != 1)]
+        if len(wrong):
+            raise ValueError(explain("`y`", expected="0, 1 or NaN where missing", found=float(wrong[0])))
+
+    def decode(self, prediction: Tensor) -> list[Label]:
+        """Name the likelier class of each row."""
+        return [self.classes[int(v > 0)] for v in prediction[:, 0].tolist()]
+
+    def encode(self, labels: Sequence[Label] | Tensor) -> Tensor:
+        """Number the user's labels, ``(B,)`` float; ``ValueError`` names an unknown one."""
+        return _numbers(self.classes, labels).float()
+
+
+@final
+@dataclass(frozen=True)
+class Multilabel(Kind):
+    """Any subset of several labels.
+
+    Args:
+        classes: how many, or the user's own names.
+
+    Shape:
+        prediction ``(B, C)`` logits, ``y (B, C)`` float in {0, 1} or NaN.
+
+    Example:
+        >>> Multilabel(["beach", "dog"]).decode(torch.tensor([[2.0, 1.0], [-1.0, 3.0]]))
+        [['beach', 'dog'], ['dog']]
+    """
+
+    classes: tuple[Label, ...]
+    metric = "auroc"
+
+    def __init__(self, classes: int | Sequence[Label]) -> None:
+        object.__setattr__(self, "classes", class_names(classes, least=1))
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return len(self.classes)
+
+    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Binary cross-entropy in nats per label that is there."""
+        target = y.nan_to_num(0).to(prediction.dtype)
+        return _mean_over_present(F.binary_cross_entropy_with_logits(prediction, target, reduction="none"), ~y.isnan())
+
+    def metrics(self) -> MetricCollection:
+        """Macro area under the ROC curve and macro F1; labels that never occur are left out."""
+        from torchmetrics import MetricCollection
+        from torchmetrics.classification import MultilabelAUROC, MultilabelF1Score
+
+        count = len(self.classes)
+        return MetricCollection(
+            {
+                "auroc": MultilabelAUROC(count, ignore_index=MISSING),
+                "macro_f1": MultilabelF1Score(count, ignore_index=MISSING),
+            },
+            compute_groups=False,
+        )
+
+    def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities and targets with -100 for a missing label."""
+        return prediction.sigmoid(), y.nan_to_num(MISSING).long()
+
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` for a wrong width or a target other than 0, 1 and NaN."""
+        if y.ndim != 2 or y.shape[1] != len(self.classes):
+            raise ValueError(explain("`y`", expected=f"shape (rows, {len(self.classes)})", found=tuple(y.shape)))
+        Binary().check(y)
+
+    def decode(self, prediction: Tensor) -> list[list[Label]]:
+        """List the labels of each row whose probability is over one half."""
+        return [[c for c, v in zip(self.classes, row, strict=True) if v > 0] for row in prediction.tolist()]
+
+
+@final
+@dataclass(frozen=True)
+class Regression(Kind):
+    """Real numbers.
+
+    Args:
+        outputs: numbers per row.
+
+    Shape:
+        prediction ``(B, O)``, ``y (B, O)`` (or ``(B,)`` where ``O`` is 1) float or NaN.
+
+    Example:
+        >>> Regression().decode(torch.tensor([[2.5]]))
+        [2.5]
+    """
+
+    outputs: int = 1  # type: ignore[assignment]
+    metric = "r2"
+
+    def __post_init__(self) -> None:
+        if self.outputs < 1:
+            raise ValueError(explain("`outputs`", expected="at least 1", found=self.outputs))
+
+    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Squared error in squared target units per number that is there."""
+        y = y.reshape(prediction.shape)
+        return _mean_over_present((prediction - y.nan_to_num(0).to(prediction.dtype)).square(), ~y.isnan())
+
+    def metrics(self) -> MetricCollection:
+        """Coefficient of determination, root mean squared error, mean absolute error."""
+        from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
+
+        return MetricCollection(
+            {"r2": R2Score(), "rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError()},
+            compute_groups=False,
+        )
+
+    def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Drop rows where a number is missing."""
+        y = y.reshape(prediction.shape).to(prediction.dtype)
+        full = ~y.isnan().any(1)
+        return prediction[full].squeeze(1), y[full].squeeze(1)
+
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` for integer targets, a wrong width or an infinite number."""
+        if not y.is_floating_point():
+            raise ValueError(explain("`y`", expected="float targets", found=str(y.dtype), hint="call `y.float()`"))
+        if y.ndim > 2 or (y.ndim == 2 and y.shape[1] != self.outputs) or (y.ndim == 1 and self.outputs != 1):
+            raise ValueError(explain("`y`", expected=f"shape (rows, {self.outputs})", found=tuple(y.shape)))
+        if y.isinf().any():
+            raise ValueError(explain("`y`", expected="finite numbers, or NaN where missing", found="infinity"))
+
+    def decode(self, prediction: Tensor) -> list[float] | list[list[float]]:
+        """Return plain numbers."""
+        return prediction.squeeze(1).tolist() if self.outputs == 1 else prediction.tolist()
+
+
+@final
+@dataclass(frozen=True)
+class Tokens(Kind):
+    """One of several classes for each token of a sequence.
+
+    Args:
+        classes: how many, or the user's own names.
+
+    Shape:
+        prediction ``(B, L, C)`` logits, ``y (B, L)`` int64 in ``[0, C)`` or -100 (padding, missing).
+
+    Example:
+        >>> Tokens(["O", "B-city"]).decode(torch.tensor([[[2.0, 1.0], [0.0, 3.0]]]))
+        [['O', 'B-city']]
+    """
+
+    classes: tuple[Label, ...]
+    metric = "accuracy"
+
+    def __init__(self, classes: int | Sequence[Label]) -> None:
+        object.__setattr__(self, "classes", class_names(classes))
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return len(self.classes)
+
+    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy in nats per labelled token."""
+        return Multiclass(self.classes).loss(prediction.flatten(0, 1), y.flatten())
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy and macro F1 over tokens."""
+        return Multiclass(self.classes).metrics()
+
+    def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Drop tokens without a label."""
+        return Multiclass(self.classes).score(prediction.flatten(0, 1), y.flatten())
+
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` for a target outside the classes."""
+        _check_classes(y, len(self.classes))
+
+    def decode(self, prediction: Tensor) -> list[list[Label]]:
+        """Name the likeliest class of each token."""
+        return [[self.classes[i] for i in row] for row in prediction.argmax(2).tolist()]
+
+
+def Segmentation(classes: int | Sequence[Label]) -> Kind:
+    """One of several classes for each pixel; comes with the image rooms."""
+    raise NotImplementedError("`Segmentation` is not there yet; use `Multiclass` for whole images")
+
+
+def Detection(classes: int | Sequence[Label]) -> Kind:
+    """Boxes with one of several classes; comes with the image rooms."""
+    raise NotImplementedError("`Detection` is not there yet; use `Multiclass` for whole images")
