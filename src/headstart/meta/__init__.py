@@ -1,0 +1,7 @@
+"""Methods that learn from many small tasks to adapt to a new one from a few rows."""
+
+from .episodic import Episodic
+from .maml import MAML
+from .protonet import ProtoNet
+
+__all__ = ["MAML", "Episodic", "ProtoNet"]
