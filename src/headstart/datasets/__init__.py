@@ -1,0 +1,9 @@
+"""Readers that turn files and references into tasks."""
+
+from .digits import rotations
+from .options import Reader
+from .references import READERS, read
+from .shots import shots, unlabel
+from .splits import SplitSpec
+
+__all__ = ["READERS", "Reader", "SplitSpec", "read", "rotations", "shots", "unlabel"]

@@ -1,0 +1,57 @@
+"""What every reader is given, and what the table of readers says about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..errors import explain
+from ..tasks import Task
+from .splits import SplitSpec
+
+
+@dataclass(frozen=True)
+class Options:
+    """Hold what ``read`` was asked for beside the reference; see ``read`` for each field."""
+
+    base: Path = Path()
+    split: SplitSpec = field(default_factory=SplitSpec)
+    resize: int | tuple[int, int] | None = None
+    skip_broken: bool = False
+    encoding: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Say how one kind of reference is read.
+
+    Args:
+        read: makes tasks from the part of the reference after ``:``.
+        description: one line for ``headstart list datasets``.
+        extra: the optional dependencies it needs, as in ``pip install "headstart[extra]"``.
+
+    Example:
+        >>> from headstart.datasets import READERS
+        >>> READERS["digits"].extra
+        ''
+    """
+
+    read: Callable[[str, Options], list[Task]]
+    description: str
+    extra: str = ""
+
+
+def need(module: str, extra: str) -> None:
+    """Raise ``ImportError`` with the line that installs an optional dependency which is missing."""
+    if find_spec(module) is None:
+        raise ImportError(
+            explain(
+                f"`{module}`",
+                expected="installed",
+                found="no such package",
+                hint=f'run: pip install "headstart[{extra}]"',
+            )
+        )

@@ -1,0 +1,187 @@
+"""The benchmark sets of images and tables.
+
+Every set keeps the test part that its publishers gave it. Pixels are float32 in [0, 1]. An image set
+takes a size after its name: ``usps:28`` (or ``resize=28``), and ``mnist:3x32x32`` with channels.
+
+Shapes: ``N`` rows, ``C`` channels, ``H`` and ``W`` pixels.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import explain, unknown
+from ..tasks import Labelled, Multiclass, Task
+from .home import find, locate
+from .options import Options
+
+DIGITS = tuple(range(10))
+
+
+def _load(file: str) -> dict[str, np.ndarray]:
+    with np.load(locate(file), allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def resized(x: Tensor, size: str) -> Tensor:
+    """Bring pixels ``(N, C, H, W)`` to ``"28"`` (square) or ``"3x32x32"``: bilinear, grey repeated as RGB.
+
+    Raises:
+        ValueError: if the size is not understood.
+    """
+    if not size:
+        return x
+    numbers = [int(n) if n.isdigit() else 0 for n in size.split("x")]
+    channels, high, wide = [x.shape[1], *numbers * 2] if len(numbers) == 1 else (*numbers, 0, 0)[:3]
+    if min(channels, high, wide) < 1 or channels not in (1, 3):
+        raise ValueError(explain("size of images", expected='as in "28" or "3x32x32"', found=f'"{size}"'))
+    if x.shape[1] == 3 and channels == 1:
+        x = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    if x.shape[2:] != (high, wide):
+        blocks = x.split(4096)
+        x = torch.cat(
+            [F.interpolate(b, (high, wide), mode="bilinear", antialias=True).clamp(0, 1) for b in blocks]
+        )
+    return x.repeat(1, 3, 1, 1) if channels > x.shape[1] else x
+
+
+def _size(argument: str, options: Options) -> str:
+    if options.resize is None or argument:
+        return argument
+    return str(options.resize) if isinstance(options.resize, int) else "x".join(map(str, options.resize))
+
+
+def _pictures(name: str, size: str, parts: Mapping[str, tuple[Tensor, np.ndarray]]) -> list[Task]:
+    labelled = {}
+    for part, (pixels, labels) in parts.items():
+        x = resized(pixels[:, None] if pixels.ndim == 3 else pixels, size)
+        labelled[part] = Labelled(x, torch.from_numpy(labels.astype(np.int64)))
+    shape = list(labelled["train"].x.shape[1:])  # type: ignore[union-attr]
+    encoding = {"reader": "images", "shape": shape, "target": name, "classes": list(DIGITS)}
+    return [Task(name, Multiclass(DIGITS), **labelled, encoding=encoding)]  # type: ignore[arg-type]
+
+
+def _unit(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels).float().div_(255)
+
+
+def _idx(path: Path) -> np.ndarray:
+    data = gzip.decompress(path.read_bytes())
+    shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+
+
+def read_mnist(argument: str, options: Options) -> list[Task]:
+    """Read ``mnist``: 60,000 and 10,000 digits of 28 x 28.
+
+    References:
+        LeCun et al. (Proc. IEEE 1998), https://doi.org/10.1109/5.726791
+    """
+    if find("mnist/mnist.npz"):
+        z = _load("mnist/mnist.npz")
+    else:
+        z = {
+            f"{axis}_{part}": _idx(locate(f"mnist/{stem}-{what}-ubyte.gz")).copy()
+            for part, stem in (("train", "train"), ("test", "t10k"))
+            for axis, what in (("x", "images-idx3"), ("y", "labels-idx1"))
+        }
+    parts = {part: (_unit(z[f"x_{part}"]), z[f"y_{part}"]) for part in ("train", "test")}
+    return _pictures("mnist", _size(argument, options), parts)
+
+
+def read_usps(argument: str, options: Options) -> list[Task]:
+    """Read ``usps``: 7,291 and 2,007 digits of 16 x 16 from another scanner.
+
+    References:
+        Hull (PAMI 1994), https://doi.org/10.1109/34.291440
+    """
+    if find("usps/usps.npz"):
+        z = _load("usps/usps.npz")
+        parts = {
+            p: (torch.from_numpy(z[f"x_{p}"].astype(np.float32) / z["scale"]), z[f"y_{p}"])
+            for p in ("train", "test")
+        }
+    else:
+        from sklearn.datasets import load_svmlight_file
+
+        parts = {}
+        for part, file in (("train", "usps.bz2"), ("test", "usps.t.bz2")):
+            x, y = load_svmlight_file(
+                io.BytesIO(bz2.decompress(locate(f"usps/{file}").read_bytes())), n_features=256
+            )
+            parts[part] = (
+                torch.from_numpy((x.toarray().astype(np.float32) + 1) / 2).reshape(-1, 16, 16),
+                y - 1,
+            )
+    return _pictures("usps", _size(argument, options), parts)
+
+
+OMNIGLOT = ("train", "valid", "test")
+
+
+def read_omniglot(argument: str, options: Options) -> list[Task]:
+    """Read ``omniglot:train``, ``:valid`` or ``:test``: 1028, 172 or 423 characters by 20 drawers.
+
+    The split is Vinyals et al.'s. All rows of that part are the task's train rows (28 x 28, ink is
+    1), for episodes to draw from; ``+rotations`` adds the turns by 90 degrees as classes.
+
+    References:
+        Lake et al. (Science 2015), https://doi.org/10.1126/science.aab3050;
+        Vinyals et al. (NeurIPS 2016), https://arxiv.org/abs/1606.04080
+    """
+    part, _, size = (argument or "train").partition(":")
+    if part not in OMNIGLOT:
+        raise ValueError(unknown("part of `omniglot`", part, OMNIGLOT))
+    z = _load("omniglot/omniglot28.npz")
+    chosen = z["vinyals_split"] == OMNIGLOT.index(part)
+    at = chosen[z["labels"]]
+    y = torch.from_numpy((np.cumsum(chosen) - 1)[z["labels"][at]])
+    x = resized(_unit(z["images"][at])[:, None], _size(size, options))
+    classes = [str(c) for c in z["classes"][chosen]]
+    name = f"omniglot_{part}"
+    encoding = {"reader": "images", "shape": list(x.shape[1:]), "target": name, "classes": classes}
+    return [Task(name, Multiclass(classes), Labelled(x, y), encoding=encoding)]
+
+
+AMAZON = ("books", "dvd", "electronics", "kitchen")
+
+
+def read_amazon_reviews(argument: str, options: Options) -> list[Task]:
+    """Read ``amazon_reviews:books``, ``dvd``, ``electronics`` or ``kitchen``: sentiment of reviews.
+
+    Rows are ``log(1 + count)`` of the 5,000 commonest words and word pairs, the same columns for all
+    four domains, dense: 2,000 train rows and 3,586 to 5,945 test rows.
+
+    References:
+        Blitzer et al. (ACL 2007), https://aclanthology.org/P07-1056/;
+        Chen et al. (ICML 2012), whose features these are, https://arxiv.org/abs/1206.4683
+    """
+    from scipy.sparse import csr_matrix
+
+    if argument not in AMAZON:
+        raise ValueError(unknown("domain of `amazon_reviews`", argument, AMAZON))
+    parts = {}
+    with np.load(locate("amazon_reviews/amazon4_5000.npz"), allow_pickle=False) as z:
+        for part in ("train", "test"):
+            data, indices, indptr, shape, y = (
+                z[f"{argument}_{part}_{key}"] for key in ("data", "indices", "indptr", "shape", "y")
+            )
+            counts = csr_matrix(
+                (data.astype(np.float32), indices.astype(np.int32), indptr), shape=tuple(shape)
+            )
+            parts[part] = Labelled(
+                torch.from_numpy(counts.log1p().toarray()), torch.from_numpy((y > 0).astype(np.int64))
+            )
+    classes = ["negative", "positive"]
+    name = f"amazon_reviews_{argument}"
+    encoding = {"reader": "npz", "keys": ["x"], "shape": [5000], "target": name, "classes": classes}
+    return [Task(name, Multiclass(classes), **parts, encoding=encoding)]  # type: ignore[arg-type]

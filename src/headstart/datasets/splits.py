@@ -1,0 +1,261 @@
+"""Who goes to train, valid and test; tasks made from rows and such a division.
+
+Shapes: ``N`` rows of a file.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import explain, unknown
+from ..tasks import Inputs, Kind, Labelled, Regression, Task, Tokens, X
+from ..tasks.nouns import rows, take
+
+PARTS = {
+    "train": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "test": "test",
+}
+Division = Mapping[str, Tensor]  # part -> row numbers
+
+
+@dataclass(frozen=True)
+class SplitSpec:
+    """Say how rows are divided where a file does not say so itself.
+
+    The same seed gives the same division. With ``stratify`` every class has its share of each part,
+    to within one row where no class is rare, and at least one row of every class stays in train.
+    With ``group`` no group is on two sides, and parts are filled so that the classes' shares come
+    near the fractions.
+
+    Args:
+        test: fraction of the rows for test, in [0, 1).
+        valid: fraction of the rows for valid, in [0, 1); benchmark sets with a test part of their
+            own take it from their train rows.
+        group: column (or npz key) whose equal values stay together (patient, author, session).
+        stratify: keep the classes' shares; without effect on regression.
+        seed: of the division.
+
+    Raises:
+        ValueError: if a fraction is outside [0, 1), or both together leave no train rows.
+
+    Example:
+        >>> SplitSpec(test=0.25, group="patient").test
+        0.25
+    """
+
+    test: float = 0.2
+    valid: float = 0.0
+    group: str = ""
+    stratify: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in (("test", self.test), ("valid", self.valid)):
+            if not 0 <= value < 1:
+                raise ValueError(
+                    explain(f"`{name}` of the split", expected="a fraction in [0, 1)", found=value)
+                )
+        if self.test + self.valid >= 1:
+            raise ValueError(
+                explain(
+                    "`test + valid` of the split",
+                    expected="below 1",
+                    found=self.test + self.valid,
+                    hint="leave rows for train",
+                )
+            )
+
+
+def _numbered(values: Sequence[Hashable]) -> np.ndarray:
+    seen: dict[Hashable, int] = {}
+    return np.array([seen.setdefault(v, len(seen)) for v in values], dtype=np.int64)
+
+
+def _by_row(strata: np.ndarray, sizes: Mapping[str, int], rng: np.random.Generator) -> np.ndarray:
+    """Walk through the rows class by class and pick every so-many-th; one row of each class is not picked."""
+    part = np.full(len(strata), "train")
+    order = np.lexsort((rng.random(len(strata)), strata))
+    first = np.append(True, np.diff(strata[order]) != 0)
+    free = order[~first] if first.sum() < len(order) - sum(sizes.values()) else rng.permutation(order)
+    for name, size in sizes.items():
+        picked = ((np.arange(size) + 0.5) * len(free) / max(1, size)).astype(int)
+        part[free[picked]] = name
+        free = np.delete(free, picked)
+    return part
+
+
+def _by_group(
+    strata: np.ndarray, groups: np.ndarray, fractions: Mapping[str, float], seed: int
+) -> np.ndarray:
+    """Give each group, large ones first, to the part that lacks its classes most."""
+    counts = np.zeros((groups.max() + 1, strata.max() + 1))
+    np.add.at(counts, (groups, strata), 1)
+    names = [n for n in ("train", "test", "valid") if fractions[n] > 0]
+    if len(counts) < len(names):
+        raise ValueError(
+            explain(
+                "`group` column",
+                expected=f"at least {len(names)} groups, one for each part",
+                found=len(counts),
+            )
+        )
+    lacking = np.array([[fractions[n]] for n in names]) * counts.sum(0)  # (parts, classes)
+    weight = 1 / counts.sum(0)
+    chosen = np.zeros(len(counts), dtype=int)
+    order = np.lexsort((np.random.default_rng(seed).random(len(counts)), -counts.sum(1)))
+    for place, group in enumerate(order):
+        gain = (lacking * weight * counts[group]).sum(1)
+        left = len(order) - place
+        empty = [i for i in range(len(names)) if i not in chosen[order[:place]]] if left <= len(names) else []
+        best = empty[0] if len(empty) >= left else int(gain.argmax())
+        chosen[group] = best
+        lacking[best] -= counts[group]
+    return np.array(names)[chosen[groups]]
+
+
+def divide(
+    spec: SplitSpec,
+    count: int,
+    strata: Sequence[Hashable] | None = None,
+    groups: Sequence[Hashable] | None = None,
+) -> Division:
+    """Divide ``count`` rows into train, valid and test; a part without rows is left out.
+
+    Args:
+        spec: fractions and seed.
+        count: rows.
+        strata: class of each row, or ``None``.
+        groups: group of each row, or ``None``.
+
+    Raises:
+        ValueError: if a part that was asked for gets no row.
+
+    Example:
+        >>> {name: len(index) for name, index in divide(SplitSpec(), 10, [0, 1] * 5).items()}
+        {'train': 8, 'test': 2}
+    """
+    kinds = _numbered(strata) if strata is not None and spec.stratify else np.zeros(count, dtype=np.int64)
+    fractions = {"train": 1 - spec.test - spec.valid, "test": spec.test, "valid": spec.valid}
+    if groups is not None:
+        part = _by_group(kinds, _numbered(groups), fractions, spec.seed)
+    else:
+        sizes = {name: round(fractions[name] * count) for name in ("test", "valid")}
+        part = _by_row(kinds, sizes, np.random.default_rng(spec.seed))
+    index = {name: torch.from_numpy(np.flatnonzero(part == name)) for name in ("train", "valid", "test")}
+    for name, fraction in fractions.items():
+        if fraction > 0 and not len(index[name]):
+            raise ValueError(
+                explain(
+                    f"{name} part",
+                    expected="at least one row",
+                    found=f"none of {count} rows",
+                    hint=f"give more rows or change the fraction {fraction:.3g}",
+                )
+            )
+    return {name: at for name, at in index.items() if len(at)}
+
+
+def given(values: Sequence[object], where: str) -> Division:
+    """Read the division off a ``split`` column; ``val``, ``validation`` and ``dev`` mean valid.
+
+    Raises:
+        ValueError: for another word, or if no row is for training.
+    """
+    parts = []
+    for value in values:
+        if str(value).lower() not in PARTS:
+            raise ValueError(unknown(f"`split` column of {where}", str(value), PARTS))
+        parts.append(PARTS[str(value).lower()])
+    index = {p: torch.tensor([i for i, q in enumerate(parts) if q == p]) for p in ("train", "valid", "test")}
+    if not len(index["train"]):
+        raise ValueError(
+            explain(f"`split` column of {where}", expected='rows with "train"', found=sorted(set(parts)))
+        )
+    return {name: at for name, at in index.items() if len(at)}
+
+
+def warn_duplicates(x: X, division: Division, where: str) -> None:
+    """Warn where test rows are also train rows, which flatters every score."""
+    if "test" not in division:
+        return
+    tensors = [x] if isinstance(x, Tensor) else list(x.values())
+    seen, test = (
+        [b"".join(t[i].numpy().tobytes() for t in tensors) for i in division[part].tolist()]
+        for part in ("train", "test")
+    )
+    known = set(seen)
+    count = sum(row in known for row in test)
+    if count:
+        warnings.warn(
+            f"{count} of {len(test)} test rows of {where} are equal to a train row; "
+            "remove them, or keep them together with `group`",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def build(
+    targets: Sequence[tuple[str, Kind, Tensor]],
+    x: X,
+    division: Division,
+    encoding: Mapping[str, Any],
+    unlabelled: X | None = None,
+) -> list[Task]:
+    """Make a task of each ``(name, kind, y)``; all share the very same tensors of inputs."""
+    parts = {name: take(x, index) for name, index in division.items()}
+    return [
+        Task(
+            name.replace(".", "_"),
+            kind,
+            **{part: Labelled(parts[part], y[index]) for part, index in division.items()},
+            unlabelled=None if unlabelled is None else Inputs(unlabelled),
+            encoding=dict(encoding) | {"target": name} | _answers(kind),
+        )
+        for name, kind, y in targets
+    ]
+
+
+def _answers(kind: Kind) -> dict[str, Any]:
+    classes = getattr(kind, "classes", None)
+    return {} if classes is None else {"classes": list(classes)}
+
+
+def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
+    """Take ``spec.valid`` of the train rows for valid, where tasks have no valid part yet.
+
+    Tasks that share their inputs still share them afterwards.
+
+    Example:
+        >>> from headstart.tasks import Multiclass
+        >>> task = Task("coins", Multiclass(2), Labelled(torch.rand(10, 2), torch.arange(10) % 2))
+        >>> (carved,) = carve([task], SplitSpec(valid=0.2))
+        >>> len(carved.train), len(carved.valid)
+        (8, 2)
+    """
+    done: dict[int, tuple[Division, dict[str, X]]] = {}
+    carved = []
+    for task in tasks:
+        data = task.train
+        if not spec.valid or task.valid is not None or not isinstance(data, Labelled):
+            carved.append(task)
+            continue
+        if id(data.x) not in done:
+            flat = not isinstance(task.kind, Regression | Tokens) and data.y.ndim == 1
+            strata = [str(v) for v in data.y.tolist()] if flat else None
+            division = divide(replace(spec, test=0.0), rows(data.x), strata)
+            done[id(data.x)] = division, {part: take(data.x, at) for part, at in division.items()}
+        division, x = done[id(data.x)]
+        train, valid = (Labelled(x[p], data.y[division[p]]) for p in ("train", "valid"))
+        carved.append(replace(task, train=train, valid=valid))
+    return carved
