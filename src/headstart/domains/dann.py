@@ -1,0 +1,96 @@
+"""Domain-adversarial training.
+
+Shapes: ``B`` source rows, ``C`` target rows, ``D`` features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import explain
+from ..maths import ReverseGradient
+from ..models import Net
+from ..tasks import Shift, Task
+
+
+class DANN(nn.Module):
+    r"""Learn labels on the source, with features by which a critic cannot tell source from target.
+
+    The critic learns to tell the domains apart; the reversed gradient of its loss, times
+    :math:`\lambda_p`, trains the backbone to prevent it. :math:`\lambda_p` grows with the progress
+    ``p`` of the run, so that a young critic's noise does no harm.
+
+    .. math:: L_y(f_\text{source}) + L_d(R_{\lambda_p}(f)), \qquad
+        \lambda_p = w \left( \frac{2}{1 + e^{-10 p}} - 1 \right)
+
+    Source and target pass through the backbone one after the other, so a batch-normalisation layer
+    normalises each by its own statistics, and its running statistics follow both.
+
+    A ``domain`` near :math:`\ln 2 = 0.693` says that the critic is lost, near 0 that the domains are
+    still apart.
+
+    Args:
+        task: the task whose head is trained.
+        features: width ``D`` of the backbone's output, at least 1.
+        hidden: width of the critic's two hidden layers, at least 1.
+        weight: :math:`w`, unit-less, at least 0; the end of the ramp.
+
+    Shape:
+        source rows ``(B, *)`` with labels, target rows ``(C, *)`` without; returns scalars ``label``
+        (unit of the task's kind) and ``domain`` (nats per row).
+
+    Raises:
+        ValueError: if an argument is out of its range, or the backbone's features are not ``(B, D)``.
+
+    Differs from the paper:
+        the critic has two hidden layers for every kind of input (the paper: none to two); the paper
+        puts both domains into one pass.
+
+    Example:
+        >>> from headstart.tasks import Inputs, Labelled, Multiclass
+        >>> rows = Labelled(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
+        >>> net = Net(nn.Linear(3, 8), {"photos": nn.Linear(8, 2)})
+        >>> method = DANN(Task("photos", Multiclass(2), rows), features=8)
+        >>> sorted(method(net, Shift(rows, Inputs(torch.randn(5, 3))), 0.5))
+        ['domain', 'label']
+
+    References:
+        Ganin et al. (JMLR 2016), algorithm 1, section 5.2.2, https://arxiv.org/abs/1505.07818
+    """
+
+    def __init__(self, task: Task, *, features: int, hidden: int = 64, weight: float = 1.0) -> None:
+        super().__init__()
+        for name, value in (("features", features), ("hidden", hidden)):
+            if value < 1:
+                raise ValueError(explain(f"`{name}`", expected="at least 1", found=value))
+        if not 0 <= weight < math.inf:
+            raise ValueError(explain("`weight`", expected="at least 0 and finite", found=weight))
+        self.task, self.weight = task, weight
+        self.critic = nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
+        """Return the label loss on the source and the critic's loss on both."""
+        source, target = (net.features(side.x, self.task.name) for side in (batch.source, batch.target))
+        label = self.task.kind.loss(net.head(self.task.name)(source), batch.source.y)
+        z = torch.cat([source, target])  # (B + C, D)
+        width = self.critic[0].in_features
+        if z.ndim != 2 or z.shape[1] != width:
+            raise ValueError(
+                explain(
+                    "features of the backbone",
+                    expected=f"(rows, {width})",
+                    found=tuple(z.shape),
+                    hint="set `features`",
+                )
+            )
+        scale = self.weight * (2 / (1 + math.exp(-10 * progress)) - 1)
+        logits = self.critic(ReverseGradient.apply(z, scale))[:, 0]
+        side = torch.zeros_like(logits)
+        side[: len(source)] = 1
+        return {"label": label, "domain": F.binary_cross_entropy_with_logits(logits, side)}

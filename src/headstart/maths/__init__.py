@@ -1,0 +1,7 @@
+"""Functions of tensors alone that more than one room needs."""
+
+from .distances import gaussian, squared_distances
+from .reversal import ReverseGradient
+from .statistics import interval, paired_interval, wilson
+
+__all__ = ["ReverseGradient", "gaussian", "interval", "paired_interval", "squared_distances", "wilson"]

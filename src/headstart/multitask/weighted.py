@@ -1,0 +1,90 @@
+"""Losses weighed before the one gradient is taken.
+
+Shapes: ``K`` tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import unknown
+from ..models import Net
+
+LossWeighing = Callable[[Tensor], Tensor]
+
+
+class PerTask(nn.Module):
+    """Mark a loss weighing that keeps something for each of its tasks, in a fixed order.
+
+    Derive from it, set ``names``, and write ``forward`` from losses ``(K,)`` to a scalar. A task
+    that is absent at a step is NaN there and must add nothing.
+
+    Args:
+        names: the tasks, in the order of the losses.
+
+    Shape:
+        losses ``(K,)``; returns a scalar.
+
+    Example:
+        >>> class Second(PerTask):
+        ...     def forward(self, losses):
+        ...         return losses[1]
+        >>> Second(["a", "b"])(torch.tensor([1.0, 2.0])).item()
+        2.0
+
+    References:
+        Kendall, Gal & Cipolla (CVPR 2018) is such a weighing, https://arxiv.org/abs/1705.07115
+    """
+
+    def __init__(self, names: list[str] | tuple[str, ...]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+
+
+def weighted(weighing: LossWeighing) -> _Weighted:
+    r"""Build a combine that turns the losses into one and takes its gradient, at the cost of one backward.
+
+    .. math:: \text{grad} = \nabla \, \text{weighing}(L_1, \dots, L_K)
+
+    Args:
+        weighing: from losses ``(K,)`` to a scalar to lower. A plain function gets the losses that
+            are there; a ``PerTask`` gets all of its tasks, with NaN for an absent one.
+
+    Shape:
+        the combine takes ``losses``, scalars by name, and the net.
+
+    Raises:
+        KeyError: if a ``PerTask`` does not know the name of a loss.
+
+    Example:
+        >>> net = Net(nn.Linear(2, 2), {"a": nn.Linear(2, 1), "b": nn.Linear(2, 1)})
+        >>> x = torch.ones(3, 2)
+        >>> geometric = weighted(lambda losses: losses.log().mean())
+        >>> geometric({"a": net(x, "a").square().mean(), "b": net(x, "b").square().mean()}, net)
+        >>> net.backbone.weight.grad.shape
+        torch.Size([2, 2])
+
+    References:
+        Kurin et al. (NeurIPS 2022), In defense of the unitary scalarization, https://arxiv.org/abs/2201.04122
+    """
+    return _Weighted(weighing)
+
+
+class _Weighted(nn.Module):
+    def __init__(self, weighing: LossWeighing) -> None:
+        super().__init__()
+        self.weighing = weighing
+
+    def forward(self, losses: Mapping[str, Tensor], net: Net) -> None:
+        """Fill ``.grad``."""
+        if not losses:
+            return
+        names = self.weighing.names if isinstance(self.weighing, PerTask) else tuple(losses)
+        for name in losses:
+            if name not in names:
+                raise KeyError(unknown("loss", name, names))
+        absent = next(iter(losses.values())).new_full((), torch.nan)
+        self.weighing(torch.stack([losses.get(name, absent) for name in names])).backward()
