@@ -1,0 +1,244 @@
+"""Predictions, and how good they are with 95 % intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+
+from ..errors import explain
+from ..models import Adapted, Net, device_of
+from ..tasks import Binary, Labelled, Multiclass, Task, Tokens, X
+from ..tasks.nouns import move, rows
+from .metrics import measures
+from .progress import Bar
+
+Z = 1.959963984540054  # 97.5 % point of the normal distribution
+RESAMPLES = 200
+CHUNK = 20_000_000  # weights held at once
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Hold a metric and its 95 % interval.
+
+    Args:
+        value: the metric on the rows that have a label; NaN where it is not defined.
+        low: lower end of the interval.
+        high: upper end.
+        n: labelled rows (tokens, for sequences).
+
+    Example:
+        >>> str(Estimate(0.913, 0.88, 0.94, n=300))
+        '0.913 [0.880, 0.940]'
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@contextmanager
+def resting(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode without gradients, and every part back into its mode afterwards."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def predict(
+    net: Net | Adapted, task_name: str, x: X, *, batch: int = 512, progress: bool | None = None
+) -> Tensor:
+    """Return the head's outputs for all rows, in eval mode and without a graph.
+
+    Args:
+        net: its parts are back in their own modes afterwards; an ``Adapted`` knows its task itself.
+        task_name: which head.
+        x: rows ``(n, *)`` or a mapping of tensors; moved to the net's device piece by piece.
+        batch: rows at a time, at least 1.
+        progress: as in ``fit``.
+
+    Shape:
+        outputs ``(n, O)``, on the device of ``x``.
+
+    Raises:
+        KeyError: if the net has no such head.
+        ValueError: if ``batch`` is below 1.
+
+    Example:
+        >>> net = Net(nn.Linear(2, 4), {"coins": nn.Linear(4, 3)})
+        >>> predict(net, "coins", torch.zeros(5, 2)).shape
+        torch.Size([5, 3])
+    """
+    if isinstance(net, Adapted):
+        return _mapped(net, net.net, x, batch, progress)
+    return _mapped(lambda part: net(part, task_name), net, x, batch, progress)
+
+
+def _mapped(
+    function: Callable[[Any], Tensor],
+    module: nn.Module,
+    x: X,
+    batch: int,
+    progress: bool | None,
+    title: str = "predict",
+) -> Tensor:
+    """Apply a function to ``x`` piece by piece, with ``module`` at rest."""
+    if batch < 1:
+        raise ValueError(explain("`batch`", expected="at least 1", found=batch))
+    device, count = device_of(module), rows(x)
+    home = x.device if isinstance(x, Tensor) else next(iter(x.values())).device
+    parts = []
+    with resting(module), Bar(title, count, progress) as bar:
+        for start in range(0, max(1, count), batch):
+            at = slice(start, start + batch)
+            part: X = x[at] if isinstance(x, Tensor) else {name: value[at] for name, value in x.items()}
+            parts.append(function(move(part, device)).to(home))
+            bar.show(min(start + batch, count))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def score(
+    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 512
+) -> float:
+    """Return the main metric alone, without an interval: the cheap way for comparisons.
+
+    Args:
+        net: as in ``predict``.
+        task: whose head and metric.
+        data: rows with labels; the task's test rows by default.
+        batch: rows at a time.
+
+    Raises:
+        ValueError: if there is no data.
+
+    Example:
+        >>> rows = Labelled(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
+        >>> net = Net(nn.Identity(), {"coins": nn.Linear(2, 1)})
+        >>> score(net, Task("coins", Multiclass(2), rows), rows) in (0.0, 1.0)
+        True
+    """
+    prediction, y = _answers(net, task, data, batch)
+    p, t, _ = _scored(task, prediction, y)
+    if not len(t):
+        return math.nan
+    return measures(task.kind)[task.kind.metric](p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
+
+
+def evaluate(
+    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 512
+) -> dict[str, Estimate]:
+    r"""Measure a net on a task, each metric with a 95 % interval.
+
+    Accuracy over independent rows has Wilson's interval
+
+    .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1-\hat p)/n + z^2/4n^2}}{1 + z^2/n}
+
+    and the other metrics the percentile bootstrap over rows (200 draws from a fixed seed; whole
+    sequences are drawn, not tokens). Rows without a label are left out. The values equal those of
+    ``task.kind.metrics()`` (torchmetrics); where a metric is not defined it is NaN.
+
+    Args:
+        net: as in ``predict``.
+        task: whose head and metrics.
+        data: rows with labels, or a map-style dataset of ``(x, y)``; the task's test rows by default.
+        batch: rows at a time.
+
+    Raises:
+        ValueError: if there is no data.
+
+    Example:
+        >>> rows = Labelled(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
+        >>> net = Net(nn.Identity(), {"coins": nn.Linear(2, 2)})
+        >>> result = evaluate(net, Task("coins", Multiclass(2), rows), rows)
+        >>> list(result), result["accuracy"].n
+        (['accuracy', 'macro_f1'], 4)
+
+    References:
+        Wilson (JASA 1927); Efron & Tibshirani (1993), section 13.3, https://doi.org/10.1201/9780429246593
+    """
+    prediction, y = _answers(net, task, data, batch)
+    p, t, row = _scored(task, prediction, y)
+    result = {}
+    for name, measure in measures(task.kind).items():
+        if not len(t):
+            result[name] = Estimate(math.nan, math.nan, math.nan, 0)
+            continue
+        value = measure(p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
+        if name == "accuracy" and isinstance(task.kind, Multiclass | Binary):
+            low, high = wilson(value, len(t))
+        else:
+            draws = torch.cat([measure(p, t, w[:, row]) for w in _resamples(int(row.max()) + 1, len(t))])
+            low, high = draws.nanquantile(torch.tensor([0.025, 0.975], dtype=draws.dtype)).tolist()
+        result[name] = Estimate(value, low, high, len(t))
+    return result
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Return the ends of Wilson's 95 % interval of a share of ``n`` rows.
+
+    Example:
+        >>> low, high = wilson(1.0, 20)
+        >>> round(low, 3), round(high, 3)
+        (0.839, 1.0)
+    """
+    centre, scale = share + Z**2 / (2 * n), 1 + Z**2 / n
+    half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def _resamples(count: int, width: int) -> Iterator[Tensor]:
+    """Draw how often each row occurs in bootstrap samples, some ``(R, count)`` at a time."""
+    generator = torch.Generator().manual_seed(0)
+    size = max(1, min(RESAMPLES, CHUNK // max(width, count)))
+    for start in range(0, RESAMPLES, size):
+        here = min(size, RESAMPLES - start)
+        drawn = torch.randint(count, (here, count), generator=generator)
+        drawn += torch.arange(here)[:, None] * count
+        yield drawn.flatten().bincount(minlength=here * count).view(here, count).double()
+
+
+def _answers(
+    net: Net | Adapted, task: Task, data: Labelled | Dataset | None, batch: int
+) -> tuple[Tensor, Tensor]:
+    """Return outputs and targets, on the CPU."""
+    data = task.test if data is None else data
+    if data is None:
+        hint = "pass `data`, or Task(..., test=...)"
+        raise ValueError(
+            explain(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
+        )
+    if isinstance(data, Labelled):
+        return predict(net, task.name, data.x, batch=batch).cpu(), data.y.cpu()
+    count, outputs, targets = len(data), [], []  # type: ignore[arg-type]
+    with Bar("evaluate", count) as bar:
+        for start in range(0, count, batch):
+            x, y = default_collate([tuple(data[i]) for i in range(start, min(start + batch, count))])
+            outputs.append(predict(net, task.name, x, batch=batch, progress=False).cpu())
+            targets.append(y)
+            bar.show(min(start + batch, count))
+    return torch.cat(outputs), torch.cat(targets)
+
+
+def _scored(task: Task, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what metrics take, without missing labels, and the row that each entry comes from."""
+    known = Labelled(prediction, y).present()
+    prediction, y = prediction[known], y[known]
+    p, t = task.kind.score(prediction, y)
+    row = (y != -100).nonzero()[:, 0] if isinstance(task.kind, Tokens) else torch.arange(len(t))
+    return p, t, row

@@ -1,0 +1,229 @@
+"""The one training loop; it knows no method's name."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..errors import explain
+from ..models import Net, device_of
+from ..tasks import Batch, Episodes, Shift
+from .distributed import synchronize
+from .progress import Bar
+
+if TYPE_CHECKING:
+    from .run import Run
+
+Objective = Callable[[Net, Any, float], dict[str, Tensor]]
+Combine = Callable[[dict[str, Tensor], Net], None]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Hold what the losses were at every step.
+
+    Args:
+        losses: one list per loss, in the loss's own unit; NaN at steps where the loss was absent.
+        seconds: time spent in training, over all the runs that it was resumed in.
+
+    Example:
+        >>> History({"digits": [2.3, 2.1]}, seconds=0.1).losses["digits"][-1]
+        2.1
+    """
+
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def total(losses: dict[str, Tensor], net: Net) -> None:
+    """Lower the plain sum of the losses; the default ``combine`` of ``fit``.
+
+    Example:
+        >>> net = Net(nn.Linear(1, 1), {"a": nn.Linear(1, 1)})
+        >>> total({"a": net(torch.ones(1, 1), "a").sum()}, net)
+        >>> net.backbone.weight.grad.shape
+        torch.Size([1, 1])
+    """
+    first, *rest = losses.values()
+    sum(rest, first).backward()
+
+
+def fit(
+    net: Net,
+    stream: Iterable[Any],
+    objective: Objective,
+    *,
+    steps: int,
+    optimizer: Optimizer,
+    combine: Combine = total,
+    scheduler: LRScheduler | None = None,
+    run: Run | None = None,
+    phase: str = "fit",
+    clip: float | None = None,
+    progress: bool | None = None,
+) -> History:
+    r"""Train a net: the objective says what to lower, ``combine`` says how, the optimizer moves.
+
+    Each step computes :math:`L_k(\theta)` for every loss on the next batch, fills ``.grad`` and
+    moves. Everything a method needs also works in a loop of the caller's own. Where ``objective``
+    or ``combine`` are modules with parameters that the optimizer does not hold, they are added to
+    it as the groups "objective" and "combine", with its default settings.
+
+    With ``run``, the state is checkpointed, and calling ``fit`` again in the same order on the same
+    run continues exactly: the weights and ``metrics.jsonl`` come out bit-equal to those of an
+    unbroken run. A phase that is finished is restored without training.
+
+    Args:
+        net: trained in place; left in training mode.
+        stream: batches, at least ``steps`` of them; moved to the net's device.
+        objective: ``(net, batch, progress) -> losses``, each a scalar; ``progress`` in [0, 1).
+        steps: how many batches to train on, at least 1.
+        optimizer: whose parameters are moved.
+        combine: ``(losses, net) -> None``, fills ``.grad``.
+        scheduler: stepped once per step.
+        run: directory that keeps checkpoints, losses and the state of the run.
+        phase: names this call within the run; each call of one run has its own.
+        clip: largest norm of the whole gradient, above 0; ``None`` leaves it alone.
+        progress: ``None`` shows progress on stderr after two seconds, ``True`` at once, ``False`` never.
+
+    Raises:
+        FloatingPointError: at the first loss that is not finite; the last good checkpoint stays.
+        ValueError: if ``steps`` or ``clip`` is out of range, the stream ends early, or parameters
+            would have to join an optimizer that a scheduler already steers.
+
+    Example:
+        >>> from headstart.tasks import Labelled, Multiclass, Task, batches
+        >>> rows = Labelled(torch.randn(8, 2), torch.arange(8) % 2)
+        >>> coins = Task("coins", Multiclass(2), rows)
+        >>> net = Net(nn.Linear(2, 4), {"coins": nn.Linear(4, 2)})
+        >>> def objective(net, batch, progress):
+        ...     return {n: coins.kind.loss(net(b.x, n), b.y) for n, b in batch.items()}
+        >>> stream = batches([coins], 4, generator=torch.Generator())
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> history = fit(net, stream, objective, steps=3, optimizer=optimizer)
+        >>> len(history.losses["coins"])
+        3
+    """
+    if steps < 1:
+        raise ValueError(explain("`steps`", expected="at least 1", found=steps))
+    if clip is not None and not clip > 0:
+        raise ValueError(
+            explain("`clip`", expected="above 0", found=clip, hint="leave it out to clip nothing")
+        )
+    learners = {n: m for n, m in (("objective", objective), ("combine", combine)) if isinstance(m, nn.Module)}
+    adopt(optimizer, scheduler, net, learners)
+    started, device = time.perf_counter(), device_of(net)
+    log, kept = Log(), None
+    if run is not None:
+        kept = run.phase(
+            phase, steps, log, {"net": net, "optimizer": optimizer, "stream": stream} | learners, scheduler
+        )
+    net.train()
+    with Bar(phase, steps, progress, start=log.steps) as bar:
+        for step, batch in zip(range(log.steps, steps), stream, strict=False):
+            optimizer.zero_grad(set_to_none=True)
+            losses = objective(net, to(batch, device), step / steps)
+            log.add(losses, step)  # refuses a loss that is not finite
+            combine(losses, net)
+            synchronize(net, *learners.values())
+            if clip is not None:
+                nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], clip)
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            bar.show(step + 1, log.last)
+            if kept is not None:
+                kept.after(step + 1)
+    if log.steps < steps:
+        raise ValueError(explain("`stream`", expected=f"at least {steps} batches long", found=log.steps))
+    return History(log.columns, log.seconds + time.perf_counter() - started)
+
+
+class Log:
+    """Collect the losses of every step, NaN where one is absent."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[float]] = {}
+        self.last: dict[str, float] = {}
+        self.steps = 0
+        self.seconds = 0.0  # spent before this process
+
+    def add(self, losses: dict[str, Tensor], step: int) -> None:
+        """Append one step's losses; ``FloatingPointError`` names the first that is not finite."""
+        if not losses:
+            raise ValueError(explain("`objective`", expected="at least one loss in its result", found="none"))
+        self.append(check_finite(losses, step))
+
+    def append(self, values: dict[str, float]) -> None:
+        """Append one step's numbers."""
+        for name, value in values.items():
+            if name not in self.columns:
+                self.columns[name] = [math.nan] * self.steps
+            self.columns[name].append(value)
+        self.last = values
+        self.steps += 1
+        if len(values) < len(self.columns):
+            for name in self.columns.keys() - values.keys():
+                self.columns[name].append(math.nan)
+
+
+def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
+    """Return the losses as numbers; ``FloatingPointError`` names the first that is not finite.
+
+    Example:
+        >>> check_finite({"a": torch.tensor(0.5)}, 0)
+        {'a': 0.5}
+    """
+    values = {name: loss.item() for name, loss in losses.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                explain(
+                    f'loss "{name}" at step {step}',
+                    expected="finite",
+                    found=value,
+                    hint="lower `lr` or pass `clip=1.0`",
+                )
+            )
+    return values
+
+
+def to(batch: Batch, device: torch.device) -> Batch:
+    """Copy a batch to a device; what is there already is not copied."""
+    if isinstance(batch, Shift | Episodes):
+        return batch.to(device)
+    return {name: part.to(device) for name, part in batch.items()}
+
+
+def adopt(
+    optimizer: Optimizer, scheduler: LRScheduler | None, net: nn.Module, learners: Mapping[str, nn.Module]
+) -> None:
+    """Give the optimizer the learners' trainable parameters that neither it nor the net holds."""
+    call = 'optimizer.add_param_group({{"params": {0}.parameters(), "name": "{0}"}})'
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    held |= {id(p) for p in net.parameters()}
+    for name, module in learners.items():
+        new = {n: p for n, p in module.named_parameters() if p.requires_grad and id(p) not in held}
+        if new and scheduler is not None:
+            raise ValueError(
+                explain(
+                    "`optimizer`",
+                    expected=f"given the parameters of `{name}` before a scheduler is built on it",
+                    found=f"{len(new)} without a group ({next(iter(new))})",
+                    hint=f"call {call.format(name)} first",
+                )
+            )
+        if new:
+            named = "param_names" in optimizer.param_groups[0]
+            optimizer.add_param_group(
+                {"params": list(new.items()) if named else list(new.values()), "name": name}
+            )
+            held |= {id(p) for p in new.values()}

@@ -1,0 +1,77 @@
+"""Progress on stderr for whatever takes over two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+QUIET = 2.0  # seconds before anything is shown
+REDRAW = 0.2  # seconds between two drawings of the bar
+PLAIN = 10.0  # seconds between two lines where stderr is no terminal
+
+
+class Bar:
+    """Show how far a loop is: a bar on a terminal, else a plain line every ten seconds, on stderr.
+
+    Args:
+        title: what is going on.
+        steps: how many there are in all.
+        progress: ``None`` shows it after two seconds, ``True`` at once, ``False`` never.
+        start: steps that were done before.
+
+    Example:
+        >>> with Bar("fit", 3, None) as bar:
+        ...     bar.show(1, {"digits": 2.3})
+    """
+
+    def __init__(self, title: str, steps: int, progress: bool | None = None, *, start: int = 0) -> None:
+        self.title, self.steps, self.start = title, steps, start
+        self.began = time.monotonic()
+        self.due = float("inf") if progress is False else self.began + (0.0 if progress else QUIET)
+        self.bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, step: int, losses: Mapping[str, float] | None = None) -> None:
+        """Tell how many steps are done, and the losses of the last one."""
+        now = time.monotonic()
+        if now < self.due:
+            return
+        note = "  ".join(f"{name} {value:.4g}" for name, value in (losses or {}).items())
+        if sys.stderr.isatty():
+            self._draw(step, note)
+            self.due = now + REDRAW
+        else:
+            left = (now - self.began) / max(1, step - self.start) * (self.steps - step)
+            print(
+                f"{self.title}: step {step}/{self.steps}, {left:.0f} s left  {note}".rstrip(), file=sys.stderr
+            )
+            self.due = now + PLAIN
+
+    def _draw(self, step: int, note: str) -> None:
+        if self.bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self.bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self.bar.add_task(self.title, total=self.steps, completed=self.start, note=note)
+            self.bar.start()
+        self.bar.update(self.bar.task_ids[0], completed=step, note=note)

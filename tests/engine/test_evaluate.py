@@ -1,0 +1,158 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from headstart.engine import evaluate, predict, score
+from headstart.engine.evaluate import _resamples, wilson
+from headstart.engine.metrics import measures
+from headstart.models import Adapted, Net
+from headstart.tasks import Binary, Labelled, Multiclass, Multilabel, Regression, Task, Tokens
+
+G = torch.Generator().manual_seed(0)
+KINDS = {
+    "multiclass": (Multiclass(4), torch.randn(60, 4, generator=G), torch.randint(3, (60,), generator=G)),
+    "binary": (
+        Binary(),
+        torch.randn(60, 1, generator=G).mul(2).round().div(2),
+        torch.randint(2, (60,), generator=G).float(),
+    ),
+    "multilabel": (
+        Multilabel(3),
+        torch.randn(60, 3, generator=G),
+        torch.randint(2, (60, 3), generator=G).float(),
+    ),
+    "regression": (Regression(), 100 + torch.randn(60, 1, generator=G), 100 + torch.randn(60, generator=G)),
+    "regression2": (Regression(2), torch.randn(60, 2, generator=G), torch.randn(60, 2, generator=G)),
+    "tokens": (Tokens(3), torch.randn(20, 5, 3, generator=G), torch.randint(3, (20, 5), generator=G)),
+}
+
+
+def answering(kind, prediction, y):
+    """A task and a net whose outputs are the rows themselves."""
+    return Net(nn.Identity(), {"a": nn.Identity()}), Task("a", kind, Labelled(prediction, y))
+
+
+def holed(name):
+    """The case with some of its labels missing."""
+    kind, prediction, y = KINDS[name]
+    y = y.clone()
+    if name != "regression2":
+        y[:5] = math.nan if y.is_floating_point() else -100
+    return kind, prediction, y
+
+
+def torchmetrics_values():
+    """What torchmetrics says of every case, as JSON; run in a process of its own."""
+    # A torchvision built for another torch breaks the import of torchmetrics: give it its operators.
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    result = {}
+    for name in KINDS:
+        kind, prediction, y = holed(name)
+        result[name] = {k: float(v) for k, v in kind.metrics()(*kind.score(prediction, y)).items()}
+    print(json.dumps(result))
+
+
+@pytest.fixture(scope="module")
+def expected():
+    code = "import test_evaluate; test_evaluate.torchmetrics_values()"
+    here = Path(__file__).parent
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=here
+    )
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_values_equal_torchmetrics(name, expected):
+    kind, prediction, y = holed(name)
+    net, task = answering(kind, prediction, y)
+    result = evaluate(net, task, task.train)
+    assert list(result) == list(measures(kind))
+    assert set(result) == set(expected[name])
+    assert next(iter(result)) == kind.metric
+    for key, value in expected[name].items():
+        assert result[key].value == pytest.approx(value, abs=1e-5, rel=1e-4)
+        assert result[key].low <= result[key].value <= result[key].high
+    assert score(net, task, task.train) == result[kind.metric].value
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_weights_are_repetitions(name):
+    kind, prediction, y = KINDS[name]
+    counts = torch.randint(3, (len(y),), generator=torch.Generator().manual_seed(3))
+    twice = torch.arange(len(y)).repeat_interleave(counts)
+    p, t = kind.score(prediction, y)
+    if name == "tokens":
+        counts = counts.repeat_interleave(5)
+    repeated = kind.score(prediction[twice], y[twice])
+    for measure in measures(kind).values():
+        one = measure(p, t, counts[None].double())
+        assert one.item() == pytest.approx(
+            measure(*repeated, torch.ones(1, len(repeated[1])).double()).item()
+        )
+
+
+def test_wilson_by_hand():
+    assert wilson(0.5, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
+    assert wilson(0.0, 10)[0] == 0.0
+
+
+def test_resamples_are_drawn_from_a_fixed_seed_and_keep_their_size():
+    first, second = (torch.cat(list(_resamples(7, 7))) for _ in range(2))
+    assert first.shape == (200, 7)
+    assert first.equal(second)
+    assert (first.sum(1) == 7).all()
+
+
+def test_what_is_not_defined_is_nan():
+    net, task = answering(Binary(), torch.randn(6, 1), torch.zeros(6))
+    result = evaluate(net, task, task.train)
+    assert math.isnan(result["auroc"].value)
+    assert not math.isnan(result["accuracy"].value)
+    net, task = answering(Multiclass(2), torch.randn(3, 2), torch.full((3,), -100))
+    assert math.isnan(evaluate(net, task, task.train)["accuracy"].value)
+    assert evaluate(net, task, task.train)["accuracy"].n == 0
+    assert math.isnan(score(net, task, task.train))
+    net, task = answering(Regression(), torch.randn(6, 1), torch.full((6,), 0.1))
+    assert math.isnan(evaluate(net, task, task.train)["r2"].value)
+    y = torch.tensor([[0.0, 1.0], [1.0, 1.0]])
+    net, task = answering(Multilabel(2), torch.tensor([[-1.0, 1.0], [1.0, 1.0]]), y)
+    assert evaluate(net, task, task.train)["auroc"].value == 1.0
+
+
+def test_a_dataset_is_read_row_by_row():
+    x, y = torch.randn(10, 2), torch.arange(10) % 2
+    net = Net(nn.Identity(), {"a": nn.Linear(2, 2)})
+    task = Task("a", Multiclass(2), Labelled(x, y), test=TensorDataset(x, y))
+    assert score(net, task, batch=3) == score(net, task, task.train)
+
+
+def test_predict_restores_every_mode_and_makes_no_graph():
+    net = Net(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2)), {"a": nn.Linear(2, 2)})
+    net.backbone[1].eval()
+    modes = [m.training for m in net.modules()]
+    x = torch.randn(9, 2)
+    out = predict(net, "a", x, batch=4)
+    assert not out.requires_grad
+    assert modes == [m.training for m in net.modules()]
+    assert torch.equal(out, predict(net, "a", {"x": x}["x"], batch=9))
+    assert torch.equal(out, predict(Adapted(net, "a", {}), "a", x))
+    assert predict(net, "a", x[:0]).shape == (0, 2)
+    with pytest.raises(KeyError, match="head should be a known name"):
+        predict(net, "b", x)
+    with pytest.raises(ValueError, match="`batch`"):
+        predict(net, "a", x, batch=0)
+
+
+def test_no_test_rows():
+    with pytest.raises(ValueError, match=r"`test` rows of task 'a' should be given; found None; pass `data`"):
+        evaluate(*answering(Multiclass(2), torch.zeros(2, 2), torch.zeros(2, dtype=torch.long)))

@@ -1,0 +1,152 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from headstart.engine import fit, total
+from headstart.models import Net, freeze
+from headstart.tasks import Labelled, Multiclass, Task, batches
+
+
+def coins(rows=32):
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, 3, generator=g)
+    return Task("coins", Multiclass(2), Labelled(x, (x[:, 0] > 0).long()))
+
+
+def make_net(**kwargs):
+    torch.manual_seed(0)
+    return Net(nn.Linear(3, 8), {"coins": nn.Linear(8, 2)})
+
+
+def loss(net, batch, progress):
+    return {n: Multiclass(2).loss(net(b.x, n), b.y) for n, b in batch.items()}
+
+
+def stream(task=None):
+    return batches([task or coins()], 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_equals_the_loop_by_hand():
+    net, by_hand = make_net(), make_net()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
+    history = fit(net, stream(), loss, steps=5, optimizer=optimizer)
+    optimizer, losses = torch.optim.AdamW(by_hand.parameters(), lr=0.1), []
+    for _, batch in zip(range(5), stream(), strict=False):
+        optimizer.zero_grad()
+        value = loss(by_hand, batch, 0.0)["coins"]
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    assert history.losses == {"coins": losses}
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), by_hand.parameters(), strict=True))
+
+
+def test_progress_goes_from_zero_towards_one_and_absent_losses_are_nan():
+    seen = []
+
+    def objective(net, batch, progress):
+        seen.append(progress)
+        losses = loss(net, batch, progress)
+        return losses | ({"late": losses["coins"]} if progress >= 0.5 else {})
+
+    net = make_net()
+    history = fit(net, stream(), objective, steps=4, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+    assert [math.isnan(v) for v in history.losses["late"]] == [True, True, False, False]
+
+
+def test_a_loss_that_is_not_finite_is_named_before_any_weight_moves():
+    net = make_net()
+    before = copy.deepcopy(net.state_dict())
+
+    def objective(net, batch, progress):
+        return loss(net, batch, progress) | {"penalty": torch.tensor(math.inf)}
+
+    with pytest.raises(FloatingPointError, match=r'loss "penalty" at step 0 should be finite; found inf; '):
+        fit(net, stream(), objective, steps=4, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+class Weighted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.log = nn.Parameter(torch.zeros(()))
+
+    def forward(self, net, batch, progress):
+        return {k: v * self.log.exp() + self.log for k, v in loss(net, batch, progress).items()}
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_an_objectives_parameters_join_the_optimizer_once(named):
+    net, objective = make_net(), Weighted()
+    optimizer = torch.optim.SGD(net.named_parameters() if named else net.parameters(), lr=0.1)
+    for _ in range(2):
+        fit(net, stream(), objective, steps=2, optimizer=optimizer)
+    assert [g.get("name") for g in optimizer.param_groups] == [None, "objective"]
+    assert objective.log.item() != 0
+
+
+def test_parameters_do_not_join_behind_a_schedulers_back():
+    net = make_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+    with pytest.raises(ValueError, match=r"`optimizer` should be given the parameters of `objective` before"):
+        fit(net, stream(), Weighted(), steps=3, optimizer=optimizer, scheduler=scheduler)
+
+
+def test_parameters_of_the_net_that_the_optimizer_leaves_out_stay_out():
+    net = make_net()
+
+    class Holds(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, net, batch, progress):
+            return loss(net, batch, progress)
+
+    optimizer = torch.optim.SGD(net.heads.parameters(), lr=0.1)
+    fit(net, stream(), Holds(), steps=1, optimizer=optimizer)
+    assert len(optimizer.param_groups) == 1
+
+
+def test_scheduler_and_clip():
+    net = make_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    before = torch.cat([p.detach().flatten() for p in net.parameters()])
+    fit(net, stream(), loss, steps=1, optimizer=optimizer, scheduler=scheduler, clip=1e-3)
+    after = torch.cat([p.detach().flatten() for p in net.parameters()])
+    assert (after - before).norm().item() == pytest.approx(1e-3, rel=1e-3)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_frozen_parts_do_not_move():
+    net = Net(nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout()), {"coins": nn.Linear(8, 2)})
+    freeze(net.backbone)
+    before = copy.deepcopy(net.backbone.state_dict())
+    fit(net, stream(), loss, steps=3, optimizer=torch.optim.AdamW(net.parameters(), lr=0.1))
+    assert all(torch.equal(v, before[k]) for k, v in net.backbone.state_dict().items())
+
+
+def test_wrong_calls():
+    net = make_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"`steps` should be at least 1; found 0"):
+        fit(net, stream(), loss, steps=0, optimizer=optimizer)
+    with pytest.raises(ValueError, match=r"`clip` should be above 0"):
+        fit(net, stream(), loss, steps=1, optimizer=optimizer, clip=0)
+    with pytest.raises(ValueError, match=r"`stream` should be at least 3 batches long; found 1"):
+        fit(net, [next(stream())], loss, steps=3, optimizer=optimizer)
+    with pytest.raises(ValueError, match=r"at least one loss"):
+        fit(net, stream(), lambda net, batch, progress: {}, steps=1, optimizer=optimizer)
+
+
+def test_the_global_random_state_is_left_alone():
+    net = make_net()
+    before = torch.get_rng_state()
+    fit(net, stream(), loss, steps=2, optimizer=torch.optim.SGD(net.parameters(), lr=0.1), combine=total)
+    assert torch.equal(before, torch.get_rng_state())
