@@ -34,7 +34,7 @@ class Backbone(nn.Module):
 
 
 class Trunk(Backbone):
-    """A backbone whose features depend on the task (soft, hierarchical, learned sharing): ``trunk(x, task)``."""
+    """A backbone whose features depend on the task (soft or learned sharing): ``trunk(x, task)``."""
 
 
 @final
@@ -215,7 +215,31 @@ class Adapted:
         return net
 
 
-Weights = Mapping[str, Tensor]
+def reinitialise(module: nn.Module) -> nn.Module:
+    """Draw new weights for every layer, from the global random state. Returns the module.
+
+    Raises:
+        ValueError: if a part has parameters but no ``reset_parameters`` of its own.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> bool((reinitialise(layer).weight == 0).any())
+        False
+    """
+    for name, part in module.named_modules():
+        reset = getattr(part, "reset_parameters", None) or getattr(part, "_reset_parameters", None)
+        if reset is not None:
+            reset()
+        elif next(part.parameters(recurse=False), None) is not None:
+            raise ValueError(
+                explain(
+                    f"part {name!r} of the backbone",
+                    expected="able to draw new weights",
+                    found=f"{type(part).__name__} without `reset_parameters`",
+                    hint="give it that method, or name the backbone instead of passing a module",
+                )
+            )
+    return module
 
 
 def count_parameters(net: nn.Module, *, trainable: bool = True) -> int:

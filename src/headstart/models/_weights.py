@@ -1,0 +1,78 @@
+"""Read weights from files without unpickling objects, and fill modules with them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..errors import explain
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is of another sort, or damaged, or holds more than tensors.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ValueError(
+            explain("`weights`", expected=f"a file that ends in {', '.join(SUFFIXES)}", found=f'"{path}"')
+        )
+    if not path.is_file():
+        raise FileNotFoundError(explain("`weights`", expected="a file", found=f'nothing at "{path}"'))
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        found = f"{str(error).splitlines()[0]}"
+        raise ValueError(
+            explain(f'weights "{path}"', expected="a whole file of tensors", found=found)
+        ) from None
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        hint = "save `model.state_dict()`"
+        raise ValueError(
+            explain(f'weights "{path}"', expected="tensors by name", found=type(state), hint=hint)
+        )
+    return dict(state)
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Copy tensors into a module, which takes over their dtypes; ``source`` names them in errors.
+
+    Raises:
+        ValueError: if a name is missing or unknown, or a shape differs.
+    """
+    tensors = dict(
+        chain(module.named_parameters(remove_duplicate=False), module.named_buffers(remove_duplicate=False))
+    )
+    given = {id(tensors[n]) for n in state if n in tensors}  # tied weights are stored once
+    own = module.state_dict(keep_vars=True)
+    missing = [n for n, t in own.items() if n not in state and id(t) not in given]
+    if missing or state.keys() - own.keys():
+        found = f"{len(missing)} missing {missing[:3]}, {len(state.keys() - own.keys())} more "
+        found += f"{sorted(state.keys() - own.keys())[:3]}"
+        raise ValueError(
+            explain(f"weights in {source}", expected=f"the {len(own)} tensors of the model", found=found)
+        )
+    for name, value in state.items():
+        if own[name].shape != value.shape:
+            raise ValueError(
+                explain(
+                    f"`{name}` in {source}",
+                    expected=f"of shape {tuple(own[name].shape)}",
+                    found=tuple(value.shape),
+                )
+            )
+        tensors[name].data = tensors[name].data.to(value.dtype)
+    module.load_state_dict(state, strict=False)

@@ -1,0 +1,130 @@
+"""Backbones by name: our own small ones, those of other libraries, and saved models."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import explain, unknown
+from ._weights import fill, read_weights
+from .conv4 import conv4
+from .mlp import mlp
+from .net import Backbone
+from .textcnn import textcnn
+from .torchvision import torchvision
+
+BACKBONES: dict[str, str] = {
+    "mlp": "fully connected layers, for rows of numbers",
+    "conv4": "four convolutional blocks, for small images",
+    "textcnn": "convolutions over word vectors, for short texts",
+    "torchvision:NAME": "a classifier of torchvision without its last layer, e.g. torchvision:resnet18",
+    "file:DIR": "the backbone of a model saved before",
+}
+
+_OWN: dict[str, Callable[..., Backbone]] = {"mlp": mlp, "conv4": conv4, "textcnn": textcnn}
+
+
+def backbone(
+    use: str,
+    *,
+    inputs: tuple[int, ...] | None = None,
+    weights: str | None = "default",
+    settings: Mapping[str, Any] | None = None,
+) -> Backbone:
+    """Build a backbone from its name.
+
+    Args:
+        use: ``"mlp"``, ``"conv4"``, ``"textcnn"``, ``"torchvision:resnet18"`` or ``"file:DIR"``.
+        inputs: shape of one row, without the batch axis; gives ``features`` of ``mlp``, ``channels``
+            and ``size`` of ``conv4``. Token ids do not tell ``vocabulary``: pass that as a setting.
+        weights: of ``torchvision:``, the name of its weights (``"IMAGENET1K_V1"``); a path to a file
+            (``.safetensors``, or ``.pth`` read without unpickling objects); ``None`` for random ones
+            from the global random state. ``"default"``: torchvision's best, those of the saved
+            model, random for our own.
+        settings: of the backbone, by the names in its function's signature; they go before ``inputs``.
+
+    Raises:
+        ValueError: for an unknown name, source or setting, or a setting that is missing.
+        ConnectionError: if weights have to be downloaded and cannot be.
+        ModuleNotFoundError: if the library that a name needs is not installed.
+
+    Example:
+        >>> backbone("conv4", inputs=(3, 32, 32), settings={"width": 16}).width
+        64
+        >>> backbone("conv5")
+        Traceback (most recent call last):
+        ValueError: `use` of a backbone should be a known name; found "conv5"; did you mean "conv4"?
+    """
+    source, colon, name = use.partition(":")
+    settings = dict(settings or {})
+    if source == "file" and colon:
+        return _from_file(Path(name), weights, settings)
+    if source == "torchvision" and colon:
+        _check_names(use, settings, ["transforms"])
+        return torchvision(name, inputs=inputs, weights=weights, **settings)
+    if use not in _OWN:
+        if colon:
+            hint = f'"{source}:" is not supported yet' if source in {"timm", "hf", "keras"} else ""
+            expected = 'one of "torchvision:" and "file:"'
+            raise ValueError(explain("source of a backbone", expected=expected, found=f'"{use}"', hint=hint))
+        raise ValueError(unknown("`use` of a backbone", use, BACKBONES))
+    parameters = inspect.signature(_OWN[use]).parameters
+    _check_names(use, settings, parameters)
+    settings = _from_inputs(use, inputs) | settings
+    if missing := [n for n, p in parameters.items() if p.default is p.empty and n not in settings]:
+        hint = f"pass `settings={{{missing[0]!r}: ...}}`" + (" or `inputs`" if use == "mlp" else "")
+        expected = f"with {', '.join(missing)}"
+        raise ValueError(
+            explain(f"settings of backbone {use!r}", expected=expected, found=settings, hint=hint)
+        )
+    built = _OWN[use](**settings)
+    if weights is not None and weights != "default":
+        fill(built, read_weights(Path(weights)), f'"{weights}"')
+    return built
+
+
+def is_known(use: str) -> bool:
+    """Tell whether ``backbone`` can build ``use`` from settings alone."""
+    return use in _OWN or use.startswith("torchvision:")
+
+
+def _check_names(use: str, settings: Mapping[str, Any], names: Iterable[str]) -> None:
+    for name in settings:
+        if name not in names:
+            raise ValueError(unknown(f"setting of backbone {use!r}", name, names))
+
+
+def _from_inputs(use: str, inputs: tuple[int, ...] | None) -> dict[str, Any]:
+    """Say what the shape of a row tells about a backbone of ours."""
+    if inputs is None or use == "textcnn":
+        return {}
+    if use == "mlp":
+        return {"features": math.prod(inputs)}
+    if len(inputs) != 3:
+        hint = "add an axis of one channel to grey images: `x[:, None]`; use `mlp` for rows of numbers"
+        raise ValueError(
+            explain(
+                "`inputs` of `conv4`", expected="(channels, height, width)", found=tuple(inputs), hint=hint
+            )
+        )
+    return {"channels": inputs[0], "size": list(inputs[1:])}
+
+
+def _from_file(directory: Path, weights: str | None, settings: dict[str, Any]) -> Backbone:
+    """Take the backbone of a saved model, with its weights or with random ones."""
+    from .saving import load
+
+    built = load(directory).net.backbone
+    if settings:
+        raise ValueError(
+            explain('`settings` of "file:"', expected="empty: the model was saved with them", found=settings)
+        )
+    assert isinstance(built, Backbone)  # `load` without a module builds nothing else
+    if weights is None:
+        return backbone(built.use, weights=None, settings=built.settings)
+    if weights != "default":
+        raise ValueError(explain('`weights` of "file:"', expected='"default" or None', found=weights))
+    return built
