@@ -1,0 +1,10 @@
+"""Say what a comparison found: a table for the terminal and one self-contained HTML page.
+
+The room reads the plain values of ``result.json`` and ``details.json`` and knows no strategy's code,
+so that a report can be made again from a directory long after the run.
+"""
+
+from .page import page, write
+from .table import table
+
+__all__ = ["page", "table", "write"]

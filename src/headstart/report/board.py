@@ -1,0 +1,245 @@
+"""Read a comparison's ``result.json`` into rows, and say its numbers the way a reader expects them.
+
+Numbers that are missing, NaN or infinite all become ``None`` here, so that nothing after this file
+has to ask again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from ..errors import explain
+
+Interval: TypeAlias = tuple[float, float]
+Verdict: TypeAlias = Literal["gains", "open", "harms", "unknown", "baseline"]
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: object) -> float | None:
+    """Return a finite float, or None for whatever is missing, NaN, infinite or not a number.
+
+    Example:
+        >>> number(2), number(float("nan")), number(None)
+        (2.0, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def interval(value: object) -> Interval | None:
+    """Return ``(low, high)``, or None where either end is missing.
+
+    Example:
+        >>> interval([0.1, 0.3]), interval([0.1, None]), interval(None)
+        ((0.1, 0.3), None, None)
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        return None
+    low, high = number(value[0]), number(value[1])
+    return None if low is None or high is None else (min(low, high), max(low, high))
+
+
+def clean(text: object) -> str:
+    """Return text on one line without control characters, which neither a terminal nor SVG may see.
+
+    Example:
+        >>> clean("a\\nb\\x1b[31m")
+        'a b [31m'
+    """
+    return "".join(c if c.isprintable() else " " for c in str(text)).strip()
+
+
+@dataclass(frozen=True)
+class Row:
+    """Hold what one strategy reached with one number of labels.
+
+    Args:
+        ci: 95 % interval of ``mean``, in units of the metric.
+        gain: paired difference to the baseline, in units of the metric.
+        seconds: mean wall time of one trial.
+        parameters: how many numbers were trained.
+        seeds: score of each seed, in order.
+    """
+
+    strategy: str
+    shots: int | None
+    mean: float | None
+    ci: Interval | None
+    gain: float | None
+    gain_ci: Interval | None
+    harmed: bool
+    seconds: float | None
+    parameters: float | None
+    seeds: tuple[float | None, ...]
+
+
+def _row(value: Mapping[str, Any]) -> Row:
+    shots = number(value.get("shots"))
+    return Row(
+        strategy=clean(value.get("strategy", "?")),
+        shots=None if shots is None else int(shots),
+        mean=number(value.get("mean")),
+        ci=interval(value.get("ci95")),
+        gain=number(value.get("gain")),
+        gain_ci=interval(value.get("gain_ci95")),
+        harmed=bool(value.get("harmed")),
+        seconds=number(value.get("seconds")),
+        parameters=number(value.get("trained_parameters")),
+        seeds=tuple(number(seed) for seed in value.get("seeds") or ()),
+    )
+
+
+@dataclass(frozen=True)
+class Board:
+    """Hold a whole comparison: its rows, its metric and how to say a number of that metric.
+
+    Accuracies are said in percent and points, every other metric in its own units.
+    """
+
+    task: str
+    metric: str
+    higher: bool
+    rows: tuple[Row, ...]
+    recommended: str | None
+    reasons: tuple[str, ...]
+    baseline: str
+
+    @property
+    def shots(self) -> list[int | None]:
+        """Numbers of labels that were tried, fewest first; None, all labels, is last."""
+        found = {row.shots for row in self.rows}
+        return sorted(found, key=lambda n: (n is None, n or 0))
+
+    @property
+    def strategies(self) -> list[str]:
+        """Names of the strategies in the order of the rows, once each."""
+        return list(dict.fromkeys(row.strategy for row in self.rows))
+
+    @property
+    def seeds(self) -> int:
+        """Largest number of seeds that any row has."""
+        return max((len(row.seeds) for row in self.rows), default=0)
+
+    @property
+    def percent(self) -> bool:
+        """Whether the metric is said in percent."""
+        return "accuracy" in self.metric.lower()
+
+    @property
+    def unit(self) -> str:
+        """Name of the metric with its unit."""
+        return f"{self.metric}, %" if self.percent else self.metric
+
+    def at(self, shots: int | None) -> list[Row]:
+        """Return the rows with that many labels, best first; rows without a mean come last."""
+        rows = [row for row in self.rows if row.shots == shots]
+        sign = -1.0 if self.higher else 1.0
+        return sorted(rows, key=lambda row: (row.mean is None, sign * (row.mean or 0.0), row.strategy))
+
+    def verdict(self, row: Row) -> Verdict:
+        """Say on which side of zero the whole interval of the gain lies."""
+        if row.strategy == self.baseline:
+            return "baseline"
+        if row.harmed:
+            return "harms"
+        if row.gain_ci is None:
+            return "unknown"
+        low, high = row.gain_ci
+        return "gains" if (low > 0 if self.higher else high < 0) else "open"
+
+    def _digits(self) -> int:
+        if self.percent:
+            return 1
+        largest = max((abs(row.mean) for row in self.rows if row.mean is not None), default=0.0)
+        return next((digits for digits, edge in ((3, 10), (2, 100), (1, 1000)) if largest < edge), 0)
+
+    def value(self, x: float | None, *, signed: bool = False) -> str:
+        """Say a number of the metric, without its unit; a dash where there is none."""
+        if x is None:
+            return "–"
+        text = f"{x * 100 if self.percent else x:{'+' if signed else ''}.{self._digits()}f}"
+        return text.replace("-", MINUS)
+
+    def score(self, x: float | None) -> str:
+        """Say a score with its unit, as in a sentence."""
+        return f"{self.value(x)} %" if self.percent and x is not None else self.value(x)
+
+
+def read(result: Mapping[str, Any], *, baseline: str = "scratch") -> Board:
+    """Turn the plain values of ``result.json`` into a `Board`.
+
+    Raises:
+        ValueError: if the metric or the rows are missing.
+
+    Example:
+        >>> board = read({"metric": "accuracy", "rows": [{"strategy": "probe", "mean": 0.5}]})
+        >>> board.shots, board.score(board.rows[0].mean)
+        ([None], '50.0 %')
+    """
+    missing = [key for key in ("metric", "rows") if key not in result]
+    if missing:
+        raise ValueError(
+            explain(
+                "`result`",
+                expected='a comparison with "metric" and "rows"',
+                found=f"no {' and no '.join(missing)}",
+                hint="pass what `headstart compare` wrote to result.json",
+            )
+        )
+    recommended = result.get("recommended")
+    return Board(
+        task=clean(result.get("task") or "task"),
+        metric=clean(result["metric"]),
+        higher=bool(result.get("higher_is_better", True)),
+        rows=tuple(_row(row) for row in result["rows"]),
+        recommended=None if recommended is None else clean(recommended),
+        reasons=tuple(clean(reason) for reason in result.get("reasons") or ()),
+        baseline=baseline,
+    )
+
+
+def labels(shots: int | None) -> str:
+    """Say a number of labelled examples.
+
+    Example:
+        >>> labels(1), labels(5), labels(None)
+        ('1 labelled example per class', '5 labelled examples per class', 'all labelled examples')
+    """
+    if shots is None:
+        return "all labelled examples"
+    return f"{shots} labelled example{'' if shots == 1 else 's'} per class"
+
+
+def seconds(x: float | None) -> str:
+    """Say a duration.
+
+    Example:
+        >>> seconds(0.034), seconds(12.3), seconds(372), seconds(9000)
+        ('0.03 s', '12 s', '6.2 min', '2.5 h')
+    """
+    if x is None:
+        return "–"
+    if x >= 3600:
+        return f"{x / 3600:.1f} h"
+    if x >= 120:
+        return f"{x / 60:.1f} min"
+    return f"{x:.0f} s" if x >= 10 else f"{x:.1f} s" if x >= 1 else f"{x:.2f} s"
+
+
+def count(x: float | None) -> str:
+    """Say a large whole number shortly.
+
+    Example:
+        >>> count(645), count(112_000), count(23_500_000)
+        ('645', '112 k', '23.5 M')
+    """
+    if x is None:
+        return "–"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if x >= size:
+            return f"{x / size:.3g} {letter}"
+    return f"{x:.0f}"

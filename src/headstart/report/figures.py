@@ -1,0 +1,353 @@
+"""Pictures of a comparison as inline SVG that follows the page's light or dark colours.
+
+Matplotlib draws with stand-in colours; `_svg` replaces each by a variable of the page's style sheet,
+so that one picture serves both schemes. Text stays text: it can be searched, and takes the page's font.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .board import Board, Interval, Row, clean, labels, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Stand-ins, each replaced by the style sheet's variable of that name.
+PALETTE = {
+    "#010101": "--ink",
+    "#010102": "--muted",
+    "#010103": "--line",
+    "#010104": "--gains",
+    "#010105": "--open",
+    "#010106": "--harms",
+    "#010107": "--card",
+    **{f"#01020{i}": f"--series-{i}" for i in range(7)},
+}
+INK, MUTED, LINE, GAINS, OPEN, HARMS, CARD, *SERIES = PALETTE
+MARKS = {"gains": ("o", GAINS), "harms": ("X", HARMS), "open": ("o", OPEN), "unknown": ("o", OPEN)}
+DASHES = ("-", "--", ":", "-.")
+CHARACTER = 6.6  # widest mean advance of a letter at 12 px in the fonts of the style sheet
+NAME = 28
+POINTS = 240  # of one curve; more cannot be told apart at the width of a small picture
+
+SETTINGS: Any = {  # matplotlib's own type for this is a list of every key
+    "svg.fonttype": "none",
+    "font.size": 12,
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "axes.formatter.use_mathtext": False,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": INK,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "lines.solid_capstyle": "round",
+}
+
+
+def short(name: str, width: int = NAME) -> str:
+    """Cut a long name in the middle: names of one family differ at their ends.
+
+    Example:
+        >>> short("pretrain+multitask+fewshot", 15)
+        'pretrai…fewshot'
+    """
+    if len(name) <= width:
+        return name
+    tail = (width - 1) // 2
+    return f"{name[: width - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """Write a figure as an ``<svg>`` element; ``name`` keeps its ids apart from other pictures'."""
+    import matplotlib
+
+    out = io.StringIO()
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": f"headstart-{name}"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the browser has the font, not matplotlib
+        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+    text = out.getvalue()
+    box = re.search(r'viewBox="([^"]*)"', text)
+    assert box is not None  # matplotlib always writes one
+    text = text[text.index(">", text.index("<svg")) + 1 :]
+    for pattern, by in _TIDY:
+        text = re.sub(pattern, by, text, flags=re.DOTALL)
+    text = re.sub(r' d="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), text)
+    text = re.sub(r'style="[^"]*"', lambda found: _style(found[0]), text)
+    alt, width = html.escape(label), box[1].split()[2]
+    return f'<svg viewBox="{box[1]}" role="img" aria-label="{alt}" style="--width: {width}px">{text}'
+
+
+_METADATA = ("Date", "Creator", "Format", "Type")
+_TIDY = (
+    (
+        r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>",
+        "",
+    ),  # an inline <style> would reach the whole page
+    (r'<g id="[^"]*">', "<g>"),
+    (r' transform="rotate\(-0 [^"]*"', ""),
+    (r"\s+", " "),
+    (r"> <", "><"),
+)
+
+
+def _style(style: str) -> str:
+    style = re.sub(r"#01[0-9a-f]{4}", lambda found: f"var({PALETTE.get(found[0], '--ink')})", style)
+    return re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", style)
+
+
+def _axes(width: float, height: float, margins: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
+    """Open a figure of ``width x height`` px whose axes leave left, right, bottom and top margins."""
+    from matplotlib.figure import Figure
+
+    left, right, bottom, top = margins
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    return figure, figure.add_axes(box)
+
+
+def _reach(board: Board) -> Interval:
+    """Return the ends of the gain axis; intervals far wider than the gains themselves are cut there."""
+    rows = [row for row in board.rows if row.gain is not None]
+    gains = [row.gain for row in rows if row.gain is not None]
+    ends = [end for row in rows for end in row.gain_ci or ()] + gains + [0.0]
+    edge = max(2.5 * max(map(abs, gains), default=0.0), 0.02)
+    low, high = max(min(ends), -edge), min(max(ends), edge)
+    pad = 0.06 * ((high - low) or 1.0)
+    return low - pad, high + pad
+
+
+def gains(board: Board, shots: int | None, recommended: str | None = None) -> str:
+    """Draw the paired gain of every strategy with its 95 % interval, best score first.
+
+    A filled circle is a gain whose whole interval is on the right side of zero, a cross is harm and a
+    hollow circle is open; the faint dots are the seeds' own differences.
+
+    Shape:
+        returns one ``<svg>`` element, or "" where no strategy has a gain.
+    """
+    import matplotlib
+
+    rows = [row for row in board.at(shots) if row.gain is not None]
+    if not rows:
+        return ""
+    base = next((row.seeds for row in board.at(shots) if row.strategy == board.baseline), ())
+    low, high = _reach(board)
+    name = CHARACTER * max(len(short(row.strategy)) for row in rows) + 14
+    with matplotlib.rc_context(SETTINGS):
+        figure, ax = _axes(410, 23 * len(rows) + 60, (name, 48, 44, 16))
+        ax.set_xlim(low, high)
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        ax.axvline(0, color=MUTED, linewidth=1.2, zorder=1)
+        for i, row in enumerate(rows):
+            _gain(ax, board, row, i, base)
+            ax.text(
+                1.02, i, board.value(row.gain, signed=True), transform=ax.get_yaxis_transform(), va="center"
+            )
+        ax.set_yticks(range(len(rows)), [short(row.strategy) for row in rows])
+        for row, tick in zip(rows, ax.get_yticklabels(), strict=True):
+            tick.set_fontweight("bold" if row.strategy == recommended else "normal")
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        _numbers(ax, board, signed=True)
+        better = "right" if board.higher else "left"
+        unit = "points of " + board.metric if board.percent else board.metric
+        ax.set_xlabel(f"gain over {short(board.baseline)} in {unit}, {better} is better", labelpad=8)
+    words = "; ".join(f"{row.strategy} {board.value(row.gain, signed=True)}" for row in rows)
+    return _svg(figure, f"gains-{shots}", f"Gain over {board.baseline}, {labels(shots)}: {words}")
+
+
+def _gain(ax: Axes, board: Board, row: Row, y: float, base: Sequence[float | None]) -> None:
+    assert row.gain is not None
+    low, high = ax.get_xlim()
+    marker, color = MARKS.get(board.verdict(row), MARKS["open"])
+    if len(base) == len(row.seeds):
+        pairs = [a - b for a, b in zip(row.seeds, base, strict=True) if a is not None and b is not None]
+        ax.plot(pairs, [y] * len(pairs), ".", color=color, alpha=0.3, markersize=5, markeredgewidth=0)
+    if row.gain_ci is not None:
+        left, right = row.gain_ci
+        ax.plot([max(left, low), min(right, high)], [y, y], color=color, linewidth=2.4)
+        for end, edge, arrow in ((left, low, "<"), (right, high, ">")):
+            if (end < edge) if arrow == "<" else (end > edge):  # the interval goes on beyond the picture
+                ax.plot(edge, y, arrow, color=color, markersize=6, clip_on=False)
+    hollow = board.verdict(row) in ("open", "unknown")
+    face: dict[str, Any] = {"markerfacecolor": CARD} if hollow else {}
+    ax.plot(row.gain, y, marker, color=color, markersize=8, markeredgewidth=1.6 if hollow else 0, **face)
+
+
+def _numbers(ax: Axes, board: Board, *, signed: bool = False, axis: str = "x") -> None:
+    """Write an axis in the metric's own way, on few round numbers, with a faint grid."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    scale = 100 if board.percent else 1
+
+    def say(x: float, _: int) -> str:
+        return f"{round(x * scale, 6):{'+' if signed and x else ''}g}".replace("-", "\N{MINUS SIGN}")
+
+    target = ax.xaxis if axis == "x" else ax.yaxis
+    target.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    target.set_major_formatter(FuncFormatter(say))
+    ax.grid(axis="x" if axis == "x" else "y")
+    ax.set_axisbelow(True)
+
+
+def highlighted(board: Board, recommended: Sequence[str]) -> list[str]:
+    """Choose which strategies a line picture names: the baseline, the recommended, the best ones."""
+    leaders = [
+        row.strategy for rank in range(3) for shots in board.shots for row in board.at(shots)[rank:][:1]
+    ]
+    chosen = dict.fromkeys([board.baseline, *recommended, *leaders])
+    return [name for name in chosen if name in board.strategies][:6]
+
+
+def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
+    """Draw the score against the number of labelled examples, with 95 % intervals.
+
+    At most six strategies are named and coloured; the others are faint lines, so that thirty fit.
+
+    Shape:
+        returns one ``<svg>`` element, or "" where fewer than two numbers of labels were tried.
+    """
+    import matplotlib
+
+    if len(board.shots) < 2:
+        return ""
+    chosen = highlighted(board, recommended)
+    right = 1.2 * CHARACTER * max([4, *(len(short(name, 20)) for name in chosen)]) + 14  # bold is wider
+    ends: list[tuple[float, str, str]] = []
+    with matplotlib.rc_context(SETTINGS):
+        figure, ax = _axes(440, 300, (40, right, 44, 14))
+        ax.set_xlim(-0.12, len(board.shots) - 1 + 0.12)
+        for name in [n for n in board.strategies if n not in chosen] + chosen:
+            points = {row.shots: row for row in board.rows if row.strategy == name and row.mean is not None}
+            found = [(x, points[shots]) for x, shots in enumerate(board.shots) if shots in points]
+            if not found:
+                continue
+            means = [row.mean for _, row in found if row.mean is not None]
+            if name not in chosen:
+                ax.plot([x for x, _ in found], means, color=LINE, linewidth=1.2, zorder=1)
+                continue
+            place = chosen.index(name)
+            color = MUTED if name == board.baseline else SERIES[place % len(SERIES)]
+            dodge = 0.012 * (len(board.shots) - 1) * (place - (len(chosen) - 1) / 2)
+            for x, row in found:
+                if row.ci is not None:
+                    ax.plot([x + dodge] * 2, row.ci, color=color, linewidth=2, alpha=0.55)
+            style = "--" if name == board.baseline else "-"
+            ax.plot([x + dodge for x, _ in found], means, "o", linestyle=style, color=color, linewidth=2)
+            ends.append((means[-1], name, color))
+        _numbers(ax, board, axis="y")
+        ax.tick_params(axis="y", labelcolor=MUTED)
+        ax.set_xticks(range(len(board.shots)), ["all" if n is None else str(n) for n in board.shots])
+        ax.set_xlabel("labelled examples per class", labelpad=8)
+        ax.tick_params(length=0)
+        _name_ends(ax, ends)
+    words = "; ".join(f"{name} {board.score(mean)}" for mean, name, _ in ends)
+    return _svg(figure, "by-shots", f"{board.metric} against labelled examples; at the right end {words}")
+
+
+def _name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write names at the right of their lines, moved apart so that none covers another."""
+    low, high = ax.get_ylim()
+    height = ax.get_window_extent().height / ax.figure.dpi * 72
+    gap = 15 * (high - low) / height
+    order = sorted(ends)
+    places = [mean for mean, *_ in order]
+    for _ in range(200):
+        for i in range(len(places) - 1):
+            overlap = gap - (places[i + 1] - places[i])
+            if overlap > 1e-12:
+                places[i] -= overlap / 2
+                places[i + 1] += overlap / 2
+    for y, (_, name, color) in zip(places, order, strict=True):
+        ax.text(
+            1.015,
+            y,
+            short(name, 20),
+            transform=ax.get_yaxis_transform(),
+            color=color,
+            va="center",
+            weight="bold",
+        )
+
+
+def loss_names(curves: Mapping[str, Any]) -> list[str]:
+    """Name every loss of the curves once, in the order in which they come."""
+    return list(dict.fromkeys(clean(name) for curve in curves.values() for name in curve.get("losses") or {}))
+
+
+def line_style(place: int) -> tuple[str, str]:
+    """Return the colour and dash of the loss in that place; colours repeat with another dash."""
+    return SERIES[place % len(SERIES)], DASHES[place // len(SERIES) % len(DASHES)]
+
+
+def _smooth(values: Sequence[object]) -> tuple[list[float], list[float], list[float]]:
+    """Return steps, losses and their running mean over about a twentieth of the run, thinned."""
+    points = [(i + 1.0, y) for i, value in enumerate(values) if (y := number(value)) is not None]
+    reach = max(len(points) // 40, 0)
+    means = []
+    for i in range(len(points)):
+        near = [y for _, y in points[max(0, i - reach) : i + reach + 1]]
+        means.append(sum(near) / len(near))
+    stride = max(1, math.ceil(len(points) / POINTS))
+    keep = sorted({*range(0, len(points), stride), *([len(points) - 1] if points else [])})
+    return [points[i][0] for i in keep], [points[i][1] for i in keep], [means[i] for i in keep]
+
+
+def curve(strategy: str, losses: Mapping[str, Sequence[object]], order: Sequence[str]) -> str:
+    """Draw the losses of one training: faint as they were, strong as a running mean.
+
+    The loss axis is logarithmic where the losses are positive and span over a factor of 30.
+
+    Args:
+        strategy: whose training it is.
+        losses: one value per step for each name; None and NaN where a step has none.
+        order: names in the order that decides their colours, see `line_style`.
+    Shape:
+        returns one ``<svg>`` element, or "" where no loss has a finite value.
+    """
+    import matplotlib
+    from matplotlib.ticker import MaxNLocator, NullFormatter
+
+    drawn = {clean(name): _smooth(values) for name, values in losses.items()}
+    drawn = {name: line for name, line in drawn.items() if line[0]}
+    if not drawn:
+        return ""
+    lowest = min(min(line[2]) for line in drawn.values())
+    highest = max(max(line[2]) for line in drawn.values())
+    with matplotlib.rc_context(SETTINGS):
+        figure, ax = _axes(250, 160, (44, 10, 24, 8))
+        for name, (steps, raw, means) in drawn.items():
+            color, dash = line_style(order.index(name))
+            ax.plot(steps, raw, color=color, linewidth=0.7, alpha=0.28)
+            ax.plot(steps, means, dash, color=color, linewidth=1.8, marker="o" * (len(steps) == 1))
+        if min(min(line[1]) for line in drawn.values()) > 0 and highest > 30 * lowest:
+            ax.set_yscale("log")
+            ax.yaxis.set_minor_formatter(NullFormatter())
+            ax.set_ylim(lowest / 1.6, highest * 1.6)
+            ax.yaxis.set_major_formatter("{x:g}")
+        else:
+            ax.set_ylim(min(0.0, lowest * 1.05), highest * 1.08 or 1.0)
+            ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        ax.tick_params(length=2, labelsize=11)
+        ax.tick_params(axis="y", labelcolor=MUTED)
+        ax.grid(axis="y")
+        ax.set_axisbelow(True)
+    last = "; ".join(f"{name} ends at {line[2][-1]:.3g}" for name, line in drawn.items())
+    return _svg(figure, f"curve-{strategy}", f"Training losses of {strategy}: {last}")
