@@ -2,8 +2,8 @@
 
 from .digits import rotations
 from .options import Reader
-from .references import READERS, read
+from .references import READERS, encode, read
 from .shots import shots, unlabel
 from .splits import SplitSpec
 
-__all__ = ["READERS", "Reader", "SplitSpec", "read", "rotations", "shots", "unlabel"]
+__all__ = ["READERS", "Reader", "SplitSpec", "encode", "read", "rotations", "shots", "unlabel"]

@@ -35,8 +35,8 @@ class Reader:
 
     Example:
         >>> from headstart.datasets import READERS
-        >>> READERS["digits"].extra
-        ''
+        >>> READERS["parquet"].extra
+        'tables'
     """
 
     read: Callable[[str, Options], list[Task]]

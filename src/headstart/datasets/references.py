@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..errors import explain, unknown
-from ..tasks import Task
-from . import digits, public
+from ..tasks import Labelled, Task
+from . import arrays, digits, images, public, tables, text
 from .options import Options, Reader
 from .splits import SplitSpec, carve
 
-IMAGES = 'PNG, JPEG, ... in one folder per class: "images:folder"'
-
 READERS: dict[str, Reader] = {
+    "csv": Reader(tables.read_csv, 'a table with a header: "csv:train.csv#label"'),
+    "parquet": Reader(tables.read_parquet, 'a table: "parquet:train.parquet#income,married"', "tables"),
+    "text": Reader(text.read_text, 'a table with a column of text: "text:reviews.csv#label"'),
+    "images": Reader(images.read_images, 'a folder per class: "images:folder"', "images"),
+    "npz": Reader(arrays.read_npz, 'arrays: "npz:file.npz#x,y"'),
     "digits": Reader(digits.read_digits, 'scans of 8 x 8 that ship with scikit-learn: "digits:5-9"'),
     "omniglot": Reader(public.read_omniglot, 'characters of 50 alphabets, 20 drawers: "omniglot:train"'),
     "mnist": Reader(public.read_mnist, 'digits, 28 x 28: "mnist", "mnist:3x32x32"'),
@@ -78,3 +83,46 @@ def read(
     tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, encoding))
     tasks = carve(tasks, split)
     return [digits.rotations(task) for task in tasks] if plus else tasks
+
+
+ENCODERS = {
+    "csv": tables.encode_table,
+    "parquet": tables.encode_table,
+    "text": text.encode_text,
+    "images": images.encode_images,
+    "npz": arrays.encode_npz,
+}
+
+
+def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str = Path(".")) -> Tensor:
+    """Make new rows, without labels or with, into inputs in the same way as the training rows.
+
+    Args:
+        source: a file, a folder of images, or a data reference (of a benchmark set: its test rows,
+            or its train rows where it has no others).
+        encoding: ``task.encoding`` of the training data.
+        base: folder that relative paths start from.
+
+    Shape:
+        returns rows ``(N, *)`` in the order of the file (images: in the order of their paths).
+
+    Raises:
+        ValueError: if a column is missing, a file is broken, or rows have another shape.
+        FileNotFoundError: if the file is not there.
+
+    Example:
+        >>> (task,) = read("digits:5-9")
+        >>> encode("digits:0-4", task.encoding).shape
+        torch.Size([361, 1, 8, 8])
+    """
+    name, colon, argument = str(source).partition(":")
+    if colon and name in READERS and name not in ENCODERS:
+        (task, *_) = read(str(source), base=base, encoding=encoding)
+        rows = task.test or task.train
+        if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):
+            raise ValueError(explain(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__))
+        return rows.x
+    path = argument.rpartition("#")[0] or argument if colon and name in ENCODERS else str(source)
+    file = Path(base) / path
+    kind = "npz" if file.suffix == ".npz" else encoding["reader"]
+    return ENCODERS[kind](file, encoding)

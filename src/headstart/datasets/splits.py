@@ -227,8 +227,8 @@ def build(
 
 
 def _answers(kind: Kind) -> dict[str, Any]:
-    classes = getattr(kind, "classes", None)
-    return {} if classes is None else {"classes": list(classes)}
+    named = {} if isinstance(kind, Regression) else {"classes": list(kind.classes)}  # type: ignore[attr-defined]
+    return {"kind": type(kind).__name__} | named
 
 
 def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:

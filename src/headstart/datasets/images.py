@@ -1,0 +1,187 @@
+"""Folders of images, one per class.
+
+Shapes: ``N`` images, ``C`` channels, ``H`` and ``W`` pixels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import explain
+from ..tasks import Multiclass, Task
+from .options import Options, need
+from .splits import PARTS, build, divide, warn_duplicates
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the images under a folder (or the one file), in the order of their paths."""
+    if folder.is_file():
+        return [folder]
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    return sorted(p for p in files if p.is_file())
+
+
+def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
+    """Decode one image as ``(H, W)`` or ``(H, W, 3)`` float32 in [0, 1]."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        deep = image.mode.startswith(("I", "F"))
+        grey = deep or image.mode in ("1", "L", "LA", "La")
+        image = image.convert("F" if deep else "L" if grey else "RGB")
+        if size is not None and image.size != size[::-1]:
+            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(image, dtype=np.float32) / (65535 if deep else 255)
+
+
+def load_images(
+    files: Sequence[Path],
+    size: tuple[int, int] | None,
+    skip_broken: bool = False,
+    channels: int | None = None,
+) -> tuple[Tensor, list[int]]:
+    """Decode images into one tensor; also tell which files it holds.
+
+    Args:
+        files: paths.
+        size: ``(H, W)`` to bring every image to (aspect ratio not kept), or ``None``.
+        skip_broken: leave out what does not decode, with a warning, instead of raising.
+        channels: 1 or 3; ``None`` gives 1 where every image is grey.
+
+    Shape:
+        returns ``(N, C, H, W)`` float32 in [0, 1], and the numbers of the files that decoded.
+
+    Raises:
+        ValueError: if an image does not decode, or sizes differ and ``size`` is ``None``.
+    """
+    need("PIL", "images")
+    decoded: dict[int, np.ndarray] = {}
+    broken = []
+    for number, path in enumerate(files):
+        try:
+            decoded[number] = _decode(path, size)
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            if not skip_broken:
+                raise ValueError(
+                    explain(
+                        f"`{path}`",
+                        expected="an image",
+                        found=f"one that does not decode ({error})",
+                        hint="remove it, or pass `skip_broken=True`",
+                    )
+                ) from None
+            broken.append(path)
+    if broken:
+        warnings.warn(
+            f"{len(broken)} of {len(files)} images do not decode and were left out, the first is {broken[0]}",
+            UserWarning,
+            stacklevel=2,
+        )
+    if not decoded:
+        raise ValueError(explain("images", expected="at least one that decodes", found="none"))
+    first = next(iter(decoded))
+    for number, pixels in decoded.items():
+        if pixels.shape[:2] != decoded[first].shape[:2]:
+            raise ValueError(
+                explain(
+                    f"`{files[number]}`",
+                    expected=f"{decoded[first].shape[:2]} pixels, as `{files[first]}`",
+                    found=pixels.shape[:2],
+                    hint="pass `resize=` (a side, or height and width)",
+                )
+            )
+    if channels is None:
+        channels = 3 if any(pixels.ndim == 3 for pixels in decoded.values()) else 1
+    return torch.from_numpy(np.stack([_channels(p, channels) for p in decoded.values()])), list(decoded)
+
+
+def _channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    if pixels.ndim == 2:
+        return np.repeat(pixels[None], channels, axis=0)
+    if channels == 1:
+        return (pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[None]
+    return pixels.transpose(2, 0, 1)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def read_images(argument: str, options: Options) -> list[Task]:
+    """Read ``images:folder``: a sub-folder per class, or ``train/``, ``valid/``, ``test/`` of such.
+
+    Classes are the names of the sub-folders. Pixels are float32 in [0, 1], grey where every image
+    is, else RGB. All images must have one size, or ``resize`` brings them to one.
+    """
+    folder = options.base / argument
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            explain(
+                f"`{folder}`",
+                expected="a folder with a sub-folder per class",
+                found="a file" if folder.exists() else "nothing there",
+            )
+        )
+    if options.split.group:
+        raise ValueError(explain("`group`", expected="a column of a table", found="a folder of images"))
+    parts = {p: PARTS[p.name] for p in _folders(folder) if p.name in PARTS}
+    fixed = bool(parts) and set(parts) == set(_folders(folder))
+    places = [(part, c) for top, part in (parts.items() if fixed else [(folder, "")]) for c in _folders(top)]
+    listed = [(file, place.name, part) for part, place in places for file in image_files(place)]
+    names = sorted({name for _, name, _ in listed})
+    if len(names) < 2:
+        raise ValueError(
+            explain(
+                f"`{folder}`",
+                expected="at least two sub-folders with images",
+                found=names or "no image",
+                hint="put the images of each class into a folder of its own",
+            )
+        )
+    empty = sorted({place.name for _, place in places} - set(names))
+    if empty:
+        raise ValueError(explain(f"class folder `{empty[0]}` of `{folder}`", expected="images", found="none"))
+    known = options.encoding
+    classes = known.get("classes", names) if known and known.get("target") == folder.name else names
+    shape = known["shape"] if known else None
+    size = options.resize if options.resize is not None else tuple(shape[1:]) if shape else None
+    if isinstance(size, int):
+        size = (size, size)
+    x, kept = load_images([f for f, _, _ in listed], size, options.skip_broken, shape[0] if shape else None)
+    kind = Multiclass(classes)
+    y = kind.encode([listed[i][1] for i in kept])
+    if fixed:
+        sides = [listed[i][2] for i in kept]
+        division: Mapping[str, Tensor] = {
+            part: torch.tensor([i for i, side in enumerate(sides) if side == part])
+            for part in ("train", "valid", "test")
+            if part in sides
+        }
+        if "train" not in division:
+            raise ValueError(explain(f"`{folder}`", expected="a folder `train`", found=sorted(set(sides))))
+    else:
+        division = divide(options.split, len(y), y.tolist())
+    warn_duplicates(x, division, f"`{folder}`")
+    encoding: dict[str, Any] = {"reader": "images", "shape": list(x.shape[1:])}
+    return build([(folder.resolve().name, kind, y)], x, division, encoding)
+
+
+def encode_images(path: Path, encoding: Mapping[str, Any]) -> Tensor:
+    """Decode one image, or all under a folder in the order of ``image_files``, as the encoding says."""
+    files = image_files(path) if path.exists() else []
+    if not files:
+        raise FileNotFoundError(
+            explain(f"`{path}`", expected="an image or a folder of images", found="none there")
+        )
+    channels, high, wide = encoding["shape"]
+    return load_images(files, (high, wide), channels=channels)[0]

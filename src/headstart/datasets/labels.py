@@ -1,0 +1,98 @@
+"""From the labels in a file to a kind of answer and numbered targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import explain
+from ..tasks import Kind, Label, Multiclass, Regression
+from ..tasks.kinds import MISSING
+
+Value = Label | float | None
+WHOLE_NUMBER_CLASSES = 50
+NOTHING = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])
+
+
+def typed(values: Sequence[Any]) -> list[Value]:
+    """Read written values as whole numbers, else numbers, else booleans, else strings, all alike.
+
+    Example:
+        >>> typed(["1", "2", None]), typed(["1", "0.5"]), typed(["true", "FALSE"]), typed(["1", "b"])
+        ([1, 2, None], [1.0, 0.5], [True, False], ['1', 'b'])
+    """
+    there = [v for v in values if v is not None]
+    if not all(isinstance(v, str) for v in there):
+        return list(values)
+    for kind in (int, float):
+        try:
+            numbers = [kind(v) for v in there if "_" not in v]
+        except ValueError:
+            continue
+        if len(numbers) == len(there):
+            return [None if v is None else kind(v) for v in values]
+    if all(v.lower() in ("true", "false") for v in there):
+        return [None if v is None else v.lower() == "true" for v in values]
+    return list(values)
+
+
+def answers(
+    values: Sequence[Any], name: str, where: str, encoding: Mapping[str, Any] | None
+) -> tuple[Kind, Tensor]:
+    """Infer what a column of labels asks for, and number it.
+
+    Strings and booleans are classes; so are whole numbers with at most 50 distinct values; other
+    numbers are a regression. (To be read as classes, write names such as ``"c3"``; to be read as
+    numbers, write ``3.0``.) A missing label gives -100 or NaN. With an encoding of the same column,
+    its kind and classes hold.
+
+    Raises:
+        ValueError: if all labels are missing, there is one class only, a label is not one of the
+            encoding's classes, or a number is infinite.
+    """
+    values = [None if v is None or v != v else v for v in values]
+    known: Mapping[str, Any] = encoding if encoding and encoding.get("target") == name else {}
+    there = [v for v in values if v is not None]
+    what = f"label column `{name}` of {where}"
+    if not there:
+        raise ValueError(
+            explain(what, expected="at least two labels", found=f"{len(values)} rows, all missing")
+        )
+    if "classes" in known:
+        classes = known["classes"]
+    elif known.get("kind") == "Regression" or not _few(there):
+        return Regression(), _numbers(values, what)
+    else:
+        classes = sorted(set(there))
+    if len(classes) < 2:
+        raise ValueError(
+            explain(
+                what,
+                expected="at least two classes",
+                found=f"one class, {classes[0]!r}",
+                hint="choose another column, or add rows of another class",
+            )
+        )
+    kind = Multiclass(classes)
+    y = torch.full((len(values),), MISSING)
+    y[torch.tensor([v is not None for v in values])] = kind.encode(there)
+    return kind, y
+
+
+def _few(there: Sequence[Any]) -> bool:
+    """Tell whether labels are classes: not fractions, and few where they are whole numbers."""
+    if any(isinstance(v, float) for v in there):
+        return False
+    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in there)
+    return not whole or len(set(there)) <= WHOLE_NUMBER_CLASSES
+
+
+def _numbers(values: Sequence[Any], what: str) -> Tensor:
+    for row, value in enumerate(values):
+        if isinstance(value, str) or (value is not None and abs(value) == math.inf):
+            raise ValueError(explain(what, expected="finite numbers", found=f"{value!r} in row {row}"))
+    return torch.tensor([math.nan if v is None else float(v) for v in values])

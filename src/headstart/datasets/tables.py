@@ -1,0 +1,315 @@
+"""CSV and Parquet: columns of numbers and of categories become one row of features.
+
+Shapes: ``N`` rows, ``D`` features.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import lzma
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import did_you_mean, explain, unknown
+from ..tasks import Kind, Multiclass, Task
+from .labels import NOTHING, answers, typed
+from .options import Options, need
+from .splits import Division, build, divide, given, warn_duplicates
+
+CATEGORIES = 100
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Hold the columns of one file; ``None`` is a missing value, CSV values are strings."""
+
+    columns: Mapping[str, Sequence[Any]]
+    where: str
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def column(self, name: str) -> Sequence[Any]:
+        """Return a column; ``ValueError`` with the nearest name where there is none."""
+        if name not in self.columns:
+            raise ValueError(unknown(f"column of {self.where}", name, self.columns))
+        return self.columns[name]
+
+
+def existing(path: Path) -> Path:
+    """Return ``path``, or raise ``FileNotFoundError`` with the nearest name beside it.
+
+    Raises:
+        FileNotFoundError: if nothing is there.
+        ValueError: if it is a folder, or an empty file.
+    """
+    if not path.exists():
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, beside[:200]) if beside else f"there is no folder {path.parent}"
+        raise FileNotFoundError(explain(f"`{path}`", expected="a file", found="nothing there", hint=hint))
+    if path.is_dir():
+        raise ValueError(
+            explain(
+                f"`{path}`",
+                expected="a file",
+                found="a folder",
+                hint='read folders of images by "images:folder"',
+            )
+        )
+    if path.stat().st_size == 0:
+        raise ValueError(explain(f"`{path}`", expected="rows", found="an empty file"))
+    return path
+
+
+def load_csv(path: Path) -> Table:
+    """Read comma-, semicolon- or tab-separated text with a header; also ``.gz`` and ``.xz``.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is empty, binary, cut off, or a row is shorter or longer than the header.
+    """
+    existing(path)
+    try:
+        with OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+            return parse_csv(file.read(), f"`{path}`")
+    except (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise ValueError(
+            explain(f"`{path}`", expected="text in UTF-8", found=f"a binary, cut-off or other file ({error})")
+        ) from None
+
+
+def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Table:
+    """Split text into columns; every row must have as many fields as the header."""
+    if "\0" in text:
+        raise ValueError(explain(where, expected="text", found="a binary file"))
+    first = text.lstrip().split("\n", 1)[0]
+    if not first:
+        raise ValueError(explain(where, expected="a header and rows", found="an empty file"))
+    mark = max(",;\t", key=first.count)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=mark, strict=True, skipinitialspace=True)
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            if not row:
+                continue
+            header = header or [name.strip() for name in row]
+            rows.append(row)
+            if len(row) != len(header):
+                raise ValueError(
+                    explain(
+                        f"line {reader.line_num} of {where}",
+                        expected=f"{len(header)} fields, as in the header",
+                        found=len(row),
+                        hint="the file may be cut off, or a field needs quotes",
+                    )
+                )
+    except csv.Error as error:
+        raise ValueError(
+            explain(
+                f"line {reader.line_num} of {where}",
+                expected="fields with closed quotes",
+                found=str(error),
+                hint="the file may be cut off, or a quote needs doubling",
+            )
+        ) from None
+    assert header is not None
+    body = rows[1:] if rows and [f.strip() for f in rows[0]] == list(header) else rows
+    if "" in header or len(set(header)) != len(header):
+        raise ValueError(explain(f"header of {where}", expected="distinct names", found=list(header)))
+    if not body:
+        raise ValueError(explain(where, expected="rows below the header", found="none"))
+    cells = [
+        [None if (v := f.strip()).lower() in NOTHING else v for f in column]
+        for column in zip(*body, strict=True)
+    ]
+    return Table(dict(zip(header, cells, strict=True)), where)
+
+
+def load_parquet(path: Path) -> Table:
+    """Read a Parquet file.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ImportError: if pyarrow is missing.
+        ValueError: if it is empty, or not a whole Parquet file.
+    """
+    need("pyarrow", "tables")
+    import pyarrow
+    import pyarrow.parquet
+
+    existing(path)
+    try:
+        read = pyarrow.parquet.ParquetFile(path).read()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(
+            explain(f"`{path}`", expected="a whole Parquet file", found=f"another ({error})")
+        ) from None
+    if not read.num_rows:
+        raise ValueError(explain(f"`{path}`", expected="rows", found="none"))
+    plain = (bool, int, float, str)
+    columns = {
+        name: [v if v is None or isinstance(v, plain) else str(v) for v in read.column(name).to_pylist()]
+        for name in read.column_names
+    }
+    return Table({n: [None if v != v else v for v in column] for n, column in columns.items()}, f"`{path}`")
+
+
+def load(path: Path) -> Table:
+    """Read Parquet where the file's name says so, else CSV."""
+    return load_parquet(path) if path.suffix in (".parquet", ".pq") else load_csv(path)
+
+
+def _numbers(values: Sequence[Any]) -> list[float] | None:
+    """Return a column as floats with NaN for missing, or ``None`` where it holds anything else."""
+    there = [(v, type(v)) for v in typed(values)]
+    if {kind for _, kind in there} - {int, float, type(None)}:
+        return None
+    return [math.nan if v is None else float(v) for v, _ in there]
+
+
+def fit_features(table: Table, names: Sequence[str], train: Tensor) -> dict[str, Any]:
+    """Learn from the train rows how columns become features.
+
+    A column of numbers is standardised; where train rows miss it, the mean stands in and one more
+    feature says so. Any other column becomes one feature for each of its values, at most the 100
+    commonest.
+
+    Returns:
+        ``{"features": {name: {"mean", "std", "missing"} or {"categories"}}}``, fit for JSON.
+    """
+    features: dict[str, Any] = {}
+    for name in names:
+        values = table.column(name)
+        numbers = _numbers(values)
+        if numbers is None:
+            counts = Counter(str(values[i]) for i in train.tolist() if values[i] is not None)
+            features[name] = {"categories": sorted(c for c, _ in counts.most_common(CATEGORIES))}
+            continue
+        column = torch.tensor(numbers, dtype=torch.float64)
+        if column.isinf().any():
+            row = int(column.isinf().nonzero()[0])
+            raise ValueError(
+                explain(
+                    f"column `{name}` of {table.where}",
+                    expected="finite numbers",
+                    found=f"infinity in row {row}",
+                )
+            )
+        there = column[train][~column[train].isnan()]
+        mean, std = (float(there.mean()), float(there.std(correction=0))) if len(there) else (0.0, 0.0)
+        features[name] = {"mean": mean, "std": std or 1.0, "missing": len(there) < len(train)}
+    return {"features": features}
+
+
+def features(table: Table, encoding: Mapping[str, Any]) -> Tensor:
+    """Make the rows of a table into features ``(N, D)`` float32, as ``fit_features`` learned.
+
+    A category that train did not have gives zeros.
+
+    Raises:
+        ValueError: if a column is missing, or holds words where numbers were.
+    """
+    made: list[Tensor] = []
+    for name, how in encoding["features"].items():
+        values = table.column(name)
+        if "categories" in how:
+            number = {c: k for k, c in enumerate(how["categories"])}
+            hot = torch.zeros(len(values), len(number))
+            at = [(i, number[str(v)]) for i, v in enumerate(values) if v is not None and str(v) in number]
+            if at:
+                hot[tuple(torch.tensor(at).T)] = 1
+            made.append(hot)
+            continue
+        numbers = _numbers(values)
+        if numbers is None:
+            word = next(v for v in values if isinstance(v, str) and _numbers([v]) is None)
+            raise ValueError(
+                explain(f"column `{name}` of {table.where}", expected="numbers", found=repr(word))
+            )
+        column = (torch.tensor(numbers, dtype=torch.float64) - how["mean"]) / how["std"]
+        made.append(column.nan_to_num(0).float()[:, None])
+        if how["missing"]:
+            made.append(column.isnan().float()[:, None])
+    return torch.cat(made, 1)
+
+
+Encoder = Callable[[Table, Sequence[str], Tensor, Options], tuple[Tensor, dict[str, Any]]]
+
+
+def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) -> list[Task]:
+    """Read the tasks of ``file#label,...``: labels, division, then inputs made by ``encoder``."""
+    path, mark, after = argument.rpartition("#")
+    if not (mark and path and after):
+        raise ValueError(
+            explain(
+                f'"{reader}:{argument}"',
+                expected="a file and its label columns",
+                found="no `#`",
+                hint=f'write "{reader}:{path or argument}#label"',
+            )
+        )
+    table = load(options.base / path)
+    labels = [name.strip() for name in after.split(",")]
+    targets = [(n, *answers(typed(table.column(n)), n, table.where, options.encoding)) for n in labels]
+    spare = {*labels, "split", options.split.group}
+    division = _division(table, targets, options, "split" in labels)
+    x, encoding = encoder(table, [n for n in table.columns if n not in spare], division["train"], options)
+    warn_duplicates(x, division, table.where)
+    return build(targets, x, division, {"reader": reader} | encoding)
+
+
+def _division(
+    table: Table, targets: Sequence[tuple[str, Kind, Tensor]], options: Options, label: bool
+) -> Division:
+    group = options.split.group
+    groups = [str(v) for v in table.column(group)] if group else None
+    if "split" in table.columns and not label:
+        division = given(table.columns["split"], table.where)
+        if groups:
+            sides = {part: {groups[i] for i in at.tolist()} for part, at in division.items()}
+            both = sorted(set.intersection(*sides.values())) if len(sides) > 1 else []
+            if both:
+                raise ValueError(
+                    explain(
+                        f"`split` column of {table.where}",
+                        expected=f"no `{group}` on two sides",
+                        found=both[0],
+                    )
+                )
+        return division
+    classes = [y.tolist() for _, kind, y in targets if isinstance(kind, Multiclass)]
+    return divide(options.split, len(table), list(zip(*classes, strict=True)) if classes else None, groups)
+
+
+def _features(
+    table: Table, names: Sequence[str], train: Tensor, options: Options
+) -> tuple[Tensor, dict[str, Any]]:
+    if not names:
+        raise ValueError(explain(table.where, expected="columns beside the label", found=list(table.columns)))
+    known = options.encoding
+    encoding = fit_features(table, names, train) if known is None else {"features": known["features"]}
+    return features(table, encoding), encoding
+
+
+def read_csv(argument: str, options: Options) -> list[Task]:
+    """Read ``csv:train.csv#label``, a table with a header; see ``fit_features`` and ``answers``."""
+    return table_tasks(argument, options, "csv", _features)
+
+
+def read_parquet(argument: str, options: Options) -> list[Task]:
+    """Read ``parquet:train.parquet#label``, in the same way as CSV."""
+    return table_tasks(argument, options, "parquet", _features)
+
+
+def encode_table(path: Path, encoding: Mapping[str, Any]) -> Tensor:
+    """Make the rows of a new file, with or without labels, into features ``(N, D)``."""
+    return features(load(path), encoding)
