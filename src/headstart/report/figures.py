@@ -99,6 +99,7 @@ _TIDY = (
         r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>",
         "",
     ),  # an inline <style> would reach the whole page
+    (r'<g id="[^"]*"/>', ""),
     (r'<g id="[^"]*">', "<g>"),
     (r' transform="rotate\(-0 [^"]*"', ""),
     (r"\s+", " "),
@@ -166,8 +167,9 @@ def gains(board: Board, shots: int | None, recommended: str | None = None) -> st
         ax.tick_params(axis="y", length=0)
         _numbers(ax, board, signed=True)
         better = "right" if board.higher else "left"
-        unit = "points of " + board.metric if board.percent else board.metric
-        ax.set_xlabel(f"gain over {short(board.baseline)} in {unit}, {better} is better", labelpad=8)
+        unit = "points" if board.percent else short(board.metric, 14)
+        legend = f"gain over {short(board.baseline, 14)}, {unit} ({better} is better)"
+        figure.text(0.5, 10 / figure.bbox.height, legend, color=MUTED, ha="center")
     words = "; ".join(f"{row.strategy} {board.value(row.gain, signed=True)}" for row in rows)
     return _svg(figure, f"gains-{shots}", f"Gain over {board.baseline}, {labels(shots)}: {words}")
 

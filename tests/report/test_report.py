@@ -1,0 +1,317 @@
+"""The page and the table say what `result.json` holds, whatever names and holes are in it."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.cells import cell_len
+
+from headstart.report import page, table, write
+
+VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
+EVIL = '<script>alert("1")</script>'
+
+
+def row(strategy, shots=1, mean=0.7, gain=0.05, half=0.02, seeds=5, **changes):
+    scores = [mean + 0.01 * (i - seeds // 2) for i in range(seeds)]
+    value = {
+        "strategy": strategy,
+        "shots": shots,
+        "mean": mean,
+        "ci95": [mean - half, mean + half],
+        "gain": gain,
+        "gain_ci95": None if gain is None else [gain - half, gain + half],
+        "harmed": gain is not None and gain + half < 0,
+        "seconds": 1.5,
+        "trained_parameters": 1234,
+        "seeds": scores,
+    }
+    return value | changes
+
+
+def result(rows, **changes):
+    value = {"task": "digits:5-9", "metric": "accuracy", "higher_is_better": True, "rows": rows}
+    return (
+        value | {"recommended": rows[-1]["strategy"] if rows else None, "reasons": ["highest mean"]} | changes
+    )
+
+
+def plain(shots=(1, 5)):
+    rows = []
+    for n in shots:
+        rows += [row("scratch", n, 0.6, None), row("dann", n, 0.5, -0.1), row("finetune", n, 0.75, 0.15)]
+    return result(rows)
+
+
+DETAILS = {
+    "title": "Digits",
+    "command": 'headstart compare "problem.toml" --seeds 5',
+    "target": {"name": "digits:5-9", "classes": ["five", EVIL], "train_rows": 10, "test_rows": 20},
+    "sources": [{"name": "digits:0-4", "rows": 901, "classes": 5}],
+    "backbone": "conv4",
+    "pretrained": "on the sources",
+    "strategies": {
+        "finetune": {"summary": "Go on training.", "reused": "the backbone", "settings": {"lr": 0.1}}
+    },
+    "skipped": {"adda": "no unlabelled rows"},
+    "curves": {
+        "finetune": {"shots": 1, "seed": 0, "losses": {"label": [1.0, 0.1, float("nan"), None, 0.01]}},
+        "dann": {"shots": 1, "seed": 0, "losses": {"label": [2.0], "domain": []}},
+        "maml": {"losses": {"query": [float("nan")]}},
+    },
+    "confusion": {"strategy": "finetune", "shots": 5, "classes": ["five", EVIL], "matrix": [[9, 1], [2, 8]]},
+    "recommended_by_shots": {"1": {"strategy": "finetune", "reason": "nothing is better"}},
+    "budget": {"seconds": 400, "workers": 2, "trials": 30, "failed": ["dann, seed 3"]},
+    "environment": {"torch": "2.13.0"},
+    "baseline": "scratch",
+    "partial": True,
+}
+
+
+class Strict(HTMLParser):
+    """Check that tags close in order, and keep what a reader sees and what the page refers to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.words, self.links, self.ids, self.tags = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+
+def check(result, details=None):
+    text = page(result, details or {})
+    read = Strict(text)
+    assert "script" not in {tag for tag, _ in read.tags}
+    assert all(link.startswith("#") or link == "data:," for link in read.links)
+    assert len(read.ids) == len(set(read.ids))
+    assert {link[1:] for link in read.links if link.startswith("#")} <= set(read.ids)
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert ">nan<" not in text.lower()
+    assert all(attrs.get("scope") in ("col", "row") for tag, attrs in read.tags if tag == "th")
+    pictures = [attrs for tag, attrs in read.tags if tag == "svg"]
+    assert all(attrs.get("aria-hidden") or attrs["aria-label"] for attrs in pictures)
+    return read
+
+
+def test_page_says_the_answer_first():
+    text = check(plain(), DETAILS).text
+    assert "With 1 labelled example per class" in text
+    assert "75.0 % accuracy, 15.0 points above scratch (95 % interval +13.0 to +17.0, 5 seeds)." in text
+    assert "1 strategy did harm: dann (−10.0)." in text
+    assert "Nothing is better." in text
+    assert text.index("The answer") < text.index("Leaderboard") < text.index("To repeat this")
+    assert "Not all trials are done" in text
+    assert 'headstart compare "problem.toml" --seeds 5' in text
+    assert "adda: no unlabelled rows" in text
+    assert "Failed trials: dann, seed 3" in text
+
+
+def test_page_has_language_policy_and_both_schemes():
+    text = page(plain(), DETAILS)
+    tags = dict(Strict(text).tags)
+    assert tags["html"]["lang"] == "en"
+    assert "default-src 'none'" in text
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert "#0101" not in text  # every stand-in colour became a variable
+    assert "DejaVu Sans'" not in text.split("</style>", 1)[1]
+
+
+def test_page_escapes_every_string():
+    rows = [row("scratch", 1, 0.6, None), row(EVIL, 1, 0.8, 0.2)]
+    evil = {
+        "title": EVIL,
+        "command": EVIL,
+        "target": {"name": EVIL, "classes": [EVIL], "train_rows": EVIL},
+        "sources": [{"name": EVIL, "rows": EVIL, "classes": EVIL}],
+        "backbone": EVIL,
+        "pretrained": EVIL,
+        "strategies": {EVIL: {"summary": EVIL, "reused": EVIL, "settings": {EVIL: EVIL}, "chosen_on": EVIL}},
+        "skipped": {EVIL: EVIL},
+        "curves": {EVIL: {"shots": EVIL, "losses": {EVIL: [1.0, 2.0]}}},
+        "confusion": {"strategy": EVIL, "shots": 1, "classes": [EVIL], "matrix": [[1]]},
+        "recommended_by_shots": {"1": {"strategy": EVIL, "reason": EVIL}},
+        "budget": {"seconds": 1, "workers": EVIL, "trials": EVIL, "failed": [EVIL]},
+        "environment": {EVIL: EVIL},
+        "baseline": "scratch",
+    }
+    read = check(result(rows, task=EVIL, metric=EVIL, reasons=[EVIL], recommended=EVIL), evil)
+    assert EVIL in read.text
+
+
+def test_page_without_a_gain_says_so():
+    rows = [row("scratch", mean=0.6, gain=None), row("probe", mean=0.61, gain=0.01)]
+    text = check(result(rows, recommended="scratch")).text
+    assert "No way of reuse gains with its whole interval above zero" in text
+    assert "No strategy did harm." in text
+
+
+def test_lower_is_better_turns_the_verdict():
+    rows = [row("scratch", mean=3.0, gain=None), row("probe", mean=2.0, gain=-1.0, harmed=False)]
+    rows.append(row("dann", mean=4.0, gain=1.0, harmed=True))
+    text = check(result(rows, metric="rmse", higher_is_better=False, recommended="probe")).text
+    assert "2.000 rmse, 1.000 below scratch" in text
+    assert "1 strategy did harm: dann (+1.000)" in text
+    assert "left is better" in text
+
+
+def test_one_seed_decides_nothing():
+    rows = [row("scratch", gain=None, seeds=1, ci95=None)]
+    rows.append(row("probe", gain=0.1, seeds=1, ci95=None, gain_ci95=None))
+    text = check(result(rows)).text
+    assert "too few seeds for intervals" in text
+    assert "no interval" in text
+
+
+@pytest.mark.parametrize("hole", [None, math.nan, math.inf, "?"])
+def test_page_and_table_cope_with_holes(hole):
+    rows = [row("scratch", gain=None)]
+    rows.append(
+        row("a") | {"mean": hole, "ci95": [hole, 1], "gain": hole, "gain_ci95": [hole, hole], "seconds": hole}
+    )
+    rows.append(row("b", gain=0.1, gain_ci95=hole, trained_parameters=hole) | {"seeds": [hole, 0.5]})
+    rows.append({"strategy": "c"})
+    check(result(rows), DETAILS | {"budget": {"seconds": hole, "trials": hole}})
+    assert "nan" not in table(result(rows), width=80)
+
+
+@pytest.mark.parametrize("key", list(DETAILS))
+def test_page_copes_with_each_missing_detail(key):
+    check(plain((1,)), {name: value for name, value in DETAILS.items() if name != key and name != "curves"})
+    check(plain((1,)), {key: None})
+
+
+def test_page_copes_with_nothing():
+    check(result([]))
+    check({"metric": "accuracy", "rows": []})
+
+
+def test_all_rows_come_after_counts():
+    rows = [
+        row("scratch", None, gain=None),
+        row("probe", None),
+        row("scratch", 5, gain=None),
+        row("probe", 5),
+    ]
+    text = check(result(rows), {"recommended_by_shots": {"all": {"strategy": "probe"}}}).text
+    assert text.index("With 5 labelled examples") < text.index("With all labelled examples")
+    assert "Accuracy by number of labels" in text
+
+
+def test_thirty_strategies_and_long_names():
+    rows = [row("scratch", n, 0.6, None) for n in (1, 5, 20)]
+    for i in range(30):
+        name = f"strategy_{'very_' * (i % 12)}long_{i}" if i % 2 else f"长名字$_{i}$"
+        rows += [row(name, n, 0.6 + 0.01 * i, 0.01 * (i - 5)) for n in (1, 5, 20)]
+    text = page(result(rows), {"baseline": "scratch"})
+    Strict(text)
+    assert len(text) < 1_000_000
+    for width in (100, 80, 40):
+        assert max(cell_len(line) for line in table(result(rows), width=width).splitlines()) <= width
+
+
+def test_large_confusion_becomes_a_list():
+    classes = [f"class {i}" for i in range(40)]
+    matrix = [[5 if i == j else int(j == i + 1) for j in range(40)] for i in range(40)]
+    text = check(plain((1,)), {"confusion": {"classes": classes, "matrix": matrix}}).text
+    assert "class 0 taken for class 1 (1 of 6)" in text
+
+
+@pytest.mark.parametrize("confusion", [{"classes": ["a"], "matrix": [[1, 2]]}, {"classes": ["a"]}, {}])
+def test_broken_confusion_is_left_out(confusion):
+    assert "What is taken for what" not in check(plain((1,)), {"confusion": confusion}).text
+
+
+@pytest.mark.parametrize("width", [1, 5, 12, 24, 40, 60, 80, 100, 200])
+def test_table_never_exceeds_the_width(width):
+    value = plain()
+    value["rows"].append(row("pretrain+multitask+fewshot\x1b[31m\nx", 5))
+    value["task"] = "数字" * 30
+    lines = table(value, width=width).splitlines()
+    assert max(cell_len(line) for line in lines) <= width
+    assert all(line.isprintable() for line in lines)
+
+
+def test_table_shows_whole_names_and_marks_at_80():
+    value = plain((1,))
+    value["rows"].append(row("pretrain+multitask+fewshot", 1, 0.8, 0.2))
+    text = table(value, width=80)
+    assert re.search(
+        r"^\+ pretrain\+multitask\+fewshot +80\.0 \[78\.0, 82\.0\] +\+20\.0 \[", text, re.MULTILINE
+    )
+    assert re.search(r"^! dann +50\.0", text, re.MULTILINE)
+    assert "Recommended: finetune" in text
+
+
+def test_table_follows_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert table(plain()) == table(plain(), width=50)
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(ValueError, match='"metric" and "rows"; found no metric and no rows'):
+        table({})
+
+
+def files(directory, value, details=None):
+    (directory / "result.json").write_text(json.dumps(value), encoding="utf-8")
+    if details is not None:
+        (directory / "details.json").write_text(json.dumps(details), encoding="utf-8")
+    return directory
+
+
+def test_write_gives_the_same_bytes(tmp_path):
+    first = write(files(tmp_path, plain(), DETAILS)).read_bytes()
+    assert write(str(tmp_path)).read_bytes() == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["details.json", "report.html", "result.json"]
+
+
+def test_write_keeps_the_old_page_when_it_fails(tmp_path, monkeypatch):
+    write(files(tmp_path, plain((1,))))
+    old = (tmp_path / "report.html").read_bytes()
+
+    def fail(descriptor):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="no space"):
+        write(files(tmp_path, plain((5,))))
+    assert (tmp_path / "report.html").read_bytes() == old
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "result.json"]
+
+
+def test_write_names_what_is_wrong(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"found no result\.json in it"):
+        write(tmp_path)
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(ValueError, match="should be JSON"):
+        write(tmp_path)
+    (tmp_path / "result.json").write_text("[]")
+    with pytest.raises(ValueError, match="should be a JSON object; found list"):
+        write(tmp_path)
