@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..errors import explain, unknown
 from ._weights import fill, read_weights
 from .conv4 import conv4
 from .mlp import mlp
-from .net import Backbone
+from .net import Backbone, unfreeze
 from .textcnn import textcnn
 from .torchvision import torchvision
 
@@ -34,12 +36,13 @@ def backbone(
     weights: str | None = "default",
     settings: Mapping[str, Any] | None = None,
 ) -> Backbone:
-    """Build a backbone from its name.
+    """Build a backbone from its name, all of it trainable.
 
     Args:
         use: ``"mlp"``, ``"conv4"``, ``"textcnn"``, ``"torchvision:resnet18"`` or ``"file:DIR"``.
         inputs: shape of one row, without the batch axis; gives ``features`` of ``mlp``, ``channels``
             and ``size`` of ``conv4``. Token ids do not tell ``vocabulary``: pass that as a setting.
+            One row of zeros is passed through to see that the backbone takes it.
         weights: of ``torchvision:``, the name of its weights (``"IMAGENET1K_V1"``); a path to a file
             (``.safetensors``, or ``.pth`` read without unpickling objects); ``None`` for random ones
             from the global random state. ``"default"``: torchvision's best, those of the saved
@@ -47,7 +50,8 @@ def backbone(
         settings: of the backbone, by the names in its function's signature; they go before ``inputs``.
 
     Raises:
-        ValueError: for an unknown name, source or setting, or a setting that is missing.
+        ValueError: for an unknown name, source or setting, a setting that is missing, or rows that
+            the backbone does not take.
         ConnectionError: if weights have to be downloaded and cannot be.
         ModuleNotFoundError: if the library that a name needs is not installed.
 
@@ -58,18 +62,26 @@ def backbone(
         Traceback (most recent call last):
         ValueError: `use` of a backbone should be a known name; found "conv5"; did you mean "conv4"?
     """
+    built = _build(use, inputs, weights, dict(settings or {}))
+    if inputs is not None:
+        _check_rows(built, use, inputs)
+    return built
+
+
+def _build(
+    use: str, inputs: tuple[int, ...] | None, weights: str | None, settings: dict[str, Any]
+) -> Backbone:
     source, colon, name = use.partition(":")
-    settings = dict(settings or {})
     if source == "file" and colon:
         return _from_file(Path(name), weights, settings)
     if source == "torchvision" and colon:
         _check_names(use, settings, ["transforms"])
-        return torchvision(name, inputs=inputs, weights=weights, **settings)
+        return torchvision(name, weights=weights, **settings)
+    if colon:
+        hint = f'"{source}:" is not supported yet' if source in {"timm", "hf", "keras"} else ""
+        expected = 'one of "torchvision:" and "file:"'
+        raise ValueError(explain("source of a backbone", expected=expected, found=f'"{use}"', hint=hint))
     if use not in _OWN:
-        if colon:
-            hint = f'"{source}:" is not supported yet' if source in {"timm", "hf", "keras"} else ""
-            expected = 'one of "torchvision:" and "file:"'
-            raise ValueError(explain("source of a backbone", expected=expected, found=f'"{use}"', hint=hint))
         raise ValueError(unknown("`use` of a backbone", use, BACKBONES))
     parameters = inspect.signature(_OWN[use]).parameters
     _check_names(use, settings, parameters)
@@ -80,7 +92,11 @@ def backbone(
         raise ValueError(
             explain(f"settings of backbone {use!r}", expected=expected, found=settings, hint=hint)
         )
-    built = _OWN[use](**settings)
+    try:
+        built = _OWN[use](**settings)
+    except TypeError as error:
+        found = f"{settings} ({error})"
+        raise ValueError(explain(f"settings of backbone {use!r}", expected="numbers", found=found)) from None
     if weights is not None and weights != "default":
         fill(built, read_weights(Path(weights)), f'"{weights}"')
     return built
@@ -117,14 +133,28 @@ def _from_file(directory: Path, weights: str | None, settings: dict[str, Any]) -
     """Take the backbone of a saved model, with its weights or with random ones."""
     from .saving import load
 
-    built = load(directory).net.backbone
     if settings:
-        raise ValueError(
-            explain('`settings` of "file:"', expected="empty: the model was saved with them", found=settings)
-        )
+        expected = "empty: the model was saved with them"
+        raise ValueError(explain('`settings` of "file:"', expected=expected, found=settings))
+    if weights not in (None, "default"):
+        raise ValueError(explain('`weights` of "file:"', expected='"default" or None', found=weights))
+    built = load(directory).net.backbone
     assert isinstance(built, Backbone)  # `load` without a module builds nothing else
     if weights is None:
         return backbone(built.use, weights=None, settings=built.settings)
-    if weights != "default":
-        raise ValueError(explain('`weights` of "file:"', expected='"default" or None', found=weights))
-    return built
+    return unfreeze(built.train())  # type: ignore[return-value]
+
+
+def _check_rows(built: Backbone, use: str, inputs: tuple[int, ...]) -> None:
+    """Pass one row of zeros through, without a trace."""
+    first = next(built.parameters())
+    try:
+        with torch.no_grad():
+            built.eval()(torch.zeros(1, *inputs, dtype=first.dtype, device=first.device))
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        hint = "resize the rows, or choose other settings or another backbone"
+        found = f"{tuple(inputs)} ({str(error).splitlines()[0]})"
+        raise ValueError(
+            explain("`inputs`", expected=f"a shape that backbone {use!r} takes", found=found, hint=hint)
+        ) from error
+    built.train()

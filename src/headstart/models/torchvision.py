@@ -120,7 +120,6 @@ def _colour(x: Tensor) -> Tensor:
 def torchvision(
     name: str,
     *,
-    inputs: tuple[int, ...] | None = None,
     weights: str | None = "default",
     transforms: str | None = None,
 ) -> Backbone:
@@ -132,7 +131,6 @@ def torchvision(
 
     Args:
         name: of the model, such as ``"resnet18"``.
-        inputs: shape of one image, ``(1, H, W)`` or ``(3, H, W)``; checked only.
         weights: name of an entry in torchvision's list (``"IMAGENET1K_V1"``); a path to a
             ``.safetensors`` or ``.pth`` file of tensors, with or without the classifier; ``None`` for
             random ones; ``"default"`` for torchvision's best.
@@ -154,9 +152,6 @@ def torchvision(
     References:
         https://docs.pytorch.org/vision/stable/models.html
     """
-    if inputs is not None and (len(inputs) != 3 or inputs[0] not in (1, 3)):
-        expected = "(channels, height, width) with 1 or 3 channels"
-        raise ValueError(explain(f'`inputs` of "torchvision:{name}"', expected=expected, found=tuple(inputs)))
     if weights is None or weights == "default":
         built = _Torchvision(name, transforms)
     elif weights.endswith(SUFFIXES):
