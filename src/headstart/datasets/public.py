@@ -11,6 +11,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import itertools
+import lzma
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,9 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import explain, unknown
-from ..tasks import Labelled, Multiclass, Task
+from ..tasks import Binary, Labelled, Multiclass, Regression, Task
 from .home import find, locate
-from .options import Options
+from .options import Options, need
+from .splits import build, described, divide
+from .tables import Table, features, fit_features, parse_csv
 
 DIGITS = tuple(range(10))
 
@@ -66,7 +70,7 @@ def _pictures(name: str, size: str, parts: Mapping[str, tuple[Tensor, np.ndarray
         x = resized(pixels[:, None] if pixels.ndim == 3 else pixels, size)
         labelled[part] = Labelled(x, torch.from_numpy(labels.astype(np.int64)))
     shape = list(labelled["train"].x.shape[1:])  # type: ignore[union-attr]
-    encoding = {"reader": "images", "shape": shape, "target": name, "classes": list(DIGITS)}
+    encoding = {"reader": "images", "shape": shape} | described(name, Multiclass(DIGITS))
     return [Task(name, Multiclass(DIGITS), **labelled, encoding=encoding)]  # type: ignore[arg-type]
 
 
@@ -148,7 +152,7 @@ def read_omniglot(argument: str, options: Options) -> list[Task]:
     x = resized(_unit(z["images"][at])[:, None], _size(size, options))
     classes = [str(c) for c in z["classes"][chosen]]
     name = f"omniglot_{part}"
-    encoding = {"reader": "images", "shape": list(x.shape[1:]), "target": name, "classes": classes}
+    encoding = {"reader": "images", "shape": list(x.shape[1:])} | described(name, Multiclass(classes))
     return [Task(name, Multiclass(classes), Labelled(x, y), encoding=encoding)]
 
 
@@ -181,7 +185,137 @@ def read_amazon_reviews(argument: str, options: Options) -> list[Task]:
             parts[part] = Labelled(
                 torch.from_numpy(counts.log1p().toarray()), torch.from_numpy((y > 0).astype(np.int64))
             )
-    classes = ["negative", "positive"]
+    kind = Multiclass(["negative", "positive"])
     name = f"amazon_reviews_{argument}"
-    encoding = {"reader": "npz", "keys": ["x"], "shape": [5000], "target": name, "classes": classes}
-    return [Task(name, Multiclass(classes), **parts, encoding=encoding)]  # type: ignore[arg-type]
+    encoding = {"reader": "npz", "keys": ["x"], "shape": [5000]} | described(name, kind)
+    return [Task(name, kind, **parts, encoding=encoding)]  # type: ignore[arg-type]
+
+
+def read_mnistm(argument: str, options: Options) -> list[Task]:
+    """Read ``mnistm``: MNIST over photographs, 20,000 and 9,001 of 32 x 32, RGB.
+
+    References:
+        Ganin et al. (JMLR 2016), section 5.2.4, https://arxiv.org/abs/1505.07818
+    """
+    need("PIL", "images")
+    from PIL import Image
+
+    parts = {}
+    for part, file in (("train", "mnistm_train20k"), ("test", "mnistm_test")):
+        z = _load(f"mnistm/{file}.npz")
+        strips = [z["webp"][a:b].tobytes() for a, b in itertools.pairwise(z["offsets"])]
+        pixels = [np.asarray(Image.open(io.BytesIO(s)).convert("RGB")).reshape(-1, 32, 32, 3) for s in strips]
+        parts[part] = _unit(np.concatenate(pixels)).permute(0, 3, 1, 2).contiguous(), z["labels"]
+    return _pictures("mnistm", _size(argument, options), parts)
+
+
+def read_medmnist(argument: str, options: Options) -> list[Task]:
+    """Read ``medmnist:pneumonia``: chest X-rays, 4,708, 524 and 624 of 28 x 28.
+
+    References:
+        Yang et al. (Scientific Data 2023), https://arxiv.org/abs/2110.14795
+    """
+    part, _, size = argument.partition(":")
+    if part != "pneumonia":
+        raise ValueError(unknown("part of `medmnist`", part, ["pneumonia"]))
+    z = _load("medmnist/pneumoniamnist.npz")
+    labelled = {}
+    for name, key in (("train", "train"), ("valid", "val"), ("test", "test")):
+        x = resized(_unit(z[f"{key}_images"])[:, None], _size(size, options))
+        labelled[name] = Labelled(x, torch.from_numpy(z[f"{key}_labels"].reshape(-1).astype(np.float32)))
+    kind = Binary(("normal", "pneumonia"))
+    encoding = {"reader": "images", "shape": list(labelled["train"].x.shape[1:])}  # type: ignore[union-attr]
+    encoding |= described("pneumonia", kind)
+    return [Task("pneumonia", kind, **labelled, encoding=encoding)]  # type: ignore[arg-type]
+
+
+def read_school(argument: str, options: Options) -> list[Task]:
+    """Read ``school``: exam scores of pupils of 139 London schools, a regression for each school.
+
+    ``split`` divides the rows, each school alike; published figures use ``SplitSpec(test=0.25)``.
+    Features are year, school and pupil attributes as in the file, unscaled but for the two
+    percentages, which are divided by 100. ``school:1,2,9`` reads some of them.
+
+    References:
+        Argyriou, Evgeniou & Pontil (Machine Learning 2008), section 5.2,
+        https://doi.org/10.1007/s10994-007-5040-8
+    """
+    z = _load("school/school.npz")
+    count = int(z["task"].max()) + 1
+    asked = [int(s) for s in argument.split(",") if s.isdigit()] if argument else list(range(1, count + 1))
+    if not asked or not set(asked) <= set(range(1, count + 1)):
+        raise ValueError(explain("schools", expected=f"numbers in [1, {count}]", found=f'"{argument}"'))
+    x = torch.from_numpy(z["x"]) / torch.where(torch.from_numpy(z["x"]).amax(0) > 1, 100.0, 1.0)
+    y, school = torch.from_numpy(z["y"]), torch.from_numpy(z["task"].astype(np.int64))
+    division = divide(options.split, len(y), school.tolist())
+    encoding = {"reader": "npz", "keys": ["x"], "shape": [x.shape[1]]}
+    tasks = []
+    for number in asked:
+        mine = {part: at[school[at] == number - 1] for part, at in division.items()}
+        tasks += build([(f"school_{number}", Regression(), y)], x, mine, encoding)
+    return tasks
+
+
+def read_assays(argument: str, options: Options, *, name: str) -> list[Task]:
+    """Read ``tox21``, ``sider`` or ``clintox``: a yes-or-no task per assay on one tensor, with gaps.
+
+    Rows are 1024-bit ECFP4 fingerprints. The parts are those of the scaffold split;
+    ``tox21:random`` lets ``split`` divide the rows.
+
+    References:
+        Wu et al. (Chemical Science 2018), https://arxiv.org/abs/1703.00564
+    """
+    if argument not in ("", "scaffold", "random"):
+        raise ValueError(unknown(f"split of `{name}`", argument, ["scaffold", "random"]))
+    z = _load(f"tox21/{name}_ecfp4_1024.npz")
+    x = torch.from_numpy(np.unpackbits(z["ecfp"], axis=1)).float()
+    y = torch.from_numpy(z["y"].astype(np.float32))
+    y[y == 255] = torch.nan
+    if argument == "random":
+        division = divide(options.split, len(x))
+    else:
+        parts = enumerate(("train", "valid", "test"))
+        division = {part: torch.from_numpy(np.flatnonzero(z["scaffold_split"] == k)) for k, part in parts}
+    targets = [(str(assay), Binary(("inactive", "active")), y[:, k]) for k, assay in enumerate(z["tasks"])]
+    return build(targets, x, division, {"reader": "npz", "keys": ["x"], "shape": [x.shape[1]]})
+
+
+ADULT = (
+    "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship",
+    "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income",
+)  # fmt: skip
+
+
+def _census(part: str) -> Table:
+    if find(f"adult/adult.{part}.csv.xz"):
+        text = lzma.decompress(locate(f"adult/adult.{part}.csv.xz").read_bytes()).decode()
+    else:
+        text = locate("adult/adult.data" if part == "train" else "adult/adult.test").read_text()
+    lines = [line.rstrip(".") for line in text.split("\n") if line.count(",") == len(ADULT) - 1]
+    return parse_csv("\n".join(lines), f"`adult` ({part})", ADULT)
+
+
+def read_adult(argument: str, options: Options) -> list[Task]:
+    """Read ``adult``: two yes-or-no tasks on one tensor, income over 50K and never married.
+
+    Rows are those of a CSV (numbers standardised by the 32,561 train rows, categories one-hot),
+    without the two columns that the tasks ask for.
+
+    References:
+        Becker & Kohavi (UCI 1996), https://doi.org/10.24432/C5XW20
+    """
+    if argument:
+        raise ValueError(
+            explain("reference to `adult`", expected='"adult" alone', found=f'"adult:{argument}"')
+        )
+    train, test = _census("train"), _census("test")
+    names = [n for n in ADULT if n not in ("income", "marital-status")]
+    table = Table({n: [*train.columns[n], *test.columns[n]] for n in ADULT}, "`adult`")
+    division = {"train": torch.arange(len(train)), "test": torch.arange(len(train), len(table))}
+    encoding = fit_features(table, names, division["train"])
+    yes = {"income": ("income", ">50K"), "never-married": ("marital-status", "Never-married")}
+    targets = [
+        (name, Binary(("no", "yes")), torch.tensor([float(v == value) for v in table.columns[column]]))
+        for name, (column, value) in yes.items()
+    ]
+    return build(targets, features(table, encoding), division, {"reader": "csv"} | encoding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ..errors import explain, unknown
 from ..tasks import Labelled, Task
-from . import arrays, digits, images, public, tables, text
+from . import arrays, corpora, digits, images, public, tables, text
 from .options import Options, Reader
 from .splits import SplitSpec, carve
 
@@ -25,6 +26,21 @@ READERS: dict[str, Reader] = {
     "mnist": Reader(public.read_mnist, 'digits, 28 x 28: "mnist", "mnist:3x32x32"'),
     "usps": Reader(public.read_usps, 'digits of another scanner, 16 x 16: "usps", "usps:28"'),
     "amazon_reviews": Reader(public.read_amazon_reviews, 'sentiment, 4 domains: "amazon_reviews:books"'),
+    "mnistm": Reader(public.read_mnistm, 'digits over photographs, 3 x 32 x 32: "mnistm"', "images"),
+    "medmnist": Reader(public.read_medmnist, 'chest X-rays, 28 x 28: "medmnist:pneumonia"'),
+    "fdu_mtl": Reader(corpora.read_fdu_mtl, 'sentiment, 16 domains: "fdu_mtl:books"'),
+    "school": Reader(public.read_school, 'exam scores, a task for each of 139 schools: "school"'),
+    "adult": Reader(public.read_adult, 'census, income and never married: "adult"'),
+    "tox21": Reader(partial(public.read_assays, name="tox21"), '12 toxicity assays with gaps: "tox21"'),
+    "sider": Reader(partial(public.read_assays, name="sider"), '27 kinds of side effects: "sider"'),
+    "clintox": Reader(
+        partial(public.read_assays, name="clintox"), 'approval and toxicity of drugs: "clintox"'
+    ),
+    "snips": Reader(corpora.read_snips, 'intent and slots of queries: "snips"'),
+    "clinc150": Reader(corpora.read_clinc150, '150 intents: "clinc150", "clinc150:small"'),
+    "ud_ewt": Reader(corpora.read_ud_ewt, 'parts of speech, 5 genres: "ud_ewt", "ud_ewt:weblog"'),
+    "wnut17": Reader(corpora.read_wnut17, 'entities in tweets: "wnut17"'),
+    "text_cls": Reader(corpora.read_text_cls, 'sentences, 7 sets: "text_cls:MR"'),
 }
 SIZED = ("images", "omniglot", "mnist", "usps", "mnistm", "medmnist")
 

@@ -220,15 +220,21 @@ def build(
             kind,
             **{part: Labelled(parts[part], y[index]) for part, index in division.items()},
             unlabelled=None if unlabelled is None else Inputs(unlabelled),
-            encoding=dict(encoding) | {"target": name} | _answers(kind),
+            encoding=dict(encoding) | described(name, kind),
         )
         for name, kind, y in targets
     ]
 
 
-def _answers(kind: Kind) -> dict[str, Any]:
+def described(name: str, kind: Kind) -> dict[str, Any]:
+    """Say for an encoding what is asked for: the name of the target, its kind and its classes.
+
+    Example:
+        >>> described("age", Regression())
+        {'target': 'age', 'kind': 'Regression'}
+    """
     named = {} if isinstance(kind, Regression) else {"classes": list(kind.classes)}  # type: ignore[attr-defined]
-    return {"kind": type(kind).__name__} | named
+    return {"target": name, "kind": type(kind).__name__} | named
 
 
 def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:

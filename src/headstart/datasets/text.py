@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,12 @@ def words(text: str | None) -> list[str]:
         ["it's", 'a', 'bolt', ',', 'no', '?']
     """
     return _WORD.findall((text or "").lower())
+
+
+CUTS: dict[str, Callable[[str | None], list[str]]] = {
+    "words": words,
+    "spaces": lambda text: (text or "").split(),
+}
 
 
 def vocabulary(rows: Sequence[Sequence[str]], most: int = WORDS) -> list[str]:
@@ -76,9 +82,11 @@ def _encode(
 ) -> tuple[Tensor, dict[str, Any]]:
     known = options.encoding
     column = _text_column(table, names) if known is None or known["column"] not in names else known["column"]
-    rows = [words(None if v is None else str(v)) for v in table.column(column)]
+    cut = CUTS["words" if known is None else known["tokens"]]
+    rows = [cut(None if v is None else str(v)) for v in table.column(column)]
     fitted = fit_tokens([rows[i] for i in train.tolist()]) if known is None else known
-    encoding = {"column": column, "vocabulary": fitted["vocabulary"], "length": fitted["length"]}
+    fitted = {"vocabulary": fitted["vocabulary"], "length": fitted["length"]}
+    encoding = {"column": column, "tokens": "words" if known is None else known["tokens"]} | fitted
     return token_ids(rows, encoding["vocabulary"], encoding["length"]), encoding
 
 
@@ -102,4 +110,6 @@ def encode_text(path: Path, encoding: Mapping[str, Any]) -> Tensor:
         lines = list(
             table.column(column if column in table.columns else _text_column(table, list(table.columns)))
         )
-    return token_ids([words(line) for line in lines], encoding["vocabulary"], encoding["length"])
+    return token_ids(
+        [CUTS[encoding["tokens"]](line) for line in lines], encoding["vocabulary"], encoding["length"]
+    )
