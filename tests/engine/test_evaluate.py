@@ -28,7 +28,7 @@ KINDS = {
         torch.randn(60, 3, generator=G),
         torch.randint(2, (60, 3), generator=G).float(),
     ),
-    "regression": (Regression(), 100 + torch.randn(60, 1, generator=G), 100 + torch.randn(60, generator=G)),
+    "regression": (Regression(), 3 + torch.randn(60, 1, generator=G), 3 + torch.randn(60, generator=G)),
     "regression2": (Regression(2), torch.randn(60, 2, generator=G), torch.randn(60, 2, generator=G)),
     "tokens": (Tokens(3), torch.randn(20, 5, 3, generator=G), torch.randint(3, (20, 5), generator=G)),
 }

@@ -1,0 +1,49 @@
+"""What a run ran on."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import torch
+
+
+def environment(data: Mapping[str, str]) -> dict[str, Any]:
+    """List versions, the machine's kind, the state of the git repository, data hashes and the command.
+
+    Args:
+        data: hash of each data set, by the caller's names.
+
+    Example:
+        >>> sorted(environment({}))
+        ['command', 'cuda', 'data', 'git', 'headstart', 'platform', 'python', 'threads', 'torch']
+    """
+    return {
+        "headstart": metadata.version("headstart"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "git": _git(),
+        "command": sys.argv,
+        "data": dict(data),
+    }
+
+
+def _git() -> dict[str, Any] | None:
+    """Tell the commit and whether the working tree differs from it; ``None`` outside a repository."""
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", *words], capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": bool(status)}

@@ -1,0 +1,177 @@
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from headstart.engine import Run, fit
+from headstart.engine.checkpoint import latest, pack, unpack
+from headstart.models import Net
+from headstart.tasks import Labelled, Multiclass, Task, batches
+
+SCRIPT = Path(__file__).with_name("two_phases.py")
+
+
+def train(directory, variant, every, *deaths):
+    command = [sys.executable, SCRIPT, directory, variant, str(every), *map(str, deaths)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return (directory / "weights").read_text(), (directory / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("variant", ["sgd-adamw", "adamw-sgd"])
+def test_killed_and_resumed_is_bit_equal_to_unbroken(variant, tmp_path):
+    draw = random.Random(variant)
+    # Every attempt gets at least one checkpoint further, and dies before the end; the last one lives.
+    deaths = [
+        draw.randint(1, 5),
+        draw.randint(4, 6),
+        draw.randint(4, 6),
+        draw.randint(1, 3),
+        draw.randint(4, 6),
+    ]
+    unbroken = train(tmp_path / "unbroken", variant, 100)
+    broken = train(tmp_path / "broken", variant, 3, *deaths)
+    assert unbroken == broken
+    assert len(unbroken[1].splitlines()) == 24
+    assert Run.open(tmp_path / "broken").status().state == "done"
+
+
+def setting(seed=0, width=2):
+    torch.manual_seed(seed)
+    rows = Labelled(torch.randn(20, 2, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 2)
+    task = Task("a", Multiclass(2), rows)
+    net = Net(nn.Sequential(nn.Linear(2, width), nn.Dropout()), {"a": nn.Linear(width, 2)})
+    return net, batches([task], 4, generator=torch.Generator().manual_seed(1)), task
+
+
+def train_here(run, steps=10, *, fail=-1, width=2, phase="fit", poison=-1):
+    net, stream, task = setting(width=width)
+    taken = []
+
+    def objective(net, batch, progress):
+        step = round(progress * steps)
+        taken.append(step)
+        if step == fail:
+            return {"a": torch.tensor(float("nan"))}
+        loss = task.kind.loss(net(batch["a"].x, "a"), batch["a"].y)
+        return (
+            {"a": loss} if step != poison else {"a": loss, "b": (loss * 0).sqrt()}
+        )  # finite, its gradient is not
+
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
+    history = fit(net, stream, objective, steps=steps, optimizer=optimizer, run=run, phase=phase)
+    return net, history, taken
+
+
+def same(one, two):
+    return all(torch.equal(v, two.state_dict()[k]) for k, v in one.state_dict().items())
+
+
+def test_a_finished_phase_is_restored_without_training(tmp_path):
+    first, history, _ = train_here(Run.create(tmp_path, {}))
+    again, restored, taken = train_here(Run.open(tmp_path))
+    assert taken == []
+    assert same(first, again)
+    assert restored.losses == history.losses
+
+
+def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(tmp_path):
+    unbroken, _, _ = train_here(None)
+    with pytest.raises(FloatingPointError), Run.create(tmp_path, {}, every_steps=2) as run:
+        train_here(run, fail=5)
+    status = Run.open(tmp_path).status()
+    assert (status.state, status.step) == ("failed", 5)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 5
+    resumed, _, taken = train_here(Run.open(tmp_path))
+    assert taken == [4, 5, 6, 7, 8, 9]
+    assert same(unbroken, resumed)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    run = Run.create(tmp_path, {}, every_steps=2)
+    with pytest.raises(FloatingPointError, match=r'weights ".*" after step 5 should be finite'):
+        train_here(run, poison=5)
+    assert latest(tmp_path / "checkpoints", "fit", 10**9).step == 4
+
+
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "altered"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(suffix, damage, tmp_path):
+    unbroken, _, _ = train_here(Run.create(tmp_path, {}, every_steps=2))
+    metrics = (tmp_path / "metrics.jsonl").read_bytes()
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert kept == [f"fit-{s:09d}.{e}" for s in (8, 10) for e in ("json", "safetensors")]
+    path = tmp_path / "checkpoints" / f"fit-000000010.{suffix}"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data if damage == "altered" else data[:-20])
+    with pytest.warns(
+        UserWarning, match=r"checkpoint fit-000000010.json should be whole; found .*the one before"
+    ):
+        resumed, _, taken = train_here(Run.open(tmp_path))
+    assert taken == [8, 9]
+    assert same(unbroken, resumed)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_later_phases_are_forgotten_where_an_earlier_one_goes_back(tmp_path):
+    run = Run.create(tmp_path, {}, every_steps=4)
+    train_here(run, phase="one")
+    train_here(run, phase="two")
+    metrics = (tmp_path / "metrics.jsonl").read_bytes()
+    (tmp_path / "checkpoints" / "one-000000010.json").unlink()
+    run = Run.open(tmp_path)
+    assert train_here(run, phase="one")[2] == [8, 9]
+    assert train_here(run, phase="two")[2] == list(range(10))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_calls_that_do_not_fit_the_run(tmp_path):
+    train_here(Run.create(tmp_path, {}))
+    with pytest.raises(ValueError, match=r'`steps` of phase "fit" should be 10, as in the run; found 5'):
+        train_here(Run.open(tmp_path), steps=5)
+    with pytest.raises(ValueError, match=r'net and optimizer of phase "fit" should be built as in the run'):
+        train_here(Run.open(tmp_path), width=3)
+    run = Run.open(tmp_path)
+    train_here(run)
+    with pytest.raises(
+        ValueError, match=r'`phase` should be another for each `fit` of a run; found "fit" again'
+    ):
+        train_here(run)
+    net, stream, _ = setting()
+    with pytest.raises(ValueError, match="`stream` of a run should be a `Stream`"):
+        fit(
+            net,
+            [next(stream)],
+            None,
+            steps=1,
+            optimizer=torch.optim.SGD(net.parameters(), 1.0),
+            run=run,
+            phase="b",
+        )
+
+
+def test_metrics_hold_the_losses_and_no_clock(tmp_path):
+    _, history, _ = train_here(Run.create(tmp_path, {}))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[3] == {"phase": "fit", "step": 3, "losses": {"a": history.losses["a"][3]}}
+
+
+def test_states_survive_packing():
+    state = {
+        "a": [1, None, True, 0.1, {"b": (1, "x")}],
+        3: torch.arange(3),
+        "nan": float("nan"),
+        "e": {},
+        "t": (),
+    }
+    tensors = {}
+    back = unpack(json.loads(json.dumps(pack(state, tensors))), tensors)
+    assert torch.equal(back.pop(3), state.pop(3))
+    assert repr(back) == repr(state)
+    with pytest.raises(TypeError, match="state of a checkpoint should be tensors"):
+        pack({"f": len}, {})

@@ -1,0 +1,123 @@
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headstart.engine import Run, list_runs, to_toml
+
+SCALARS = (
+    st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.booleans()
+    | st.text(st.characters(codec="utf-8"))
+)
+TABLES = st.recursive(
+    st.dictionaries(st.text(st.characters(codec="utf-8")), SCALARS, max_size=3),
+    lambda inner: st.dictionaries(
+        st.text(st.characters(codec="utf-8")),
+        SCALARS | inner | st.lists(SCALARS | inner, max_size=3),
+        max_size=3,
+    ),
+    max_leaves=8,
+)
+
+
+@given(TABLES)
+def test_toml_round_trips(settings):
+    assert tomllib.loads(to_toml(settings)) == settings
+
+
+def test_toml_refuses_what_it_cannot_say():
+    with pytest.raises(TypeError, match=r"setting `a.b` should be text, .* found set"):
+        to_toml({"a": {"b": {1}}})
+    assert to_toml({"a": None, "b": 1}) == "b = 1\n"
+
+
+def test_a_run_holds_everything(tmp_path):
+    with Run.create(tmp_path / "r", {"seed": 1, "target": {"data": "digits"}}, data={"digits": "abc"}) as run:
+        assert run.status().state == "running"
+    assert run.status().state == "done"
+    assert Run.open(tmp_path / "r").settings() == {"seed": 1, "target": {"data": "digits"}}
+    environment = json.loads((tmp_path / "r" / "environment.json").read_text())
+    assert environment["data"] == {"digits": "abc"}
+    assert environment["torch"]
+    assert [r.directory for r in list_runs(tmp_path)] == [tmp_path / "r"]
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
+        "checkpoints", "environment.json", "metrics.jsonl", "run.toml", "status.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "interrupted"), (ValueError, "failed")])
+def test_how_it_ended(error, state, tmp_path):
+    with pytest.raises(error), Run.create(tmp_path, {}) as run:
+        raise error
+    assert run.status().state == state
+
+
+def test_runs_are_never_mixed(tmp_path):
+    Run.create(tmp_path / "r", {"seed": 1})
+    Run.create(tmp_path / "r", {"seed": 1})  # the same: goes on
+    with pytest.raises(FileExistsError, match=r"or a run with these settings; .*`--out`.* `overwrite=True`"):
+        Run.create(tmp_path / "r", {"seed": 2})
+    (tmp_path / "r" / "metrics.jsonl").write_text("old")
+    run = Run.create(tmp_path / "r", {"seed": 2}, overwrite=True)
+    assert run.settings() == {"seed": 2}
+    assert run.length() == 0
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("dear")
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match=r"new, empty or a run; found other content"):
+            Run.create(tmp_path / "home", {}, overwrite=overwrite)
+    assert (tmp_path / "home" / "thesis.tex").read_text() == "dear"
+    with pytest.raises(FileNotFoundError, match=r"no run.toml"):
+        Run.open(tmp_path / "home")
+    with pytest.raises(ValueError, match="`every_steps`"):
+        Run.create(tmp_path / "x", {}, every_steps=0)
+
+
+def tamper(run, **facts):
+    path = run.directory / "status.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+
+def test_a_run_that_is_gone_is_lost(tmp_path):
+    run = Run.create(tmp_path, {})
+    assert run.status().state == "running"
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    tamper(run, pid=child.pid)
+    assert run.status().state == "lost"
+    run.beat("running")
+    tamper(run, began="1")  # another process got the number
+    assert run.status().state == "lost"
+    run.beat("running")
+    tamper(run, boot="another", pid=1)
+    assert run.status().state == "running"
+    tamper(run, time=time.time() - 61)
+    assert run.status().state == "lost"
+    (tmp_path / "status.json").write_text("{")
+    assert run.status().state == "lost"
+
+
+def test_a_run_of_another_process_is_not_joined(tmp_path):
+    run = Run.create(tmp_path, {})
+    tamper(run, boot="another", pid=os.getpid() + 1)
+    with pytest.raises(FileExistsError, match="should be free; found a run of process"):
+        Run.create(tmp_path, {})
+    assert asdict(run.status())["state"] == "running"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_directory(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(
+        PermissionError, match=r"should be writable; found Permission denied; free some space"
+    ):
+        Run.create(tmp_path / "r", {})
