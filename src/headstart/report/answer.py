@@ -48,7 +48,8 @@ def _harm(board: Board, rows: list[Row]) -> str:
     harmed = [row for row in rows if row.harmed]
     if not harmed:
         return "No strategy did harm." if any(row.gain_ci for row in rows) else ""
-    named = ", ".join(f"{row.strategy} ({board.value(row.gain, signed=True)})" for row in harmed)
+    named = ", ".join(f"{row.strategy} ({board.value(row.gain, signed=True)})" for row in harmed[-4:][::-1])
+    named += f" and {len(harmed) - 4} more" if len(harmed) > 4 else ""
     return f"{len(harmed)} {'strategy' if len(harmed) == 1 else 'strategies'} did harm: {named}."
 
 

@@ -34,8 +34,8 @@ PALETTE = {
 INK, MUTED, LINE, GAINS, OPEN, HARMS, CARD, *SERIES = PALETTE
 MARKS = {"gains": ("o", GAINS), "harms": ("X", HARMS), "open": ("o", OPEN), "unknown": ("o", OPEN)}
 DASHES = ("-", "--", ":", "-.")
-CHARACTER = 6.6  # widest mean advance of a letter at 12 px in the fonts of the style sheet
-NAME = 28
+CHARACTER = 7.2  # mean advance in px of a letter at 12 px in the widest font of the style sheet
+NAME = 26
 POINTS = 240  # of one curve; more cannot be told apart at the width of a small picture
 
 SETTINGS: Any = {  # matplotlib's own type for this is a list of every key

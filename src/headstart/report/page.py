@@ -346,7 +346,9 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         (True, False)
 
     References:
-        Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/ (the colours).
+        Cumming & Finch (2005), Inference by eye: how to read 95 % intervals and paired differences,
+        https://doi.org/10.1037/0003-066X.60.2.170
+        Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/
     """
     board = read(result, baseline=clean(details.get("baseline") or "scratch"))
     choices = details.get("recommended_by_shots") or {}

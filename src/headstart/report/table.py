@@ -94,8 +94,8 @@ def table(result: Mapping[str, Any], *, width: int | None = None) -> str:
           probe      79.0 [75.0, 83.0]     –     –        –
 
     References:
-        Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/ (the page's colours;
-        the table uses signs alone).
+        Cumming & Finch (2005), Inference by eye: how to read 95 % intervals and paired differences,
+        https://doi.org/10.1037/0003-066X.60.2.170
     """
     board = read(result)
     width = max(1, min(shutil.get_terminal_size().columns, 100) if width is None else width)
