@@ -45,9 +45,7 @@ def _encoding(fitted: dict[str, Any]) -> dict[str, Any]:
     return {"reader": "text", "column": "text", "tokens": "spaces"} | fitted
 
 
-def _classes(
-    name: str, parts: dict[str, tuple[Rows, list[Any]]], classes: Sequence[Any], cut: str
-) -> list[Task]:
+def _classes(name: str, parts: dict[str, tuple[Rows, list[Any]]], classes: Sequence[Any]) -> list[Task]:
     """Make one task of a class per row, with the vocabulary of the train rows."""
     fitted = fit_tokens(parts["train"][0])
     rows = [row for texts, _ in parts.values() for row in texts]

@@ -82,12 +82,12 @@ def _encode(
 ) -> tuple[Tensor, dict[str, Any]]:
     known = options.encoding
     column = _text_column(table, names) if known is None or known["column"] not in names else known["column"]
-    cut = CUTS["words" if known is None else known["tokens"]]
-    rows = [cut(None if v is None else str(v)) for v in table.column(column)]
+    tokens = "words" if known is None else known["tokens"]
+    rows = [CUTS[tokens](None if v is None else str(v)) for v in table.column(column)]
     fitted = fit_tokens([rows[i] for i in train.tolist()]) if known is None else known
-    fitted = {"vocabulary": fitted["vocabulary"], "length": fitted["length"]}
-    encoding = {"column": column, "tokens": "words" if known is None else known["tokens"]} | fitted
-    return token_ids(rows, encoding["vocabulary"], encoding["length"]), encoding
+    x = token_ids(rows, fitted["vocabulary"], fitted["length"])
+    kept = {key: fitted[key] for key in ("vocabulary", "length")}
+    return x, {"column": column, "tokens": tokens} | kept
 
 
 def read_text(argument: str, options: Options) -> list[Task]:
