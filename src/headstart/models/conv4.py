@@ -33,7 +33,13 @@ class _Conv4(Backbone):
     use = "conv4"
 
     def __init__(
-        self, channels: int, width: int, geometry: Geometry, norm: Norm, size: int | Sequence[int]
+        self,
+        channels: int,
+        width: int,
+        geometry: Geometry,
+        norm: Norm,
+        size: int | Sequence[int],
+        halvings: int,
     ) -> None:
         super().__init__()
         height, breadth = (size, size) if isinstance(size, int) else size
@@ -46,11 +52,11 @@ class _Conv4(Backbone):
             raise ValueError(explain("sizes of `conv4`", expected="at least 1", found=found))
         self.settings = {
             "channels": channels, "width": width, "geometry": geometry, "norm": norm,
-            "size": height if height == breadth else [height, breadth],
+            "size": height if height == breadth else [height, breadth], "halvings": halvings,
         }  # fmt: skip
         blocks = []
         for block in range(4):
-            halve = min(height, breadth) > 1
+            halve = min(height, breadth) > 1 and block < halvings
             stride = 2 if halve and geometry == "strided" else 1
             parts: list[nn.Module] = [nn.Conv2d(width if block else channels, width, 3, stride, padding=1)]
             if stride == 2:
@@ -79,6 +85,7 @@ def conv4(
     geometry: Geometry = "pooled",
     norm: Norm = "batch",
     size: int | Sequence[int] = 28,
+    halvings: int = 4,
 ) -> Backbone:
     """Build four blocks of a 3x3 convolution, a normalisation and a ReLU, each halving the image.
 
@@ -96,6 +103,8 @@ def conv4(
             ``width``); ``"layer"`` (over channels and pixels); ``"instance"``; ``"none"``. The last
             four do not look at the other rows of a batch. Scale and shift are per channel.
         size: pixels of a side, or height and width.
+        halvings: how many of the four blocks, from the first on, halve the image; fewer keep more of
+            where things are in small images.
 
     Shape:
         ``x (B, C, H, W)``; returns ``(B, width * h * w)`` for a last map of ``h`` times ``w`` pixels:
@@ -116,4 +125,4 @@ def conv4(
         Vinyals et al. (NeurIPS 2016), section 4.1, https://arxiv.org/abs/1606.04080
         Finn, Abbeel & Levine (ICML 2017), section 5.2, https://arxiv.org/abs/1703.03400
     """
-    return _Conv4(channels, width, geometry, norm, size)
+    return _Conv4(channels, width, geometry, norm, size, halvings)
