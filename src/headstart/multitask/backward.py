@@ -76,7 +76,7 @@ class _Backward(nn.Module):
         layers = list(
             zip(*rows, strict=True)
         )  # per parameter the K gradients, None where a task does not reach it
-        weights = self.weighing(_gramian(layers, like=present[0]))
+        weights = self.weighing(_gramian(layers, present))
         if weights.shape != (len(present),):
             raise ValueError(
                 explain("weights of the tasks", expected=f"({len(present)},)", found=tuple(weights.shape))
@@ -88,12 +88,10 @@ class _Backward(nn.Module):
                 p.grad = w.to(g) * g if p.grad is None else p.grad.addcmul(w.to(g), g)
 
 
-def _gramian(layers: list[tuple[Tensor | None, ...]], *, like: Tensor) -> Tensor:
+def _gramian(layers: list[tuple[Tensor | None, ...]], losses: list[Tensor]) -> Tensor:
     """Sum the Gramians ``(K, K)`` of the layers."""
-    count = len(layers[0]) if layers else 0
-    total = torch.zeros(
-        count, count, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device
-    )
+    dtype = torch.promote_types(losses[0].dtype, torch.float32)
+    total = torch.zeros(len(losses), len(losses), dtype=dtype, device=losses[0].device)
     for gradients in layers:
         tasks = [k for k, g in enumerate(gradients) if g is not None]
         if tasks:
