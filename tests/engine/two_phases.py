@@ -61,10 +61,8 @@ def recipe(directory, first, second, schedules, die, every):
             groups = [*parameter_groups(net, 0.01, factor=0.5), {"params": objective.parameters()}]
             optimizer = make(groups)
             stream = batches([task], 8, generator=g)
-            fit(
-                net, stream, objective, steps=STEPS, optimizer=optimizer, scheduler=schedule(optimizer), run=run,
-                phase=phase, clip=1.0, progress=False,
-            )  # fmt: skip
+            kept = {"scheduler": schedule(optimizer), "run": run, "phase": phase}
+            fit(net, stream, objective, steps=STEPS, optimizer=optimizer, clip=1.0, progress=False, **kept)
             torch.rand(1)
             unfreeze(net)
     content = [t.numpy().tobytes() for t in [*net.state_dict().values(), objective.log.detach()]]
@@ -72,8 +70,8 @@ def recipe(directory, first, second, schedules, die, every):
         file.write(hashlib.sha256(b"".join(content)).hexdigest())
 
 
-def main(directory, variant, every, deaths):
-    torch.set_num_threads(1)
+def attempts(directory, variant, every, deaths):
+    """Run the recipe in one process after another, each of which dies at its step, but the last."""
     makers = {"sgd-adamw": (sgd, torch.optim.AdamW), "adamw-sgd": (torch.optim.AdamW, sgd)}[variant]
     schedules = (one_cycle, cosine) if variant == "sgd-adamw" else (cosine, one_cycle)
     for die in [*deaths, 0]:
@@ -82,9 +80,13 @@ def main(directory, variant, every, deaths):
             recipe(directory, *makers, schedules, die, every)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) == bool(die), (die, status)
-        print(os.waitstatus_to_exitcode(status))
+        assert os.waitstatus_to_exitcode(status) == (-signal.SIGKILL if die else 0), (die, status)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(d) for d in sys.argv[4:]])
+    import torch._dynamo  # optimizers import it at their first step: once here instead of in every child
+
+    torch.set_num_threads(1)
+    root, variant, deaths = sys.argv[1], sys.argv[2], [int(d) for d in sys.argv[3:]]
+    attempts(f"{root}/unbroken", variant, 100, [])
+    attempts(f"{root}/broken", variant, 3, deaths)

@@ -86,17 +86,18 @@ def predict(
         torch.Size([5, 3])
     """
     if isinstance(net, Adapted):
-        return _mapped(net, net.net, x, batch, progress)
-    return _mapped(lambda part: net(part, task_name), net, x, batch, progress)
+        return mapped(net, net.net, x, batch=batch, progress=progress, title="predict")
+    return mapped(lambda part: net(part, task_name), net, x, batch=batch, progress=progress, title="predict")
 
 
-def _mapped(
+def mapped(
     function: Callable[[Any], Tensor],
     module: nn.Module,
     x: X,
+    *,
     batch: int,
     progress: bool | None,
-    title: str = "predict",
+    title: str,
 ) -> Tensor:
     """Apply a function to ``x`` piece by piece, with ``module`` at rest."""
     if batch < 1:
