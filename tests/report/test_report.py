@@ -124,7 +124,8 @@ def test_page_says_the_answer_first():
     assert "With 1 labelled example per class" in text
     assert "75.0 % accuracy, 15.0 points above scratch (95 % interval +13.0 to +17.0, 5 seeds)." in text
     assert "1 strategy did harm: dann (−10.0)." in text
-    assert "Nothing is better." in text
+    assert "1 of 2 ways of reuse gain with their whole interval above zero." in text
+    assert re.search("How it was chosen ?Nothing is better.", text)
     assert text.index("The answer") < text.index("Leaderboard") < text.index("To repeat this")
     assert "Not all trials are done" in text
     assert 'headstart compare "problem.toml" --seeds 5' in text
@@ -155,7 +156,7 @@ def test_page_escapes_every_string():
         "strategies": {EVIL: {"summary": EVIL, "reused": EVIL, "settings": {EVIL: EVIL}, "chosen_on": EVIL}},
         "skipped": {EVIL: EVIL},
         "curves": {EVIL: {"shots": EVIL, "losses": {EVIL: [1.0, 2.0]}}},
-        "confusion": {"strategy": EVIL, "shots": 1, "classes": [EVIL], "matrix": [[1]]},
+        "confusion": {"strategy": EVIL, "shots": EVIL, "classes": [EVIL], "matrix": [[1]]},
         "recommended_by_shots": {"1": {"strategy": EVIL, "reason": EVIL}},
         "budget": {"seconds": 1, "workers": EVIL, "trials": EVIL, "failed": [EVIL]},
         "environment": {EVIL: EVIL},
@@ -179,6 +180,39 @@ def test_lower_is_better_turns_the_verdict():
     assert "2.000 rmse, 1.000 below scratch" in text
     assert "1 strategy did harm: dann (+1.000)" in text
     assert "left is better" in text
+
+
+def test_what_compare_writes_is_shown_once_and_readably():
+    details = {
+        "strategies": {
+            "probe": {"settings": {"1": {"lr": 1e-3}, "5": {"lr": 1e-3}}},
+            "finetune": {"settings": {"1": {"lr": 0.1}, "5": {"lr": 0.01}}},
+            "l2sp": {"settings": {"1": "each trial its own", "all": {}}},
+        },
+        "budget": {
+            "failed": [{"strategy": "maml", "shots": None, "seed": 3, "error": "loss `query` is NaN"}]
+        },
+        "recommended_by_shots": {"1": {"strategy": "finetune", "reason": "finetune gains; no harm."}},
+        "seeds": [3, 4],
+    }
+    reasons = ["With 1 labelled row per class: finetune gains; no harm.", "3 trials did not run."]
+    text = check(plain() | {"reasons": reasons}, details).text
+    assert text.count("inetune gains; no harm.") == 1
+    assert "3 trials did not run." in text
+    assert "Failed trials: maml, seed 3 (loss `query` is NaN)" in text
+    assert "Settings lr=0.001" in text.replace("Settingslr", "Settings lr")
+    assert "1 per class: lr=0.1" in text
+    assert "5 per class: lr=0.01" in text
+    assert "all labels: no settings" in text
+    assert re.search(r"Seeds ?3, 4", text)
+
+
+def test_no_labels_on_the_target():
+    rows = [row("source-only", None, 0.6, None), row("dann", None, 0.8, 0.2)]
+    text = check(result(rows)).text
+    assert "With no labelled examples" in text
+    assert "20.0 points above source-only" in text
+    assert "paired difference to source-only" in table(result(rows), width=80)
 
 
 def test_one_seed_decides_nothing():

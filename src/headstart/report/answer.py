@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .board import MINUS, Board, Row, clean, labels
+from .board import MINUS, Board, Row, clean
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,16 @@ class Answer:
         pays: whether some way of reuse gains with its whole interval on the right side of zero.
         row: what is recommended; None where nothing is.
         sentences: plain text, the most important first.
+        reason: how the choice was made, in the words of whoever made it.
     """
 
     shots: int | None
+    heading: str
     pays: bool
     row: Row | None
     headline: str
     sentences: tuple[str, ...]
+    reason: str
 
 
 def _sentence(text: str) -> str:
@@ -83,20 +86,17 @@ def answer(board: Board, shots: int | None, choices: Mapping[str, Any]) -> Answe
         )
     if not any(row.gain_ci for row in rows):
         sentences.append("There are too few seeds for intervals, so nothing is decided; run with at least 2.")
-    elif not gaining:
+    elif gaining:
+        tried = len([row for row in rows if row.gain is not None])
+        sentences.append(
+            f"{len(gaining)} of {tried} ways of reuse gain with their whole interval {side} zero."
+        )
+    else:
         sentences.append(
             f"No way of reuse gains with its whole interval {side} zero: nothing here shows that reuse pays."
         )
-    sentences += [_harm(board, rows), _sentence(clean(choice.get("reason") or ""))]
+    sentences.append(_harm(board, rows))
+    reason = _sentence(clean(choice.get("reason") or ""))
     headline = row.strategy if row is not None else "No recommendation"
-    return Answer(shots, bool(gaining), row, headline, tuple(filter(None, sentences)))
-
-
-def heading(shots: int | None) -> str:
-    """Open the answer for one number of labels.
-
-    Example:
-        >>> heading(5)
-        'With 5 labelled examples per class'
-    """
-    return f"With {labels(shots)}"
+    heading = f"With {board.amount(shots)}"
+    return Answer(shots, heading, bool(gaining), row, headline, tuple(filter(None, sentences)), reason)

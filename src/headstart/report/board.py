@@ -16,6 +16,7 @@ from ..errors import explain
 Interval: TypeAlias = tuple[float, float]
 Verdict: TypeAlias = Literal["gains", "open", "harms", "unknown", "baseline"]
 MINUS = "\N{MINUS SIGN}"
+UNLABELLED = "source-only"  # the baseline where no row of the target has a label
 
 
 def number(value: object) -> float | None:
@@ -134,6 +135,10 @@ class Board:
         """Name of the metric with its unit."""
         return f"{self.metric}, %" if self.percent else self.metric
 
+    def amount(self, shots: int | None) -> str:
+        """Say a number of labels; all labels of a target that has none are none."""
+        return "no labelled examples" if shots is None and self.baseline == UNLABELLED else labels(shots)
+
     def at(self, shots: int | None) -> list[Row]:
         """Return the rows with that many labels, best first; rows without a mean come last."""
         rows = [row for row in self.rows if row.shots == shots]
@@ -169,9 +174,18 @@ class Board:
         return f"{self.value(x)} %" if self.percent and x is not None else self.value(x)
 
 
-def read(result: Mapping[str, Any], *, baseline: str = "scratch") -> Board:
+def _baseline(rows: Sequence[Row]) -> str:
+    """Guess what the gains were measured against: the one that never has a gain."""
+    gaining = {row.strategy for row in rows if row.gain is not None}
+    without = [row.strategy for row in rows if row.strategy not in gaining]
+    return "scratch" if "scratch" in without or not without else without[0]
+
+
+def read(result: Mapping[str, Any], *, baseline: str | None = None) -> Board:
     """Turn the plain values of ``result.json`` into a `Board`.
 
+    Args:
+        baseline: what the gains were measured against; None guesses it from the rows.
     Raises:
         ValueError: if the metric or the rows are missing.
 
@@ -191,14 +205,15 @@ def read(result: Mapping[str, Any], *, baseline: str = "scratch") -> Board:
             )
         )
     recommended = result.get("recommended")
+    rows = tuple(_row(row) for row in result["rows"])
     return Board(
         task=clean(result.get("task") or "task"),
         metric=clean(result["metric"]),
         higher=bool(result.get("higher_is_better", True)),
-        rows=tuple(_row(row) for row in result["rows"]),
+        rows=rows,
         recommended=None if recommended is None else clean(recommended),
         reasons=tuple(clean(reason) for reason in result.get("reasons") or ()),
-        baseline=baseline,
+        baseline=_baseline(rows) if baseline is None else baseline,
     )
 
 

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .board import Board, Interval, Row, clean, labels, number
+from .board import Board, Interval, Row, clean, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,7 +171,7 @@ def gains(board: Board, shots: int | None, recommended: str | None = None) -> st
         legend = f"gain over {short(board.baseline, 14)}, {unit} ({better} is better)"
         figure.text(0.5, 10 / figure.bbox.height, legend, color=MUTED, ha="center")
     words = "; ".join(f"{row.strategy} {board.value(row.gain, signed=True)}" for row in rows)
-    return _svg(figure, f"gains-{shots}", f"Gain over {board.baseline}, {labels(shots)}: {words}")
+    return _svg(figure, f"gains-{shots}", f"Gain over {board.baseline}, {board.amount(shots)}: {words}")
 
 
 def _gain(ax: Axes, board: Board, row: Row, y: float, base: Sequence[float | None]) -> None:
@@ -180,7 +180,8 @@ def _gain(ax: Axes, board: Board, row: Row, y: float, base: Sequence[float | Non
     marker, color = MARKS.get(board.verdict(row), MARKS["open"])
     if len(base) == len(row.seeds):
         pairs = [a - b for a, b in zip(row.seeds, base, strict=True) if a is not None and b is not None]
-        ax.plot(pairs, [y] * len(pairs), ".", color=color, alpha=0.3, markersize=5, markeredgewidth=0)
+        if abs(sum(pairs) - row.gain * len(pairs)) < 1e-6 * len(pairs):  # else the seeds differ
+            ax.plot(pairs, [y] * len(pairs), ".", color=color, alpha=0.3, markersize=5, markeredgewidth=0)
     if row.gain_ci is not None:
         left, right = row.gain_ci
         ax.plot([max(left, low), min(right, high)], [y, y], color=color, linewidth=2.4)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import explain
-from .answer import Answer, answer, heading
-from .board import Board, Row, clean, labels, number, read, seconds
+from .answer import Answer, answer
+from .board import Board, Row, clean, number, read, seconds
 from .figures import by_shots, curve, gains, line_style, loss_names
 
 VERDICTS = {
@@ -87,7 +87,7 @@ def _header(board: Board, details: Mapping[str, Any]) -> str:
     )
     backbone = esc(details.get("backbone") or "")
     if details.get("pretrained"):
-        backbone += f"{', pretrained ' if backbone else 'pretrained '}{esc(details['pretrained'])}"
+        backbone += f"{'; ' if backbone else ''}pretrained: {esc(details['pretrained'])}"
     facts = [("Target", "; ".join(filter(None, about))), ("Sources", source), ("Backbone", backbone)]
     facts.append(("Scored by", f"{esc(board.metric)}, {'higher' if board.higher else 'lower'} is better"))
     return _facts(facts)
@@ -102,13 +102,19 @@ def _size(classes: object) -> object:
 
 def _answers(board: Board, answers: Sequence[Answer]) -> str:
     cards = "".join(
-        f'<article class="answer{" pays" if found.pays else ""}"><h3>{heading(found.shots)}</h3>'
+        f'<article class="answer{" pays" if found.pays else ""}"><h3>{found.heading}</h3>'
         f'<p class="name">{esc(found.headline)}</p>'
         + "".join(f"<p>{esc(sentence)}</p>" for sentence in found.sentences)
+        + (
+            f"<details><summary>How it was chosen</summary><p>{esc(found.reason)}</p></details>"
+            * bool(found.reason)
+        )
         + "</article>\n"
         for found in answers
     )
-    reasons = "".join(f"<li>{esc(reason)}</li>" for reason in board.reasons)
+    said = tuple(found.reason for found in answers if found.reason)
+    others = [reason for reason in board.reasons if not reason.lower().endswith(tuple(map(str.lower, said)))]
+    reasons = "".join(f"<li>{esc(reason)}</li>" for reason in others)
     overall = ""
     if len(board.shots) > 1 and board.recommended is not None:
         overall = f'<p class="overall">Overall: {esc(board.recommended)}.</p>'
@@ -137,7 +143,7 @@ def _leaderboard(board: Board, answers: Sequence[Answer]) -> str:
     heads = ["strategy", esc(board.unit) + between, gained + between, "verdict", "seeds"]
     return "".join(
         _table(
-            heading(found.shots),
+            found.heading,
             heads,
             [
                 _board_row(board, row, found.row.strategy if found.row else None)
@@ -151,7 +157,7 @@ def _leaderboard(board: Board, answers: Sequence[Answer]) -> str:
 
 def _gains(board: Board, answers: Sequence[Answer]) -> str:
     panels = "".join(
-        f"<figure><figcaption><b>{heading(found.shots)}</b></figcaption>{picture}</figure>\n"
+        f"<figure><figcaption><b>{found.heading}</b></figcaption>{picture}</figure>\n"
         for found in answers
         if (picture := gains(board, found.shots, found.row.strategy if found.row else None))
     )
@@ -202,14 +208,15 @@ def _loss_legend(order: Sequence[str]) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-def _confusion(confusion: Mapping[str, Any]) -> str:
+def _confusion(board: Board, confusion: Mapping[str, Any]) -> str:
     classes = [esc(name) for name in confusion.get("classes") or []]
     matrix = [[number(cell) or 0.0 for cell in row] for row in confusion.get("matrix") or []]
     if not classes or len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
         return ""
     of = [esc(confusion[key]) for key in ("strategy",) if confusion.get(key)]
     if "shots" in confusion:
-        of.append(labels(confusion["shots"]))
+        shots = number(confusion["shots"])
+        of.append(board.amount(None if shots is None else int(shots)))
     caption = "True class by row, predicted class by column" + (f": {', '.join(of)}" if of else "")
     whole = ""
     if len(classes) <= CLASSES:
@@ -240,15 +247,34 @@ def _confusion(confusion: Mapping[str, Any]) -> str:
     )
 
 
+def _settings(settings: Mapping[str, Any]) -> str:
+    """Show settings as ``name=value``; settings for each number of labels once where they are the same."""
+    nested = {count: value for count, value in settings.items() if isinstance(value, Mapping)}
+    if (
+        nested
+        and len(nested) == len(settings)
+        and len({json.dumps(v, default=str) for v in nested.values()}) == 1
+    ):
+        return _settings(next(iter(nested.values())))
+    text = ""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            amount = "all labels" if name == "all" else f"{esc(name)} per class"
+            text += f"<div>{amount}: {_settings(value) or 'no settings'}</div>"
+        else:
+            shown = esc(f"{value:g}") if isinstance(value, float) else esc(value)
+            text += f'<code class="setting">{esc(name)}={shown}</code> '
+    return text.rstrip()
+
+
 def _recipes(strategies: Mapping[str, Any], skipped: Mapping[str, Any]) -> str:
     cards = ""
     for name, about in strategies.items():
-        chips = "".join(
-            f'<code class="setting">{esc(key)}={esc(value)}</code>'
-            for key, value in (about.get("settings") or {}).items()
-        )
         facts = [(word, esc(about.get(key) or "")) for key, word in _RECIPE]
-        facts += [("Settings", chips), ("Chosen on", esc(about.get("chosen_on") or ""))]
+        facts += [
+            ("Settings", _settings(about.get("settings") or {})),
+            ("Chosen on", esc(about.get("chosen_on") or "")),
+        ]
         summary = f"<p>{esc(about['summary'])}</p>" if about.get("summary") else ""
         cards += f"<article><h3>{_breakable(name)}</h3>{summary}{_facts(facts)}</article>\n"
     left = "".join(f"<li><b>{esc(name)}</b>: {esc(reason)}</li>" for name, reason in skipped.items())
@@ -272,7 +298,8 @@ def _cost(board: Board, budget: Mapping[str, Any]) -> str:
     text = f"<p>{', '.join(words)}.</p>" if words else ""
     failed = budget.get("failed") or []
     if isinstance(failed, Sequence) and failed:
-        text += f'<p class="warning">Failed trials: {_names(failed)}</p>'
+        named = [_failure(trial) if isinstance(trial, Mapping) else trial for trial in failed]
+        text += f'<p class="warning">Failed trials: {_names(named)}</p>'
     if not known:
         return text
     longest = max((row.seconds or 0.0 for row in known), default=0.0) or 1.0
@@ -299,10 +326,19 @@ def _cost(board: Board, budget: Mapping[str, Any]) -> str:
     return text + table
 
 
+def _failure(trial: Mapping[str, Any]) -> str:
+    """Say which trial failed, and why."""
+    where = [f"{key} {trial[key]}" for key in ("shots", "seed") if trial.get(key) is not None]
+    text = ", ".join([str(trial.get("strategy", "?")), *where])
+    return f"{text} ({trial['error']})" if trial.get("error") else text
+
+
 def _again(board: Board, details: Mapping[str, Any]) -> str:
     command = details.get("command")
     text = f"<pre><code>{esc(command)}</code></pre>" if command else ""
-    text += _facts((esc(name), esc(value)) for name, value in (details.get("environment") or {}).items())
+    facts = [("Seeds", _names(details.get("seeds") or [], 40))]
+    facts += [(esc(name), esc(value)) for name, value in (details.get("environment") or {}).items()]
+    text += _facts(facts)
     most = board.seeds
     rows = [
         f'<tr><th scope="row">{esc(row.strategy)}</th><td>{"all" if row.shots is None else row.shots}</td>'
@@ -350,7 +386,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         https://doi.org/10.1037/0003-066X.60.2.170
         Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/
     """
-    board = read(result, baseline=clean(details.get("baseline") or "scratch"))
+    board = read(result, baseline=clean(details["baseline"]) if details.get("baseline") else None)
     choices = details.get("recommended_by_shots") or {}
     answers = [answer(board, shots, choices) for shots in board.shots]
     chosen = [found.row.strategy for found in answers if found.row]
@@ -385,7 +421,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             _curves(details.get("curves") or {}),
             "Loss by training step, one trial each: faint as it was, strong as a running mean.",
         ),
-        ("mistakes", "What is taken for what", _confusion(details.get("confusion") or {}), ""),
+        ("mistakes", "What is taken for what", _confusion(board, details.get("confusion") or {}), ""),
         (
             "recipes",
             "What was reused, and how it was set",

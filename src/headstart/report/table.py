@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from .board import MINUS, Board, Row, count, labels, read, seconds
+from .board import MINUS, Board, Row, count, read, seconds
 
 LEAST_NAME = 10
 
@@ -102,7 +102,7 @@ def table(result: Mapping[str, Any], *, width: int | None = None) -> str:
     plural = "" if board.seeds == 1 else "s"
     lines = [f"{board.task}: {board.unit}, mean of {board.seeds} seed{plural}"]
     for shots in board.shots:
-        lines += ["", labels(shots), *_block(board, shots, width)]
+        lines += ["", board.amount(shots), *_block(board, shots, width)]
     marks = {board.verdict(row) for row in board.rows}
     if any(row.gain is not None for row in board.rows):
         legend = f"[low, high] is a 95 % interval; gain is the paired difference to {board.baseline}"
