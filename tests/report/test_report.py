@@ -246,6 +246,17 @@ def test_page_copes_with_nothing():
     check({"metric": "accuracy", "rows": []})
 
 
+def test_no_trial_is_done():
+    rows = [{"strategy": name, "shots": 1, "mean": None, "seeds": []} for name in ("scratch", "probe")]
+    value = result(rows, recommended=None)
+    text = check(
+        value, {"recommended_by_shots": {"1": {"strategy": None, "reason": "no trial succeeded."}}}
+    ).text
+    assert "No recommendation" in text
+    assert "No trial has a result yet." in text
+    assert "mean of 0 seeds" in table(value, width=80)
+
+
 def test_all_rows_come_after_counts():
     rows = [
         row("scratch", None, gain=None),

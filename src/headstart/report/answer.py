@@ -84,7 +84,9 @@ def answer(board: Board, shots: int | None, choices: Mapping[str, Any]) -> Answe
         sentences.append(
             f"{sentence}, {_difference(board, row)}." if row.gain is not None else f"{sentence}."
         )
-    if not any(row.gain_ci for row in rows):
+    if all(row.mean is None for row in rows):
+        sentences.append("No trial has a result yet.")
+    elif not any(row.gain_ci for row in rows):
         sentences.append("There are too few seeds for intervals, so nothing is decided; run with at least 2.")
     elif gaining:
         tried = len([row for row in rows if row.gain is not None])
