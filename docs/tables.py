@@ -1,0 +1,122 @@
+"""Tables that are made from code and from result files, so that they cannot go stale.
+
+``python docs/tables.py`` rewrites the table of strategies in the README; the documentation's build
+writes the others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+QUALITY = ROOT / "benchmarks" / "quality"
+START, END = "<!-- strategies -->\n", "<!-- /strategies -->\n"
+
+LITERATURE = {
+    "scratch": "",
+    "features+logreg": "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)",
+    "features+svm": "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)",
+    "features+mlp": "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)",
+    "probe": "[Alain & Bengio 2016](https://arxiv.org/abs/1610.01644)",
+    "finetune": "[Yosinski et al. 2014](https://arxiv.org/abs/1411.1792)",
+    "lp_ft": "[Kumar et al. 2022](https://arxiv.org/abs/2202.10054)",
+    "gradual": "[Howard & Ruder 2018](https://arxiv.org/abs/1801.06146)",
+    "l2sp": "[Li et al. 2018](https://arxiv.org/abs/1802.01483)",
+    "multitask": "[Caruana 1997](https://doi.org/10.1023/A:1007379606734)",
+    "protonet": "[Snell et al. 2017](https://arxiv.org/abs/1703.05175)",
+    "maml": "[Finn et al. 2017](https://arxiv.org/abs/1703.03400)",
+    "pretrain+multitask+fewshot": "[Chen et al. 2021](https://arxiv.org/abs/2003.04390)",
+    "source-only": "[Ben-David et al. 2010](https://doi.org/10.1007/s10994-009-5152-4)",
+    "dann": "[Ganin et al. 2016](https://arxiv.org/abs/1505.07818)",
+    "mmd": "[Long et al. 2015](https://arxiv.org/abs/1502.02791)",
+}
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay rows out as a Markdown table."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [head, ["---"] * len(head), *rows])
+
+
+def strategies() -> str:
+    """Say what each strategy does, in the order of ``STRATEGIES``: the table of the README."""
+    from headstart.strategies import STRATEGIES
+
+    rows = [[f"`{name}`", s.summary, s.reused, s.frozen] for name, s in STRATEGIES.items()]
+    return markdown(["strategy", "what it does", "reuses", "frozen on the target"], rows)
+
+
+def settings() -> str:
+    """Say what each strategy may choose from, and where it comes from."""
+    from headstart.strategies import STRATEGIES
+
+    def options(name: str) -> str:
+        tried = STRATEGIES[name].options
+        return "; ".join(f"`{key}`: {', '.join(f'{o[key]:g}' for o in tried)}" for key in tried[0])
+
+    rows = [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), LITERATURE[n]] for n, s in STRATEGIES.items()]
+    return markdown(["strategy", "what it does", "reuses", "frozen on the target", "settings, default first", "literature"], rows)
+
+
+def results(directory: Path = QUALITY) -> str:
+    """Show every comparison under ``directory``, one section each."""
+    found = sorted(directory.glob("*/result.json"))
+    if not found:
+        return "No comparison has been recorded under `benchmarks/quality/` yet.\n"
+    return "\n".join(_section(file) for file in found)
+
+
+def _section(file: Path) -> str:
+    result = json.loads(file.read_text())
+    details = file.with_name("details.json")
+    command = json.loads(details.read_text()).get("command", "") if details.exists() else ""
+    lines = [f"## {file.parent.name}\n", f"Task `{result['task']}`, {result['metric']}. File: `{file.relative_to(ROOT)}`.\n"]
+    if command:
+        lines.append(f"```sh\n{command}\n```\n")
+    for shots in dict.fromkeys(row["shots"] for row in result["rows"]):
+        rows = [r for r in result["rows"] if r["shots"] == shots]
+        amount = "All labelled rows" if shots is None else f"{shots} labelled row{'s' * (shots != 1)} per class"
+        lines += [f"**{amount}**\n", markdown(["strategy", result["metric"], "gain", "verdict", "seconds", "seeds"], list(_rows(rows, result)))]
+    lines += [f"- {reason}" for reason in result["reasons"]]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> Iterator[list[str]]:
+    sign = -1 if result["higher_is_better"] else 1
+    for row in sorted(rows, key=lambda r: (r["mean"] is None, sign * (r["mean"] or 0.0))):
+        interval = row["gain_ci95"]
+        gains = interval is not None and max(sign * end for end in interval) < 0
+        verdict = "did harm" if row["harmed"] else "gains" if gains else ""
+        seconds = "–" if row["seconds"] is None else f"{row['seconds']:.1f}"
+        yield [
+            f"`{row['strategy']}`", _value(row["mean"], row["ci95"], ""), _value(row["gain"], interval, "+"), verdict,
+            seconds, str(len(row["seeds"])),
+        ]  # fmt: skip
+
+
+def _value(value: float | None, interval: Sequence[float] | None, sign: str) -> str:
+    if value is None:
+        return "–"
+    ends = f" [{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]" if interval else ""
+    return f"{value:{sign}.3f}{ends}"
+
+
+def write(directory: Path) -> None:
+    """Write the parts that pages include."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in (("settings", settings()), ("results", results())):
+        (directory / f"{name}.md").write_text(text)
+
+
+def with_strategies(readme: str) -> str:
+    """Put the table of strategies between its marks."""
+    before, _, rest = readme.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}{strategies()}{END}{after}"
+
+
+if __name__ == "__main__":
+    file = ROOT / "README.md"
+    file.write_text(with_strategies(file.read_text()))
