@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
@@ -40,9 +41,7 @@ class ExactNorms(TorchFunctionMode):
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        tracking = [m for m in net.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
-        self.owners = {id(m.running_mean): m for m in tracking}
-        self.counters = {id(m.num_batches_tracked) for m in tracking if m.num_batches_tracked is not None}
+        self.owners = {id(m.running_mean): m for m, _ in _tracking(net)}
         self.seen: list[tuple[_BatchNorm, Tensor, Tensor]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -55,8 +54,6 @@ class ExactNorms(TorchFunctionMode):
             return self._instance(*args, **kwargs)
         if func in UNKNOWN:
             raise RuntimeError(f"{func.__name__} is not exact under vmap")
-        if func is Tensor.add_ and id(args[0]) in self.counters:
-            return args[0]
         return func(*args, **kwargs)
 
     # Arguments have the names of `torch.nn.functional`, which passes some of them by name.
@@ -108,14 +105,19 @@ class ExactNorms(TorchFunctionMode):
         return _affine(F.instance_norm(input, eps=eps), weight, bias, _channels(input))
 
 
-def over_episodes(
-    function: Callable[..., Tensor], net: nn.Module, arguments: tuple[Any, ...], *, chunk: int | None = None
-) -> Tensor:
+def _tracking(net: nn.Module) -> list[tuple[_BatchNorm, Tensor]]:
+    """List the batch norms of ``net`` that keep running statistics, each with its counter of batches."""
+    norms = [m for m in net.modules() if isinstance(m, _BatchNorm)]
+    return [(m, m.num_batches_tracked) for m in norms if m.num_batches_tracked is not None]
+
+
+def over_episodes(function: Callable[..., Tensor], net: nn.Module, arguments: tuple[Any, ...]) -> Tensor:
     """Call ``function`` on every episode of ``arguments`` (leading axis ``T``) at once: ``(T, ...)``.
 
     The running statistics of ``net`` move as if the episodes had come one after another.
     """
     owners: list[_BatchNorm] = []
+    counts = [(count, count.clone()) for _, count in _tracking(net)]
 
     def one(*episode: Any) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         with ExactNorms(net) as norms:
@@ -123,8 +125,10 @@ def over_episodes(
         owners[:] = [owner for owner, _, _ in norms.seen]
         return value, [(mean, var) for _, mean, var in norms.seen]
 
-    values, statistics = torch.func.vmap(one, randomness="different", chunk_size=chunk)(*arguments)
+    values, statistics = torch.func.vmap(one, randomness="different")(*arguments)
     with torch.no_grad():
+        for count, before in counts:
+            count.copy_(before)
         for index in range(len(values)):
             for owner, (means, variances) in zip(owners, statistics, strict=True):
                 _track(owner, means[index], variances[index])
@@ -133,10 +137,32 @@ def over_episodes(
 
 def _track(norm: _BatchNorm, mean: Tensor, var: Tensor) -> None:
     """Move running statistics towards those of one batch, as the layer's own forward pass does."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    rate = norm.momentum
-    if norm.num_batches_tracked is not None:
-        norm.num_batches_tracked.add_(1)
-        rate = 1.0 / float(norm.num_batches_tracked) if rate is None else rate
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), rate or 0.0)
-    norm.running_var.lerp_(var.to(norm.running_var.dtype), rate or 0.0)
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    rate = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+    for running, new in ((norm.running_mean, mean), (norm.running_var, var)):
+        assert running is not None
+        running.lerp_(new.to(running.dtype), rate)
+
+
+class Accumulated(torch.autograd.Function):
+    """Add up losses part by part and take each part's gradient at once, so that one graph lives at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable[[int], Tensor], parts: int, *weights: Tensor) -> Tensor:
+        total, gradients = torch.zeros(()), [None for _ in weights]
+        for part in range(parts):
+            with torch.enable_grad():
+                loss = function(part)
+                new = torch.autograd.grad(loss, weights, allow_unused=True)
+            total = total.to(loss) + loss.detach()
+            gradients = [
+                b if a is None else a if b is None else a + b for a, b in zip(gradients, new, strict=True)
+            ]
+        ctx.gradients = gradients
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        return None, None, *(None if g is None else upstream * g for g in ctx.gradients)

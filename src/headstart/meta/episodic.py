@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from ..errors import explain
 from ..models import Adapted, Net
 from ..tasks import Episodes, Labelled, X
-from ._vectorise import over_episodes
+from ._vectorise import Accumulated, over_episodes
 
 Adaptation = Callable[[Net, Labelled], Adapted]
 
@@ -35,8 +35,8 @@ class Episodic(nn.Module):
         adaptation: from the net and a support set to an adapted net, ``MAML``, ``ProtoNet`` or one's
             own; a Module's weights are trained too.
         loss: from outputs ``(Q, O)`` and targets ``(Q, ...)`` to a scalar, the unit of ``"query"``.
-        chunk: episodes that run side by side, at least 1; ``None`` for all. Each chunk is computed
-            again in the backward pass, so memory is that of one chunk and time about a third more.
+        chunk: episodes that run side by side, at least 1; ``None`` for all. The gradient of a chunk is
+            taken in the forward pass, so memory is that of one chunk.
 
     Shape:
         episodes ``x (T, S, *)`` and ``(T, Q, *)``; returns ``{"query": ()}``.
@@ -77,9 +77,22 @@ class Episodic(nn.Module):
                     "batch", expected="Episodes", found=type(batch).__name__, hint="stream with `hs.episodes`"
                 )
             )
-        return {"query": self.losses(net, batch).mean()}
+        total, size = len(batch), self.chunk or len(batch)
+        if size >= total:
+            return {"query": self._losses(net, batch).mean()}
 
-    def losses(self, net: Net, batch: Episodes) -> Tensor:
+        def part(index: int) -> Tensor:
+            at = torch.arange(index * size, min((index + 1) * size, total))
+            some = Episodes(batch.support.take(at), batch.query.take(at), batch.ways)
+            return self._losses(net, some).sum() / total
+
+        parts = -(-total // size)
+        weights = [p for p in (*net.parameters(), *self.parameters()) if p.requires_grad]
+        if not torch.is_grad_enabled():
+            return {"query": torch.stack([part(i) for i in range(parts)]).sum()}
+        return {"query": Accumulated.apply(part, parts, *weights)}
+
+    def _losses(self, net: Net, batch: Episodes) -> Tensor:
         """Return the query loss of every episode, ``(T,)``."""
         if self._looping:
             return self._loop(net, batch)
@@ -93,7 +106,7 @@ class Episodic(nn.Module):
             with warnings.catch_warnings():
                 # An operation that vmap can only run row by row is no faster than the loop.
                 warnings.filterwarnings("ignore", ".*performance drop.*")
-                return over_episodes(one, net, (support.x, support.y, query.x, query.y), chunk=self.chunk)
+                return over_episodes(one, net, (support.x, support.y, query.x, query.y))
         except RuntimeError as error:
             reason = str(error).strip().split("\n")[0]
         with torch.no_grad():

@@ -37,7 +37,7 @@ class ProtoNet:
     With the mean :math:`c_k` of the features of class :math:`k`, the squared distance is linear in
     the features :math:`z` up to a term that is the same for every class, so the classifier is a head:
 
-    .. math:: -\|z - c_k\|^2 = 2 c_k^\top z - \|c_k\|^2 - \|z\|^2 \;\Rightarrow\; W_k = 2 c_k,\; b_k = -\|c_k\|^2
+    .. math:: -\|z - c_k\|^2 = 2 c_k^\top z - \|c_k\|^2 - \|z\|^2, \qquad W_k = 2 c_k,\; b_k = -\|c_k\|^2
 
     There are as many classes as the largest label says; a class without rows is never predicted.
 
