@@ -1,0 +1,143 @@
+"""Every public method goes through the checks; one without an entry here fails."""
+
+import functools
+import importlib
+
+import pytest
+import torch
+from torch import nn
+
+from headstart import domains, measure, meta, multitask, transfer
+from headstart.models import Net
+from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task
+from headstart.testing import check_adaptation, check_objective, check_score, check_weighing
+
+ROOMS = ("transfer", "domains", "multitask", "meta", "measure")
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def net():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 4))
+        return Net(backbone, {"a": nn.Linear(4, 2), "b": nn.Linear(4, 1)})
+
+
+def rows(count=8, seed=0):
+    return Labelled(normal(count, 3, seed=seed), torch.arange(count) % 2)
+
+
+A = Task("a", Multiclass(2), rows())
+B = Task("b", Regression(), Labelled(normal(8, 3, seed=1), torch.cat([normal(7), torch.tensor([torch.nan])])))
+TABLES = {"a": A.train, "b": B.train}
+SHIFT = Shift(rows(), Inputs(normal(6, 3, seed=2) + 1))
+
+
+def episodes():
+    support = Labelled(normal(3, 4, 3), torch.tensor([0, 1, 0, 1]).expand(3, -1))
+    query = Labelled(normal(3, 6, 3, seed=1), torch.tensor([0, 1, 0, 1, 1, 0]).expand(3, -1))
+    return Episodes(support, query, 2)
+
+
+def objective(make, batch):
+    def check():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            value, own = make(), net()
+        check_objective(value, own, batch)
+
+    return check
+
+
+def check_combine(combine):
+    """A combine fills the gradients of the backbone and of the heads that it met, and of no other part."""
+    own, x = net(), normal(5, 3)
+    state = torch.get_rng_state()
+    combine({}, own)
+    assert all(p.grad is None for p in own.parameters())
+    combine({"a": own(x, "a").square().mean()}, own)
+    assert own.backbone[0].weight.grad.any()
+    assert own.heads["b"].weight.grad is None
+    combine({"a": own(x, "a").square().mean(), "b": own(x, "b").square().mean()}, own)
+    assert all(p.grad.isfinite().all() for p in own.parameters())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+class Last(multitask.PerTask):
+    def forward(self, losses):
+        return losses @ torch.arange(1, len(losses) + 1).to(losses)
+
+
+def pcgrad():
+    check_weighing(multitask.pcgrad, tasks=5)
+    check_weighing(functools.partial(multitask.pcgrad, generator=torch.Generator()), tasks=5)
+
+
+def fewshot():
+    classifier = meta.FewShot(net(), meta.ProtoNet("a")).fit(rows().x, ["left", "right"] * 4)
+    assert set(classifier.predict(normal(5, 3))) <= {"left", "right"}
+
+
+def adaptation(make):
+    return lambda: check_adaptation(make(), net(), rows(6), rows(5, seed=1))
+
+
+BATTERY = {
+    "transfer.Supervised": objective(lambda: transfer.Supervised(A, B), TABLES),
+    "transfer.Plus": objective(
+        lambda: transfer.Plus(transfer.Supervised(A, B), transfer.L2SP(net(), weight=0.1)), TABLES
+    ),
+    "transfer.L2SP": objective(lambda: transfer.L2SP(net(), weight=0.1, head_weight=0.01), TABLES),
+    "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
+    "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
+    "multitask.pcgrad": pcgrad,
+    "multitask.mgda": lambda: check_weighing(multitask.mgda, tasks=5),
+    "multitask.PerTask": lambda: check_weighing(Last(["a", "b"]), of="losses", tasks=2),
+    "multitask.Uncertainty": lambda: check_weighing(
+        multitask.Uncertainty(["a", "b", "c"], regression=["b"]), of="losses"
+    ),
+    "multitask.backward": lambda: check_combine(multitask.backward(multitask.pcgrad)),
+    "multitask.weighted": lambda: check_combine(multitask.weighted(multitask.Uncertainty(["a", "b"]))),
+    "meta.MAML": adaptation(lambda: meta.MAML("a", lr=0.1, steps=2)),
+    "meta.ProtoNet": adaptation(lambda: meta.ProtoNet("a")),
+    "meta.Episodic": objective(lambda: meta.Episodic(meta.MAML("a", lr=0.1, steps=1)), episodes()),
+    "meta.FewShot": fewshot,
+    "measure.leep": lambda: check_score(measure.leep),
+    "measure.logme": lambda: check_score(measure.logme),
+}
+
+
+def public():
+    return [f"{r}.{name}" for r in ROOMS for name in importlib.import_module(f"headstart.{r}").__all__]
+
+
+@pytest.mark.parametrize("name", public())
+def test_every_public_method_passes_the_checks(name):
+    assert name in BATTERY, f"add an entry for {name} to the battery in {__file__}"
+    BATTERY[name]()
+
+
+def sections(doc):
+    return [line.strip() for line in doc.splitlines() if line.strip().endswith(":")]
+
+
+@pytest.mark.parametrize("name", public())
+def test_every_public_method_says_how_to_call_it_and_where_it_is_from(name):
+    room, _, leaf = name.partition(".")
+    doc = getattr(importlib.import_module(f"headstart.{room}"), leaf).__doc__ or ""
+    kinds = ("Example:", "References:") if name == "meta.FewShot" else ("Shape:", "Example:", "References:")
+    for section in kinds:
+        assert section in sections(doc), f"{name} has no {section[:-1]} section"
+    assert ">>>" in doc
+    assert "http" in doc, f"{name} has no link"
+
+
+def test_maths_says_how_to_call_it():
+    from headstart import maths, testing
+
+    for room in (maths, testing):
+        for name in room.__all__:
+            assert "Example:" in sections(getattr(room, name).__doc__), name
