@@ -1,0 +1,97 @@
+"""The program: its commands, its exit statuses, and how errors and warnings are shown."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from . import comparisons, listing, models, runs
+
+WRONG, INTERRUPTED = 2, 130
+USER_ERRORS = (ValueError, LookupError, OSError, ImportError, ArithmeticError, NotImplementedError)
+
+app = typer.Typer(
+    help="Give every new task a head start: measure which way of reusing what you have is best for it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"headstart {version('headstart')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Give every new task a head start: measure which way of reusing what you have is best for it."""
+
+
+for command in (
+    comparisons.demo, comparisons.compare, comparisons.rank, comparisons.report,
+    runs.fit, runs.resume,
+    models.evaluate, models.predict, models.adapt,
+):  # fmt: skip
+    app.command()(command)
+app.command("list")(listing.show)
+app.add_typer(runs.app, name="runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 2 wrong input or call, 130 interrupted.
+
+    Args:
+        arguments: the words after the program's name; those of the process by default.
+
+    Example:
+        >>> main(["list", "scratch"])
+        2
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _warn
+        try:
+            typer.main.get_command(app).main([w for w in words if w != "--debug"], prog_name="headstart")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 0
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            return INTERRUPTED
+        except USER_ERRORS as error:
+            if debug:
+                traceback.print_exc()
+            else:
+                typer.echo(f"error: {_message(error)}", err=True)
+            return WRONG
+    return 0
+
+
+def _message(error: BaseException) -> str:
+    """Give an error's text; that of a ``KeyError`` without the quotes that Python adds."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text or type(error).__name__
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], filename: str, *rest: object, **more: object
+) -> None:
+    typer.echo(f"warning: {message}", err=True)

@@ -1,0 +1,74 @@
+"""The command ``list``: what there is, by the names that files and Python use."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import columns
+
+WHATS = ("strategies", "objectives", "weighings", "adaptations", "scores", "backbones", "datasets")
+What = Annotated[
+    str | None,
+    typer.Argument(metavar=f"[{'|'.join(WHATS)}]", help="What to list; all by default.", show_default=False),
+]
+
+
+def show(what: What = None) -> None:
+    """List strategies, methods, backbones and readers of data."""
+    from ..errors import unknown
+
+    if what is not None and what not in WHATS:
+        raise ValueError(unknown("`list` of what", what, WHATS))
+    for name in WHATS if what is None else (what,):
+        entries = {**_own(name), **_others(name)}
+        if what is None:
+            typer.echo(f"{name}:")
+        typer.echo(columns([["  " * (what is None) + key, text] for key, text in entries.items()]))
+
+
+def _own(what: str) -> dict[str, str]:
+    """Name what the library has."""
+    if what == "strategies":
+        from ..strategies import STRATEGIES
+
+        return {name: strategy.summary for name, strategy in STRATEGIES.items()}
+    if what == "backbones":
+        from ..models.backbones import BACKBONES
+
+        return dict(BACKBONES)
+    if what == "datasets":
+        from ..datasets import READERS
+
+        return {name: reader.description for name, reader in READERS.items()}
+    rooms = {
+        "objectives": ("transfer", "domains"),
+        "weighings": ("multitask",),
+        "adaptations": ("meta",),
+        "scores": ("measure",),
+    }
+    return {name: text for room in rooms[what] for name, text in _room(room).items()}
+
+
+def _room(room: str) -> dict[str, str]:
+    """Give the first sentence on each public name of a room."""
+    import importlib
+
+    module = importlib.import_module(f"headstart.{room}")
+    return {
+        f"{room}.{name}": (getattr(module, name).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+        for name in sorted(module.__all__, key=str.lower)
+    }
+
+
+def _others(what: str) -> dict[str, str]:
+    """Name the methods of other packages: entry points ``"objectives.name"`` in ``headstart.methods``."""
+    from importlib.metadata import entry_points
+
+    found = {}
+    for point in entry_points(group="headstart.methods"):
+        kind, _, name = point.name.rpartition(".")
+        if kind == what:
+            found[name] = f"{point.value}, of another package"
+    return found

@@ -1,0 +1,224 @@
+"""Commands that use a saved model: ``evaluate``, ``predict``, ``adapt``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Data, Model, SkipBroken, estimates
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
+    from ..models import Net, Saved
+    from ..tasks import Kind, Labelled, Task
+
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="Which head, where the model has several.", show_default=False)
+]
+Table = Annotated[Path, typer.Option("--out", "-o", help="The CSV file to write.", show_default=False)]
+New = Annotated[
+    Path, typer.Option("--out", "-o", metavar="NEW", help="Directory of the new model.", show_default=False)
+]
+Support = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUPPORT",
+        help='A few labelled rows, e.g. "images:folder", "csv:few.csv#label".',
+        show_default=False,
+    ),
+]
+NewTask = Annotated[str | None, typer.Option("--name", help="Name of the new task.", show_default=False)]
+Method = Annotated[str, typer.Option(help="protonet or maml.")]
+
+
+def evaluate(model: Model, data: Data, task: TaskName = None, skip_broken: SkipBroken = False) -> None:
+    """Measure a saved model on data, each metric with a 95 % interval.
+
+    Where the data have a test part of their own, its rows are used; else all rows.
+    """
+    from .. import engine
+    from ..models import load
+
+    saved = load(model)
+    name = _head(saved, task)
+    read = _read(saved, name, data, skip_broken)
+    part = "all rows" if read.test is None else "test rows"
+    typer.echo(estimates(engine.evaluate(saved.net, read, read.test or read.train), f"of {part}"))
+
+
+def predict(model: Model, data: Data, out: Table, task: TaskName = None) -> None:
+    """Write a model's answers, with probabilities, to a CSV file; DATA need no labels."""
+    from ..datasets import encode
+    from ..engine import predict as outputs
+    from ..engine import write_atomic
+    from ..models import load
+
+    saved = load(model)
+    name = _head(saved, task)
+    x = encode(data, _encoding(saved, model))
+    table = _answers(saved.kinds[name], outputs(saved.net, name, x))
+    write_atomic(out, table)
+    typer.echo(f"{len(x)} predictions in {out}")
+
+
+def adapt(
+    model: Model,
+    support: Support,
+    out: New,
+    method: Method = "protonet",
+    task: NewTask = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Teach a model new classes from a few labelled rows of each."""
+    from ..datasets import SplitSpec, read
+    from ..errors import explain, unknown
+    from ..meta import MAML, ProtoNet
+    from ..models import Net, load, save
+    from ..tasks import Labelled, Multiclass
+
+    saved = load(model)
+    if method not in ("protonet", "maml"):
+        raise ValueError(unknown("`--method`", method, ["protonet", "maml"]))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(explain(f"`{out}`", expected="new or empty", found="files in it"))
+    alike = {k: v for k, v in _encoding(saved, model).items() if k not in ("classes", "target", "kind")}
+    (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
+    if others or not isinstance(few.kind, Multiclass) or not isinstance(few.train, Labelled):
+        raise ValueError(explain(f"`{support}`", expected="rows with one class each", found=str(few.kind)))
+    _check_rows(saved, next(iter(saved.kinds)), few.train)
+    name, width = task or few.name, _width(saved.net, few.train)
+    net = Net(saved.net.backbone, {name: few.kind.head(width)})
+    for parameter in net.heads[name].parameters():
+        parameter.data.zero_()  # every class alike before the first step
+    adaptation = ProtoNet(name) if method == "protonet" else MAML(name, lr=0.1, steps=10)
+    rows = few.train.take(few.train.present().nonzero().flatten())
+    adapted = adaptation(net.eval(), rows).export()
+    notes = {"adapted_from": str(model), "method": method, "rows": len(rows)}
+    save(
+        Net(adapted.backbone, {name: adapted.heads[name]}),
+        out,
+        kinds={name: few.kind},
+        encoding=few.encoding,
+        notes=notes,
+    )
+    classes = ", ".join(map(str, few.kind.classes))
+    typer.echo(f"{len(rows)} rows of {len(few.kind.classes)} classes: {classes}")
+    typer.echo(f"Use it: headstart predict {out} DATA -o predictions.csv")
+
+
+def _width(net: Net, rows: Labelled) -> int:
+    import torch
+
+    from ..tasks.nouns import take
+
+    with torch.no_grad():
+        return net.eval().features(take(rows.x, torch.tensor([0])), next(iter(net.heads))).shape[1]
+
+
+def _head(saved: Saved, asked: str | None) -> str:
+    from ..errors import explain, unknown
+
+    if asked is not None and asked not in saved.kinds:
+        raise ValueError(unknown("`--task`", asked, saved.kinds))
+    if asked is None and len(saved.kinds) > 1:
+        raise ValueError(explain("`--task`", expected=f"one of {sorted(saved.kinds)}", found="none"))
+    return asked or next(iter(saved.kinds))
+
+
+def _encoding(saved: Saved, model: Path) -> Mapping[str, Any]:
+    from ..errors import explain
+
+    if saved.encoding is None:
+        hint = "save it with `encoding=task.encoding`"
+        raise ValueError(
+            explain(f"model {model}", expected="told how rows are made", found="no encoding", hint=hint)
+        )
+    return saved.encoding
+
+
+def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
+    """Read labelled rows as the model's own task."""
+    from ..datasets import SplitSpec, read
+    from ..errors import explain
+    from ..tasks import Task
+
+    tasks = read(data, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=saved.encoding)
+    task = next((t for t in tasks if t.name == name), tasks[0])
+    if len(tasks) > 1 and task.name != name:
+        raise ValueError(explain("data", expected="one label column", found=[t.name for t in tasks]))
+    train, test = (_renumber(part, task.kind, saved.kinds[name]) for part in (task.train, task.test))
+    _check_rows(saved, name, train)
+    return Task(name, saved.kinds[name], train, test=test)  # type: ignore[arg-type]
+
+
+def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labelled | Dataset | None:
+    """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
+    import torch
+
+    from ..errors import explain
+    from ..tasks import Labelled, Multiclass
+
+    if theirs == ours or not isinstance(rows, Labelled):
+        return rows
+    if not isinstance(theirs, Multiclass) or not isinstance(ours, Multiclass):
+        expected = f"answers of the model's kind, {type(ours).__name__}"
+        raise ValueError(explain("labels of the data", expected=expected, found=type(theirs).__name__))
+    there = rows.present()
+    y = torch.full_like(rows.y, -100)
+    y[there] = ours.encode([theirs.classes[i] for i in rows.y[there].tolist()])
+    return Labelled(rows.x, y)
+
+
+def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> None:
+    """Raise ``ValueError`` for rows that the model does not take."""
+    import torch
+
+    from ..errors import explain
+    from ..tasks import Labelled
+
+    if not isinstance(rows, Labelled) or not isinstance(rows.x, torch.Tensor):
+        return
+    try:
+        with torch.no_grad():
+            saved.net(rows.x[:1], name)
+    except (RuntimeError, IndexError) as error:
+        known = (saved.encoding or {}).get("shape")
+        expected = f"of shape {known}" if known else "such as the model was trained on"
+        raise ValueError(
+            explain("rows of the data", expected=expected, found=f"shape {list(rows.x.shape[1:])}")
+        ) from error
+
+
+def _answers(kind: Kind, outputs: Tensor) -> str:
+    """Write answers as CSV text, with the probability of the answer and of each class."""
+    import csv
+    import io
+
+    import torch
+
+    from ..tasks import Binary, Multiclass, Multilabel
+
+    answers = [" ".join(map(str, a)) if isinstance(a, list) else a for a in kind.decode(outputs)]
+    header, columns = ["prediction"], [answers]
+    if isinstance(kind, Multiclass | Binary | Multilabel):
+        p = outputs.double().softmax(1) if isinstance(kind, Multiclass) else outputs.double().sigmoid()
+        if isinstance(kind, Binary):
+            p = torch.cat([1 - p, p], 1)
+        if not isinstance(kind, Multilabel):
+            header, columns = ["prediction", "probability"], [answers, _short(p.max(1).values)]
+        header += [f"p({name})" for name in kind.classes]
+        columns += [_short(column) for column in p.T]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def _short(values: Tensor) -> list[str]:
+    return [f"{value:.6g}" for value in values.tolist()]

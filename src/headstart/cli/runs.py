@@ -1,0 +1,228 @@
+"""Single runs, and what is on disk: ``fit``, ``resume``, ``runs``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Out, Set, columns, estimates, resumable
+
+if TYPE_CHECKING:
+    from ..engine import Run
+    from ..strategies import Problem
+    from ..strategies.files import ProblemFile
+
+app = typer.Typer(help="List runs and comparisons, show one, or compare two.", rich_markup_mode=None)
+RunFile = Annotated[
+    Path, typer.Argument(metavar="RUN.toml", help="A problem file with a table [fit].", show_default=False)
+]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run.", show_default=False)]
+Root = Annotated[Path, typer.Option(help="Where runs lie.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A run's path below the root.", show_default=False)]
+
+
+def fit(run: RunFile, out: Out = None, overrides: Set = None) -> None:
+    """Train one strategy in a run directory, with losses, checkpoints and a model.
+
+    The same command, or `headstart resume`, goes on with a run that was interrupted.
+    """
+    from ..engine import Run
+    from ..strategies.files import load_run
+
+    file = load_run(run, overrides or [])
+    directory = out or (file.base / file.fit.out if file.fit.out else Path("runs") / file.name)
+    problem = _problem(file)  # whatever is wrong with the file is told before the directory is made
+    settings = file.complete()
+    settings["fit"]["out"] = ""
+    _train(file, problem, Run.create(directory, settings))
+
+
+def resume(directory: Directory) -> None:
+    """Go on with a run from its last checkpoint; it ends as if it had never stopped."""
+    from ..engine import Run
+    from ..strategies.files import load_run
+
+    run = Run.open(directory)
+    state = run.status()
+    if state.state == "done":
+        typer.echo(f"{directory} is finished.")
+        _show_end(directory)
+    elif state.state == "running":
+        raise ValueError(f"{directory} is still running, as process {state.pid}")
+    else:
+        file = load_run(directory / "run.toml")
+        _train(file, _problem(file), run)
+
+
+def _problem(file: ProblemFile) -> Problem:
+    """Read the data, cut to the shots, and check that the strategy applies."""
+    from ..strategies import STRATEGIES
+    from ..strategies.choose import cut
+
+    problem = file.problem()
+    if reason := STRATEGIES[file.fit.strategy].needs(problem):
+        raise ValueError(f"strategy {file.fit.strategy} does not apply: {reason}")
+    return cut(problem, problem.shots[0] if problem.shots else None, file.fit.seed)
+
+
+def _train(file: ProblemFile, problem: Problem, run: Run) -> None:
+    from ..engine import evaluate, write_atomic
+    from ..models import save
+    from ..strategies import STRATEGIES, Trial
+
+    fit, task = file.fit, problem.target
+    with resumable("resume", run.directory), run:
+        trained = STRATEGIES[fit.strategy].run(Trial(problem, fit.settings, fit.seed, run=run))
+        scores = evaluate(trained.net, task)
+        about = {"strategy": fit.strategy, "seed": fit.seed, "settings": fit.settings}
+        save(
+            trained.net,
+            run.directory / "model",
+            kinds={task.name: task.kind},
+            encoding=task.encoding,
+            notes=about,
+        )
+        found = {n: {"value": e.value, "low": e.low, "high": e.high, "n": e.n} for n, e in scores.items()}
+        write_atomic(run.directory / "scores.json", json.dumps(found, indent=2))
+    _show_end(run.directory)
+
+
+def _show_end(directory: Path) -> None:
+    from ..engine import Estimate
+
+    scores = {name: Estimate(**value) for name, value in _json(directory / "scores.json").items()}
+    typer.echo(estimates(scores, "test rows"))
+    typer.echo(f"Model: {directory / 'model'}")
+
+
+# What is on disk.
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_bytes()) if path.is_file() else {}
+
+
+def _directories(root: Path) -> list[Path]:
+    """Find runs and comparisons, by path."""
+    marks = ("run.toml", "comparison.json")
+    return sorted({path.parent for mark in marks for path in root.rglob(mark)})
+
+
+def _open(root: Path, name: str) -> Path:
+    from ..errors import unknown
+
+    for directory in (root / name, Path(name)):
+        if (directory / "run.toml").is_file() or (directory / "comparison.json").is_file():
+            return directory
+    known = [str(d.relative_to(root)) for d in _directories(root)]
+    raise ValueError(unknown(f"run in {root}", name, known) if known else f"there is no run in {root}")
+
+
+def _settings(directory: Path) -> dict[str, Any]:
+    """Read what a run or a comparison was asked for."""
+    import tomllib
+
+    path = next((p for n in ("run.toml", "problem.toml") if (p := directory / n).is_file()), None)
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+
+
+def _results(directory: Path) -> dict[str, float]:
+    """Read final losses and scores of a run, or the means of a comparison."""
+    results: dict[str, float] = {}
+    metrics = directory / "metrics.jsonl"
+    if metrics.is_file():
+        for line in metrics.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            for name, value in entry["losses"].items():
+                results[f"loss {entry['phase']}: {name}"] = value
+    results |= {name: value["value"] for name, value in _json(directory / "scores.json").items()}
+    data = _json(directory / "result.json")
+    for row in data.get("rows", []):
+        if row["mean"] is not None:
+            shots = "all" if row["shots"] is None else row["shots"]
+            results[f"{data['metric']} {row['strategy']} ({shots} shots)"] = row["mean"]
+    return results
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            value = {str(i): entry for i, entry in enumerate(value)}
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return flat
+
+
+@app.callback(invoke_without_command=True)
+def table(context: typer.Context, root: Root = Path("runs")) -> None:
+    """List runs and comparisons, show one, or compare two."""
+    from ..engine import Run
+
+    context.obj = root
+    if context.invoked_subcommand is not None:
+        return
+    rows = [["id", "kind", "state", "step", "what", "result"]]
+    for directory in _directories(root):
+        status, settings = Run(directory).status(), _settings(directory)
+        data = settings.get("target", {}).get("data", "")
+        step = f"{status.phase} {status.step}/{status.steps}" if status.steps else ""
+        name = str(directory.relative_to(root))
+        if (directory / "comparison.json").is_file():
+            rows.append(
+                [
+                    name,
+                    "comparison",
+                    status.state,
+                    step,
+                    data,
+                    _json(directory / "result.json").get("recommended") or "",
+                ]
+            )
+        else:
+            scores = _json(directory / "scores.json")
+            first = next((f"{n} {s['value']:.3f}" for n, s in scores.items()), "")
+            rows.append(
+                [
+                    name,
+                    "run",
+                    status.state,
+                    step,
+                    f"{settings.get('fit', {}).get('strategy', '')} {data}".strip(),
+                    first,
+                ]
+            )
+    typer.echo(columns(rows) if len(rows) > 1 else f"there is no run in {root}")
+
+
+@app.command()
+def show(context: typer.Context, run: Id) -> None:
+    """Show a run's state, settings, final losses and scores."""
+    from ..engine import Run, to_toml
+
+    directory = _open(context.obj, run)
+    status = Run(directory).status()
+    typer.echo(
+        f"{directory}: {status.state}"
+        + (f", {status.phase} {status.step}/{status.steps}" if status.steps else "")
+    )
+    typer.echo(f"\n{to_toml(_settings(directory))}")
+    rows = [[name, f"{value:.4g}"] for name, value in _results(directory).items()]
+    if rows:
+        typer.echo(columns(rows))
+
+
+@app.command()
+def compare(context: typer.Context, first: Id, second: Id) -> None:
+    """Show the settings in which two runs differ, and their final losses and scores."""
+    directories = [_open(context.obj, name) for name in (first, second)]
+    a, b = (_flat(_settings(d)) for d in directories)
+    differ = [[key, str(a.get(key, "-")), str(b.get(key, "-"))] for key in a | b if a.get(key) != b.get(key)]
+    typer.echo(columns([["setting", first, second], *differ]) if differ else "same settings")
+    x, y = (_results(d) for d in directories)
+    if x or y:
+        rows = [[key, *(f"{r[key]:.4g}" if key in r else "-" for r in (x, y))] for key in x | y]
+        typer.echo("\n" + columns([["result", first, second], *rows]))
