@@ -32,19 +32,22 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
     """
     existing(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("one array, as in `.npy`")
-            return dict(archive)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
-        raise ValueError(
-            explain(
-                f"`{path}`",
-                expected="a whole .npz archive of plain arrays",
-                found=f"another ({error})",
-                hint="write it by `numpy.savez(path, x=x, y=y)`, without object arrays",
-            )
-        ) from None
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.lib.npyio.NpzFile):
+                return dict(archive)
+        found = "a single array"
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        pickled = "pickle" in str(error)  # NumPy would go on to advise loading it, which runs its code
+        found = "Python objects, or another kind of file" if pickled else f"a cut-off or other file ({error})"
+    raise ValueError(
+        explain(
+            f"`{path}`",
+            expected="a whole .npz archive of plain arrays",
+            found=found,
+            hint="write it by `numpy.savez(path, x=x, y=y)`, without object arrays",
+        )
+    )
 
 
 def inputs(array: np.ndarray, what: str) -> Tensor:

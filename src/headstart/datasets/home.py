@@ -109,27 +109,28 @@ def download(source: Source, path: Path) -> Path:
         OSError: if the file is not reached.
         ValueError: if its checksum is another.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     method, _, expected = source.checksum.partition(":")
     digest = hashlib.new(method, usedforsecurity=False)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as part, urllib.request.urlopen(source.url, timeout=60) as answer:
-            while block := answer.read(1 << 20):
-                digest.update(block)
-                part.write(block)
-            part.flush()
-            os.fsync(part.fileno())
-        if digest.hexdigest() != expected:
-            raise ValueError(
-                explain(
-                    f"{method} of {source.url}",
-                    expected=expected,
-                    found=digest.hexdigest(),
-                    hint="try again; if it stays so, the publisher has changed the file",
+    with urllib.request.urlopen(source.url, timeout=60) as answer:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as part:
+                while block := answer.read(1 << 20):
+                    digest.update(block)
+                    part.write(block)
+                part.flush()
+                os.fsync(part.fileno())
+            if digest.hexdigest() != expected:
+                raise ValueError(
+                    explain(
+                        f"{method} of {source.url}",
+                        expected=expected,
+                        found=digest.hexdigest(),
+                        hint="try again; if it stays so, the publisher has changed the file",
+                    )
                 )
-            )
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
     return path

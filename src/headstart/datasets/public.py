@@ -37,7 +37,9 @@ def _load(file: str) -> dict[str, np.ndarray]:
 
 
 def resized(x: Tensor, size: str) -> Tensor:
-    """Bring pixels ``(N, C, H, W)`` to ``"28"`` (square) or ``"3x32x32"``: bilinear, grey repeated as RGB.
+    """Bring pixels ``(N, C, H, W)`` to ``"28"`` (square), ``"28x20"`` or ``"3x32x32"``.
+
+    Bilinear with antialiasing; grey is repeated as RGB, RGB becomes luminance.
 
     Raises:
         ValueError: if the size is not understood.
@@ -45,8 +47,9 @@ def resized(x: Tensor, size: str) -> Tensor:
     if not size:
         return x
     numbers = [int(n) if n.isdigit() else 0 for n in size.split("x")]
-    channels, high, wide = [x.shape[1], *numbers * 2] if len(numbers) == 1 else (*numbers, 0, 0)[:3]
-    if min(channels, high, wide) < 1 or channels not in (1, 3):
+    numbers = numbers * 2 if len(numbers) == 1 else numbers
+    channels, high, wide = (x.shape[1], *numbers) if len(numbers) == 2 else (*numbers, 0)[:3]
+    if len(numbers) > 3 or min(high, wide) < 1 or channels not in (1, 3):
         raise ValueError(explain("size of images", expected='as in "28" or "3x32x32"', found=f'"{size}"'))
     if x.shape[1] == 3 and channels == 1:
         x = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
@@ -282,7 +285,8 @@ def read_assays(argument: str, options: Options, *, name: str) -> list[Task]:
 
 ADULT = (
     "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation",
-    "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income",
+    "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country",
+    "income",
 )  # fmt: skip
 
 

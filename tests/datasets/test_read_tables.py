@@ -1,0 +1,202 @@
+import gzip
+import json
+import math
+
+import pytest
+import torch
+
+from headstart.datasets import SplitSpec, encode, read
+from headstart.tasks import Multiclass, Regression
+
+PEOPLE = [
+    *(
+        (str(20 + i), ["clerk", "cook"][i % 2], ["yes", "no"][i % 3 == 0], f"{i * 1.5}", str(i // 4))
+        for i in range(38)
+    ),
+    ("", "", "yes", "", "9"),
+    ("61", "cook", "", "3.5", "9"),
+]
+
+
+def people(path, rows=PEOPLE, header="age,job,married,income,home", mark=","):
+    lines = [header, *(",".join(row) for row in rows)]
+    path.write_text("\n".join(lines).replace(",", mark) + "\n")
+    return path.name
+
+
+def test_several_label_columns_share_one_tensor(tmp_path):
+    name = people(tmp_path / "people.csv")
+    married, income = read(f"csv:{name}#married,income", base=tmp_path)
+    assert married.kind == Multiclass(["no", "yes"])
+    assert income.kind == Regression()
+    assert married.train.x is income.train.x
+    assert married.test.x is income.test.x
+    assert (married.name, income.name) == ("married", "income")
+    y = torch.cat([married.train.y, married.test.y])
+    assert (y == -100).sum() == 1
+    assert torch.cat([income.train.y, income.test.y]).isnan().sum() == 1
+
+
+def test_features_use_train_rows_only_and_keep_the_recipe(tmp_path):
+    rows = [[str(v), job, label, part] for v, job, label, part in [
+        (1, "a", "x", "train"), (3, "b", "y", "train"), ("", "a", "x", "train"),
+        (9, "c", "y", "test"), ("", "", "x", "test"),
+    ]]  # fmt: skip
+    people(tmp_path / "a.csv", rows, "size,job,label,split")
+    (task,) = read("csv:a.csv#label", base=tmp_path)
+    # size standardised by mean 2 and standard deviation 1, missing or not, job a, job b
+    assert task.train.x.tolist() == [[-1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0]]
+    assert task.test.x.tolist() == [[7, 0, 0, 0], [0, 1, 0, 0]]
+    assert json.loads(json.dumps(task.encoding)) == {
+        "reader": "csv", "target": "label", "kind": "Multiclass", "classes": ["x", "y"],
+        "features": {"size": {"mean": 2.0, "std": 1.0, "missing": True}, "job": {"categories": ["a", "b"]}},
+    }  # fmt: skip
+
+
+def test_new_rows_are_encoded_alike_with_and_without_labels(tmp_path):
+    (task,) = read(f"csv:{people(tmp_path / 'people.csv')}#married", base=tmp_path)
+    new = [("30", "cook", "2.0", "1"), ("", "pilot", "", "2")]
+    people(tmp_path / "new.csv", new, "age,job,income,home", mark=";")
+    x = encode("new.csv", task.encoding, base=tmp_path)
+    assert x.shape == (2, task.train.x.shape[1])
+    assert torch.equal(x, encode(tmp_path / "new.csv", json.loads(json.dumps(task.encoding))))
+    assert torch.equal(x, encode("csv:new.csv#married", task.encoding, base=tmp_path))
+    (again,) = read("csv:people.csv#married", base=tmp_path, encoding=task.encoding, split=SplitSpec(seed=7))
+    assert again.kind == task.kind
+    assert dict(again.encoding) == dict(task.encoding)
+
+
+def test_an_unknown_class_in_new_rows_is_named(tmp_path):
+    (task,) = read(f"csv:{people(tmp_path / 'people.csv')}#married", base=tmp_path)
+    people(tmp_path / "new.csv", [(str(i), "cook", "yess", "1", "2") for i in range(5)] + list(PEOPLE))
+    with pytest.raises(ValueError, match="found 'yess'; did you mean \"yes\""):
+        read("csv:new.csv#married", base=tmp_path, encoding=task.encoding)
+    free = {key: value for key, value in task.encoding.items() if key not in ("classes", "kind")}
+    (other,) = read("csv:new.csv#married", base=tmp_path, encoding=free)
+    assert other.kind == Multiclass(["no", "yes", "yess"])
+
+
+def test_groups_stay_together_and_are_no_feature(tmp_path):
+    (task,) = read(
+        f"csv:{people(tmp_path / 'people.csv')}#married", base=tmp_path, split=SplitSpec(group="home")
+    )
+    assert "home" not in task.encoding["features"]
+    assert len(task.train) + len(task.test) == 40
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ("012", Multiclass([0, 1, 2])),
+        (["true", "False"], Multiclass([False, True])),
+        (["1.5", "2", "3"], Regression()),
+        ([str(i) for i in range(60)], Regression()),
+        (["7", "c3"], Multiclass(["7", "c3"])),
+    ],
+)
+def test_the_kind_follows_from_the_labels(tmp_path, labels, kind):
+    rows = [(str(i), labels[i % len(labels)]) for i in range(60)]
+    people(tmp_path / "a.csv", rows, "x,label")
+    assert read("csv:a.csv#label", base=tmp_path)[0].kind == kind
+
+
+def test_gzip_and_byte_order_mark(tmp_path):
+    people(tmp_path / "a.csv")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + (tmp_path / "a.csv").read_bytes()))
+    a, b = (read(f"csv:{name}#married", base=tmp_path)[0] for name in ("a.csv", "b.csv.gz"))
+    assert torch.equal(a.train.x, b.train.x)
+
+
+def test_parquet_gives_the_same_as_csv(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    people(tmp_path / "a.csv")
+    ages, jobs, married, incomes, homes = zip(*PEOPLE, strict=True)
+    columns = {
+        "age": [int(v) if v else None for v in ages],
+        "job": [v or None for v in jobs],
+        "married": [v or None for v in married],
+        "income": [float(v) if v else math.nan for v in incomes],
+        "home": [int(v) for v in homes],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    for ref in ("married", "married,income"):
+        a, b = (read(f"{r}:a.{r}#{ref}", base=tmp_path)[-1] for r in ("csv", "parquet"))
+        assert a.kind == b.kind
+        assert torch.equal(a.train.x, b.train.x)
+        assert torch.equal(a.test.y.nan_to_num(-1), b.test.y.nan_to_num(-1))
+    assert torch.equal(
+        encode("a.parquet", a.encoding, base=tmp_path), encode("a.csv", a.encoding, base=tmp_path)
+    )
+
+
+GOOD = b"a,label\n" + b"".join(b"%d,%s\n" % (i, b"xy"[i % 2 : i % 2 + 1]) for i in range(20))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "should be rows; found an empty file"),
+        (b"\n\n", "should be a header and rows; found an empty file"),
+        (b"a,label\n", "rows below the header; found none"),
+        (bytes(range(256)) * 9, "should be text in UTF-8; found a binary"),
+        (b"a,label\n\0\0,\n", "should be text; found a binary file"),
+        (GOOD + b"7", "line 22 of .* should be 2 fields, as in the header; found 1; the file may be cut off"),
+        (GOOD + b'7,"x', "found unexpected end of data; the file may be cut off"),
+        (b"a,a,label\n1,2,x\n", "should be distinct names"),
+        (GOOD.replace(b"y", b"x"), "at least two classes; found one class, 'x'"),
+        (b"a,label\n1,\n2,NA\n3,?\n", "at least two labels; found 3 rows, all missing"),
+        (
+            GOOD.replace(b"\n7,", b"\ninf,"),
+            "column `a` of .* should be finite numbers; found infinity in row 7",
+        ),
+        (GOOD.replace(b"a,label", b"a,lable"), 'found "label"; did you mean "lable"'),
+        (b"label\n" + b"x\ny\n" * 9, "columns beside the label"),
+    ],
+)
+def test_a_wrong_file_is_explained(tmp_path, content, message):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read("csv:a.csv#label", base=tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_missing_file_a_folder_and_a_cut_off_gzip(tmp_path):
+    people(tmp_path / "people.csv")
+    with pytest.raises(FileNotFoundError, match=r'found nothing there; did you mean "people.csv"'):
+        read("csv:poeple.csv#married", base=tmp_path)
+    with pytest.raises(ValueError, match="should be a file; found a folder"):
+        read("csv:.#married", base=tmp_path)
+    packed = gzip.compress((tmp_path / "people.csv").read_bytes())
+    (tmp_path / "cut.csv.gz").write_bytes(packed[:-60])
+    with pytest.raises(ValueError, match="cut-off"):
+        read("csv:cut.csv.gz#married", base=tmp_path)
+    with pytest.raises(ValueError, match=r'write "csv:people.csv#label"'):
+        read("csv:people.csv", base=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 9, "cut"])
+def test_a_wrong_parquet_file_is_explained(tmp_path, content):
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    if content == "cut":
+        pq.write_table(pa.table({"a": [1, 2], "label": ["x", "y"]}), path)
+        content = path.read_bytes()[:-30]
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"should be (rows; found an empty file|a whole Parquet file)"):
+        read("parquet:a.parquet#label", base=tmp_path)
+
+
+def test_new_rows_with_a_lost_column_or_words_for_numbers(tmp_path):
+    (task,) = read(f"csv:{people(tmp_path / 'people.csv')}#married", base=tmp_path)
+    people(tmp_path / "lost.csv", [("1", "cook", "2", "1")], "aeg,job,income,home")
+    with pytest.raises(ValueError, match='found "age"; did you mean "aeg"'):
+        encode("lost.csv", task.encoding, base=tmp_path)
+    people(tmp_path / "words.csv", [("ten", "cook", "2", "1")], "age,job,income,home")
+    with pytest.raises(ValueError, match=r"column `age` of .* should be numbers; found 'ten'"):
+        encode("words.csv", task.encoding, base=tmp_path)

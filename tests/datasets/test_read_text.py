@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from headstart.datasets import encode, read
+from headstart.datasets.text import token_ids, vocabulary
+
+LINES = [
+    ("A good bolt, a GOOD nut", "pos", "train"),
+    ("bad bolt", "neg", "train"),
+    ("a bad unseen nut", "neg", "test"),
+]
+
+
+def reviews(path, column="text", mark="\t", rows=LINES):
+    path.write_text("\n".join(mark.join(r) for r in [(column, "label", "split"), *rows]) + "\n")
+
+
+def test_words_are_numbered_by_the_train_rows(tmp_path):
+    reviews(tmp_path / "a.tsv")
+    (task,) = read("text:a.tsv#label", base=tmp_path)
+    words = task.encoding["vocabulary"]
+    assert words == ["a", "bolt", "good", ",", "bad", "nut"]
+    assert task.train.x.tolist() == [[2, 4, 3, 5, 2, 4, 7], [6, 3, 0, 0, 0, 0, 0]]
+    assert task.test.x.tolist() == [[2, 6, 1, 7, 0, 0, 0]]
+    assert task.train.x.dtype == torch.long
+    assert task.kind.classes == ("neg", "pos")
+
+
+@pytest.mark.parametrize("column", ["text", "review"])
+def test_new_rows_are_numbered_alike(tmp_path, column):
+    reviews(tmp_path / "a.tsv", column)
+    (task,) = read("text:a.tsv#label", base=tmp_path)
+    (tmp_path / "new.csv").write_text(f'{column}\n"a good nut, a bad bolt, and more words"\n')
+    assert encode("new.csv", task.encoding, base=tmp_path).tolist() == [[2, 4, 7, 5, 2, 6, 3]]
+    (tmp_path / "new.txt").write_text("bad\nbolt bolt\n")
+    assert encode("new.txt", task.encoding, base=tmp_path)[:, :2].tolist() == [[6, 0], [3, 3]]
+
+
+def test_another_file_can_share_the_vocabulary(tmp_path):
+    reviews(tmp_path / "a.tsv")
+    (source,) = read("text:a.tsv#label", base=tmp_path)
+    reviews(tmp_path / "b.tsv", rows=[("new nut", "pos", "train"), ("bad bolt", "neg", "train")])
+    (target,) = read("text:b.tsv#label", base=tmp_path, encoding=source.encoding)
+    assert target.train.x[:, :2].tolist() == [[1, 7], [6, 3]]
+    assert target.encoding["vocabulary"] == source.encoding["vocabulary"]
+
+
+def test_the_text_column_must_be_clear(tmp_path):
+    (tmp_path / "a.csv").write_text("title,body,label\n" + "x,y,1\nz,w,2\n" * 5)
+    with pytest.raises(ValueError, match=r"one column of strings; found \['title', 'body'\]; rename"):
+        read("text:a.csv#label", base=tmp_path)
+
+
+def test_long_rows_are_cut_and_rare_words_left_out():
+    assert vocabulary([["b", "a", "b"], ["c"]], most=2) == ["b", "a"]
+    assert token_ids([["b", "c", "a"], []], ["b", "a"], 2).tolist() == [[2, 1], [0, 0]]

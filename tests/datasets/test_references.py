@@ -1,0 +1,106 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from headstart.datasets import READERS, Reader, encode, options, read, rotations
+from headstart.tasks import Labelled, Multiclass, Regression, Task
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (
+            "cvs:a.csv#label",
+            'reader of a data reference should be a known name; found "cvs"; did you mean "csv"',
+        ),
+        ("mnits", 'did you mean "mnist"'),
+        ("a.csv", 'name the reader and the label, as in "csv:a.csv#label"'),
+        ("omniglot:tset", 'part of `omniglot` .* found "tset"; did you mean "test"'),
+        ("amazon_reviews:bok", 'did you mean "books"'),
+        ("medmnist:lung", 'found "lung"; known: pneumonia'),
+        ("clinc150:smal", 'did you mean "small"'),
+        ("ud_ewt:blog", "genre of `ud_ewt`"),
+        ("text_cls:SST", 'did you mean "SST-'),
+        ("tox21:scafold", 'did you mean "scaffold"'),
+        ("snips:train", '"snips" alone; found "snips:train"'),
+        ("wnut17:dev", '"wnut17" alone'),
+        ("adult:train", '"adult" alone'),
+        ("digits:7", 'two digits or more, as in "0-4" or "1,3,7"; found "7"'),
+        ("digits:5-12", "two digits or more"),
+        ("digits:a", "two digits or more"),
+        ("digits+rot", 'option of a data reference .* found "rot"; known: rotations'),
+    ],
+)
+def test_a_wrong_reference_is_explained(reference, message):
+    with pytest.raises(ValueError, match=message):
+        read(reference)
+
+
+def test_resize_is_for_images(tmp_path):
+    with pytest.raises(ValueError, match="`resize` should be given for images only"):
+        read("csv:a.csv#label", base=tmp_path, resize=8)
+
+
+def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(options, "find_spec", lambda name: None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        ImportError, match=r'`pyarrow` should be installed.*pip install "headstart\[tables\]"'
+    ):
+        read("parquet:a.parquet#label", base=tmp_path)
+
+
+def test_the_table_of_readers():
+    assert {"csv", "parquet", "text", "images", "npz", "digits", "omniglot", "mnist", "usps"} <= set(READERS)
+    assert all(
+        isinstance(r, Reader) and r.description and "\n" not in r.description for r in READERS.values()
+    )
+    assert READERS["parquet"].extra == "tables"
+    assert READERS["images"].extra == "images"
+
+
+def test_the_room_imports_nothing_heavy():
+    code = "import sys, headstart.datasets; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"pandas", "pyarrow", "sklearn", "scipy", "PIL", "torchvision"} & set(loaded)
+
+
+def test_digits_are_the_same_test_rows_whichever_are_chosen():
+    whole, low, high = (read(r)[0] for r in ("digits", "digits:0-4", "digits:5-9"))
+    assert (len(low.test) + len(high.test), len(whole.train) + len(whole.test)) == (len(whole.test), 1797)
+    assert whole.train.x.shape[1:] == (1, 8, 8)
+    assert (float(whole.train.x.min()), float(whole.train.x.max())) == (0, 1)
+    assert high.kind.classes == (5, 6, 7, 8, 9)
+    assert torch.equal(low.test.x, whole.test.x[whole.test.y < 5])
+    assert read("digits:1,3")[0].kind.classes == (1, 3)
+    again = read("digits:5-9")[0]
+    assert torch.equal(again.train.x, high.train.x)
+
+
+def test_rotations_are_classes_of_their_own():
+    (plain,), (turned,) = read("digits:0-4"), read("digits:0-4+rotations")
+    assert turned.kind.classes[:6] == (0, 1, 2, 3, 4, "0 rot90")
+    assert turned.kind.classes[-1] == "4 rot270"
+    n = len(plain.train)
+    assert torch.equal(turned.train.x[n : 2 * n], plain.train.x.rot90(1, (2, 3)))
+    assert torch.equal(turned.train.y[n : 2 * n], plain.train.y + 5)
+    assert torch.equal(turned.test.y, plain.test.y)
+    assert turned.encoding["classes"] == list(turned.kind.classes)
+    assert read("digits+rotations")[0].kind.outputs == 40
+
+
+def test_rotations_need_square_images_with_classes():
+    wide = Task("wide", Multiclass(2), Labelled(torch.rand(4, 1, 8, 6), torch.arange(4) % 2))
+    values = Task("values", Regression(), Labelled(torch.rand(4, 1, 8, 8), torch.rand(4)))
+    for task in (wide, values):
+        with pytest.raises(ValueError, match="should be classes of square images"):
+            rotations(task)
+
+
+def test_encode_takes_a_reference_to_a_benchmark_set():
+    (task,) = read("digits:5-9")
+    assert torch.equal(encode("digits:5-9", task.encoding), task.test.x)
