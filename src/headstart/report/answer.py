@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .board import MINUS, Board, Row, clean
+from .board import MINUS, Board, Row, clean, sentence
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,6 @@ class Answer:
     headline: str
     sentences: tuple[str, ...]
     reason: str
-
-
-def _sentence(text: str) -> str:
-    """Begin with a capital and end with a full stop."""
-    return text[:1].upper() + text[1:] + "." * (bool(text) and text[-1] not in ".!?")
 
 
 def _difference(board: Board, row: Row) -> str:
@@ -80,10 +75,8 @@ def answer(board: Board, shots: int | None, choices: Mapping[str, Any]) -> Answe
     side = "above" if board.higher else "below"
     sentences = []
     if row is not None and row.mean is not None:
-        sentence = f"{board.score(row.mean)} {board.metric}"
-        sentences.append(
-            f"{sentence}, {_difference(board, row)}." if row.gain is not None else f"{sentence}."
-        )
+        reached = f"{board.score(row.mean)} {board.metric}"
+        sentences.append(f"{reached}, {_difference(board, row)}." if row.gain is not None else f"{reached}.")
     if all(row.mean is None for row in rows):
         sentences.append("No trial has a result yet.")
     elif not any(row.gain_ci for row in rows):
@@ -98,7 +91,7 @@ def answer(board: Board, shots: int | None, choices: Mapping[str, Any]) -> Answe
             f"No way of reuse gains with its whole interval {side} zero: nothing here shows that reuse pays."
         )
     sentences.append(_harm(board, rows))
-    reason = _sentence(clean(choice.get("reason") or ""))
+    reason = sentence(clean(choice.get("reason") or ""))
     headline = row.strategy if row is not None else "No recommendation"
     heading = f"With {board.amount(shots)}"
     return Answer(shots, heading, bool(gaining), row, headline, tuple(filter(None, sentences)), reason)

@@ -54,6 +54,16 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(text)).strip()
 
 
+def sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop.
+
+    Example:
+        >>> sentence("new linear head on the frozen backbone")
+        'New linear head on the frozen backbone.'
+    """
+    return text[:1].upper() + text[1:] + "." * (bool(text) and text[-1] not in ".!?")
+
+
 @dataclass(frozen=True)
 class Row:
     """Hold what one strategy reached with one number of labels.

@@ -228,7 +228,7 @@ def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
     """
     import matplotlib
 
-    if len(board.shots) < 2:
+    if len({row.shots for row in board.rows if row.mean is not None}) < 2:
         return ""
     chosen = highlighted(board, recommended)
     right = 1.2 * CHARACTER * max([4, *(len(short(name, 20)) for name in chosen)]) + 14  # bold is wider

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import explain
 from .answer import Answer, answer
-from .board import Board, Row, clean, number, read, seconds
+from .board import Board, Row, clean, number, read, seconds, sentence
 from .figures import by_shots, curve, gains, line_style, loss_names
 
 VERDICTS = {
@@ -104,7 +104,7 @@ def _answers(board: Board, answers: Sequence[Answer]) -> str:
     cards = "".join(
         f'<article class="answer{" pays" if found.pays else ""}"><h3>{found.heading}</h3>'
         f'<p class="name">{esc(found.headline)}</p>'
-        + "".join(f"<p>{esc(sentence)}</p>" for sentence in found.sentences)
+        + "".join(f"<p>{esc(said)}</p>" for said in found.sentences)
         + (
             f"<details><summary>How it was chosen</summary><p>{esc(found.reason)}</p></details>"
             * bool(found.reason)
@@ -275,7 +275,7 @@ def _recipes(strategies: Mapping[str, Any], skipped: Mapping[str, Any]) -> str:
             ("Settings", _settings(about.get("settings") or {})),
             ("Chosen on", esc(about.get("chosen_on") or "")),
         ]
-        summary = f"<p>{esc(about['summary'])}</p>" if about.get("summary") else ""
+        summary = f"<p>{esc(sentence(clean(about['summary'])))}</p>" if about.get("summary") else ""
         cards += f"<article><h3>{_breakable(name)}</h3>{summary}{_facts(facts)}</article>\n"
     left = "".join(f"<li><b>{esc(name)}</b>: {esc(reason)}</li>" for name, reason in skipped.items())
     return (f'<div class="cards">{cards}</div>\n' if cards else "") + (
