@@ -81,11 +81,12 @@ class _Backward(nn.Module):
             raise ValueError(
                 explain("weights of the tasks", expected=f"({len(present)},)", found=tuple(weights.shape))
             )
+        scales = weights.tolist()
         for p, old, gradients in zip(shared, before, layers, strict=True):
             p.grad = old
-            reached = [(w, g) for w, g in zip(weights.detach(), gradients, strict=True) if g is not None]
-            for w, g in reached:
-                p.grad = w.to(g) * g if p.grad is None else p.grad.addcmul(w.to(g), g)
+            for scale, g in zip(scales, gradients, strict=True):
+                if g is not None:
+                    p.grad = scale * g if p.grad is None else p.grad.add_(g, alpha=scale)
 
 
 def _gramian(layers: list[tuple[Tensor | None, ...]], losses: list[Tensor]) -> Tensor:
