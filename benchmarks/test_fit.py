@@ -16,18 +16,19 @@ from headstart.models import Net, backbone
 from headstart.tasks import Labelled, Multiclass, Task, batches
 
 CASES = {
-    # name: backbone, shape of a row, width of the features, steps a round, rounds, largest ratio
-    "mlp": (lambda: nn.Sequential(nn.Linear(64, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU()), (64,), 40, 300, 25, 1.10),
-    "conv4": (lambda: backbone("conv4", inputs=(1, 28, 28)), (1, 28, 28), 64, 4, 15, 1.02),
-}  # fmt: skip
+    # name: shape of a row, steps a round, rounds, largest ratio
+    "mlp": ((64,), 300, 25, 1.10),
+    "conv4": ((1, 28, 28), 4, 15, 1.02),
+}
 
 
 def parts(name):
-    make, shape, width, *_ = CASES[name]
+    shape = CASES[name][0]
+    trunk = backbone(name, inputs=shape)
     g = torch.Generator().manual_seed(0)
     y = torch.arange(1000) % 10
     task = Task("digits", Multiclass(10), Labelled(torch.randn(1000, *shape, generator=g), y))
-    net = Net(make(), {"digits": nn.Linear(width, 10)}).train()
+    net = Net(trunk, {"digits": nn.Linear(trunk.width, 10)}).train()
 
     def objective(net, batch, progress):
         return {n: task.kind.loss(net(rows.x, n), rows.y) for n, rows in batch.items()}
@@ -51,17 +52,19 @@ def seconds(function, *args, **kwargs):
 
 
 def compare(name, benchmark, **kwargs):
-    *_, steps, rounds, _ = CASES[name]
+    _, steps, rounds, _ = CASES[name]
     net, stream, objective, optimizer = parts(name)
     ours, theirs = [], []
     for i in range(rounds + 1):
-        options = {k: make(i) for k, make in kwargs.items()}
-        hand = lambda: theirs.append(seconds(by_hand, net, stream, objective, steps, optimizer))  # noqa: E731
-        loop = lambda: ours.append(  # noqa: E731
-            seconds(fit, net, stream, objective, steps=steps, optimizer=optimizer, progress=False, **options)
-        )
-        for turn in (hand, loop) if i % 2 else (loop, hand):
-            turn()
+        options = {"steps": steps, "optimizer": optimizer, "progress": False} | {
+            k: f(i) for k, f in kwargs.items()
+        }
+        turns = [
+            (theirs, by_hand, (net, stream, objective, steps, optimizer), {}),
+            (ours, fit, (net, stream, objective), options),
+        ]
+        for times, function, arguments, named in turns[:: 1 if i % 2 else -1]:
+            times.append(seconds(function, *arguments, **named))
     ours, theirs = ours[1:], theirs[1:]  # without the first, which warms up
     ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
     benchmark.extra_info.update(

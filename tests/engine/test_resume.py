@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import random
 import subprocess
 import sys
@@ -173,3 +175,34 @@ def test_states_survive_packing():
     assert repr(back) == repr(state)
     with pytest.raises(TypeError, match="state of a checkpoint should be tensors"):
         pack({"f": len}, {})
+
+
+def test_a_full_disk_stops_the_run_with_what_it_has(tmp_path, monkeypatch):
+    unbroken, _, _ = train_here(None)
+    run = Run.create(tmp_path, {}, every_steps=4)
+
+    class Full:
+        def __init__(self, path, mode):
+            self.file, self.size = open(path, mode), os.path.getsize(path)  # noqa: SIM115
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, data):
+            if self.size:
+                self.file.write(data[: len(data) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.file.write(data)
+
+    monkeypatch.setattr("headstart.engine.phase.open", Full, raising=False)
+    with pytest.raises(OSError, match=r"metrics.jsonl` should be writable; found No space left on"), run:
+        train_here(run)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(len(lines)))
+    assert 1 <= len(lines) < 4
+    assert run.status().state == "failed"
+    monkeypatch.undo()
+    assert same(unbroken, train_here(Run.open(tmp_path))[0])

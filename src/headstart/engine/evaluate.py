@@ -21,7 +21,7 @@ from .progress import Bar
 
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 RESAMPLES = 200
-CHUNK = 20_000_000  # weights held at once
+CHUNK = 4_000_000  # weights held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def resting(module: nn.Module) -> Iterator[None]:
 
 
 def predict(
-    net: Net | Adapted, task_name: str, x: X, *, batch: int = 512, progress: bool | None = None
+    net: Net | Adapted, task_name: str, x: X, *, batch: int = 128, progress: bool | None = None
 ) -> Tensor:
     """Return the head's outputs for all rows, in eval mode and without a graph.
 
@@ -115,7 +115,7 @@ def mapped(
 
 
 def score(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 512
+    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
 ) -> float:
     """Return the main metric alone, without an interval: the cheap way for comparisons.
 
@@ -142,7 +142,7 @@ def score(
 
 
 def evaluate(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 512
+    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
 ) -> dict[str, Estimate]:
     r"""Measure a net on a task, each metric with a 95 % interval.
 
@@ -227,6 +227,8 @@ def _answers(
     if isinstance(data, Labelled):
         return predict(net, task.name, data.x, batch=batch).cpu(), data.y.cpu()
     count, outputs, targets = len(data), [], []  # type: ignore[arg-type]
+    if not count:
+        raise ValueError(explain(f"rows of task {task.name!r}", expected="at least one", found="none"))
     with Bar("evaluate", count) as bar:
         for start in range(0, count, batch):
             x, y = default_collate([tuple(data[i]) for i in range(start, min(start + batch, count))])

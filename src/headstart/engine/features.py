@@ -28,7 +28,7 @@ def cached_features(
     directory: str | Path | None = None,
     task: str | None = None,
     transform: str = "",
-    batch: int = 512,
+    batch: int = 128,
     progress: bool | None = None,
 ) -> Tensor:
     """Compute the features of a frozen backbone once, to train heads on them.
@@ -83,14 +83,12 @@ def _check_constant(backbone: nn.Module) -> None:
     what, hint = "`net.backbone`", "call headstart.models.freeze(net.backbone)"
     trainable = [name for name, p in backbone.named_parameters() if p.requires_grad]
     if trainable:
-        found = f"{len(trainable)} trainable parameters ({trainable[0]}), so that its features change at every step"
+        found = f"{len(trainable)} trainable parameters ({trainable[0]}), which change its features"
         raise ValueError(explain(what, expected="frozen", found=found, hint=hint))
     for name, part in backbone.named_modules():
         # A part with weights rests when it is frozen; one without them matters where it is random or counts.
-        random = isinstance(part, _DropoutNd)
-        if part.training and (
-            random or isinstance(part, _NormBase) or next(part.parameters(), None) is not None
-        ):
+        random, counts = isinstance(part, _DropoutNd), isinstance(part, _NormBase)
+        if part.training and (random or counts or next(part.parameters(), None) is not None):
             reason = "dropout would draw anew" if random else "its batch statistics or dropout would be on"
             where = f"`{name}` in training mode, where {reason}" if name else f"training mode, where {reason}"
             raise ValueError(explain(what, expected="in eval mode", found=where, hint=hint))

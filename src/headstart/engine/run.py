@@ -59,7 +59,8 @@ class Status:
 class Run:
     """Keep a run in a directory; make one with ``Run.create``, read one with ``Run.open``.
 
-    As a context manager it writes how the run ended: "done", "failed", or "interrupted" (Ctrl-C).
+    As a context manager it writes how the run ended: "done", "failed", or "interrupted" (Ctrl-C);
+    without that, a run whose process has ended is shown as "lost".
 
     ``run.toml`` holds the settings, ``metrics.jsonl`` the losses of every step (without clock times,
     so that a resumed run writes the same bytes), ``checkpoints/`` the last two states of every phase,
@@ -233,9 +234,11 @@ class Run:
         if kind is None:
             self.beat(state, *where[0])
             return
-        with suppress(OSError):  # a full disk must not hide why the run ended
-            for phase in last:
+        # A full disk must not hide why the run ended.
+        for phase in last:
+            with suppress(OSError):
                 phase.flush()
+        with suppress(OSError):
             self.beat(state, *where[0])
 
 
