@@ -150,7 +150,8 @@ class Accumulated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, function: Callable[[int], Tensor], parts: int, *weights: Tensor) -> Tensor:
-        total, gradients = torch.zeros(()), [None for _ in weights]
+        total = torch.zeros(())
+        gradients: list[Tensor | None] = [None for _ in weights]
         for part in range(parts):
             with torch.enable_grad():
                 loss = function(part)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from ..errors import explain
 from ..models import Adapted, Net
 from ..tasks import Labelled
 
@@ -49,6 +50,7 @@ class ProtoNet:
 
     Raises:
         RuntimeError: if a label is negative, so also where one is missing.
+        TypeError: if the head is not a linear layer with a bias.
 
     Example:
         >>> from headstart.models import Net
@@ -65,6 +67,13 @@ class ProtoNet:
 
     def __call__(self, net: Net, support: Labelled) -> Adapted:
         """Return ``net`` with the class means as its head."""
+        head = net.head(self.task)
+        if not isinstance(head, nn.Linear) or head.bias is None:
+            raise TypeError(
+                explain(
+                    f"head {self.task!r}", expected="a linear layer with a bias", found=type(head).__name__
+                )
+            )
         z = net.features(support.x, self.task)  # (S, D)
         members = _Members.apply(support.y).to(z.dtype)  # (S, N)
         counts = members.sum(0)  # (N,)
