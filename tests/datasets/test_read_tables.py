@@ -84,6 +84,18 @@ def test_groups_stay_together_and_are_no_feature(tmp_path):
     assert len(task.train) + len(task.test) == 40
 
 
+def test_a_group_on_two_given_sides_is_named(tmp_path):
+    rows = [
+        ("1", "x", "train", "g1"),
+        ("2", "y", "train", "g2"),
+        ("3", "x", "valid", "g3"),
+        ("4", "y", "test", "g2"),
+    ]
+    people(tmp_path / "a.csv", rows, "size,label,split,who")
+    with pytest.raises(ValueError, match="no `who` on two sides; found g2"):
+        read("csv:a.csv#label", base=tmp_path, split=SplitSpec(group="who"))
+
+
 @pytest.mark.parametrize(
     ("labels", "kind"),
     [
@@ -132,6 +144,15 @@ def test_parquet_gives_the_same_as_csv(tmp_path):
     )
 
 
+def test_strings_in_parquet_stay_strings(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = {"zip": ["01", "02"] * 10, "size": list(range(20)), "label": ["1", "2"] * 10}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    (task,) = read("parquet:a.parquet#label", base=tmp_path)
+    assert task.kind.classes == ("1", "2")
+    assert task.encoding["features"]["zip"] == {"categories": ["01", "02"]}
+
+
 GOOD = b"a,label\n" + b"".join(b"%d,%s\n" % (i, b"xy"[i % 2 : i % 2 + 1]) for i in range(20))
 
 
@@ -153,6 +174,7 @@ GOOD = b"a,label\n" + b"".join(b"%d,%s\n" % (i, b"xy"[i % 2 : i % 2 + 1]) for i 
             "column `a` of .* should be finite numbers; found infinity in row 7",
         ),
         (GOOD.replace(b"a,label", b"a,lable"), 'found "label"; did you mean "lable"'),
+        (b"a,label\n" + b"".join(b"1,name%d\n" % i for i in range(40)), "40 distinct values in 40 rows"),
         (b"label\n" + b"x\ny\n" * 9, "columns beside the label"),
     ],
 )

@@ -51,6 +51,15 @@ def test_the_text_column_must_be_clear(tmp_path):
         read("text:a.csv#label", base=tmp_path)
 
 
+def test_line_separators_and_quoted_lines_belong_to_the_text(tmp_path):
+    text = "text,label\n" + 'bolt\u2028nut,x\n"a ""good""\r\nbolt",y\n' * 5
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    with pytest.warns(UserWarning, match="2 of 2 test rows"):
+        (task,) = read("text:a.csv#label", base=tmp_path)
+    assert len(task.train) + len(task.test) == 10
+    assert set(task.encoding["vocabulary"]) == {"bolt", "nut", "a", "good", '"'}
+
+
 def test_long_rows_are_cut_and_rare_words_left_out():
     assert vocabulary([["b", "a", "b"], ["c"]], most=2) == ["b", "a"]
     assert token_ids([["b", "c", "a"], []], ["b", "a"], 2).tolist() == [[2, 1], [0, 0]]

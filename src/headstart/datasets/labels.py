@@ -15,6 +15,7 @@ from ..tasks.kinds import MISSING
 
 Value = Label | float | None
 WHOLE_NUMBER_CLASSES = 50
+FREE_TEXT_CLASSES = 20
 NOTHING = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])
 
 
@@ -51,7 +52,8 @@ def answers(
     its kind and classes hold.
 
     Raises:
-        ValueError: if all labels are missing, there is one class only, a label is not one of the
+        ValueError: if all labels are missing, there is one class only, nearly every label is another (a
+            column of names or dates), a label is not one of the
             encoding's classes, or a number is infinite.
     """
     values = [None if v is None or v != v else v for v in values]
@@ -68,6 +70,15 @@ def answers(
         return Regression(), _numbers(values, what)
     else:
         classes = sorted(set(there))
+        if len(classes) > max(FREE_TEXT_CLASSES, len(there) / 2):
+            raise ValueError(
+                explain(
+                    what,
+                    expected="classes that recur, or numbers",
+                    found=f"{len(classes)} distinct values in {len(there)} rows",
+                    hint="choose another column",
+                )
+            )
     if len(classes) < 2:
         raise ValueError(
             explain(

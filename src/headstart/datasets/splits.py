@@ -190,11 +190,12 @@ def warn_duplicates(x: X, division: Division, where: str) -> None:
     if "test" not in division:
         return
     tensors = [x] if isinstance(x, Tensor) else list(x.values())
-    seen, test = (
-        [b"".join(t[i].numpy().tobytes() for t in tensors) for i in division[part].tolist()]
+    arrays = [t.flatten(1).contiguous().numpy() for t in tensors]
+    train, test = (
+        [hash(tuple(a[i].tobytes() for a in arrays)) for i in division[part].tolist()]
         for part in ("train", "test")
     )
-    known = set(seen)
+    known = set(train)
     count = sum(row in known for row in test)
     if count:
         warnings.warn(

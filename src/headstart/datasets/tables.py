@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import lzma
 import math
 from collections import Counter
@@ -30,10 +31,17 @@ OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
 @dataclass(frozen=True)
 class Table:
-    """Hold the columns of one file; ``None`` is a missing value, CSV values are strings."""
+    """Hold the columns of one file; ``None`` is a missing value.
+
+    Args:
+        columns: values by name; strings throughout where ``written``, else Python's own types.
+        where: the file, for messages.
+        written: whether strings may be written numbers (CSV), or are meant as strings (Parquet).
+    """
 
     columns: Mapping[str, Sequence[Any]]
     where: str
+    written: bool = True
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -43,6 +51,10 @@ class Table:
         if name not in self.columns:
             raise ValueError(unknown(f"column of {self.where}", name, self.columns))
         return self.columns[name]
+
+    def labels(self, name: str) -> Sequence[Any]:
+        """Return a column with numbers and booleans read, where they were written."""
+        return typed(self.column(name)) if self.written else self.column(name)
 
 
 def existing(path: Path) -> Path:
@@ -95,7 +107,7 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
     if not first:
         raise ValueError(explain(where, expected="a header and rows", found="an empty file"))
     mark = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=mark, strict=True, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
     rows: list[list[str]] = []
     try:
         for row in reader:
@@ -128,7 +140,7 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
     if not body:
         raise ValueError(explain(where, expected="rows below the header", found="none"))
     cells = [
-        [None if (v := f.strip()).lower() in NOTHING else v for f in column]
+        [None if len(v := f.strip()) < 5 and v.lower() in NOTHING else v for f in column]
         for column in zip(*body, strict=True)
     ]
     return Table(dict(zip(header, cells, strict=True)), where)
@@ -160,7 +172,11 @@ def load_parquet(path: Path) -> Table:
         name: [v if v is None or isinstance(v, plain) else str(v) for v in read.column(name).to_pylist()]
         for name in read.column_names
     }
-    return Table({n: [None if v != v else v for v in column] for n, column in columns.items()}, f"`{path}`")
+    return Table(
+        {n: [None if v != v else v for v in column] for n, column in columns.items()},
+        f"`{path}`",
+        written=False,
+    )
 
 
 def load(path: Path) -> Table:
@@ -170,10 +186,13 @@ def load(path: Path) -> Table:
 
 def _numbers(values: Sequence[Any]) -> list[float] | None:
     """Return a column as floats with NaN for missing, or ``None`` where it holds anything else."""
-    there = [(v, type(v)) for v in typed(values)]
-    if {kind for _, kind in there} - {int, float, type(None)}:
+    if bool in set(map(type, values)):
         return None
-    return [math.nan if v is None else float(v) for v, _ in there]
+    try:
+        numbers = [math.nan if v is None else float(v) for v in values]
+    except ValueError:
+        return None
+    return None if any("_" in v for v in values if isinstance(v, str)) else numbers
 
 
 def fit_features(table: Table, names: Sequence[str], train: Tensor) -> dict[str, Any]:
@@ -189,7 +208,8 @@ def fit_features(table: Table, names: Sequence[str], train: Tensor) -> dict[str,
     features: dict[str, Any] = {}
     for name in names:
         values = table.column(name)
-        numbers = _numbers(values)
+        words = not table.written and str in set(map(type, values))
+        numbers = None if words else _numbers(values)
         if numbers is None:
             counts = Counter(str(values[i]) for i in train.tolist() if values[i] is not None)
             features[name] = {"categories": sorted(c for c, _ in counts.most_common(CATEGORIES))}
@@ -259,7 +279,7 @@ def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) 
         )
     table = load(options.base / path)
     labels = [name.strip() for name in after.split(",")]
-    targets = [(n, *answers(typed(table.column(n)), n, table.where, options.encoding)) for n in labels]
+    targets = [(n, *answers(table.labels(n), n, table.where, options.encoding)) for n in labels]
     spare = {*labels, "split", options.split.group}
     division = _division(table, targets, options, "split" in labels)
     x, encoding = encoder(table, [n for n in table.columns if n not in spare], division["train"], options)
@@ -276,7 +296,7 @@ def _division(
         division = given(table.columns["split"], table.where)
         if groups:
             sides = {part: {groups[i] for i in at.tolist()} for part, at in division.items()}
-            both = sorted(set.intersection(*sides.values())) if len(sides) > 1 else []
+            both = sorted(g for g in set(groups) if sum(g in side for side in sides.values()) > 1)
             if both:
                 raise ValueError(
                     explain(

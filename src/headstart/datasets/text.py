@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..errors import explain
 from ..tasks import Task
-from .labels import typed
 from .options import Options
 from .tables import Table, load, table_tasks
 
@@ -62,7 +61,7 @@ def fit_tokens(rows: Sequence[Sequence[str]], *, length: int = LENGTH) -> dict[s
 
 
 def _text_column(table: Table, names: Sequence[str]) -> str:
-    strings = [n for n in names if any(isinstance(v, str) for v in typed(table.columns[n]))]
+    strings = [n for n in names if any(isinstance(v, str) for v in table.labels(n))]
     if "text" in names:
         return "text"
     if len(strings) != 1:
