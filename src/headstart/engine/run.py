@@ -43,6 +43,10 @@ class Status:
         boot: which start of the machine.
         host: name of the machine.
         time: of the last heartbeat, in seconds since 1970.
+
+    Example:
+        >>> Status("running", phase="head", step=3, steps=10).step
+        3
     """
 
     state: str
