@@ -52,9 +52,9 @@ def answers(
     its kind and classes hold.
 
     Raises:
-        ValueError: if all labels are missing, there is one class only, nearly every label is another (a
-            column of names or dates), a label is not one of the
-            encoding's classes, or a number is infinite.
+        ValueError: if all labels are missing, there is one class only, nearly every label is another
+            (a column of names or dates), a label is not one of the encoding's classes, or a number
+            is infinite.
     """
     values = [None if v is None or v != v else v for v in values]
     known: Mapping[str, Any] = encoding if encoding and encoding.get("target") == name else {}

@@ -96,9 +96,25 @@ def read(
         raise ValueError(
             explain("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
         )
+    if encoding is not None and name in ("csv", "parquet", "text", "images"):
+        _check_alike(name, encoding)
     tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, encoding))
     tasks = carve(tasks, split)
     return [digits.rotations(task) for task in tasks] if plus else tasks
+
+
+def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` where an encoding was made by a reader of other things."""
+    first = str(encoding.get("reader"))
+    if first != name and {first, name} != {"csv", "parquet"}:
+        raise ValueError(
+            explain(
+                "`encoding`",
+                expected=f'made by "{name}:"',
+                found=f'one made by "{first}:"',
+                hint="give data as then",
+            )
+        )
 
 
 ENCODERS = {
@@ -140,5 +156,5 @@ def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str 
         return rows.x
     path = argument.rpartition("#")[0] or argument if colon and name in ENCODERS else str(source)
     file = Path(base) / path
-    kind = "npz" if file.suffix == ".npz" else encoding["reader"]
+    kind = "npz" if file.suffix == ".npz" and "shape" in encoding else encoding["reader"]
     return ENCODERS[kind](file, encoding)
