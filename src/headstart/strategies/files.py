@@ -323,16 +323,14 @@ def _messages(error: ValidationError, raw: Mapping[str, Any], path: Path) -> lis
             what = f"key in [{table}] of {path}" if table else f"key of {path}"
             told[_dotted(entry["loc"])] = unknown(what, str(key), _model(parents).model_fields)
             continue
-        at, found = _given(entry["loc"], raw)
-        field = _model(at[:-1]).model_fields[str(at[-1])] if at and isinstance(at[-1], str) else None
-        expected = (field.description if field else None) or entry["msg"]
         if entry["type"] == "missing":
-            key = _dotted(entry["loc"])
-            expected = _model(entry["loc"][:-1]).model_fields[str(entry["loc"][-1])].description or "given"
-            told.setdefault(key, explain(f"`{key}` of {path}", expected=expected, found="nothing"))
+            at, found = list(entry["loc"]), "nothing"
         else:
-            key = _dotted(at)
-            told.setdefault(key, explain(f"`{key}` of {path}", expected=expected, found=_shown(found)))
+            at, value = _given(entry["loc"], raw)
+            found = _shown(value)
+        field = _model(at[:-1]).model_fields.get(str(at[-1]))
+        expected = (field.description if field else None) or entry["msg"].removeprefix("Input should be ")
+        told.setdefault(_dotted(at), explain(f"`{_dotted(at)}` of {path}", expected=expected, found=found))
     return list(told.values())
 
 

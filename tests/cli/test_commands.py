@@ -1,0 +1,208 @@
+"""Every command on a user's own small data, from the problem to the predictions."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart.cli.options import columns
+
+Call = Callable[..., Any]
+QUICK = [
+    word
+    for change in ("steps=3", "pretrain=3", "meta=1", "episodes=2", "options=1", "repeats=1")
+    for word in ("--set", f"budget.{change}")
+]
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_compare_then_use_the_model(call: Call, problem: Path) -> None:
+    answer = call("compare", "problem.toml", "--strategies", "scratch,finetune,dann")
+    assert answer.status == 0, answer
+    assert "skipped dann: the target has no unlabelled rows" in answer.out
+    assert "Recommended: " in answer.out
+    out = Path("runs/problem")
+    assert f"Report: {out / 'report.html'}" in answer.out
+    result = json.loads((out / "result.json").read_text())
+    model = out / "models" / result["recommended"]
+    assert f"headstart predict {model}" in answer.out
+    assert (
+        "headstart compare problem.toml --strategies scratch,finetune,dann"
+        in (out / "report.html").read_text()
+    )
+
+    before = {p: p.stat().st_mtime_ns for p in (out / "trials").iterdir()}
+    assert call("compare", "problem.toml", "--strategies", "scratch,finetune", "--seeds", "3").status == 0
+    assert {p: p.stat().st_mtime_ns for p in before} == before, "what was there is not run again"
+    assert len(json.loads((out / "result.json").read_text())["rows"][0]["seeds"]) == 3
+
+    assert call("compare", out / "problem.toml", "--out", out).status == 0, "the completed file is a problem"
+    (out / "report.html").unlink()
+    assert call("report", out).out.strip() == str(out / "report.html")
+    assert (out / "report.html").exists()
+
+    answer = call("predict", model, "csv:new.csv", "-o", "p.csv")
+    assert answer.out == "36 predictions in p.csv\n"
+    rows = lines(Path("p.csv"))
+    assert {row["prediction"] for row in rows} <= {"bolt", "nut", "washer"}
+    assert all(abs(sum(float(row[f"p({c})"]) for c in ("bolt", "nut", "washer")) - 1) < 1e-4 for row in rows)
+    assert all(
+        float(row["probability"]) == max(float(row[f"p({c})"]) for c in ("bolt", "nut", "washer"))
+        for row in rows
+    )
+
+
+def test_predict_needs_no_label_column(call: Call, model: Path) -> None:
+    Path("bare.csv").write_text("f2,f0,f1\n1,2,3\n4,5,6\n")
+    assert call("predict", model, "csv:bare.csv", "-o", "p.csv").status == 0
+    assert len(lines(Path("p.csv"))) == 2
+
+
+def test_evaluate_measures_all_rows_or_the_test_part(call: Call, model: Path) -> None:
+    out = call("evaluate", model, "csv:new.csv#label").out
+    assert "accuracy" in out
+    assert "36 of all rows" in out
+    rows = Path("new.csv").read_text().splitlines()
+    split = [rows[0] + ",split", *(f"{row},{'test' if i % 3 else 'train'}" for i, row in enumerate(rows[1:]))]
+    Path("split.csv").write_text("\n".join(split))
+    assert "24 of test rows" in call("evaluate", model, "csv:split.csv#label").out
+
+
+def test_fit_resume_and_runs(call: Call, problem: Path) -> None:
+    answer = call("fit", "problem.toml", "--out", "runs/a")
+    assert answer.status == 0, answer
+    assert "test rows" in answer.out
+    for name in (
+        "run.toml",
+        "metrics.jsonl",
+        "status.json",
+        "environment.json",
+        "scores.json",
+        "model/model.json",
+    ):
+        assert (Path("runs/a") / name).is_file(), name
+    assert "runs/a is finished." in call("resume", "runs/a").out
+    assert call("evaluate", "runs/a/model", "csv:new.csv#label").status == 0
+
+    assert call("fit", "problem.toml", "--out", "runs/b", "--set", "fit.settings.lr=0.01").status == 0
+    assert call("compare", "problem.toml", "--strategies", "scratch", "--out", "runs/deep/c").status == 0
+    listed = call("runs").out.splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [
+        ["a", "run", "done"], ["b", "run", "done"], ["deep/c", "comparison", "done"],
+    ]  # fmt: skip
+    assert 'strategy = "finetune"' in call("runs", "show", "a").out
+    assert "accuracy scratch (2 shots)" in call("runs", "show", "deep/c").out
+    differ = call("runs", "compare", "a", "b").out
+    assert "fit.settings.lr  0.001  0.01" in differ
+    assert "budget" not in differ.split("result")[0]
+
+
+def test_a_run_that_was_cut_short_ends_as_if_it_had_not_been(call: Call, problem: Path) -> None:
+    call("fit", "problem.toml", "--out", "runs/whole")
+    shutil.copytree("runs/whole", "runs/cut")
+    cut = Path("runs/cut")
+    status = json.loads((cut / "status.json").read_text())
+    (cut / "status.json").write_text(json.dumps(status | {"state": "running", "pid": 2**22 + 1}))
+    for checkpoint in sorted((cut / "checkpoints").iterdir())[1:]:
+        checkpoint.unlink()
+    shutil.rmtree(cut / "model")
+    (cut / "scores.json").unlink()
+    assert "lost" in call("runs").out
+    assert call("resume", cut).status == 0
+    for name in ("metrics.jsonl", "scores.json", "model/model.safetensors"):
+        assert (cut / name).read_bytes() == (Path("runs/whole") / name).read_bytes(), name
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, problem: Path) -> None:
+    words = [sys.executable, "-m", "headstart", "fit", "problem.toml", "--set", "budget.steps=1000000"]
+    with subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    ) as process:
+        metrics = tmp_path / "runs" / "problem" / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with: headstart resume runs/problem" in error
+    assert "Traceback" not in error
+    assert json.loads((tmp_path / "runs/problem/status.json").read_text())["state"] == "interrupted"
+
+
+def test_rank(call: Call, problem: Path) -> None:
+    answer = call("rank", "problem.toml")
+    assert answer.status == 0, answer
+    head, row = answer.out.splitlines()
+    assert head.split() == ["start", "logme", "leep"]
+    assert row.startswith("label of old")
+    assert -10 < float(row.split()[-1]) < 0, "LEEP is a mean log likelihood"
+
+
+@pytest.mark.parametrize("method", ["protonet", "maml"])
+def test_adapt_to_new_classes(call: Call, model: Path, problem: Path, method: str) -> None:
+    answer = call("adapt", model, "csv:old.csv#label", "-o", "new", "--method", method)
+    assert answer.status == 0, answer
+    assert "64 rows of 4 classes: cat, dog, eel, fox" in answer.out
+    assert "accuracy" in call("evaluate", "new", "csv:old.csv#label").out
+    call("predict", "new", "csv:old.csv", "-o", "p.csv")
+    assert {row["prediction"] for row in lines(Path("p.csv"))} <= {"cat", "dog", "eel", "fox"}
+
+
+def test_images_and_npz(call: Call, tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 40), ("light", 200)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = np.clip(rng.normal(level, 20, (8, 8)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    x, y = rng.random((40, 1, 8, 8), dtype=np.float32), np.arange(40) % 4
+    np.savez(tmp_path / "old.npz", x=x, y=y)
+    Path("problem.toml").write_text(
+        'target = {data = "images:photos", shots = 2}\nsources = [{data = "npz:old.npz#x,y"}]\n'
+        'backbone = {use = "conv4", width = 4}\ncompare = {strategies = ["scratch", "protonet"], seeds = 1}\n'
+    )
+    answer = call("compare", "problem.toml", *QUICK)
+    assert answer.status == 0, answer
+    model = "runs/problem/models/scratch"
+    (tmp_path / "photos" / "dark" / "0.png").write_bytes(b"no image")
+    assert call("evaluate", model, "images:photos").status == 2
+    answer = call("evaluate", model, "images:photos", "--skip-broken")
+    assert answer.status == 0, answer
+    assert answer.err.startswith("warning: ")
+    assert "1 " in answer.err
+    assert "15 of all rows" in answer.out
+
+
+def test_demo(call: Call) -> None:
+    only = ["--set", 'compare.strategies=["scratch","features+logreg"]', "--set", "target.shots=1"]
+    answer = call("demo", "--seeds", "2", "--workers", "1", "--out", "d", *only, *QUICK)
+    assert answer.status == 0, answer
+    assert answer.out.startswith("The new task: tell the digits 5 to 9 apart")
+    assert "features+logreg" in answer.out
+    assert Path("d/report.html").is_file()
+
+
+def test_no_runs(call: Call) -> None:
+    assert call("runs").out == "there is no run in runs\n"
+
+
+def test_columns_of_nothing() -> None:
+    assert columns([]) == ""
