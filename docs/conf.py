@@ -26,5 +26,5 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_custom_sections = ["Shape", "Differs from the paper"]
-# Names of other projects (and bare names in signatures) have no page here; our own qualified names must.
-nitpick_ignore_regex = [("py:.*", r"(?!headstart\.).*")]
+# Names of other projects have no page here, nor have private ones (which carry their file in the path).
+nitpick_ignore_regex = [("py:.*", r"(?!headstart\.).*|headstart\.\w+\.\w+\.\w+")]

@@ -56,8 +56,18 @@ def settings() -> str:
         tried = STRATEGIES[name].options
         return "; ".join(f"`{key}`: {', '.join(f'{o[key]:g}' for o in tried)}" for key in tried[0])
 
-    rows = [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), LITERATURE[n]] for n, s in STRATEGIES.items()]
-    return markdown(["strategy", "what it does", "reuses", "frozen on the target", "settings, default first", "literature"], rows)
+    head = [
+        "strategy",
+        "what it does",
+        "reuses",
+        "frozen on the target",
+        "settings, default first",
+        "literature",
+    ]
+    rows = STRATEGIES.items()
+    return markdown(
+        head, [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), LITERATURE[n]] for n, s in rows]
+    )
 
 
 def results(directory: Path = QUALITY) -> str:
@@ -71,16 +81,19 @@ def results(directory: Path = QUALITY) -> str:
 def _section(file: Path) -> str:
     result = json.loads(file.read_text())
     details = file.with_name("details.json")
-    command = json.loads(details.read_text()).get("command", "") if details.exists() else ""
-    lines = [f"## {file.parent.name}\n", f"Task `{result['task']}`, {result['metric']}. File: `{file.relative_to(ROOT)}`.\n"]
-    if command:
-        lines.append(f"```sh\n{command}\n```\n")
+    command = json.loads(details.read_text()).get("command") if details.exists() else None
+    told = f"Task `{result['task']}`, {result['metric']}. File: `{file.relative_to(ROOT)}`."
+    parts = [f"## {file.parent.name}", told, *([f"```sh\n{command}\n```"] if command else [])]
+    head = ["strategy", result["metric"], "gain", "verdict", "seconds", "seeds"]
     for shots in dict.fromkeys(row["shots"] for row in result["rows"]):
         rows = [r for r in result["rows"] if r["shots"] == shots]
-        amount = "All labelled rows" if shots is None else f"{shots} labelled row{'s' * (shots != 1)} per class"
-        lines += [f"**{amount}**\n", markdown(["strategy", result["metric"], "gain", "verdict", "seconds", "seeds"], list(_rows(rows, result)))]
-    lines += [f"- {reason}" for reason in result["reasons"]]
-    return "\n".join(lines) + "\n"
+        parts += [f"**{_amount(shots)}**", markdown(head, list(_rows(rows, result)))]
+    parts.append("\n".join(f"- {reason}" for reason in result["reasons"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _amount(shots: int | None) -> str:
+    return "All labelled rows" if shots is None else f"{shots} labelled row{'s' * (shots != 1)} per class"
 
 
 def _rows(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -90,10 +103,8 @@ def _rows(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> Itera
         gains = interval is not None and max(sign * end for end in interval) < 0
         verdict = "did harm" if row["harmed"] else "gains" if gains else ""
         seconds = "–" if row["seconds"] is None else f"{row['seconds']:.1f}"
-        yield [
-            f"`{row['strategy']}`", _value(row["mean"], row["ci95"], ""), _value(row["gain"], interval, "+"), verdict,
-            seconds, str(len(row["seeds"])),
-        ]  # fmt: skip
+        score, gain = _value(row["mean"], row["ci95"], ""), _value(row["gain"], interval, "+")
+        yield [f"`{row['strategy']}`", score, gain, verdict, seconds, str(len(row["seeds"]))]
 
 
 def _value(value: float | None, interval: Sequence[float] | None, sign: str) -> str:

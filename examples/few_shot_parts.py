@@ -22,7 +22,8 @@ def main(steps: int = 150) -> float:
     torch.manual_seed(0)
     backbone = hs.backbone("conv4", inputs=(1, 8, 8), settings={"width": 32})
     net = hs.Net(backbone, {"parts": torch.nn.Linear(backbone.width, 5)})
-    stream = hs.episodes(known, ways=5, shots=5, queries=5, per_step=4, generator=torch.Generator().manual_seed(0))
+    g = torch.Generator().manual_seed(0)
+    stream = hs.episodes(known, ways=5, shots=5, queries=5, per_step=4, generator=g)
     learn = hs.meta.Episodic(hs.meta.ProtoNet("parts"))
     hs.fit(net, stream, learn, steps=steps, optimizer=torch.optim.Adam(net.parameters(), lr=1e-3))
 

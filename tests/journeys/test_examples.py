@@ -1,0 +1,43 @@
+"""Every example runs, and its problem files are read."""
+
+import os
+import runpy
+from pathlib import Path
+
+import pytest
+
+from headstart.cli import main
+from headstart.strategies.files import load_problem
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PROBLEMS = sorted(p.name for p in EXAMPLES.glob("*.toml"))
+BUDGET = {"steps": 2, "pretrain": 2, "meta": 1, "episodes": 1, "options": 1, "batch": 8}
+
+
+def test_own_loop():
+    scores = runpy.run_path(str(EXAMPLES / "own_loop.py"))["main"](steps=60)
+    assert scores["digits"] > 0.5
+    assert scores["odd"] > 0.7
+
+
+def test_few_shot_parts():
+    assert runpy.run_path(str(EXAMPLES / "few_shot_parts.py"))["main"](steps=20) > 0.5
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_file_is_read(name):
+    file = load_problem(EXAMPLES / name)
+    assert file.settings.target.data
+    assert f"headstart compare examples/{name}" in (EXAMPLES / name).read_text()
+
+
+@pytest.mark.skipif("HEADSTART_DATA" not in os.environ, reason="HEADSTART_DATA is not set")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_file_can_be_compared(name, tmp_path):
+    names = "scratch,probe" if "mnist.toml" in name else "source-only,mmd"
+    words = ["compare", str(EXAMPLES / name), "--strategies", names, "--seeds", "1", "--out", str(tmp_path)]
+    for key, value in BUDGET.items():
+        words += ["--set", f"budget.{key}={value}"]
+    assert main(words) == 0
+    assert (tmp_path / "report.html").exists()
