@@ -42,7 +42,8 @@ def test_defaults_are_those_of_the_library(tmp_path: Path) -> None:
 
 
 def test_names_of_target_and_sources_differ(problem: Path) -> None:
-    more = 'sources=[{data="csv:old.csv#label"}, {data="csv:old.csv#label"}, {data="csv:old.csv#label", name="pets"}]'
+    old = 'data="csv:old.csv#label"'
+    more = f'sources=[{{{old}}}, {{{old}}}, {{{old}, name="pets"}}]'
     posed = load_problem(problem, [more]).problem()
     assert [t.name for t in (posed.target, *posed.sources)] == [
         "label",
@@ -167,6 +168,7 @@ def test_a_run_takes_the_strategy_s_settings(problem: Path) -> None:
         "fit.settings.rate=1": "known: lr",
         "target.shots=[1, 2]": "should be one number",
         "fit.settings.lr=fast": 'found "fast"',
+        "fit.settings.lr=-1": "found -1",
     }.items():
         with pytest.raises(ValueError) as error:
             load_run(problem, [change])

@@ -13,7 +13,8 @@ from headstart.cli.listing import WHATS
 
 
 def test_help_needs_no_torch() -> None:
-    code = "import sys, headstart.cli as c; c.main(['--help']); c.main(['compare', '--help']); assert 'torch' not in sys.modules"
+    calls = "c.main(['--help']); c.main(['compare', '--help'])"
+    code = f"import sys, headstart.cli as c; {calls}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True)
 
 

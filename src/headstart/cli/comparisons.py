@@ -45,7 +45,7 @@ def demo(
     ]
     words += [word for override in overrides or [] for word in ("--set", override)]
     assert out is not None
-    _compare(DEMO, options, out, workers or os.cpu_count() or 1, None, [str(w) for w in words])
+    _compare(DEMO, options, out, workers or os.cpu_count() or 1, [str(w) for w in words])
 
 
 def compare(
@@ -70,9 +70,12 @@ def compare(
     if seeds is not None:
         options.append(f"compare.seeds={seeds}")
         words += ["--seeds", str(seeds)]
+    if seconds is not None:
+        options.append(f"compare.seconds={seconds}")
+        words += ["--seconds", str(seconds)]
     words += ["--out", str(out)] if out else []
     words += [word for override in overrides or [] for word in ("--set", override)]
-    _compare(problem, options, out, workers, seconds, words)
+    _compare(problem, options, out, workers, words)
 
 
 def _compare(
@@ -80,7 +83,6 @@ def _compare(
     options: list[str],
     out: Path | None,
     workers: int | None,
-    seconds: float | None,
     words: list[str],
 ) -> None:
     import shlex
@@ -102,7 +104,7 @@ def _compare(
             settings.seeds,
             out=directory,
             workers=workers or settings.workers,
-            seconds=seconds or settings.seconds,
+            seconds=settings.seconds,
             command=shlex.join(["headstart", *words]),
         )
     _finish(file, result)

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..engine import seeded
 from ..errors import explain, unknown
 from ..tasks import Task
-from .problem import Budget, Problem
+from .problem import Budget, Problem, build
 from .table import STRATEGIES
 
 Count = Annotated[int, Field(ge=1)]
@@ -93,7 +94,9 @@ class Fit(_Section):
 
     strategy: str = Field(default="finetune", description="the name of a strategy")
     seed: int = Field(default=0, ge=0, description="a whole number of at least 0")
-    settings: dict[str, float] = Field(default_factory=dict, description="a table of numbers")
+    settings: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="a table of numbers above 0"
+    )
     out: str = Field(default="", description="a directory")
 
 
@@ -186,7 +189,7 @@ class ProblemFile:
             taken = [target.name, *(s.name for s in sources)]
             sources += _sources(source, self.base, target, taken)
         shots = [file.target.shots] if isinstance(file.target.shots, int) else file.target.shots
-        return Problem(
+        problem = Problem(
             target,
             sources,
             backbone=_under(self.base, file.backbone.use, "file:"),
@@ -196,6 +199,11 @@ class ProblemFile:
             rotations=file.pretrain.rotations,
             budget=Budget(**file.budget.model_dump()),
         )
+        with seeded(0):
+            build(
+                problem, pretrained=problem.comes_pretrained()
+            )  # names and shapes are told before any training
+        return problem
 
 
 def load_problem(path: str | Path, overrides: Sequence[str] = ()) -> ProblemFile:
