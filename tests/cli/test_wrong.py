@@ -1,5 +1,7 @@
 """Whatever a user gets wrong: exit status 2, a message that names it, no traceback, nothing half-written."""
 
+import builtins
+import json
 import os
 import subprocess
 import sys
@@ -230,17 +232,15 @@ def test_a_run_with_other_settings_in_the_way(wrong: Wrong, call: Callable[..., 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_disk_full(wrong: Wrong, problem: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import builtins
-
     real = builtins.open
 
     def full(file: Any, mode: str = "r", *rest: Any, **more: Any) -> Any:
         writes = any(letter in mode for letter in "wax+") and ".tmp" in str(file)
         return real("/dev/full" if writes else file, mode, *rest, **more)
 
-    monkeypatch.setattr(builtins, "open", full)
-    assert "No space left" in wrong("predict", model, "csv:new.csv", "-o", "p.csv")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", full)
+        assert "No space left" in wrong("predict", model, "csv:new.csv", "-o", "p.csv")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
@@ -271,3 +271,41 @@ def test_the_process_itself(tmp_path: Path, problem: Path) -> None:
     process = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr.startswith("error: `none.csv` should be a file; found nothing there")
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered"])
+def test_damaged_checkpoints(call: Callable[..., Any], problem: Path, damage: str) -> None:
+    """A damaged checkpoint is passed over for the one before: the run ends as if it had been whole."""
+    assert call("fit", problem.name, "--out", "whole").status == 0
+    assert call("fit", problem.name, "--out", "run").status == 0
+    run = Path("run")
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
+    for file in (run / "checkpoints").glob("all-*.safetensors"):
+        data = file.read_bytes()
+        file.write_bytes(data[:-9] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+    answer = call("resume", run)
+    assert answer.status == 0, answer
+    for name in ("metrics.jsonl", "scores.json", "model/model.safetensors"):
+        assert (run / name).read_bytes() == (Path("whole") / name).read_bytes(), name
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("command", ["compare", "fit"])
+def test_disk_full_while_training(
+    call: Callable[..., Any], problem: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    real = builtins.open
+    with monkeypatch.context() as patch:
+
+        def full(file: Any, mode: str = "r", *rest: Any, **more: Any) -> Any:
+            writes = bool(set(mode) & set("wax+")) and "safetensors" in str(file)
+            return real("/dev/full" if writes else file, mode, *rest, **more)
+
+        patch.setattr(builtins, "open", full)
+        answer = call(command, problem.name)
+    assert answer.status == 2, answer
+    assert "No space left" in answer.err
+    assert not [p for p in Path("runs").rglob("*") if ".tmp" in p.name]
+    answer = call(command, problem.name)
+    assert answer.status == 0, answer
