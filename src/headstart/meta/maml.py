@@ -8,7 +8,7 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.func import grad
+from torch.func import vjp
 from torch.nn.functional import cross_entropy
 
 from ..errors import explain
@@ -96,6 +96,7 @@ class MAML:
         for _ in range(self.steps):
             # torch.func differentiates inside in any case; the mode says whether from outside as well.
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.first_order):
-                gradient = grad(lower)(weights)
+                value, pull = vjp(lower, weights)[:2]
+                (gradient,) = pull(torch.ones_like(value))
             weights = {n: w - self.lr * gradient[n] for n, w in weights.items()}
         return Adapted(net, self.task, weights)
