@@ -70,6 +70,33 @@ def settings() -> str:
     )
 
 
+def keys() -> str:
+    """List the keys of problem files, table by table, with their defaults."""
+    from headstart.strategies.files import Backbone, Compare, Fit, Pretrain, Source, Split, Steps, Target
+
+    tables = {
+        "[target]": Target, "[[sources]]": Source, "[target.split], [sources.split]": Split,
+        "[backbone]": Backbone, "[pretrain]": Pretrain, "[budget]": Steps, "[compare]": Compare, "[fit]": Fit,
+    }  # fmt: skip
+    parts = []
+    for title, model in tables.items():
+        rows = [
+            [f"`{name}`", field.description or "", _default(field)]
+            for name, field in model.model_fields.items()
+        ]
+        parts.append(f"## `{title}`\n\n{model.__doc__}\n\n{markdown(['key', 'value', 'default'], rows)}")
+    return "\n".join(parts)
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "must be given"
+    value = field.get_default(call_default_factory=True)
+    if value in (None, "", {}):
+        return "none"
+    return f"`{json.dumps(value)}`" if isinstance(value, str | int | float) else "its own defaults"
+
+
 def results(directory: Path = QUALITY) -> str:
     """Show every comparison under ``directory``, one section each."""
     found = sorted(directory.glob("*/result.json"))
@@ -117,7 +144,7 @@ def _value(value: float | None, interval: Sequence[float] | None, sign: str) -> 
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in (("settings", settings()), ("results", results())):
+    for name, text in (("settings", settings()), ("keys", keys()), ("results", results())):
         (directory / f"{name}.md").write_text(text)
 
 

@@ -32,8 +32,9 @@ def test_a_problem_file_is_read(name):
 
 
 @pytest.mark.skipif("HEADSTART_DATA" not in os.environ, reason="HEADSTART_DATA is not set")
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if "omniglot" in n else ()) for n in PROBLEMS]
+)
 def test_a_problem_file_can_be_compared(name, tmp_path):
     names = "scratch,probe" if "mnist.toml" in name else "source-only,mmd"
     words = ["compare", str(EXAMPLES / name), "--strategies", names, "--seeds", "1", "--out", str(tmp_path)]
