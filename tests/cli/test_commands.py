@@ -65,6 +65,14 @@ def test_compare_then_use_the_model(call: Call, problem: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("column", ["type", "items", "the.label"])
+def test_label_columns_with_awkward_names(call: Call, problem: Path, table: Path, column: str) -> None:
+    table.write_text(table.read_text().replace("label", column, 1))
+    change = ("--set", f"target.data=csv:new.csv#{column}")
+    assert call("compare", problem.name, "--strategies", "scratch,finetune", *change).status == 0
+    assert call("evaluate", "runs/problem/models/finetune", f"csv:new.csv#{column}").status == 0
+
+
 def test_predict_needs_no_label_column(call: Call, model: Path) -> None:
     Path("bare.csv").write_text("f2,f0,f1\n1,2,3\n4,5,6\n")
     assert call("predict", model, "csv:bare.csv", "-o", "p.csv").status == 0

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import explain, unknown
 from ..tasks import Inputs, Kind, Labelled, Regression, Task, Tokens, X
-from ..tasks.nouns import rows, take
+from ..tasks.nouns import RESERVED, rows, take
 
 PARTS = {
     "train": "train",
@@ -217,7 +217,7 @@ def build(
     parts = {name: take(x, index) for name, index in division.items()}
     return [
         Task(
-            name.replace(".", "_"),
+            _task_name(name),
             kind,
             **{part: Labelled(parts[part], y[index]) for part, index in division.items()},
             unlabelled=None if unlabelled is None else Inputs(unlabelled),
@@ -225,6 +225,12 @@ def build(
         )
         for name, kind, y in targets
     ]
+
+
+def _task_name(column: str) -> str:
+    """Turn a column's name into a task's: no dots, and none of the words that modules use themselves."""
+    name = column.replace(".", "_")
+    return f"{name}_" if name in RESERVED else name
 
 
 def described(name: str, kind: Kind) -> dict[str, Any]:

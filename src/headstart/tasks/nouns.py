@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..errors import explain
 from .kinds import Kind
 
 X = Tensor | Mapping[str, Tensor]
+RESERVED = frozenset(dir(nn.ModuleDict()))  # "type", "items", ...: heads are kept by the task's name
 
 
 def rows(x: X) -> int:
@@ -146,7 +147,8 @@ class Task:
             new files are read the same way; ``None`` for tensors of the caller's own.
 
     Raises:
-        ValueError: if the name is empty or contains ``.``, or a label is not one of the kind's.
+        ValueError: if the name is empty, contains ``.`` or is one of ``nn.ModuleDict``'s own, or a label
+            is not one of the kind's.
 
     Example:
         >>> from headstart.tasks import Multiclass
@@ -167,6 +169,12 @@ class Task:
         if not self.name or "." in self.name:
             raise ValueError(
                 explain("`name` of a task", expected='a non-empty name without "."', found=f'"{self.name}"')
+            )
+        if self.name in RESERVED:
+            expected = "a name that modules of PyTorch do not use themselves"
+            hint = f'call it "{self.name}_"'
+            raise ValueError(
+                explain("`name` of a task", expected=expected, found=f'"{self.name}"', hint=hint)
             )
         for part in ("train", "valid", "test"):
             data = getattr(self, part)
