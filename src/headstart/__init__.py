@@ -1,0 +1,94 @@
+"""Give every new task a head start.
+
+``headstart`` answers, by measurement, which way of reusing what you have is best for your task, by
+how much, and whether it did harm; and hands you the model. Names load when they are first used, so
+that ``import headstart`` costs no more than it must.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import (
+        datasets,
+        domains,
+        engine,
+        measure,
+        meta,
+        models,
+        multitask,
+        report,
+        strategies,
+        tasks,
+        testing,
+        transfer,
+    )
+    from .engine import evaluate, fit
+    from .meta import FewShot
+    from .models import Net, backbone
+    from .strategies import Problem, compare
+    from .tasks import Task, batches, episodes, shifted
+    from .transfer import Supervised
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FewShot",
+    "Net",
+    "Problem",
+    "Supervised",
+    "Task",
+    "backbone",
+    "batches",
+    "compare",
+    "datasets",
+    "domains",
+    "engine",
+    "episodes",
+    "evaluate",
+    "fit",
+    "measure",
+    "meta",
+    "models",
+    "multitask",
+    "report",
+    "shifted",
+    "strategies",
+    "tasks",
+    "testing",
+    "transfer",
+]
+
+_HOME = {
+    "FewShot": "meta",
+    "Net": "models",
+    "Problem": "strategies",
+    "Supervised": "transfer",
+    "Task": "tasks",
+    "backbone": "models",
+    "batches": "tasks",
+    "compare": "strategies",
+    "episodes": "tasks",
+    "evaluate": "engine",
+    "fit": "engine",
+    "shifted": "tasks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    elif name in __all__:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        from .errors import did_you_mean
+
+        raise AttributeError(f"module 'headstart' has no attribute {name!r}; {did_you_mean(name, __all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

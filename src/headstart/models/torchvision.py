@@ -55,8 +55,9 @@ def _declare_operators() -> (
 
 @final
 class _Torchvision(Backbone):
-    def __init__(self, name: str, transforms: str | None) -> None:
+    def __init__(self, name: str, transforms: str | None, raw: bool) -> None:
         super().__init__()
+        self.raw = raw
         models = import_torchvision().models
         known = models.list_models(module=models)
         if name not in known:
@@ -65,7 +66,7 @@ class _Torchvision(Backbone):
         if transforms is not None and transforms not in choices.__members__:
             raise ValueError(unknown(f"weights of {name!r}", transforms, choices.__members__))
         self.entry = choices[transforms] if transforms else choices.DEFAULT
-        self.use, self.settings = f"torchvision:{name}", {"transforms": self.entry.name}
+        self.use, self.settings = f"torchvision:{name}", {"transforms": self.entry.name, "raw": raw}
         arguments: dict[str, Any] = {}
         if name in ("googlenet", "inception_v3"):  # without their auxiliary classifiers
             arguments = {"aux_logits": False, "transform_input": True, "init_weights": True}
@@ -83,7 +84,7 @@ class _Torchvision(Backbone):
         self.model.set_submodule(self.classifier, nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(_colour(x)).flatten(1)
+        return self.model(self.preprocess(x) if self.raw else _colour(x)).flatten(1)
 
     def preprocess(self, x: Tensor) -> Tensor:
         return self.entry.transforms()(_colour(x))
@@ -122,6 +123,7 @@ def torchvision(
     *,
     weights: str | None = "default",
     transforms: str | None = None,
+    raw: bool = False,
 ) -> Backbone:
     """Build an image classifier of torchvision without its last linear layer.
 
@@ -135,6 +137,7 @@ def torchvision(
             ``.safetensors`` or ``.pth`` file of tensors, with or without the classifier; ``None`` for
             random ones; ``"default"`` for torchvision's best.
         transforms: name of the entry whose preprocessing to use, where ``weights`` does not name one.
+        raw: preprocess within each call, so that the model takes images in [0, 1] as they are read.
 
     Shape:
         ``x (B, 3, H, W)`` or ``(B, 1, H, W)``; returns ``(B, width)``.
@@ -153,13 +156,13 @@ def torchvision(
         https://docs.pytorch.org/vision/stable/models.html
     """
     if weights is None or weights == "default":
-        built = _Torchvision(name, transforms)
+        built = _Torchvision(name, transforms, raw)
     elif weights.endswith(SUFFIXES):
-        built = _Torchvision(name, transforms)
+        built = _Torchvision(name, transforms, raw)
         built.fill(read_weights(Path(weights)), f'"{weights}"')
         return built
     else:
-        built = _Torchvision(name, weights)
+        built = _Torchvision(name, weights, raw)
     if weights is not None:
         built.fill(built.fetch(), built.entry.url)
     return built

@@ -5,6 +5,24 @@ from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X
 from .streams import Stream, batches, episodes, shifted
 
 __all__ = [
-    "Batch", "Binary", "Detection", "Episodes", "Inputs", "Kind", "Label", "Labelled", "Multiclass", "Multilabel",
-    "Regression", "Segmentation", "Shift", "Stream", "Task", "Tokens", "X", "batches", "episodes", "shifted",
-]  # fmt: skip
+    "Batch",
+    "Binary",
+    "Detection",
+    "Episodes",
+    "Inputs",
+    "Kind",
+    "Label",
+    "Labelled",
+    "Multiclass",
+    "Multilabel",
+    "Regression",
+    "Segmentation",
+    "Shift",
+    "Stream",
+    "Task",
+    "Tokens",
+    "X",
+    "batches",
+    "episodes",
+    "shifted",
+]

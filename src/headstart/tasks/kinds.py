@@ -81,7 +81,7 @@ class Kind(ABC):
 
     @abstractmethod
     def metrics(self) -> MetricCollection:
-        """Build the metrics; the one named by ``metric`` is the first."""
+        """Build the metrics, the one named by ``metric`` among them."""
 
     @abstractmethod
     def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +111,11 @@ def _check_classes(y: Tensor, count: int) -> None:
     wrong = y[(y != MISSING) & ((y < 0) | (y >= count))]
     if len(wrong):
         raise ValueError(
-            explain("`y`", expected=f"class numbers in [0, {count}), or {MISSING} where missing", found=int(wrong[0]))
+            explain(
+                "`y`",
+                expected=f"class numbers in [0, {count}), or {MISSING} where missing",
+                found=int(wrong[0]),
+            )
         )
 
 
@@ -147,7 +151,9 @@ class Multiclass(Kind):
 
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy in nats per labelled row."""
-        return F.cross_entropy(prediction, y, ignore_index=MISSING, reduction="sum") / (y != MISSING).sum().clamp(min=1)
+        return F.cross_entropy(prediction, y, ignore_index=MISSING, reduction="sum") / (
+            y != MISSING
+        ).sum().clamp(min=1)
 
     def metrics(self) -> MetricCollection:
         """Accuracy and macro F1."""
@@ -210,7 +216,9 @@ class Binary(Kind):
         """Binary cross-entropy in nats per labelled row."""
         present = ~y.isnan()
         target = y.nan_to_num(0).to(prediction.dtype)
-        return _mean_over_present(F.binary_cross_entropy_with_logits(prediction[:, 0], target, reduction="none"), present)
+        return _mean_over_present(
+            F.binary_cross_entropy_with_logits(prediction[:, 0], target, reduction="none"), present
+        )
 
     def metrics(self) -> MetricCollection:
         """Accuracy, area under the ROC curve, F1."""
@@ -218,7 +226,8 @@ class Binary(Kind):
         from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Score
 
         return MetricCollection(
-            {"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC(), "f1": BinaryF1Score()}, compute_groups=False
+            {"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC(), "f1": BinaryF1Score()},
+            compute_groups=False,
         )
 
     def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -273,7 +282,9 @@ class Multilabel(Kind):
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Binary cross-entropy in nats per label that is there."""
         target = y.nan_to_num(0).to(prediction.dtype)
-        return _mean_over_present(F.binary_cross_entropy_with_logits(prediction, target, reduction="none"), ~y.isnan())
+        return _mean_over_present(
+            F.binary_cross_entropy_with_logits(prediction, target, reduction="none"), ~y.isnan()
+        )
 
     def metrics(self) -> MetricCollection:
         """Macro area under the ROC curve and macro F1; labels that never occur are left out."""
@@ -296,7 +307,9 @@ class Multilabel(Kind):
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a wrong width or a target other than 0, 1 and NaN."""
         if y.ndim != 2 or y.shape[1] != len(self.classes):
-            raise ValueError(explain("`y`", expected=f"shape (rows, {len(self.classes)})", found=tuple(y.shape)))
+            raise ValueError(
+                explain("`y`", expected=f"shape (rows, {len(self.classes)})", found=tuple(y.shape))
+            )
         Binary().check(y)
 
     def decode(self, prediction: Tensor) -> list[list[Label]]:
@@ -320,7 +333,7 @@ class Regression(Kind):
         [2.5]
     """
 
-    outputs: int = 1  # type: ignore[assignment]
+    outputs: int = 1
     metric = "r2"
 
     def __post_init__(self) -> None:
@@ -350,11 +363,15 @@ class Regression(Kind):
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for integer targets, a wrong width or an infinite number."""
         if not y.is_floating_point():
-            raise ValueError(explain("`y`", expected="float targets", found=str(y.dtype), hint="call `y.float()`"))
+            raise ValueError(
+                explain("`y`", expected="float targets", found=str(y.dtype), hint="call `y.float()`")
+            )
         if y.ndim > 2 or (y.ndim == 2 and y.shape[1] != self.outputs) or (y.ndim == 1 and self.outputs != 1):
             raise ValueError(explain("`y`", expected=f"shape (rows, {self.outputs})", found=tuple(y.shape)))
         if y.isinf().any():
-            raise ValueError(explain("`y`", expected="finite numbers, or NaN where missing", found="infinity"))
+            raise ValueError(
+                explain("`y`", expected="finite numbers, or NaN where missing", found="infinity")
+            )
 
     def decode(self, prediction: Tensor) -> list[float] | list[list[float]]:
         """Return plain numbers."""

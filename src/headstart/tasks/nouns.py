@@ -42,7 +42,7 @@ def join(*parts: X) -> X:
     first = parts[0]
     if isinstance(first, Tensor):
         return torch.cat([p for p in parts if isinstance(p, Tensor)])
-    return {name: torch.cat([p[name] for p in parts]) for name in first}
+    return {name: torch.cat([p[name] for p in parts]) for name in first}  # type: ignore[index]
 
 
 def _check_equal_rows(x: X) -> None:

@@ -107,7 +107,7 @@ class _Rows:
         if self._ahead is None or self._ahead[0] != here:
             loader = DataLoader(
                 self.data,
-                batch_sampler=_Plan(self, start, count, key),  # type: ignore[arg-type]
+                batch_sampler=_Plan(self, start, count, key),
                 num_workers=self.workers,
                 collate_fn=_collate,
                 generator=torch.Generator(),
@@ -140,12 +140,12 @@ def _collate(samples: list[Any]) -> Labelled | Inputs:
 
 def labelled_rows(data: Labelled | Dataset, name: str) -> Tensor:
     """Number the rows that have a label; ``ValueError`` where none has."""
-    if isinstance(data, Labelled):
-        index = data.present().nonzero().flatten()
-    else:
-        index = torch.arange(len(data))  # type: ignore[arg-type]
+    present = data.present() if isinstance(data, Labelled) else torch.ones(len(data))  # type: ignore[arg-type]
+    index = present.nonzero().flatten()
     if not len(index):
-        raise ValueError(explain(f"training rows of task {name!r}", expected="at least one with a label", found="none"))
+        raise ValueError(
+            explain(f"training rows of task {name!r}", expected="at least one with a label", found="none")
+        )
     return index
 
 
@@ -158,7 +158,13 @@ def _names(tasks: Sequence[Task]) -> None:
 @final
 class _Batches(Stream):
     def __init__(
-        self, tasks: Sequence[Task], size: int, sampling: str, steps: int | None, workers: int, generator: torch.Generator
+        self,
+        tasks: Sequence[Task],
+        size: int,
+        sampling: str,
+        steps: int | None,
+        workers: int,
+        generator: torch.Generator,
     ) -> None:
         super().__init__(generator)
         _names(tasks)
@@ -167,10 +173,13 @@ class _Batches(Stream):
         # Tasks that label the very same rows (one table, many label columns) are drawn together.
         groups: dict[int, list[Task]] = {}
         for task in self.tasks:
-            groups.setdefault(id(task.train.x) if isinstance(task.train, Labelled) else id(task.train), []).append(task)
+            groups.setdefault(
+                id(task.train.x) if isinstance(task.train, Labelled) else id(task.train), []
+            ).append(task)
         self.groups = list(groups.values())
         self.readers = [
-            _Rows(g[0].train, torch.cat([labelled_rows(t.train, t.name) for t in g]).unique(), workers) for g in self.groups
+            _Rows(g[0].train, torch.cat([labelled_rows(t.train, t.name) for t in g]).unique(), workers)
+            for g in self.groups
         ]
         self._taken = [0] * len(self.groups)
 
@@ -199,7 +208,9 @@ class _Batches(Stream):
                 if isinstance(group[0].train, Labelled):
                     index = self.readers[k].rows(self._taken[k], count, *key)
                     x = take(group[0].train.x, index)
-                    batch |= {t.name: Labelled(x, t.train.y[index]) for t in group if isinstance(t.train, Labelled)}
+                    batch |= {
+                        t.name: Labelled(x, t.train.y[index]) for t in group if isinstance(t.train, Labelled)
+                    }
                 else:
                     batch[group[0].name] = self.readers[k].at(self._taken[k], count, *key)
                 self._taken[k] += count
@@ -330,7 +341,13 @@ def shifted(task: Task, size: int, *, workers: int = 0, generator: torch.Generat
 @final
 class _Episodes(Stream):
     def __init__(
-        self, tasks: Sequence[Task], ways: int, shots: int, queries: int, per_step: int, generator: torch.Generator
+        self,
+        tasks: Sequence[Task],
+        ways: int,
+        shots: int,
+        queries: int,
+        per_step: int,
+        generator: torch.Generator,
     ) -> None:
         super().__init__(generator)
         _names(tasks)
@@ -345,7 +362,9 @@ class _Episodes(Stream):
     def _table(self, task: Task) -> tuple[Labelled, Tensor, Tensor]:
         """List the rows of each class, padded: row numbers ``(C, n)`` and counts ``(C,)``."""
         if not isinstance(task.train, Labelled):
-            raise TypeError(explain(f"training rows of task {task.name!r}", expected="in tensors", found="a dataset"))
+            raise TypeError(
+                explain(f"training rows of task {task.name!r}", expected="in tensors", found="a dataset")
+            )
         need, y = self.shots + self.queries, task.train.y
         present = labelled_rows(task.train, task.name)
         if not self.classes:
@@ -354,7 +373,11 @@ class _Episodes(Stream):
             groups = [present[y[present] == c] for c in y[present].unique()]
             if len(groups) < self.ways:
                 raise ValueError(
-                    explain("`ways`", expected=f"at most {len(groups)}, the classes of {task.name!r}", found=self.ways)
+                    explain(
+                        "`ways`",
+                        expected=f"at most {len(groups)}, the classes of {task.name!r}",
+                        found=self.ways,
+                    )
                 )
         least = min(groups, key=len)
         if len(least) < need:
@@ -442,7 +465,8 @@ def episodes(
     Example:
         >>> from headstart.tasks import Multiclass
         >>> letters = Task("letters", Multiclass(6), Labelled(torch.randn(60, 2), torch.arange(60) % 6))
-        >>> step = next(episodes(letters, ways=5, shots=1, queries=3, per_step=2, generator=torch.Generator()))
+        >>> stream = episodes(letters, ways=5, shots=1, queries=3, per_step=2, generator=torch.Generator())
+        >>> step = next(stream)
         >>> step.support.x.shape, step.query.y.shape
         (torch.Size([2, 5, 2]), torch.Size([2, 15]))
     """

@@ -1,0 +1,105 @@
+"""Strategies that learn from episodes cut from the sources, and adapt on the target's few rows.
+
+References:
+    ProtoNet: Snell et al. (NeurIPS 2017), https://arxiv.org/abs/1703.05175
+    MAML: Finn et al. (ICML 2017), https://arxiv.org/abs/1703.03400
+    A pretrained start for episodes: Chen et al. (ICCV 2021), https://arxiv.org/abs/2003.04390
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..meta import MAML, Episodic, ProtoNet
+from ..models import Adapted, Net, freeze
+from ..tasks import Labelled, Multiclass, Stream, Task, episodes
+from .supervised import _together
+from .trial import Curves, Trained, Trial, rotated
+
+QUERIES = 5
+
+
+def protonet(trial: Trial) -> Trained:
+    """Meta-train the features on episodes of the sources, then take the nearest class mean."""
+    name = trial.target.name
+    adaptation = ProtoNet(name)
+    net, curves = _meta_train(trial, adaptation, lr=trial.settings["meta_lr"])
+    return Trained(_adapt(adaptation(net.eval(), trial.labelled()), name), curves)
+
+
+def maml(trial: Trial) -> Trained:
+    """Meta-train start weights on episodes of the sources, then take gradient steps on the target."""
+    name, lr = trial.target.name, trial.settings["lr"]
+    net, curves = _meta_train(trial, MAML(name, lr=lr, steps=2, loss=trial.target.kind.loss), lr=1e-3)
+    # The head is new for the target's classes: start it at zero, where every class is alike.
+    for parameter in net.heads[name].parameters():
+        torch.nn.init.zeros_(parameter)
+    adapted = MAML(name, lr=lr, steps=10, loss=trial.target.kind.loss)(net.eval(), trial.labelled())
+    return Trained(_adapt(adapted, name), curves)
+
+
+def pretrain_multitask_fewshot(trial: Trial) -> Trained:
+    """Start from the pretrained backbone, train with the sources, then take the nearest class mean."""
+    net, curves = _together(trial, trial.pretrained(), trial.settings["lr"])
+    name = trial.target.name
+    return Trained(_adapt(ProtoNet(name)(net.eval(), trial.labelled()), name), curves)
+
+
+def _adapt(adapted: Adapted, task: str) -> Net:
+    net = adapted.export()
+    return Net(net.backbone, {task: net.heads[task]})
+
+
+def episode_source(trial: Trial) -> tuple[list[Task], int, int]:
+    """Return the sources that episodes can be cut from, and the ways and shots that they allow."""
+    tasks = [
+        t for t in rotated(trial.problem) if isinstance(t.kind, Multiclass) and isinstance(t.train, Labelled)
+    ]
+    ways = min([trial.target.kind.outputs, *(len(t.train.y.unique()) for t in tasks)])  # type: ignore[union-attr]
+    shots = max(1, len(trial.labelled()) // trial.target.kind.outputs)
+    smallest = min(int(t.train.y.bincount().min()) for t in tasks)  # type: ignore[union-attr]
+    return tasks, ways, max(1, min(shots, 5, smallest - QUERIES))
+
+
+def _meta_train(trial: Trial, adaptation: ProtoNet | MAML, *, lr: float) -> tuple[Net, Curves]:
+    """Train the pretrained backbone on episodes; its normalisation keeps the statistics it has."""
+    tasks, ways, shots = episode_source(trial)
+    budget, name = trial.problem.budget, trial.target.name
+    stream: Stream = episodes(
+        tasks,
+        ways=ways,
+        shots=shots,
+        queries=QUERIES,
+        per_step=budget.episodes,
+        generator=trial.generator("episodes"),
+    )
+    curves: Curves = {}
+
+    def make() -> Net:
+        start = trial.pretrained()
+        net = Net(start.backbone, {name: torch.nn.Linear(start.heads[name].in_features, ways)})  # type: ignore[arg-type]
+        torch.nn.init.zeros_(net.heads[name].weight)  # type: ignore[arg-type]
+        torch.nn.init.zeros_(net.heads[name].bias)  # type: ignore[arg-type]
+        for layer in norms(net):
+            freeze(layer)
+        curves.update(
+            trial.train(
+                net,
+                [],
+                Episodic(adaptation),
+                steps=budget.meta,
+                lr=lr,
+                decay=0.0,
+                stream=stream,
+                phase="meta",
+            )
+        )
+        return net
+
+    net = trial.memory.get(f"{adaptation} {lr} {ways} {shots}", make)
+    return trial.net(net.backbone), curves
+
+
+def norms(net: Net) -> list[torch.nn.Module]:
+    """List the normalisation layers that keep running statistics."""
+    return [m for m in net.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]

@@ -1,0 +1,184 @@
+"""What the user has: a new task, and what there is to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import explain
+from ..models import Backbone
+from ..tasks import Binary, Labelled, Multiclass, Task, X
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long things may train. Every strategy gets the same numbers.
+
+    Args:
+        steps: optimizer steps on the target's rows, over all phases of a strategy together.
+        pretrain: steps of supervised training on the sources, where no pretrained backbone is given.
+        meta: steps of episodic training on the sources.
+        episodes: episodes per such step.
+        batch: rows per task and step.
+        options: settings that each strategy may choose from, at most (its stated default is the first).
+        repeats: pseudo-targets, or validation splits, that the settings are judged on.
+
+    Raises:
+        ValueError: if a number is below 1.
+    """
+
+    steps: int = 200
+    pretrain: int = 1000
+    meta: int = 100
+    episodes: int = 8
+    batch: int = 32
+    options: int = 3
+    repeats: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(explain(f"`{name}` of the budget", expected="at least 1", found=value))
+
+
+def row_shape(task: Task) -> tuple[int, ...] | None:
+    """Tell the shape of one row; ``None`` for mappings and datasets."""
+    x: X | None = task.train.x if isinstance(task.train, Labelled) else None
+    return tuple(x.shape[1:]) if isinstance(x, torch.Tensor) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Say what is to be learned and what there is to start from.
+
+    Args:
+        target: the new task. Its test rows are touched once per trial, by the final score.
+        sources: related tasks with labels.
+        backbone: a name for ``hs.backbone`` (``"torchvision:resnet18"``), a pretrained module, or
+            ``"auto"``: ``conv4`` for images, ``mlp`` for numbers, ``textcnn`` for token ids. A backbone
+            that does not come pretrained is pretrained on the sources.
+        weights: as for ``hs.backbone``: its default ones, a name, a path, or ``None`` for random.
+        settings: the backbone's own settings, such as ``{"width": 32}``.
+        shots: labelled target rows per class, several for a learning curve; ``None`` for all rows.
+        rotations: rotate source images to make extra classes for pretraining and episodes;
+            ``None`` does so for square images whose classes are not the target's.
+        shift: pixels by which source images are moved at random in pretraining, so that the features
+            do not mind; ``None`` takes an eighth of the side of square images, 0 none.
+        budget: how long things may train.
+
+    Raises:
+        ValueError: if names collide, rows differ in shape, or a number of shots is below 1.
+
+    Example:
+        >>> from headstart.tasks import Multiclass
+        >>> rows = Labelled(torch.randn(8, 4), torch.arange(8) % 2)
+        >>> Problem(Task("new", Multiclass(2), rows, test=rows), shots=[1, 2]).backbone
+        'mlp'
+    """
+
+    target: Task
+    sources: Sequence[Task] = ()
+    backbone: str | nn.Module = "auto"
+    weights: str | None = "default"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    shots: Sequence[int] | None = None
+    rotations: bool | None = None
+    shift: int | None = None
+    budget: Budget = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        names = [self.target.name, *(s.name for s in self.sources)]
+        if len(set(names)) != len(names):
+            raise ValueError(explain("names of target and sources", expected="distinct", found=names))
+        if self.target.test is None:
+            raise ValueError(
+                explain(
+                    "`test` of the target",
+                    expected="rows to be scored on",
+                    found="None",
+                    hint="pass Task(..., test=rows)",
+                )
+            )
+        if self.shots is not None and (not self.shots or min(self.shots) < 1):
+            raise ValueError(
+                explain("`shots`", expected="whole numbers of at least 1", found=list(self.shots))
+            )
+        shape = row_shape(self.target)
+        for source in self.sources:
+            if row_shape(source) != shape:
+                raise ValueError(
+                    explain(
+                        f"rows of source {source.name!r}",
+                        expected=f"of the target's shape {shape}",
+                        found=row_shape(source),
+                        hint="resize the images or choose common columns",
+                    )
+                )
+        if self.backbone == "auto":
+            object.__setattr__(self, "backbone", _fitting(self.target))
+        square = shape is not None and len(shape) == 3 and shape[1] == shape[2]
+        if self.shift is None:
+            object.__setattr__(self, "shift", shape[1] // 8 if square and shape else 0)
+        if self.rotations is None:
+            object.__setattr__(self, "rotations", square and not self.shared())
+
+    def shared(self) -> list[Task]:
+        """List the sources that have the target's very classes."""
+        kind = self.target.kind
+        return [s for s in self.sources if isinstance(kind, Multiclass | Binary) and s.kind == kind]
+
+    def comes_pretrained(self) -> bool:
+        """Tell whether the backbone brings knowledge of its own."""
+        if isinstance(self.backbone, str):
+            ours = self.backbone in ("mlp", "conv4", "textcnn")  # their default weights are random
+            return self.weights not in (None, "default") if ours else self.weights is not None
+        return True
+
+    def labelled(self) -> int:
+        """Count the target's labelled training rows."""
+        train = self.target.train
+        return int(train.present().sum()) if isinstance(train, Labelled) else len(train)  # type: ignore[arg-type]
+
+
+def _fitting(task: Task) -> str:
+    """Name the small backbone that fits a task's rows."""
+    x = task.train.x if isinstance(task.train, Labelled) else None
+    if isinstance(x, torch.Tensor) and x.ndim == 4:
+        return "conv4"
+    if isinstance(x, torch.Tensor) and x.ndim == 2:
+        return "mlp" if x.is_floating_point() else "textcnn"
+    raise ValueError(
+        explain(
+            "`backbone`",
+            expected="named, for rows that are no images, numbers or token ids",
+            found='"auto"',
+            hint='pass backbone="torchvision:resnet18" or a module',
+        )
+    )
+
+
+def build(problem: Problem, *, pretrained: bool) -> Backbone | nn.Module:
+    """Make the problem's backbone, with its pretrained weights or (global random state) new ones."""
+    import copy
+
+    from ..models import backbone, reinitialise
+
+    if isinstance(problem.backbone, str):
+        weights = problem.weights if pretrained and problem.comes_pretrained() else None
+        settings = dict(problem.settings)
+        if problem.backbone.startswith("torchvision:"):
+            settings.setdefault("raw", True)
+        encoding = problem.target.encoding or {}
+        if problem.backbone == "textcnn" and "vocabulary" in encoding:
+            settings.setdefault(
+                "vocabulary", len(encoding["vocabulary"]) + 2
+            )  # and padding, and unknown words
+        return backbone(
+            problem.backbone, inputs=row_shape(problem.target), weights=weights, settings=settings
+        )
+    module = copy.deepcopy(problem.backbone)
+    return module if pretrained else reinitialise(module)

@@ -1,0 +1,332 @@
+"""What a comparison found, in numbers and in words."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .. import __version__, report
+from ..engine import write_atomic
+from ..errors import explain
+from ..maths import interval, paired_interval
+from . import choose
+from .table import STRATEGIES, baseline
+
+if TYPE_CHECKING:
+    from .comparison import _Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The recommended model: where it lies, and what made it."""
+
+    strategy: str
+    directory: Path
+
+    def save(self, directory: str | Path) -> Path:
+        """Copy the model's directory; ``hs.models.load`` reads it.
+
+        Raises:
+            FileExistsError: if ``directory`` is there and not empty.
+        """
+        path = Path(directory)
+        if path.exists() and any(path.iterdir()):
+            raise FileExistsError(
+                explain(f"`directory` {path}", expected="new or empty", found="files in it")
+            )
+        shutil.copytree(self.directory, path, dirs_exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Hold a comparison: ``data`` is ``result.json``, ``details`` what the report shows beside it.
+
+    Example:
+        >>> data = {"task": "new", "metric": "accuracy", "higher_is_better": True, "rows": [],
+        ...         "recommended": "scratch", "reasons": []}
+        >>> Result(data, {}, Path("runs/x")).recommended
+        'scratch'
+    """
+
+    data: dict[str, Any]
+    details: dict[str, Any]
+    directory: Path
+    _holder: object = None  # keeps a temporary directory alive
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Result:
+        """Read a comparison's directory; ``FileNotFoundError`` where there is none."""
+        path = Path(directory)
+        if not (path / "result.json").exists():
+            raise FileNotFoundError(
+                explain(f"directory {path}", expected="a finished comparison", found="no result.json in it")
+            )
+        return cls(
+            json.loads((path / "result.json").read_text()),
+            json.loads((path / "details.json").read_text()),
+            path,
+        )
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per strategy and number of shots, as in ``result.json``."""
+        return self.data["rows"]
+
+    @property
+    def recommended(self) -> str | None:
+        """The strategy to use at the largest number of labels."""
+        return self.data["recommended"]
+
+    @property
+    def best(self) -> Best:
+        """The recommended strategy's model, of the first seed."""
+        if self.recommended is None:
+            raise ValueError("no trial of the comparison succeeded, so there is no best model; see `reasons`")
+        return Best(self.recommended, self.directory / "models" / self.recommended)
+
+    def table(self) -> str:
+        """Lay the rows out as text."""
+        return report.table(self.data)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the self-contained HTML report."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, report.page(self.data, self.details))
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``result.json`` as a dict."""
+        return self.data
+
+
+def summarise(
+    plan: _Plan,
+    chosen: Mapping[tuple[str, int | None], int],
+    skipped: Mapping[str, str],
+    *,
+    command: str,
+    elapsed: float,
+    workers: int,
+) -> Result:
+    """Read the trials' files and write ``result.json``, ``details.json`` and ``report.html``."""
+    trials: dict[tuple[str, int | None], dict[int, dict[str, Any]]] = {}
+    for count in plan.shots:
+        for name in plan.names:
+            files = {seed: plan.file("trials", (name, count, seed)) for seed in plan.seeds}
+            trials[name, count] = {s: json.loads(f.read_text()) for s, f in files.items() if f.exists()}
+    kind, base = plan.problem.target.kind, baseline(plan.problem)
+    rows = [
+        _row(name, count, found, trials.get((base, count), {}), base, kind.higher_is_better)
+        for (name, count), found in trials.items()
+    ]
+    by_shots = {
+        count: _recommend([r for r in rows if r["shots"] == count], base, kind.higher_is_better)
+        for count in plan.shots
+    }
+    # The model that is handed over has the most labels that there are results for.
+    recommended = next((name for name, _ in reversed(by_shots.values()) if name), None)
+    reasons = [f"{_amount(count)}: {reason}" for count, (_, reason) in by_shots.items()]
+    missing = sum(len(plan.seeds) - len(found) for found in trials.values())
+    if missing:
+        reasons.append(
+            f"{missing} trials did not run within the time budget; the same command continues with them."
+        )
+    failed = [t for found in trials.values() for t in found.values() if t["score"] is None]
+    if failed:
+        names = sorted({t["strategy"] for t in failed})
+        reasons.append(f"{len(failed)} trials failed with a loss that was not finite: {', '.join(names)}.")
+    data = {
+        "task": plan.problem.target.name,
+        "metric": kind.metric,
+        "higher_is_better": kind.higher_is_better,
+        "rows": rows,
+        "recommended": recommended,
+        "reasons": reasons,
+    }
+    details = _details(plan, chosen, skipped, trials, recommended) | {
+        "command": command,
+        "baseline": base,
+        "recommended_by_shots": {str(c): {"strategy": s, "reason": r} for c, (s, r) in by_shots.items()},
+        "budget": {"seconds": elapsed, "workers": workers, "trials": sum(map(len, trials.values())),
+                   "failed": [{k: t[k] for k in ("strategy", "shots", "seed", "error")} for t in failed]},
+        "partial": bool(missing),
+    }  # fmt: skip
+    write_atomic(plan.directory / "result.json", json.dumps(data, indent=2))
+    write_atomic(plan.directory / "details.json", json.dumps(details))
+    report.write(plan.directory)
+    return Result(data, details, plan.directory)
+
+
+def _amount(count: int | None) -> str:
+    return (
+        "With all labelled rows"
+        if count is None
+        else f"With {count} labelled row{'s' * (count != 1)} per class"
+    )
+
+
+def _finite(pair: tuple[float, float]) -> list[float] | None:
+    return list(pair) if all(math.isfinite(v) for v in pair) else None
+
+
+def _row(
+    name: str,
+    count: int | None,
+    found: Mapping[int, dict[str, Any]],
+    base: Mapping[int, dict[str, Any]],
+    baseline: str,
+    higher: bool,
+) -> dict[str, Any]:
+    good = {s: t for s, t in found.items() if t["score"] is not None and math.isfinite(t["score"])}
+    scores = [t["score"] for t in good.values()]
+    both = [s for s in good if s in base and base[s]["score"] is not None] if name != baseline else []
+    ours, theirs = [good[s]["score"] for s in both], [base[s]["score"] for s in both]
+    gain_ci = _finite(paired_interval(ours, theirs)) if both else None
+    harmed = gain_ci is not None and (gain_ci[1] < 0 if higher else gain_ci[0] > 0)
+    return {
+        "strategy": name,
+        "shots": count,
+        "mean": sum(scores) / len(scores) if scores else None,
+        "ci95": _finite(interval(scores)) if scores else None,
+        "gain": sum(a - b for a, b in zip(ours, theirs, strict=True)) / len(both) if both else None,
+        "gain_ci95": gain_ci,
+        "harmed": harmed,
+        "seconds": sum(t["seconds"] for t in good.values()) / len(good) if good else None,
+        "trained_parameters": next((t["trained_parameters"] for t in good.values()), None),
+        "seeds": [good[s]["score"] if s in good else None for s in sorted(found)],
+    }
+
+
+def _recommend(rows: Sequence[dict[str, Any]], base: str, higher: bool) -> tuple[str | None, str]:
+    """Pick the largest gain among those whose whole interval is on the right side of zero."""
+    sign = 1 if higher else -1
+    there = [r for r in rows if r["mean"] is not None]
+    if not there:
+        return None, "no trial succeeded."
+    gains = [r for r in there if r["gain_ci95"] and min(sign * v for v in r["gain_ci95"]) > 0]
+    harmed = [r["strategy"] for r in there if r["harmed"]]
+    warning = f" Did harm: {', '.join(harmed)}." if harmed else ""
+    if gains:
+        top = max(gains, key=lambda r: sign * r["gain"])
+        low, high = top["gain_ci95"]
+        count = len([r for r in there if r["strategy"] != base])
+        return top["strategy"], (
+            f"{top['strategy']} gains {top['gain']:+.3f} over {base} "
+            f"(95 % interval {low:+.3f} to {high:+.3f}); {len(gains)} of {count} strategies gain "
+            f"with their whole interval.{warning}"
+        )
+    plain = next((r for r in there if r["strategy"] == base), None)
+    if plain is None or len(there) == 1:
+        top = max(there, key=lambda r: sign * r["mean"])
+        return top[
+            "strategy"
+        ], f"{top['strategy']} scores {top['mean']:.3f}; there is nothing to compare it with."
+    if all(r["gain_ci95"] is None for r in there):
+        top = max(there, key=lambda r: sign * r["mean"])
+        return base, (
+            f"one seed gives no interval; {top['strategy']} scored highest ({top['mean']:.3f}). "
+            f"Run more seeds before leaving {base}.{warning}"
+        )
+    return base, f"no strategy gains over {base} with its whole interval above zero; keep {base}.{warning}"
+
+
+def _details(
+    plan: _Plan,
+    chosen: Mapping[tuple[str, int | None], int],
+    skipped: Mapping[str, str],
+    trials: Mapping[tuple[str, int | None], Mapping[int, dict[str, Any]]],
+    recommended: str | None,
+) -> dict[str, Any]:
+    problem, last, first = plan.problem, plan.shots[-1], plan.seeds[0]
+    kind = problem.target.kind
+    classes = [str(c) for c in getattr(kind, "classes", ())]
+    strategies = {}
+    for name in plan.names:
+        s = STRATEGIES[name]
+        found = trials[name, last]
+        strategies[name] = {
+            "summary": s.summary,
+            "reused": s.reused,
+            "frozen": s.frozen,
+            "trained": "all weights" if s.frozen == "nothing" else "the rest",
+            "settings": {
+                "all" if c is None else str(c): dict(s.options[chosen[name, c]])
+                if not plan.within(name, c)
+                else "each trial its own"
+                for c in plan.shots
+            },
+            "chosen_on": "; ".join(
+                sorted(
+                    {
+                        choose.way(problem, s, c) if plan.options(name) > 1 else choose.DEFAULTS
+                        for c in plan.shots
+                    }
+                )
+            ),
+        }
+    details: dict[str, Any] = {
+        "title": f"Which way of reuse is best for {problem.target.name}?",
+        "target": {
+            "name": problem.target.name,
+            "classes": classes,
+            "train_rows": len(problem.target.train),  # type: ignore[arg-type]
+            "test_rows": len(problem.target.test),  # type: ignore[arg-type]
+        },
+        "sources": [
+            {"name": s.name, "rows": len(s.train), "classes": len(getattr(s.kind, "classes", ()))}  # type: ignore[arg-type]
+            for s in problem.sources
+        ],
+        "backbone": problem.backbone
+        if isinstance(problem.backbone, str)
+        else type(problem.backbone).__name__,
+        "pretrained": _pretrained(plan),
+        "strategies": strategies,
+        "skipped": dict(skipped),
+        "environment": environment(),
+        "seeds": list(plan.seeds),
+        "curves": {
+            name: {"shots": last, "seed": first, "losses": found[first]["curves"]}
+            for name in plan.names
+            if (found := trials[name, last]) and found.get(first, {}).get("curves")
+        },
+    }
+    top = trials.get((recommended, last), {}).get(first, {}) if recommended else {}
+    if top.get("confusion"):
+        details["confusion"] = {
+            "strategy": recommended,
+            "shots": last,
+            "classes": classes,
+            "matrix": top["confusion"],
+        }
+    return details
+
+
+def environment() -> dict[str, str]:
+    """Name the versions that a result was made with."""
+    versions = {"headstart": __version__, "torch": torch.__version__, "python": platform.python_version()}
+    return versions | {"platform": platform.platform()}
+
+
+def _pretrained(plan: _Plan) -> str:
+    problem = plan.problem
+    if problem.comes_pretrained():
+        return (
+            f"came with weights {problem.weights!r}"
+            if isinstance(problem.backbone, str)
+            else "the caller's own"
+        )
+    if not problem.sources:
+        return "no"
+    turned = ", their rotations as extra classes" if problem.rotations else ""
+    shifted = f", moved by up to {problem.shift} pixel{'s' * (problem.shift > 1)}" if problem.shift else ""
+    return f"on the sources{turned}{shifted}, {problem.budget.pretrain} steps, anew for every seed"
