@@ -1,0 +1,80 @@
+"""Second-order MAML on all episodes at once against a plain loop over them, forward and backward.
+
+Both run in turn in one process, so that whatever else the machine does hits both; the ratio is that
+of the medians. The plain loop is functional_call and torch.autograd.grad, with one backward pass.
+"""
+
+import statistics
+import time
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call
+
+from headstart.meta import MAML, Episodic
+from headstart.models import Net, conv4
+from headstart.tasks import Episodes, Labelled
+
+
+def sine():
+    """The sine MLP 1-40-40-1 on 25 tasks of 10 support and 10 query rows."""
+    backbone = nn.Sequential(nn.Linear(1, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU())
+    support, query = (Labelled(torch.randn(25, 10, 1), torch.randn(25, 10, 1)) for _ in range(2))
+    return Net(backbone, {"a": nn.Linear(40, 1)}), Episodes(support, query, 0), F.mse_loss, 0.01
+
+
+def omniglot():
+    """The strided Conv4-64 with batch norm on 32 tasks of 5 ways, 1 shot and 1 query a class."""
+    backbone = conv4(1, width=64, geometry="strided", norm="batch", size=28)
+    y = torch.arange(5).expand(32, -1)
+    support, query = (Labelled(torch.rand(32, 5, 1, 28, 28), y) for _ in range(2))
+    return (
+        Net(backbone, {"a": nn.Linear(backbone.width, 5)}),
+        Episodes(support, query, 5),
+        F.cross_entropy,
+        0.4,
+    )
+
+
+def plain(net, episodes, loss, lr):
+    total = torch.zeros(())
+    for t in range(len(episodes)):
+        support, query = episodes.episode(t)
+        weights = dict(net.named_parameters())
+        for rows in (support, query):
+            buffers = {n: b.clone() for n, b in net.named_buffers()}
+            value = loss(functional_call(net, buffers | weights, (rows.x, "a")), rows.y)
+            if rows is support:
+                gradient = torch.autograd.grad(value, list(weights.values()), create_graph=True)
+                weights = {n: w - lr * g for (n, w), g in zip(weights.items(), gradient, strict=True)}
+        total = total + value
+    return total / len(episodes)
+
+
+@pytest.mark.parametrize(("make", "rounds", "least"), [(sine, 60, 7.0), (omniglot, 11, 2.2)])
+def test_episodes_at_once(benchmark, make, rounds, least):
+    torch.manual_seed(0)
+    net, episodes, loss, lr = make()
+    objective = Episodic(MAML("a", lr=lr, steps=1, loss=loss), loss)
+    ways = {
+        "loop": lambda: plain(net, episodes, loss, lr),
+        "at_once": lambda: objective(net, episodes, 0.0)["query"],
+    }
+    seconds = {name: [] for name in ways}
+    gradients = {}
+    for _ in range(rounds):
+        for name, forward in ways.items():
+            net.zero_grad()
+            start = time.perf_counter()
+            forward().backward()
+            seconds[name].append(time.perf_counter() - start)
+            gradients[name] = torch.cat([p.grad.flatten() for p in net.parameters()])
+    torch.testing.assert_close(gradients["at_once"], gradients["loop"], rtol=1e-3, atol=1e-5)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    ratio = medians["loop"] / medians["at_once"]
+    benchmark.extra_info.update(medians, ratio=ratio, least=least, threads=torch.get_num_threads())
+    benchmark.pedantic(lambda: ways["at_once"]().backward(), rounds=3)
+    print(benchmark.extra_info)
+    assert ratio >= least
