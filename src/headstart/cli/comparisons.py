@@ -86,8 +86,10 @@ def _compare(
     words: list[str],
 ) -> None:
     import shlex
+    from concurrent.futures import BrokenExecutor
 
     from .. import strategies
+    from ..errors import explain
     from ..strategies.files import load_problem
 
     file = load_problem(path, options)
@@ -95,18 +97,26 @@ def _compare(
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
     problem = file.problem()
     _, skipped = strategies.applicable(problem, settings.strategies)
-    for name, reason in skipped.items():
-        typer.echo(f"skipped {name}: {reason}")
+    for reason in dict.fromkeys(skipped.values()):
+        typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
     with resumable(*words):
-        result = strategies.compare(
-            problem,
-            settings.strategies,
-            settings.seeds,
-            out=directory,
-            workers=workers or settings.workers,
-            seconds=settings.seconds,
-            command=shlex.join(["headstart", *words]),
-        )
+        try:
+            result = strategies.compare(
+                problem,
+                settings.strategies,
+                settings.seeds,
+                out=directory,
+                workers=workers or settings.workers,
+                seconds=settings.seconds,
+                command=shlex.join(["headstart", *words]),
+            )
+        except BrokenExecutor:
+            hint = "run the same command with fewer --workers; it goes on with the trials that are missing"
+            raise ChildProcessError(
+                explain(
+                    "worker", expected="alive until its work is done", found="one that was killed", hint=hint
+                )
+            ) from None
     _finish(file, result)
 
 
