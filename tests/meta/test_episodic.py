@@ -13,6 +13,17 @@ from headstart.tasks import Episodes, Labelled
 T, WAYS = 4, 3
 
 
+class Functional(nn.Module):
+    """A module of the user's own that normalises without a norm layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin, self.weight = nn.Linear(64, 16), nn.Parameter(torch.ones(16))
+
+    def forward(self, x):
+        return F.layer_norm(self.lin(x.flatten(1)), (16,), self.weight)
+
+
 def conv(norm):
     def layers(before):
         return [nn.Conv2d(before, 4, 3, 2, 1), norm(4), nn.ReLU()]
@@ -28,6 +39,8 @@ BACKBONES = {
     "layer": lambda: nn.Sequential(
         nn.Flatten(), nn.Linear(64, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 16), nn.LayerNorm(16)
     ),
+    "none": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh()),
+    "functional": Functional,
     "rms": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.RMSNorm(16), nn.PReLU()),
 }
 
