@@ -30,7 +30,7 @@ def protonet(trial: Trial) -> Trained:
 def maml(trial: Trial) -> Trained:
     """Meta-train start weights on episodes of the sources, then take gradient steps on the target."""
     name, lr = trial.target.name, trial.settings["lr"]
-    net, curves = _meta_train(trial, MAML(name, lr=lr, steps=2, loss=trial.target.kind.loss), lr=1e-3)
+    net, curves = _meta_train(trial, MAML(name, lr=lr, steps=1, loss=trial.target.kind.loss), lr=3e-4)
     # The head is new for the target's classes: start it at zero, where every class is alike.
     for parameter in net.heads[name].parameters():
         torch.nn.init.zeros_(parameter)

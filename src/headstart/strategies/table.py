@@ -175,7 +175,7 @@ STRATEGIES: dict[str, Strategy] = {
     "protonet": Strategy(
         fewshot.protonet,
         "episodes on the sources, then nearest class mean",
-        _rates(3e-4, 1e-4, 1e-3, name="meta_lr"),
+        _rates(1e-4, 3e-4, 1e-3, name="meta_lr"),
         _episodes,
         WEIGHTS + " for episodes",
         "backbone",
@@ -183,7 +183,7 @@ STRATEGIES: dict[str, Strategy] = {
     "maml": Strategy(
         fewshot.maml,
         "episodes on the sources, then a few gradient steps",
-        _rates(0.1, 0.03, 0.3),
+        _rates(0.01, 0.003, 0.03),
         _episodes,
         WEIGHTS + " for episodes",
         "normalisation",
