@@ -1,6 +1,6 @@
 """The loop, evaluation, runs on disk and the feature cache."""
 
-from .atomic import write_atomic
+from ..atomic import write_atomic
 from .distributed import synchronize
 from .evaluate import Estimate, evaluate, predict, score
 from .features import cached_features

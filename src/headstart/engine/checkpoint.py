@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 from torch import Tensor
 
+from ..atomic import write_atomic, writing
 from ..errors import explain
-from .atomic import write_atomic, writing
 
 
 @dataclass(frozen=True, slots=True)

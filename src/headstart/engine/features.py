@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
+from ..atomic import write_atomic, writing
 from ..errors import explain
 from ..models import Net
 from ..tasks import X
-from .atomic import write_atomic, writing
 from .evaluate import mapped
 
 

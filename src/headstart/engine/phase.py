@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..atomic import writing
 from ..errors import explain
 from ..models import device_of
 from ..tasks import Stream
-from .atomic import writing
 from .checkpoint import Checkpoint, each_tensor, forget, forget_beyond, latest, save
 
 if TYPE_CHECKING:

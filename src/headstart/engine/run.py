@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..atomic import write_atomic, writing
 from ..errors import explain
-from .atomic import write_atomic, writing
 from .environment import environment
 from .phase import Phase
 from .toml import to_toml

@@ -17,6 +17,7 @@ from safetensors.torch import save as tensors_to
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from ..atomic import write_atomic
 from ..errors import explain, unknown
 from ..models import Adapted, Net, device_of, load, save
 from ..tasks import Label, Labelled, Multiclass, X
@@ -165,9 +166,7 @@ class FewShot:
         about |= {"moved": now.moved, "sha256": hashlib.sha256(data).hexdigest()}
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        temporary = directory / f".{FILE}.{os.getpid()}"
-        temporary.write_bytes(data)
-        os.replace(temporary, directory / FILE)
+        write_atomic(directory / FILE, data)
         kinds = {task: Multiclass(now.classes)}
         return save(now.net, directory, kinds=kinds, encoding=self.encoding, notes={"fewshot": about})
 

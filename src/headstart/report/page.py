@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import html
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..atomic import write_atomic
 from ..errors import explain
 from .answer import Answer, answer
 from .board import Board, Row, clean, number, read, seconds, sentence
@@ -491,17 +490,7 @@ def write(directory: str | Path) -> Path:
     details = _load(directory / "details.json") if (directory / "details.json").is_file() else {}
     text = page(result, details)
     target = directory / "report.html"
-    handle, temporary = tempfile.mkstemp(dir=directory, prefix=".report-", suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomic(target, text)
     return target
 
 
