@@ -77,8 +77,8 @@ def adapt(
     """Teach a model new classes from a few labelled rows of each."""
     from ..datasets import SplitSpec, read
     from ..errors import explain, unknown
-    from ..meta import MAML, ProtoNet
-    from ..models import Net, load, save
+    from ..meta import MAML, FewShot, ProtoNet
+    from ..models import Net, load
     from ..tasks import Labelled, Multiclass
 
     saved = load(model)
@@ -97,15 +97,8 @@ def adapt(
         parameter.data.zero_()  # every class alike before the first step
     adaptation = ProtoNet(name) if method == "protonet" else MAML(name, lr=0.1, steps=10)
     rows = few.train.take(few.train.present().nonzero().flatten())
-    adapted = adaptation(net.eval(), rows).export()
-    notes = {"adapted_from": str(model), "method": method, "rows": len(rows)}
-    save(
-        Net(adapted.backbone, {name: adapted.heads[name]}),
-        out,
-        kinds={name: few.kind},
-        encoding=few.encoding,
-        notes=notes,
-    )
+    labels = [few.kind.classes[i] for i in rows.y.tolist()]
+    FewShot(net, adaptation, encoding=few.encoding).fit(rows.x, labels).save(out)
     classes = ", ".join(map(str, few.kind.classes))
     typer.echo(f"{len(rows)} rows of {len(few.kind.classes)} classes: {classes}")
     typer.echo(f"Use it: headstart predict {out} DATA -o predictions.csv")

@@ -135,7 +135,8 @@ def summarise(
     }
     # The model that is handed over has the most labels that there are results for.
     recommended = next((name for name, _ in reversed(by_shots.values()) if name), None)
-    reasons = [f"{_amount(count)}: {reason}" for count, (_, reason) in by_shots.items()]
+    labels = plan.problem.labelled() > 0
+    reasons = [f"{_amount(count, labels)}: {reason}" for count, (_, reason) in by_shots.items()]
     missing = sum(len(plan.seeds) - len(found) for found in trials.values())
     if missing:
         reasons.append(
