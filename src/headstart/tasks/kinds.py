@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -61,7 +62,7 @@ def _numbers(classes: tuple[Label, ...], labels: Sequence[Label] | Tensor) -> Te
                 hint=did_you_mean(str(unknown[0]), [str(c) for c in classes]),
             )
         )
-    return torch.tensor([index[v] for v in values])
+    return torch.tensor([index[v] for v in values], dtype=torch.long)
 
 
 class Kind(ABC):
@@ -105,8 +106,14 @@ def _mean_over_present(losses: Tensor, present: Tensor) -> Tensor:
     return torch.where(present, losses, 0).sum() / present.sum().clamp(min=1)
 
 
+def _check_axes(y: Tensor, *axes: str) -> None:
+    if y.ndim != len(axes):
+        shape = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+        raise ValueError(explain("`y`", expected=f"of shape {shape}", found=tuple(y.shape)))
+
+
 def _check_classes(y: Tensor, count: int) -> None:
-    if y.is_floating_point() or y.is_complex():
+    if y.dtype != torch.int64:
         raise ValueError(explain("`y`", expected="class numbers (int64)", found=str(y.dtype)))
     wrong = y[(y != MISSING) & ((y < 0) | (y >= count))]
     if len(wrong):
@@ -117,6 +124,34 @@ def _check_classes(y: Tensor, count: int) -> None:
                 found=int(wrong[0]),
             )
         )
+
+
+def _check_yes_or_no(y: Tensor) -> None:
+    if not y.is_floating_point():
+        raise ValueError(explain("`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype)))
+    wrong = y[~y.isnan() & (y != 0) & (y != 1)]
+    if len(wrong):
+        raise ValueError(explain("`y`", expected="0, 1 or NaN where missing", found=float(wrong[0])))
+
+
+def _torchmetrics() -> ModuleType:
+    """Import torchmetrics, which imports torchvision where that is installed."""
+    try:
+        import torchmetrics.classification
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        first = "from headstart.models.torchvision import import_torchvision; import_torchvision()"
+        raise ImportError(
+            explain(
+                "torchvision, which torchmetrics imports,",
+                expected=f"built for torch {torch.__version__}",
+                found=f'"{error}"',
+                hint=f"install that build, uninstall torchvision, or run `{first}` before; "
+                "`headstart.evaluate` works as it is",
+            )
+        ) from error
+    return torchmetrics
 
 
 @final
@@ -157,14 +192,10 @@ class Multiclass(Kind):
 
     def metrics(self) -> MetricCollection:
         """Accuracy and macro F1."""
-        from torchmetrics import MetricCollection
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
-
-        count = len(self.classes)
-        return MetricCollection(
-            {"accuracy": MulticlassAccuracy(count, average="micro"), "macro_f1": MulticlassF1Score(count)},
-            compute_groups=False,
-        )
+        tm, count = _torchmetrics(), len(self.classes)
+        accuracy = tm.classification.MulticlassAccuracy(count, average="micro")
+        macro_f1 = tm.classification.MulticlassF1Score(count)
+        return tm.MetricCollection({"accuracy": accuracy, "macro_f1": macro_f1}, compute_groups=False)
 
     def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Drop rows without a label."""
@@ -172,6 +203,7 @@ class Multiclass(Kind):
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a target outside the classes."""
+        _check_axes(y, "rows")
         _check_classes(y, len(self.classes))
 
     def decode(self, prediction: Tensor) -> list[Label]:
@@ -203,7 +235,7 @@ class Binary(Kind):
     metric = "accuracy"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "classes", class_names(self.classes))
         if len(self.classes) != 2:
             raise ValueError(explain("`classes`", expected="two names", found=len(self.classes)))
 
@@ -222,13 +254,10 @@ class Binary(Kind):
 
     def metrics(self) -> MetricCollection:
         """Accuracy, area under the ROC curve, F1."""
-        from torchmetrics import MetricCollection
-        from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Score
-
-        return MetricCollection(
-            {"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC(), "f1": BinaryF1Score()},
-            compute_groups=False,
-        )
+        tm = _torchmetrics()
+        accuracy, auroc = tm.classification.BinaryAccuracy(), tm.classification.BinaryAUROC()
+        f1 = tm.classification.BinaryF1Score()
+        return tm.MetricCollection({"accuracy": accuracy, "auroc": auroc, "f1": f1}, compute_groups=False)
 
     def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities of the positive class and targets of the labelled rows."""
@@ -237,11 +266,8 @@ class Binary(Kind):
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a target other than 0, 1 and NaN."""
-        if not y.is_floating_point():
-            raise ValueError(explain("`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype)))
-        wrong = y[~y.isnan() & (y != 0) & (y != 1)]
-        if len(wrong):
-            raise ValueError(explain("`y`", expected="0, 1 or NaN where missing", found=float(wrong[0])))
+        _check_axes(y, "rows")
+        _check_yes_or_no(y)
 
     def decode(self, prediction: Tensor) -> list[Label]:
         """Name the likelier class of each row."""
@@ -288,17 +314,10 @@ class Multilabel(Kind):
 
     def metrics(self) -> MetricCollection:
         """Macro area under the ROC curve and macro F1; labels that never occur are left out."""
-        from torchmetrics import MetricCollection
-        from torchmetrics.classification import MultilabelAUROC, MultilabelF1Score
-
-        count = len(self.classes)
-        return MetricCollection(
-            {
-                "auroc": MultilabelAUROC(count, ignore_index=MISSING),
-                "macro_f1": MultilabelF1Score(count, ignore_index=MISSING),
-            },
-            compute_groups=False,
-        )
+        tm, count = _torchmetrics(), len(self.classes)
+        auroc = tm.classification.MultilabelAUROC(count, ignore_index=MISSING)
+        macro_f1 = tm.classification.MultilabelF1Score(count, ignore_index=MISSING)
+        return tm.MetricCollection({"auroc": auroc, "macro_f1": macro_f1}, compute_groups=False)
 
     def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities and targets with -100 for a missing label."""
@@ -310,7 +329,7 @@ class Multilabel(Kind):
             raise ValueError(
                 explain("`y`", expected=f"shape (rows, {len(self.classes)})", found=tuple(y.shape))
             )
-        Binary().check(y)
+        _check_yes_or_no(y)
 
     def decode(self, prediction: Tensor) -> list[list[Label]]:
         """List the labels of each row whose probability is over one half."""
@@ -347,12 +366,9 @@ class Regression(Kind):
 
     def metrics(self) -> MetricCollection:
         """Coefficient of determination, root mean squared error, mean absolute error."""
-        from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
-
-        return MetricCollection(
-            {"r2": R2Score(), "rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError()},
-            compute_groups=False,
-        )
+        tm = _torchmetrics()
+        r2, rmse, mae = tm.R2Score(), tm.MeanSquaredError(squared=False), tm.MeanAbsoluteError()
+        return tm.MetricCollection({"r2": r2, "rmse": rmse, "mae": mae}, compute_groups=False)
 
     def score(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Drop rows where a number is missing."""
@@ -419,6 +435,7 @@ class Tokens(Kind):
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a target outside the classes."""
+        _check_axes(y, "rows", "tokens")
         _check_classes(y, len(self.classes))
 
     def decode(self, prediction: Tensor) -> list[list[Label]]:

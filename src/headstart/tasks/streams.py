@@ -173,9 +173,8 @@ class _Batches(Stream):
         # Tasks that label the very same rows (one table, many label columns) are drawn together.
         groups: dict[int, list[Task]] = {}
         for task in self.tasks:
-            groups.setdefault(
-                id(task.train.x) if isinstance(task.train, Labelled) else id(task.train), []
-            ).append(task)
+            shared = task.train.x if isinstance(task.train, Labelled) else task
+            groups.setdefault(id(shared), []).append(task)
         self.groups = list(groups.values())
         self.readers = [
             _Rows(g[0].train, torch.cat([labelled_rows(t.train, t.name) for t in g]).unique(), workers)
@@ -294,25 +293,25 @@ def batches(
 class _Shifted(Stream):
     def __init__(self, task: Task, size: int, workers: int, generator: torch.Generator) -> None:
         super().__init__(generator)
-        if task.unlabelled is None:
+        count = 0 if task.unlabelled is None else len(task.unlabelled)  # type: ignore[arg-type]
+        if task.unlabelled is None or not count:
             raise ValueError(
                 explain(
                     f"`unlabelled` of task {task.name!r}",
                     expected="rows from where the model will run",
-                    found="None",
+                    found="None" if task.unlabelled is None else "no row",
                     hint="pass Task(..., unlabelled=Inputs(x))",
                 )
             )
         self.size = positive("size", size)
         self.source = _Rows(task.train, labelled_rows(task.train, task.name), workers)
-        count = len(task.unlabelled)  # type: ignore[arg-type]
         self.target = _Rows(task.unlabelled, torch.arange(count), workers)
 
     def _batch(self) -> Shift:
         s, t = (min(self.size, len(r.index)) for r in (self.source, self.target))
-        return Shift(
-            self.source.at(self._step * s, s, self._seed, 0), self.target.at(self._step * t, t, self._seed, 1)
-        )
+        source = self.source.at(self._step * s, s, self._seed, 0)
+        target = self.target.at(self._step * t, t, self._seed, 1)
+        return Shift(source, Inputs(target.x))  # whatever a dataset gives, labels stay behind
 
 
 def shifted(task: Task, size: int, *, workers: int = 0, generator: torch.Generator) -> Stream:
@@ -355,6 +354,9 @@ class _Episodes(Stream):
         self.per_step = positive("per_step", per_step)
         self.tables: list[tuple[Labelled, Tensor, Tensor]] = []
         self.classes = isinstance(tasks[0].kind, Multiclass | Binary)
+        if any(isinstance(t.kind, Multiclass | Binary) != self.classes for t in tasks):
+            kinds = sorted({type(t.kind).__name__ for t in tasks})
+            raise ValueError(explain("`tasks`", expected="all with classes, or none", found=kinds))
         self.ways = positive("ways", ways) if self.classes else 0
         for task in tasks:
             self.tables.append(self._table(task))
