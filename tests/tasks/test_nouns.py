@@ -1,0 +1,156 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from headstart.tasks import Binary, Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task, Tokens
+from headstart.tasks.nouns import join, move, rows, take
+
+X = torch.arange(12.0).reshape(6, 2)
+Y = torch.tensor([0, 1, 2, 0, -100, 2])
+TEXT = {"ids": torch.arange(18).reshape(6, 3), "mask": torch.ones(6, 3, dtype=torch.bool)}
+
+
+def test_rows_are_counted_in_tensors_and_mappings():
+    assert rows(X) == rows(TEXT) == len(Inputs(TEXT)) == len(Labelled(TEXT, Y)) == 6
+
+
+@pytest.mark.parametrize("index", [torch.tensor([4, 0, 0]), torch.tensor([[1, 2], [3, 3]]), torch.tensor(5)])
+def test_take_gathers_along_the_first_axis(index):
+    assert torch.equal(take(X, index), X[index])
+    assert {k: v.tolist() for k, v in take(TEXT, index).items()} == {
+        k: v[index].tolist() for k, v in TEXT.items()
+    }
+
+
+def test_taking_rows_keeps_inputs_and_targets_together():
+    part = Labelled(TEXT, Y).take(torch.tensor([5, 1]))
+    assert part.y.tolist() == [2, 1]
+    assert part.x["ids"].tolist() == [[15, 16, 17], [3, 4, 5]]
+    assert Inputs(X).take(torch.tensor([5])).x.tolist() == [[10.0, 11.0]]
+
+
+def test_inputs_forget_the_labels():
+    inputs = Labelled(X, Y).inputs()
+    assert isinstance(inputs, Inputs)
+    assert inputs.x is X
+    assert "y" not in dir(inputs)
+
+
+def test_move_copies_every_tensor():
+    assert move(X, "meta").device.type == "meta"
+    batch = Labelled(TEXT, Y).to("meta")
+    assert {batch.y.device.type, *(v.device.type for v in batch.x.values())} == {"meta"}
+    assert Inputs(X).to("meta").x.is_meta
+    shift = Shift(Labelled(X, Y), Inputs(X)).to("meta")
+    assert shift.source.y.is_meta
+    assert shift.target.x.is_meta
+
+
+def test_join_concatenates_row_by_row():
+    assert torch.equal(join(X, X[:1]), torch.cat([X, X[:1]]))
+    both = join(TEXT, take(TEXT, torch.tensor([0])))
+    assert {k: len(v) for k, v in both.items()} == {"ids": 7, "mask": 7}
+
+
+@pytest.mark.parametrize(
+    ("y", "present"),
+    [
+        (torch.tensor([0, -100, 3]), [True, False, True]),
+        (torch.tensor([0.0, math.nan, -1.0]), [True, False, True]),
+        (torch.tensor([[1.0, math.nan], [math.nan, math.nan], [0.0, 1.0]]), [True, False, True]),
+        (torch.tensor([[1, -100], [-100, -100], [0, 1]]), [True, False, True]),
+        (torch.empty(0, dtype=torch.long), []),
+    ],
+)
+def test_a_row_is_present_where_at_least_one_label_is(y, present):
+    assert Labelled(torch.zeros(len(y), 1), y).present().tolist() == present
+
+
+def test_rows_of_a_mapping_must_agree():
+    ragged = {"ids": torch.zeros(3, 2), "mask": torch.zeros(2, 2)}
+    with pytest.raises(ValueError, match=r"`x` should be tensors with one first axis; found .*'mask': 2"):
+        Inputs(ragged)
+    with pytest.raises(ValueError, match="one first axis"):
+        Labelled(ragged, torch.zeros(3))
+    with pytest.raises(ValueError, match=r"one first axis; found \{\}"):
+        Inputs({})
+
+
+def test_every_row_needs_a_target():
+    with pytest.raises(ValueError, match=r"`y` should be one target per row of `x` \(6\); found 5"):
+        Labelled(X, Y[:5])
+    with pytest.raises(ValueError, match=r"one target per row of `x` \(6\); found 5"):
+        Labelled(TEXT, Y[:5])
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "."])
+def test_a_task_name_is_part_of_a_parameter_name(name):
+    with pytest.raises(ValueError, match='`name` of a task should be a non-empty name without "."; found'):
+        Task(name, Multiclass(3), Labelled(X, Y))
+
+
+@pytest.mark.parametrize("name", ["type", "items", "values", "forward", "training"])
+def test_names_that_modules_use_themselves_are_refused(name):
+    with pytest.raises(ValueError, match=f'found "{name}"; call it "{name}_"'):
+        Task(name, Multiclass(3), Labelled(X, Y))
+    nn.ModuleDict({Task(f"{name}_", Multiclass(3), Labelled(X, Y)).name: nn.Identity()})
+
+
+@pytest.mark.parametrize("name", ["Zähler", "two words", "a/b", "0", "class"])
+def test_any_other_name_can_name_a_head(name):
+    nn.ModuleDict({Task(name, Multiclass(3), Labelled(X, Y)).name: nn.Identity()})
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_a_label_outside_the_classes_is_found_with_task_and_part(part):
+    good, bad = Labelled(X, Y), Labelled(X, Y + 1 * (Y > 1))
+    parts = {"train": good, part: bad}
+    with pytest.raises(ValueError, match=rf"task 'pets', {part} rows: `y` should be .*\[0, 3\).*; found 3$"):
+        Task("pets", Multiclass(3), **parts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "message"),
+    [
+        (Multiclass(2), torch.tensor([0, -1]), r"class numbers in \[0, 2\), or -100 where missing; found -1"),
+        (Multiclass(2), torch.tensor([0.0, 1.0]), r"class numbers \(int64\); found torch.float32"),
+        (Multiclass(2), torch.tensor([True, False]), r"class numbers \(int64\); found torch.bool"),
+        (Multiclass(2), torch.tensor([[0], [1]]), r"of shape \(rows,\); found \(2, 1\)"),
+        (Binary(), torch.tensor([0, 1]), "float targets 0.0, 1.0 or NaN; found torch.int64"),
+        (Binary(), torch.tensor([0.0, 2.0]), "0, 1 or NaN where missing; found 2.0"),
+        (Tokens(2), torch.tensor([0, 1]), r"of shape \(rows, tokens\); found \(2,\)"),
+        (Tokens(2), torch.tensor([[0], [2]]), r"class numbers in \[0, 2\).*; found 2"),
+        (Regression(2), torch.zeros(2, 3), r"shape \(rows, 2\); found \(2, 3\)"),
+    ],
+)
+def test_targets_must_be_answers_of_the_kind(kind, y, message):
+    with pytest.raises(ValueError, match=message):
+        Task("a", kind, Labelled(X[:2], y))
+
+
+def test_datasets_are_taken_on_trust():
+    data = torch.utils.data.TensorDataset(X, Y)
+    assert Task("a", Multiclass(2), data).train is data
+
+
+def test_episodes_are_cut_and_moved():
+    x, y = torch.arange(24.0).reshape(2, 6, 2), torch.arange(6).expand(2, 6)
+    both = Episodes(Labelled(x, y), Labelled({"ids": x}, y), ways=6)
+    support, query = both.episode(1)
+    assert len(both) == 2
+    assert torch.equal(support.x, x[1])
+    assert torch.equal(query.x["ids"], x[1])
+    assert query.y.tolist() == list(range(6))
+    moved = both.to("meta")
+    assert moved.support.x.is_meta
+    assert moved.query.x["ids"].is_meta
+    assert moved.ways == 6
+
+
+@pytest.mark.parametrize("noun", [Inputs(X), Labelled(X, Y), Task("a", Multiclass(3), Labelled(X, Y))])
+def test_nouns_are_frozen(noun):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(noun, dataclasses.fields(noun)[0].name, None)
