@@ -152,7 +152,9 @@ def _can_hold_out(problem: Problem, count: int) -> bool:
     source = _largest_source(problem)
     if source is None or source.kind.outputs < 4:
         return False
-    return int(source.train.y.bincount().min()) >= 2 * count + 2  # type: ignore[union-attr]
+    assert isinstance(source.train, Labelled)
+    y = source.train.y[source.train.present()]
+    return int(y.bincount(minlength=source.kind.outputs).min()) >= 2 * count + 2
 
 
 def pseudo(problem: Problem, seed: int) -> Problem:

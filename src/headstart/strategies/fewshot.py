@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 
+from ..engine import seeded
 from ..meta import MAML, Episodic, ProtoNet
 from ..models import Adapted, Net, freeze
 from ..tasks import Labelled, Multiclass, Stream, Task, episodes
@@ -31,10 +32,13 @@ def maml(trial: Trial) -> Trained:
     """Meta-train start weights on episodes of the sources, then take gradient steps on the target."""
     name, lr = trial.target.name, trial.settings["lr"]
     net, curves = _meta_train(trial, MAML(name, lr=lr, steps=1, loss=trial.target.kind.loss), lr=3e-4)
-    # The head is new for the target's classes: start it at zero, where every class is alike.
+    # The head is new for the target's classes: start it at zero, where every class is alike. It has
+    # further to go than one step, so the adaptation takes as many as every strategy may.
     for parameter in net.heads[name].parameters():
         torch.nn.init.zeros_(parameter)
-    adapted = MAML(name, lr=lr, steps=10, loss=trial.target.kind.loss)(net.eval(), trial.labelled())
+    adaptation = MAML(name, lr=lr, steps=trial.problem.budget.steps, loss=trial.target.kind.loss)
+    with torch.no_grad():  # nothing is learned from the way here
+        adapted = adaptation(net.eval(), trial.labelled())
     return Trained(_adapt(adapted, name), curves)
 
 
@@ -52,13 +56,25 @@ def _adapt(adapted: Adapted, task: str) -> Net:
 
 def episode_source(trial: Trial) -> tuple[list[Task], int, int]:
     """Return the sources that episodes can be cut from, and the ways and shots that they allow."""
-    tasks = [
-        t for t in rotated(trial.problem) if isinstance(t.kind, Multiclass) and isinstance(t.train, Labelled)
-    ]
-    ways = min([trial.target.kind.outputs, *(len(t.train.y.unique()) for t in tasks)])  # type: ignore[union-attr]
+    tasks = [t for t in rotated(trial.problem) if allows_episodes(t)]
+    counts = [class_counts(t) for t in tasks]
+    ways = min([trial.target.kind.outputs, *map(len, counts)])
     shots = max(1, len(trial.labelled()) // trial.target.kind.outputs)
-    smallest = min(int(t.train.y.bincount().min()) for t in tasks)  # type: ignore[union-attr]
-    return tasks, ways, max(1, min(shots, 5, smallest - QUERIES))
+    return tasks, ways, min(shots, 5, *(int(c.min()) - QUERIES for c in counts))
+
+
+def class_counts(task: Task) -> torch.Tensor:
+    """Count the labelled rows of each class that has any."""
+    assert isinstance(task.train, Labelled)
+    return task.train.y[task.train.present()].unique(return_counts=True)[1]
+
+
+def allows_episodes(task: Task) -> bool:
+    """Tell whether every class has rows for a shot and the queries."""
+    if not isinstance(task.kind, Multiclass) or not isinstance(task.train, Labelled):
+        return False
+    counts = class_counts(task)
+    return len(counts) >= 2 and int(counts.min()) > QUERIES
 
 
 def _meta_train(trial: Trial, adaptation: ProtoNet | MAML, *, lr: float) -> tuple[Net, Curves]:
@@ -77,7 +93,8 @@ def _meta_train(trial: Trial, adaptation: ProtoNet | MAML, *, lr: float) -> tupl
 
     def make() -> Net:
         start = trial.pretrained()
-        net = Net(start.backbone, {name: torch.nn.Linear(start.heads[name].in_features, ways)})  # type: ignore[arg-type]
+        with seeded(trial.seed):
+            net = Net(start.backbone, {name: torch.nn.Linear(start.heads[name].in_features, ways)})  # type: ignore[arg-type]
         torch.nn.init.zeros_(net.heads[name].weight)  # type: ignore[arg-type]
         torch.nn.init.zeros_(net.heads[name].bias)  # type: ignore[arg-type]
         for layer in norms(net):
@@ -97,7 +114,8 @@ def _meta_train(trial: Trial, adaptation: ProtoNet | MAML, *, lr: float) -> tupl
         return net
 
     net = trial.memory.get(f"{adaptation} {lr} {ways} {shots}", make)
-    return trial.net(net.backbone), curves
+    with seeded(trial.seed):
+        return trial.net(net.backbone), curves
 
 
 def norms(net: Net) -> list[torch.nn.Module]:

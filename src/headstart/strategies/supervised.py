@@ -16,7 +16,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from ..engine import cached_features
+from ..engine import cached_features, seeded
 from ..models import Net, freeze, stages, unfreeze
 from ..tasks import Labelled, Multiclass, Task
 from ..transfer import L2SP, Plus, Supervised
@@ -59,8 +59,9 @@ def features_mlp(trial: Trial) -> Trained:
     rows = trial.labelled()
     z = cached_features(net, rows.x, task=trial.target.name)
     mean, scale = _standard(z)
-    hidden = nn.Linear(z.shape[1], 64)
-    head = nn.Sequential(hidden, nn.ReLU(), nn.Linear(64, trial.target.kind.outputs))
+    with seeded(trial.seed):
+        hidden = nn.Linear(z.shape[1], 64)
+        head = nn.Sequential(hidden, nn.ReLU(), nn.Linear(64, trial.target.kind.outputs))
     generator = trial.generator("hidden layer")
     for parameter in head.parameters():
         bound = parameter.shape[-1] ** -0.5 if parameter.ndim == 2 else 0.0
@@ -139,7 +140,8 @@ def multitask(trial: Trial) -> Trained:
 def _together(trial: Trial, start: Net, lr: float) -> tuple[Net, Curves]:
     """Train the target beside the sources, then the target alone."""
     sources, steps = list(trial.problem.sources), trial.problem.budget.steps
-    net = trial.net(start.backbone, *sources)
+    with seeded(trial.seed):
+        net = trial.net(start.backbone, *sources)
     curves = trial.train(net, [trial.target, *sources], steps=steps, lr=lr, phase="together")
     net = Net(net.backbone, {trial.target.name: net.heads[trial.target.name]})
     curves |= trial.train(net, [trial.target], steps=steps // 4, lr=lr / 3, factor=LOWER, phase="target")
@@ -195,7 +197,8 @@ def _linear(trial: Trial, model: object) -> Trained:
         model.fit(((z - mean) / scale).double().numpy(), rows.y.numpy())  # type: ignore[attr-defined]
     coefficients = torch.from_numpy(model.coef_).float()  # type: ignore[attr-defined]
     intercept = torch.from_numpy(model.intercept_).float()  # type: ignore[attr-defined]
-    head = nn.Linear(z.shape[1], kind.outputs)
+    with seeded(trial.seed):
+        head = nn.Linear(z.shape[1], kind.outputs)
     with torch.no_grad():
         if isinstance(kind, Multiclass):
             if len(coefficients) == 1:  # two classes: one plane, seen from both sides

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import unknown
-from ..tasks import Binary, Labelled, Multiclass
+from ..tasks import Binary, Multiclass
 from . import domain, fewshot, supervised
 from .problem import Problem
 from .trial import Trained, Trial
@@ -67,11 +67,8 @@ def _prototypes(problem: Problem) -> str:
 def _episodes(problem: Problem) -> str:
     if _prototypes(problem):
         return _prototypes(problem)
-    for source in problem.sources:
-        if isinstance(source.kind, Multiclass) and isinstance(source.train, Labelled):
-            counts = source.train.y.bincount()
-            if len(counts) >= 2 and int(counts.min()) > fewshot.QUERIES:
-                return ""
+    if any(map(fewshot.allows_episodes, problem.sources)):
+        return ""
     return f"no source has classes with more than {fewshot.QUERIES} rows each to cut episodes from"
 
 
