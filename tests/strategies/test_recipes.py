@@ -1,0 +1,586 @@
+"""Each strategy alone: what it gives, what it leaves alone, and what makes it that strategy."""
+
+import copy
+import dataclasses
+import random
+
+import numpy
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
+
+from headstart.engine import predict
+from headstart.models import Net, conv4, freeze, mlp, stages
+from headstart.strategies import STRATEGIES, Budget, Problem, Trained, Trial, applicable
+from headstart.strategies import trial as trials
+from headstart.strategies.supervised import _balanced_loss, _fold, _linear, _standard
+from headstart.strategies.trial import moved, rotated
+from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
+
+from .problems import TINY, images, numbers, pictures, same, table, tensors, weights
+
+
+def trial(problem, name="probe", seed=0, **changes):
+    settings = dict(STRATEGIES[name].options[0]) | changes.pop("settings", {})
+    return Trial(problem, settings, seed, **changes)
+
+
+def run(name, problem, seed=0):
+    return STRATEGIES[name].run(trial(problem, name, seed))
+
+
+# Every strategy.
+
+
+def test_every_strategy_applies_to_the_problem_of_these_tests():
+    names, skipped = applicable(images())
+    assert names == list(STRATEGIES)
+    assert not skipped
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_gives_a_net_and_leaves_everything_else_alone(name):
+    problem = images()
+    before = [t.clone() for t in tensors(problem)]
+    states = torch.get_rng_state(), numpy.random.get_state()[1].copy(), random.getstate()
+    once, twice, other = (run(name, problem, seed) for seed in (0, 0, 1))
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert (states[1] == numpy.random.get_state()[1]).all()
+    assert states[2] == random.getstate()
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors(problem), strict=True))
+
+    assert isinstance(once, Trained)
+    outputs = predict(once.net, "new", problem.target.test.x)
+    assert outputs.shape == (24, 3)
+    assert outputs.isfinite().all()
+    assert list(once.net.heads) == ["new"]
+    assert same(weights(once.net), weights(twice.net))
+    assert not same(weights(once.net), weights(other.net))
+    for curve in once.curves.values():
+        assert all(isinstance(value, float) for value in curve)
+        assert len(curve) <= max(TINY.steps, TINY.pretrain)
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n not in ("protonet", "maml")])
+def test_a_backbone_of_the_callers_own_is_a_start_and_is_not_touched(name):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.ReLU())
+    before, problem = weights(module), images(backbone=module)
+    net = run(name, problem).net
+    assert same(before, weights(module))
+    assert module.training
+    assert net.backbone is not module
+    assert predict(net, "new", problem.target.test.x).shape == (24, 3)
+
+
+def test_scratch_never_sees_the_pretrained_weights():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+    other = copy.deepcopy(module)
+    with torch.no_grad():
+        other[1].weight.add_(1)
+    nets = [run("scratch", images(backbone=m)).net for m in (module, other)]
+    assert same(weights(nets[0]), weights(nets[1]))
+
+
+@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if s.labels])
+def test_labels_that_are_missing_are_no_harm(name):
+    problem = images()
+    target, old = problem.target, problem.sources[0]
+    holes = Labelled(
+        torch.cat([target.train.x, 50 + torch.zeros(4, 1, 8, 8)]),
+        torch.cat([target.train.y, torch.full((4,), -100)]),
+    )
+    dropped = Labelled(old.train.x, torch.where(torch.arange(48) == 7, -100, old.train.y))
+    sources = [dataclasses.replace(old, train=dropped), problem.sources[1]]
+    changed = dataclasses.replace(problem, target=dataclasses.replace(target, train=holes), sources=sources)
+    assert name in applicable(changed)[0]
+    assert predict(run(name, changed).net, "new", target.test.x).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["protonet", "maml"])
+def test_episodes_come_from_the_sources_that_allow_them(name):
+    problem = images()
+    few = Task("few", Multiclass(3), pictures(3, 4, 8, first=9))  # 4 rows per class: too few to query
+    changed = dataclasses.replace(problem, sources=[*problem.sources, few])
+    assert name in applicable(changed)[0]
+    assert run(name, changed).net.heads["new"].out_features == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["scratch", "features+logreg", "features+svm", "features+mlp", "probe", "finetune", "multitask"]
+)
+def test_a_binary_target_has_one_output(name):
+    rows = numbers(8, 1)
+    target = Task("new", Binary(), Labelled(rows.x, rows.y.float()), test=rows_of_binary(2))
+    problem = dataclasses.replace(table(), target=target)
+    assert predict(run(name, problem).net, "new", target.test.x).shape == (40, 1)
+
+
+def rows_of_binary(seed):
+    rows = numbers(20, seed)
+    return Labelled(rows.x, rows.y.float())
+
+
+def test_a_regression_target_has_the_strategies_that_train():
+    x = numbers(8, 1).x
+    rows = Labelled(x, x.sum(1, keepdim=True))
+    target = Task("new", Regression(1), rows, test=rows)
+    problem = dataclasses.replace(table(), target=target)
+    names, skipped = applicable(problem)
+    assert names == ["scratch", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask"]
+    assert skipped["features+svm"] == "the target is no classification"
+    for name in names:
+        assert predict(run(name, problem).net, "new", x).shape == (16, 1)
+
+
+# What applies.
+
+
+def bare(problem, **changes):
+    return dataclasses.replace(problem, target=dataclasses.replace(problem.target, **changes))
+
+
+def alone():
+    return dataclasses.replace(images(), sources=[])
+
+
+def without_labels():
+    return bare(images(), train=Labelled(torch.zeros(0, 1, 8, 8), torch.zeros(0, dtype=torch.long)))
+
+
+def of_two():
+    train, test = (Labelled(r.x, (r.y % 2).float()) for r in (images().target.train, images().target.test))
+    return bare(images(), kind=Binary(), train=train, test=test)
+
+
+def thin():
+    old = Task("old", Multiclass(6), pictures(6, 5, 5, first=3))
+    return dataclasses.replace(images(), sources=[old])
+
+
+@pytest.mark.parametrize(
+    ("problem", "reasons"),
+    [
+        (alone, {"probe": "there is no pretrained backbone, and no source to pretrain one on"}),
+        (
+            alone,
+            {"multitask": "there is no source to train with", "maml": "there is no source to train with"},
+        ),
+        (alone, {"dann": "no source has the target's classes"}),
+        (without_labels, {"scratch": "the target has no labelled rows"}),
+        (without_labels, {"features+mlp": "the target has no labelled rows"}),
+        (without_labels, {"protonet": "the target has no labelled rows"}),
+        (of_two, {"protonet": "the target is not one of several classes"}),
+        (of_two, {"pretrain+multitask+fewshot": "the target is not one of several classes"}),
+        (of_two, {"mmd": "no source has the target's classes"}),
+        (lambda: bare(images(), unlabelled=None), {"mmd": "the target has no unlabelled rows"}),
+        (thin, {"maml": "no source has classes with more than 5 rows each to cut episodes from"}),
+    ],
+)
+def test_what_does_not_apply_says_why(problem, reasons):
+    names, skipped = applicable(problem())
+    assert reasons.items() <= skipped.items()
+    assert not set(names) & set(skipped)
+    assert set(names) | set(skipped) == set(STRATEGIES)
+
+
+def test_what_applies_without_labels_is_measured_against_the_source():
+    assert applicable(without_labels())[0] == ["source-only", "dann", "mmd"]
+    assert applicable(without_labels(), "dann")[0] == ["source-only", "dann"]
+
+
+def test_the_baseline_is_always_there_once():
+    assert applicable(images(), ["probe", "maml"])[0] == ["scratch", "probe", "maml"]
+    assert applicable(images(), ["probe", "scratch"])[0] == ["probe", "scratch"]
+    assert applicable(images(), "probe")[0] == ["scratch", "probe"]
+    assert applicable(alone(), "probe") == (
+        ["scratch"],
+        {"probe": "there is no pretrained backbone, and no source to pretrain one on"},
+    )
+
+
+def test_an_unknown_strategy_has_a_likely_name():
+    with pytest.raises(ValueError, match="did you mean .*finetune"):
+        applicable(images(), ["finetun"])
+
+
+def test_a_problem_without_any_strategy_says_why():
+    problem = dataclasses.replace(without_labels(), sources=[])
+    with pytest.raises(ValueError, match="no strategy applies.*scratch: the target has no labelled rows"):
+        applicable(problem)
+
+
+# Frozen means frozen.
+
+
+def buffered():
+    """A problem whose backbone has batch normalisation, and steps enough to show what moves."""
+    return images(backbone="conv4", budget=dataclasses.replace(TINY, steps=50))
+
+
+@pytest.mark.parametrize("name", ["probe", "features+logreg", "features+svm", "features+mlp"])
+def test_a_frozen_backbone_does_not_move_by_a_bit(name):
+    given = trial(buffered(), name)
+    start = weights(given.pretrained().backbone)
+    assert any("running_mean" in key for key in start)
+    net = STRATEGIES[name].run(given).net
+    assert same(start, weights(net.backbone))
+    assert not any(p.requires_grad for p in net.backbone.parameters())
+    # Nor does it in the loop itself, where the backbone is in the optimizer and the net in training mode.
+    head = weights(net.heads)
+    given.train(net, [given.target], steps=50, lr=0.1, decay=0.5, phase="again")
+    assert same(start, weights(net.backbone))
+    assert not same(head, weights(net.heads))
+
+
+@pytest.mark.parametrize("name", ["finetune", "gradual"])
+def test_a_backbone_that_is_frozen_again_does_not_move(name):
+    given = trial(buffered(), name)
+    start = weights(given.pretrained().backbone)
+    net = STRATEGIES[name].run(given).net
+    trained = weights(net.backbone)
+    assert all(not torch.equal(start[key], trained[key]) for key in start if "weight" in key)
+    freeze(net.backbone)
+    given.train(net, [given.target], steps=50, lr=0.1, decay=0.5, phase="again")
+    assert same(trained, weights(net.backbone))
+    assert all(p.grad is None for p in net.backbone.parameters())
+
+
+# What makes each strategy that strategy.
+
+
+@pytest.fixture
+def phases(monkeypatch):
+    """Record each phase: what may move, the state before and after, and the largest rates."""
+    seen, train, fit = {}, Trial.train, trials.fit
+
+    def recorded(self, net, *args, phase, **kwargs):
+        free = {name for name, p in net.named_parameters() if p.requires_grad}
+        seen[phase] = {"free": free, "before": weights(net), "steps": kwargs["steps"]}
+        curves = train(self, net, *args, phase=phase, **kwargs)
+        seen[phase]["after"] = weights(net)
+        return curves
+
+    def rates(net, stream, objective, *, optimizer, phase, **kwargs):
+        seen[phase]["rates"] = {g["name"]: g["max_lr"] for g in optimizer.param_groups}
+        return fit(net, stream, objective, optimizer=optimizer, phase=phase, **kwargs)
+
+    monkeypatch.setattr(Trial, "train", recorded)
+    monkeypatch.setattr(trials, "fit", rates)
+    return seen
+
+
+def test_gradual_unfreezes_from_the_top_down(phases):
+    net = run("gradual", images(backbone="conv4")).net
+    blocks = [f"backbone.{name}" for name in stages(net.backbone)]
+    assert len(blocks) == 4
+    assert list(phases) == ["pretrain", "head", "top 1", "top 2", "top 3", "top 4"]
+    for depth in range(1, 5):
+        phase = phases[f"top {depth}"]
+        for place, block in enumerate(blocks):
+            keys = [key for key in phase["before"] if key.startswith(block + ".")]
+            moved = [not torch.equal(phase["before"][key], phase["after"][key]) for key in keys]
+            free = [name.startswith(block + ".") for name in phase["free"]]
+            if place >= len(blocks) - depth:
+                assert all(moved)  # weights, and the statistics of the norms
+                assert any(free)
+            else:
+                assert not any(moved)
+                assert not any(free)
+        assert any(name.startswith("heads.") for name in phase["free"])
+
+
+def test_finetune_has_smaller_rates_below(phases):
+    run("finetune", images(backbone="conv4"))
+    assert list(phases) == ["pretrain", "head", "all"]
+    assert phases["all"]["rates"] == pytest.approx(
+        {"heads": 1e-3} | {f"backbone.blocks.{3 - d}": 1e-3 * 0.5 ** (d + 1) for d in range(4)}
+    )
+    assert len(phases["all"]["free"]) == len(list(conv4(size=8).parameters())) + 2
+    start = phases["pretrain"]["after"]
+    assert all(torch.equal(start[key], value) for key, value in phases["all"]["before"].items()
+               if key.startswith("backbone."))  # fmt: skip
+    assert torch.equal(
+        phases["head"]["after"]["heads.new.weight"], phases["all"]["before"]["heads.new.weight"]
+    )
+
+
+def test_lp_ft_has_one_small_rate(phases):
+    run("lp_ft", images(backbone="conv4"))
+    assert set(phases["all"]["rates"].values()) == {3e-4}
+
+
+@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if "lr" in s.options[0] and s.labels])
+def test_strategies_take_the_steps_of_the_budget(phases, name):
+    run(name, images(budget=dataclasses.replace(TINY, steps=40)))
+    steps = sum(p["steps"] for phase, p in phases.items() if phase not in ("pretrain", "meta"))
+    extra = {"multitask": 10, "pretrain+multitask+fewshot": 10, "maml": -40}  # the target alone at last
+    assert steps == 40 + extra.get(name, 0)
+
+
+def far(name, problem, **settings):
+    given = trial(problem, name, settings=settings)
+    start = weights(given.pretrained().backbone)
+    net = STRATEGIES[name].run(given).net
+    return sum((p - start[n]).square().sum().item() for n, p in net.backbone.named_parameters()) ** 0.5
+
+
+def test_l2sp_stays_near_the_start():
+    problem = table(budget=dataclasses.replace(TINY, steps=80))
+    distances = [far("l2sp", problem, weight=w) for w in (0.0, 1.0, 10.0, 100.0)]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[2] < far("finetune", problem) < distances[0]
+
+
+def test_multitask_learns_all_tasks_on_one_backbone(phases):
+    net = run("multitask", images()).net
+    names = {name.split(".")[1] for name in phases["together"]["free"] if name.startswith("heads.")}
+    assert names == {"new", "old", "twin"}
+    assert list(net.heads) == ["new"]
+    assert "pretrain" not in phases
+
+
+def test_protonet_answers_with_the_nearest_class_mean():
+    problem = images()
+    net = run("protonet", problem).net
+    train, test = problem.target.train, problem.target.test
+    with torch.no_grad():
+        z, q = (net.eval().features(rows.x, "new") for rows in (train, test))
+    means = torch.stack([z[train.y == c].mean(0) for c in range(3)])
+    assert torch.equal(predict(net, "new", test.x).argmax(1), torch.cdist(q, means).argmin(1))
+
+
+# Linear heads equal scikit-learn's.
+
+
+class Still(nn.Module):
+    """Features that are the rows themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return x * self.scale
+
+    def reset_parameters(self):
+        nn.init.ones_(self.scale)
+
+
+def linear(kind, y, model, *, spread=2.0):
+    """Fit on given labels; return the net's outputs and the model's, on other rows."""
+    g = torch.Generator().manual_seed(0)
+    x = spread * torch.randn(len(y), 4, generator=g) + y[:, None] + 7
+    target = Task("new", kind, Labelled(x, y), test=Labelled(x, y))
+    trained = _linear(trial(Problem(target, backbone=Still())), model)
+    other = spread * torch.randn(50, 4, generator=g) + 8
+    mean, scale = _standard(x)
+    expected = model.decision_function(((other - mean) / scale).double().numpy())
+    return predict(trained.net, "new", other), torch.from_numpy(expected).float()
+
+
+MODELS = [
+    lambda: LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000),
+    lambda: LinearSVC(C=0.1, class_weight="balanced", random_state=0, max_iter=5000),
+]
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_linear_head_gives_the_decision_function(make):
+    y = torch.arange(60) % 4
+    outputs, expected = linear(Multiclass(4), y, make())
+    torch.testing.assert_close(outputs, expected, atol=1e-4, rtol=1e-4)
+    assert torch.equal(outputs.argmax(1), expected.argmax(1))
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_linear_head_of_two_classes_sees_one_plane_from_both_sides(make):
+    outputs, expected = linear(Multiclass(2), torch.arange(30) % 2, make())
+    torch.testing.assert_close(outputs[:, 1] - outputs[:, 0], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(outputs.sum(1), torch.zeros(50), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_linear_head_of_yes_or_no(make):
+    outputs, expected = linear(Binary(), (torch.arange(30) % 2).float(), make())
+    torch.testing.assert_close(outputs[:, 0], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("seen", [[0, 2, 3], [3, 1]])
+def test_a_class_without_rows_is_never_the_answer(make, seen):
+    y = torch.tensor(seen).repeat(12)
+    outputs, expected = linear(Multiclass(5), y, make())
+    seen = sorted(seen)
+    assert set(outputs.argmax(1).tolist()) <= set(seen)
+    if len(seen) == 2:
+        torch.testing.assert_close(outputs[:, seen[1]] - outputs[:, seen[0]], expected, atol=1e-3, rtol=1e-4)
+    else:
+        torch.testing.assert_close(outputs[:, seen], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_folding_the_standardisation_is_exact():
+    g = torch.Generator().manual_seed(0)
+    z = torch.randn(30, 6, generator=g).double() * 3 + 11
+    mean, scale = _standard(z)
+    plain = nn.Linear(6, 4).double()
+    folded = copy.deepcopy(plain)
+    _fold(folded, mean, scale)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(z), plain((z - mean) / scale), atol=1e-12, rtol=1e-12)
+
+
+def test_the_small_net_is_folded_too(monkeypatch):
+    from headstart.strategies import supervised
+
+    kept, fold = {}, supervised._fold
+    monkeypatch.setattr(
+        supervised, "_fold", lambda layer, *a: kept.update(layer=copy.deepcopy(layer), a=a) or fold(layer, *a)
+    )
+    problem = table(budget=dataclasses.replace(TINY, steps=30))
+    net = run("features+mlp", problem).net
+    mean, scale = kept["a"]
+    with torch.no_grad():
+        z = net.eval().features(problem.target.test.x)
+        expected = net.heads["new"][2](kept["layer"]((z - mean) / scale).relu())
+        torch.testing.assert_close(net.heads["new"](z), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_features_without_spread_are_no_harm():
+    rows = Labelled(torch.ones(6, 2), torch.arange(6) % 2)
+    problem = Problem(Task("new", Multiclass(2), rows, test=rows), backbone=Still(), budget=TINY)
+    for name in ("features+logreg", "features+svm", "features+mlp", "probe"):
+        assert predict(run(name, problem).net, "new", rows.x).isfinite().all()
+
+
+# Rare classes count.
+
+
+def rare(kind=None):
+    """Twenty rows of one class for each row of the other, which overlap."""
+    g = torch.Generator().manual_seed(0)
+    y = (torch.arange(210) % 21 == 0).long()
+    x = torch.randn(210, 2, generator=g) + 1.5 * y[:, None]
+    y = y.float() if isinstance(kind, Binary) else y
+    rows = Labelled(x, y)
+    return Problem(
+        Task("new", kind or Multiclass(2), rows, test=rows),
+        backbone=Still(),
+        budget=Budget(steps=120, batch=256),
+    )
+
+
+@pytest.mark.parametrize("kind", [Multiclass(2), Binary()])
+@pytest.mark.parametrize("name", ["features+logreg", "features+svm", "features+mlp"])
+def test_a_rare_class_is_found_by_class_weights(name, kind):
+    def recall(name):
+        problem = rare(kind)
+        outputs = predict(run(name, problem).net, "new", problem.target.train.x)
+        answer = outputs.argmax(1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
+        return (answer == 1)[problem.target.train.y == 1].float().mean().item()
+
+    assert recall(name) >= 0.7
+    assert recall("probe") <= 0.5
+
+
+def test_class_weights_are_those_of_scikit_learn():
+    y = torch.tensor([0] * 7 + [1] * 2 + [2])
+    expected = compute_class_weight("balanced", classes=numpy.arange(3), y=y.numpy())
+    assert _balanced_loss(y, 3).weight.tolist() == pytest.approx(expected.tolist())
+    outputs = torch.randn(10, 1, generator=torch.Generator().manual_seed(0))
+    y = (y == 1).float()
+    one, zero = compute_class_weight("balanced", classes=numpy.arange(2), y=y.numpy())[[1, 0]]
+    plain = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], y, reduction="none")
+    weighted = (torch.where(y == 1, one, zero) / zero * plain).mean()
+    torch.testing.assert_close(_balanced_loss(y, 1)(outputs, y), weighted.float())
+
+
+# The moves that strategies share.
+
+
+def test_a_net_is_pretrained_once_for_all_trials_of_a_seed():
+    problem, made = table(), []
+    first = trial(problem)
+    original = Trial._pretrain
+
+    def counted(self):
+        made.append(self.seed)
+        return original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trial, "_pretrain", counted)
+        one = first.pretrained()
+        with torch.no_grad():
+            next(one.parameters()).add_(1)  # a copy: nobody else sees it
+        two = dataclasses.replace(first, settings={"lr": 1}).pretrained()
+        three = trial(problem).pretrained()
+    assert made == [0, 0]
+    assert same(weights(two), weights(three))
+    assert not same(weights(one), weights(two))
+    assert first.memory.spared > 0
+
+
+def test_pretraining_makes_a_start_that_is_better_than_none():
+    problem = table(budget=dataclasses.replace(TINY, pretrain=150))
+    given = trial(problem)
+    assert not same(weights(given.pretrained().backbone), weights(given.fresh().backbone))
+    assert same(weights(given.pretrained().heads), weights(given.pretrained().heads))
+
+
+def test_generators_differ_by_purpose_and_seed():
+    def draw(purpose, seed):
+        return torch.rand(3, generator=trial(table(), seed=seed).generator(purpose)).tolist()
+
+    purposes = ["pretrain", "all", "head", "top 1", "top 2", "together", "target", "episodes", "shift"]
+    drawn = {tuple(draw(p, seed)) for p in purposes for seed in range(5)}
+    assert len(drawn) == 5 * len(purposes)
+    assert draw("head", 3) == draw("head", 3)
+
+
+def test_images_move_by_whole_pixels_and_what_comes_in_is_zero():
+    x = torch.rand(20, 2, 5, 5, generator=torch.Generator().manual_seed(0)) + 1
+    out = moved(x, 1, torch.Generator().manual_seed(1))
+    padded = nn.functional.pad(x, (1, 1, 1, 1))
+    places = set()
+    for image, frame in zip(out, padded, strict=True):
+        found = [
+            (a, b) for a in range(3) for b in range(3) if torch.equal(image, frame[:, a : a + 5, b : b + 5])
+        ]
+        assert len(found) == 1
+        places |= set(found)
+    assert len(places) > 4
+
+
+def test_sources_are_turned_where_the_problem_says_so():
+    old = Task("old", Multiclass(6), pictures(6, 8, 5, first=3))
+    target = images().target
+    assert Problem(target, [old]).rotations
+    assert not images().rotations  # a source has the target's very classes
+    assert [t.kind.outputs for t in rotated(Problem(target, [old]))] == [24]
+    assert rotated(Problem(target, [old], rotations=False)) == [old]
+
+
+def test_own_rows_without_a_width():
+    x = {"ids": torch.randint(5, (8, 3)), "mask": torch.ones(8, 3)}
+    rows = Labelled(x, torch.arange(8) % 2)
+
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(5, 7)
+
+        def forward(self, x):
+            return (self.table(x["ids"]) * x["mask"][..., None]).mean(1)
+
+    target = Task("new", Multiclass(2), rows, test=rows, unlabelled=Inputs(x))
+    problem = Problem(target, backbone=Words(), budget=TINY)
+    for name in applicable(problem)[0]:
+        assert predict(run(name, problem).net, "new", x).shape == (8, 2)
+
+
+def test_a_net_of_the_tests_is_what_it_says():
+    assert isinstance(run("probe", table()).net, Net)
+    assert type(run("probe", table()).net.backbone) is type(mlp(2))
