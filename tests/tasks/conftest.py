@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from headstart.models.torchvision import import_torchvision
@@ -5,9 +7,6 @@ from headstart.models.torchvision import import_torchvision
 
 @pytest.fixture(scope="session")
 def torchmetrics():
-    """The package; it imports torchvision where that is installed, whose wheel may not fit this torch."""
-    try:
+    """Make sure it can be imported: it imports torchvision, whose wheel may not fit this torch."""
+    with contextlib.suppress(ModuleNotFoundError):
         import_torchvision()
-    except ModuleNotFoundError:
-        pass
-    return pytest.importorskip("torchmetrics")

@@ -88,7 +88,7 @@ def test_every_row_needs_a_target():
 
 @pytest.mark.parametrize("name", ["", "a.b", "."])
 def test_a_task_name_is_part_of_a_parameter_name(name):
-    with pytest.raises(ValueError, match='`name` of a task should be a non-empty name without "."; found'):
+    with pytest.raises(ValueError, match=r'`name` of a task should be a non-empty name without "\."; found'):
         Task(name, Multiclass(3), Labelled(X, Y))
 
 
