@@ -106,7 +106,7 @@ def compare(
         A ``Result``: ``table()``, ``report(path)``, ``best.save(directory)``, ``to_dict()``.
 
     Raises:
-        ValueError: for an unknown strategy, no seeds, or a directory that holds another comparison.
+        ValueError: for an unknown strategy, no seeds, no time, or a directory that holds something else.
 
     Example:
         >>> import headstart as hs
@@ -123,8 +123,10 @@ def compare(
         raise ValueError(explain("`seeds`", expected="at least one, and distinct", found=repr(seeds)))
     if workers < 1:
         raise ValueError(explain("`workers`", expected="at least 1", found=workers))
+    if seconds is not None and not seconds > 0:
+        raise ValueError(explain("`seconds`", expected="above 0, or None", found=seconds))
     names, skipped = applicable(problem, strategies)
-    shots: list[int | None] = list(problem.shots) if problem.shots and problem.labelled() else [None]
+    shots: list[int | None] = sorted(set(problem.shots)) if problem.shots and problem.labelled() else [None]
     for count in shots:
         choose.cut(problem, count, 0)  # a class that is too small is told before anything runs
     _warn_of_duplicates(problem.target)
@@ -185,9 +187,8 @@ def fingerprint(problem: Problem) -> str:
                 for part in parts:
                     digest.update(part.contiguous().numpy().tobytes())
     shown = problem.backbone if isinstance(problem.backbone, str) else _weights(problem.backbone)
-    digest.update(
-        f"{shown} {problem.weights} {dict(problem.settings)} {problem.rotations} {problem.budget}".encode()
-    )
+    moves = f"{problem.rotations} {problem.shift}"
+    digest.update(f"{shown} {problem.weights} {dict(problem.settings)} {moves} {problem.budget}".encode())
     return digest.hexdigest()
 
 
@@ -324,17 +325,14 @@ def _trial(
     record["score"] = score(trained.net, problem.target, problem.target.test)
     if seed == plan.seeds[0]:
         record["curves"] = {phase: _thin(values) for phase, values in trained.curves.items()}
-        if count == plan.shots[-1]:
-            kinds = {problem.target.name: problem.target.kind}
-            notes = {"strategy": name, "shots": count, "seed": seed, "settings": settings}
-            save(
-                trained.net,
-                plan.directory / "models" / name,
-                kinds=kinds,
-                encoding=problem.target.encoding,
-                notes=notes,
-            )
-            record["confusion"] = _confusion(trained.net, problem.target)
+        save(  # shots rise, so the model with the most labels is what stays
+            trained.net,
+            plan.directory / "models" / name,
+            kinds={problem.target.name: problem.target.kind},
+            encoding=problem.target.encoding,
+            notes={"strategy": name, "shots": count, "seed": seed, "settings": settings},
+        )
+        record["confusion"] = _confusion(trained.net, problem.target)
     return record
 
 
@@ -343,8 +341,11 @@ def _choose_within(problem: Problem, name: str, seed: int, options: int) -> int:
     part, held = choose.hold_out(problem, seed)
     memory, scores = Memory(), []
     for option in range(options):
-        net = STRATEGIES[name].run(Trial(part, STRATEGIES[name].options[option], seed, memory)).net
-        scores.append([(score(net, problem.target, held), 0.0)])
+        try:
+            net = STRATEGIES[name].run(Trial(part, STRATEGIES[name].options[option], seed, memory)).net
+            scores.append([(score(net, problem.target, held), 0.0)])
+        except FloatingPointError:  # diverged: the worst there is
+            scores.append([(float("-inf"), 0.0)])
     return choose.best(scores)
 
 

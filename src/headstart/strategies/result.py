@@ -36,8 +36,16 @@ class Best:
 
         Raises:
             FileExistsError: if ``directory`` is there and not empty.
+            FileNotFoundError: if the trial of the first seed, which makes the model, did not run or failed.
         """
         path = Path(directory)
+        if not self.directory.exists():
+            what, found = (
+                f"model of {self.strategy!r}",
+                "none: the trial of the first seed did not run or failed",
+            )
+            hint = "run the same comparison again, or put another seed first"
+            raise FileNotFoundError(explain(what, expected=f"at {self.directory}", found=found, hint=hint))
         if path.exists() and any(path.iterdir()):
             raise FileExistsError(
                 explain(f"`directory` {path}", expected="new or empty", found="files in it")
@@ -168,12 +176,12 @@ def summarise(
     return Result(data, details, plan.directory)
 
 
-def _amount(count: int | None) -> str:
-    return (
-        "With all labelled rows"
-        if count is None
-        else f"With {count} labelled row{'s' * (count != 1)} per class"
-    )
+def _amount(count: int | None, labels: bool) -> str:
+    if not labels:
+        return "Without labels of the target"
+    if count is None:
+        return "With all labelled rows"
+    return f"With {count} labelled row{'s' * (count != 1)} per class"
 
 
 def _finite(pair: tuple[float, float]) -> list[float] | None:
