@@ -111,9 +111,10 @@ def compare(
     Example:
         >>> import headstart as hs
         >>> g = torch.Generator().manual_seed(0)
-        >>> x, y = torch.randn(40, 4, generator=g), torch.arange(40) % 2
-        >>> rows = hs.tasks.Labelled(x + y[:, None], y)
-        >>> problem = hs.Problem(hs.Task("new", hs.tasks.Multiclass(2), rows, test=rows), shots=[5])
+        >>> y = torch.arange(40) % 2
+        >>> x = torch.randn(40, 4, generator=g) + y[:, None]
+        >>> train, test = (hs.tasks.Labelled(x[at], y[at]) for at in (slice(20), slice(20, 40)))
+        >>> problem = hs.Problem(hs.Task("new", hs.tasks.Multiclass(2), train, test=test), shots=[5])
         >>> result = hs.compare(problem, "scratch", seeds=2)
         >>> result.rows[0]["strategy"], len(result.rows[0]["seeds"])
         ('scratch', 2)
@@ -126,7 +127,8 @@ def compare(
     if seconds is not None and not seconds > 0:
         raise ValueError(explain("`seconds`", expected="above 0, or None", found=seconds))
     names, skipped = applicable(problem, strategies)
-    shots: list[int | None] = sorted(set(problem.shots)) if problem.shots and problem.labelled() else [None]
+    counts = problem.shots if problem.shots and problem.labelled() else []
+    shots: list[int | None] = [*sorted(set(counts))] or [None]
     for count in shots:
         choose.cut(problem, count, 0)  # a class that is too small is told before anything runs
     _warn_of_duplicates(problem.target)
