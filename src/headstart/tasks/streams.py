@@ -107,7 +107,7 @@ class _Rows:
         if self._ahead is None or self._ahead[0] != here:
             loader = DataLoader(
                 self.data,
-                batch_sampler=_Plan(self, start, count, key),
+                batch_sampler=_Plan(self.index, start, count, key),
                 num_workers=self.workers,
                 collate_fn=_collate,
                 generator=torch.Generator(),
@@ -121,8 +121,10 @@ class _Rows:
 class _Plan:
     """The endless sequence of row numbers of steps of equal size, for a worker loader."""
 
-    def __init__(self, rows: _Rows, start: int, count: int, key: tuple[int, ...]) -> None:
-        self.rows, self.start, self.count, self.key = rows, start, count, key
+    def __init__(self, index: Tensor, start: int, count: int, key: tuple[int, ...]) -> None:
+        # Rows of its own: in a cycle with the loader, the loader's workers would outlive it for seconds.
+        self.rows = _Rows(Inputs(index), index)
+        self.start, self.count, self.key = start, count, key
 
     def __iter__(self) -> Iterator[list[int]]:
         start = self.start

@@ -1,0 +1,347 @@
+import json
+import math
+import multiprocessing
+from itertools import islice
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Shift, Task, batches, shifted
+
+SAMPLINGS = ["equal", "proportional", "temperature:0.5", "annealed", "alternate"]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def table(name, count, *, start=0):
+    """A task whose only input is the number of the row."""
+    x = torch.arange(start, start + count)[:, None]
+    return Task(name, Multiclass(2), Labelled(x, torch.arange(count) % 2))
+
+
+def stream_of(tasks, size=4, *, seed=0, sampling="equal", steps=10, **settings):
+    return batches(tasks, size, sampling=sampling, steps=steps, generator=seeded(seed), **settings)
+
+
+def as_lists(step):
+    """A step as plain numbers, for comparison."""
+    if isinstance(step, Shift):
+        return step.source.x.tolist(), step.source.y.tolist(), step.target.x.tolist()
+    return {name: (rows.x.tolist(), rows.y.tolist()) for name, rows in step.items()}
+
+
+def first(stream, count=10):
+    return [as_lists(s) for s in islice(stream, count)]
+
+
+THREE = [table("a", 5), table("b", 17), table("c", 40)]
+
+
+class Squares(Dataset):
+    """Map-style rows without tensors of their own."""
+
+    def __init__(self, count=11):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        return torch.tensor([float(i)]), torch.tensor(float(i * i))
+
+
+# Randomness
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_equal_seeds_give_equal_streams_and_others_differ(sampling):
+    a, b, c = (first(stream_of(THREE, seed=s, sampling=sampling)) for s in (3, 3, 4))
+    assert a == b
+    assert a != c
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_one_number_is_drawn_and_the_global_state_rests(sampling):
+    before, g, once = torch.get_rng_state(), seeded(), seeded()
+    torch.randint(2**62, (1,), generator=once)
+    first(batches(THREE, 4, sampling=sampling, steps=10, generator=g))
+    assert torch.equal(g.get_state(), once.get_state())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_two_streams_from_one_generator_differ():
+    g = seeded()
+    assert first(batches(THREE, 4, generator=g)) != first(batches(THREE, 4, generator=g))
+
+
+def test_a_stream_is_its_own_iterator():
+    stream = stream_of(THREE)
+    assert iter(stream) is stream
+
+
+# Epochs
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 20])
+def test_every_epoch_is_a_new_permutation(size):
+    stream, seen = stream_of([table("a", 7)], size), []
+    while len(seen) < 21:
+        seen += next(stream)["a"].x[:, 0].tolist()
+    epochs = [seen[i : i + 7] for i in (0, 7, 14)]
+    assert [sorted(e) for e in epochs] == [list(range(7))] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_a_batch_that_crosses_an_epoch_is_full():
+    sizes = [len(s["a"]) for s in islice(stream_of([table("a", 7)], 4), 6)]
+    assert sizes == [4] * 6
+
+
+def test_a_task_with_fewer_rows_gives_all_it_has():
+    step = next(stream_of(THREE, 20))
+    assert {name: len(rows) for name, rows in step.items()} == {"a": 5, "b": 17, "c": 20}
+
+
+def test_rows_without_a_label_are_not_drawn():
+    y = torch.tensor([0, -100, 1, -100, 0])
+    stream = stream_of([Task("a", Multiclass(2), Labelled(torch.arange(5)[:, None], y))], 3)
+    assert {int(v) for s in islice(stream, 5) for v in s["a"].x} == {0, 2, 4}
+
+
+def test_targets_stay_with_their_rows():
+    x = torch.randn(30, 2, generator=seeded())
+    task = Task("a", Regression(), Labelled({"x": x, "twice": 2 * x}, x.sum(1)))
+    for step in islice(stream_of([task], 8), 9):
+        rows = step["a"]
+        assert torch.equal(rows.x["x"].sum(1), rows.y)
+        assert torch.equal(rows.x["twice"], 2 * rows.x["x"])
+
+
+# Sampling
+
+
+def shares(sampling, count=2000, size=6, **settings):
+    tasks = [table("a", 40), table("b", 160), table("c", 640)]
+    taken = torch.zeros(3)
+    stream = stream_of(tasks, size, sampling=sampling, **settings)
+    for step in islice(stream, count):
+        taken += torch.tensor([len(step[n]) if n in step else 0 for n in "abc"])
+    return taken
+
+
+def chi_square(taken, expected):
+    expected = torch.tensor(expected) / sum(expected) * taken.sum()
+    return float(((taken - expected) ** 2 / expected).sum())
+
+
+def test_equal_gives_as_many_rows_of_every_task():
+    assert shares("equal", count=10).tolist() == [60, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "odds"),
+    [
+        ("proportional", [1.0, 4.0, 16.0]),
+        ("temperature:1", [1.0, 4.0, 16.0]),
+        ("temperature:0.5", [1.0, 2.0, 4.0]),
+        ("temperature:0", [1.0, 1.0, 1.0]),
+    ],
+)
+def test_shares_follow_the_power_of_the_sizes(sampling, odds):
+    taken = shares(sampling)
+    assert taken.sum() == 2000 * 6 * 3
+    assert chi_square(taken, odds) < 13.8  # 99.9 % quantile with two degrees of freedom
+
+
+def test_annealing_goes_from_proportional_to_a_fifth():
+    tasks = [table("a", 40), table("b", 160), table("c", 640)]
+    stream, ends = stream_of(tasks, 6, sampling="annealed", steps=3), torch.zeros(2, 3)
+    for _ in range(1500):
+        for row, step in ((0, 0), (1, 2)):
+            stream.load_state_dict(stream.state_dict() | {"step": step, "seed": int(ends.sum())})
+            batch = next(stream)
+            ends[row] += torch.tensor([len(batch[n]) if n in batch else 0 for n in "abc"])
+    assert chi_square(ends[0], [1.0, 4.0, 16.0]) < 13.8
+    assert chi_square(ends[1], [1.0, 4.0**0.2, 16.0**0.2]) < 13.8
+
+
+def test_after_annealing_the_odds_stay():
+    assert chi_square(shares("annealed", steps=2), [1.0, 4.0**0.2, 16.0**0.2]) < 13.8
+
+
+def test_alternate_gives_one_task_at_a_time_in_turn():
+    given = [list(s) for s in islice(stream_of(THREE, sampling="alternate"), 7)]
+    assert given == [["a"], ["b"], ["c"], ["a"], ["b"], ["c"], ["a"]]
+
+
+def test_a_task_that_gives_no_row_is_absent():
+    tasks = [table("small", 2), table("large", 2000)]
+    given = [set(s) for s in islice(stream_of(tasks, 4, sampling="proportional"), 30)]
+    assert {"large"} in given
+    assert all(given)
+
+
+# Several tasks on one table
+
+
+def test_tasks_on_one_table_are_drawn_together_with_their_holes():
+    x = torch.arange(9.0)[:, None]
+    known = torch.where(torch.arange(9) % 3 == 0, math.nan, torch.arange(9.0) % 2)
+    income = Task("income", Binary(), Labelled(x, known))
+    married = Task(
+        "married", Multiclass(9), Labelled(x, torch.where(torch.arange(9) == 4, -100, torch.arange(9)))
+    )
+    alone = Task("alone", Binary(), Labelled(x.clone(), known))
+    seen = []
+    for step in islice(stream_of([income, married, alone], 3), 3):
+        assert step["income"].x is step["married"].x
+        rows = step["income"].x[:, 0].long()
+        seen += rows.tolist()
+        torch.testing.assert_close(step["income"].y, known[rows], equal_nan=True)
+        assert torch.equal(step["married"].y, married.train.y[rows])
+        assert step["alone"].y.isfinite().all()
+    assert sorted(seen) == list(range(9))
+
+
+def test_rows_of_a_table_that_no_task_labels_are_not_drawn():
+    x, y = torch.arange(4)[:, None], torch.tensor([0, 1, -100, -100])
+    tasks = [Task(n, Multiclass(2), Labelled(x, v)) for n, v in (("a", y), ("b", y.roll(1)))]
+    assert {int(v) for s in islice(stream_of(tasks, 2), 6) for v in s["a"].x} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("sampling", ["alternate", "proportional"])
+def test_a_table_is_shared_out_as_one(sampling):
+    x = torch.arange(50)[:, None]
+    tasks = [Task(n, Multiclass(2), Labelled(x, torch.arange(50) % 2)) for n in "ab"]
+    for step in islice(stream_of(tasks, 4, sampling=sampling), 4):
+        assert {n: len(rows) for n, rows in step.items()} == {"a": 4, "b": 4}
+
+
+# Datasets
+
+
+def test_a_dataset_gives_the_same_rows_as_its_tensors():
+    x = torch.arange(11.0)[:, None]
+    tensors = Task("a", Regression(), Labelled(x, x[:, 0] ** 2))
+    assert first(stream_of([Task("a", Regression(), Squares())])) == first(stream_of([tensors]))
+
+
+def test_two_tasks_on_one_dataset_both_give_rows():
+    data = Squares()
+    step = next(stream_of([Task("a", Regression(), data), Task("b", Regression(), data)]))
+    assert {n: len(rows) for n, rows in step.items()} == {"a": 4, "b": 4}
+
+
+def test_workers_give_the_same_rows_and_resume_in_the_middle():
+    task = Task("a", Regression(), Squares())
+    alone, helped = stream_of([task]), stream_of([task], workers=2)
+    before = torch.get_rng_state()
+    expected = first(alone, 8)
+    assert first(helped, 3) == expected[:3]
+    state = json.loads(json.dumps(helped.state_dict()))
+    assert first(helped, 2) == expected[3:5]
+    helped.load_state_dict(state)  # back to the third step, though rows beyond are under way
+    assert first(helped, 5) == expected[3:]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_workers_go_with_their_stream():
+    stream = stream_of([Task("a", Regression(), Squares())], workers=1)
+    before = set(multiprocessing.active_children())
+    next(stream)
+    (worker,) = set(multiprocessing.active_children()) - before
+    del stream
+    assert not worker.is_alive()
+
+
+def test_workers_may_give_batches_of_varying_size():
+    tasks = [Task("a", Regression(), Squares(4)), Task("b", Regression(), Squares(9))]
+    alone, helped = (stream_of(tasks, 2, sampling="proportional", workers=w) for w in (0, 1))
+    assert first(helped, 3) == first(alone, 3)
+
+
+# Source and target
+
+
+def photos(unlabelled, rows=7):
+    train = Labelled(torch.arange(rows)[:, None], torch.arange(rows) % 2)
+    return Task("photos", Multiclass(2), train, unlabelled=unlabelled)
+
+
+TARGET = Inputs(torch.arange(100, 105)[:, None])
+
+
+def test_both_sides_are_covered_and_the_target_has_no_labels():
+    stream, source, target = shifted(photos(TARGET), 3, generator=seeded()), [], []
+    for step in islice(stream, 35):
+        assert isinstance(step.target, Inputs)
+        assert torch.equal(step.source.y, step.source.x[:, 0] % 2)
+        source, target = source + step.source.x[:, 0].tolist(), target + step.target.x[:, 0].tolist()
+    assert all(sorted(source[i : i + 7]) == list(range(7)) for i in range(0, 105, 7))
+    assert all(sorted(target[i : i + 5]) == list(range(100, 105)) for i in range(0, 105, 5))
+
+
+def test_each_side_gives_at_most_all_its_rows():
+    step = next(shifted(photos(TARGET), 6, generator=seeded()))
+    assert (len(step.source), len(step.target)) == (6, 5)
+
+
+@pytest.mark.parametrize("target", [Squares(), Labelled(torch.zeros(4, 1), torch.zeros(4))])
+def test_labels_of_a_target_are_left_behind(target):
+    assert type(next(shifted(photos(target), 3, generator=seeded())).target) is Inputs
+
+
+def test_shifted_streams_are_seeded_and_resume():
+    a, b, c = (shifted(photos(TARGET), 3, generator=seeded(s)) for s in (0, 0, 1))
+    expected = first(a)
+    assert first(b, 4) == expected[:4]
+    c.load_state_dict(json.loads(json.dumps(b.state_dict())))
+    assert first(c, 6) == first(b, 6) == expected[4:]
+
+
+def test_shifted_datasets_load_in_workers():
+    task = Task("a", Regression(), Squares(), unlabelled=Squares(6))
+    alone, helped = (shifted(task, 4, workers=w, generator=seeded()) for w in (0, 1))
+    assert first(helped, 3) == first(alone, 3)
+
+
+# Errors
+
+UNKNOWN = Labelled(torch.zeros(2, 1), torch.tensor([-100, -100]))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: stream_of(THREE, 0), "`size` should be a whole number of at least 1; found 0"),
+        (lambda: stream_of(THREE, 1.5), "`size` should be a whole number of at least 1; found 1.5"),
+        (lambda: stream_of(THREE, True), "`size` should be a whole number of at least 1; found True"),
+        (lambda: stream_of([]), r"`tasks` should be at least one task, with distinct names; found \[\]"),
+        (lambda: stream_of([THREE[0]] * 2), r"distinct names; found \['a', 'a'\]"),
+        (
+            lambda: stream_of(THREE, sampling="porportional"),
+            '`sampling` should be a known name; found "porportional"; did you mean "proportional"',
+        ),
+        (lambda: stream_of(THREE, sampling="temperature"), r'"temperature:P" with P in \[0, 1\]; found'),
+        (lambda: stream_of(THREE, sampling="temperature:2"), r'P in \[0, 1\]; found "temperature:2"'),
+        (lambda: stream_of(THREE, sampling="temperature:nan"), r'P in \[0, 1\]; found "temperature:nan"'),
+        (lambda: stream_of(THREE, sampling="annealed", steps=None), "`steps` should be given with"),
+        (lambda: stream_of(THREE, sampling="annealed", steps=0), "`steps` should be a whole number"),
+        (
+            lambda: stream_of([Task("a", Multiclass(2), UNKNOWN)]),
+            "training rows of task 'a' should be at least one with a label; found none",
+        ),
+        (
+            lambda: shifted(photos(None), 2, generator=seeded()),
+            r"`unlabelled` of task 'photos' should be rows from .*; found None; pass Task\(",
+        ),
+        (lambda: shifted(photos(TARGET.take(torch.arange(0))), 2, generator=seeded()), "found no row; pass"),
+        (lambda: shifted(photos(TARGET), 0, generator=seeded()), "`size` should be a whole number"),
+    ],
+)
+def test_what_is_wrong_is_said(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
