@@ -104,8 +104,8 @@ def test_rotations_are_classes_of_their_own():
 
 def test_rotations_need_square_images_with_classes():
     wide = Task("wide", Multiclass(2), Labelled(torch.rand(4, 1, 8, 6), torch.arange(4) % 2))
-    values = Task("values", Regression(), Labelled(torch.rand(4, 1, 8, 8), torch.rand(4)))
-    for task in (wide, values):
+    amounts = Task("amounts", Regression(), Labelled(torch.rand(4, 1, 8, 8), torch.rand(4)))
+    for task in (wide, amounts):
         with pytest.raises(ValueError, match="should be classes of square images"):
             rotations(task)
 

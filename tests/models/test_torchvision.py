@@ -52,7 +52,7 @@ def test_the_named_entry_gives_the_size():
     with torch.device("meta"):
         trunk = torchvision("vit_b_16", weights=None, transforms="IMAGENET1K_SWAG_E2E_V1")
     assert trunk.model.image_size == 384
-    assert trunk.settings == {"transforms": "IMAGENET1K_SWAG_E2E_V1"}
+    assert trunk.settings == {"transforms": "IMAGENET1K_SWAG_E2E_V1", "raw": False}
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -128,3 +128,12 @@ except NotImplementedError:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_raw_model_preprocesses_within():
+    torch.manual_seed(0)
+    inner = backbone("torchvision:resnet18", weights=None)
+    raw = backbone("torchvision:resnet18", weights=None, settings={"raw": True})
+    raw.load_state_dict(inner.state_dict())
+    x = torch.rand(2, 1, 28, 28)
+    torch.testing.assert_close(raw.eval()(x), inner.eval()(inner.preprocess(x)))

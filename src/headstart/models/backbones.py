@@ -75,7 +75,7 @@ def _build(
     if source == "file" and colon:
         return _from_file(Path(name), weights, settings)
     if source == "torchvision" and colon:
-        _check_names(use, settings, ["transforms"])
+        _check_names(use, settings, ["transforms", "raw"])
         return torchvision(name, weights=weights, **settings)
     if colon:
         hint = f'"{source}:" is not supported yet' if source in {"timm", "hf", "keras"} else ""
