@@ -188,6 +188,10 @@ def _finite(pair: tuple[float, float]) -> list[float] | None:
     return list(pair) if all(math.isfinite(v) for v in pair) else None
 
 
+def _scored(trials: Mapping[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    return {s: t for s, t in trials.items() if t["score"] is not None and math.isfinite(t["score"])}
+
+
 def _row(
     name: str,
     count: int | None,
@@ -196,10 +200,10 @@ def _row(
     baseline: str,
     higher: bool,
 ) -> dict[str, Any]:
-    good = {s: t for s, t in found.items() if t["score"] is not None and math.isfinite(t["score"])}
+    good, plain = _scored(found), _scored(base)
     scores = [t["score"] for t in good.values()]
-    both = [s for s in good if s in base and base[s]["score"] is not None] if name != baseline else []
-    ours, theirs = [good[s]["score"] for s in both], [base[s]["score"] for s in both]
+    both = [s for s in good if s in plain] if name != baseline else []
+    ours, theirs = [good[s]["score"] for s in both], [plain[s]["score"] for s in both]
     gain_ci = _finite(paired_interval(ours, theirs)) if both else None
     harmed = gain_ci is not None and (gain_ci[1] < 0 if higher else gain_ci[0] > 0)
     return {

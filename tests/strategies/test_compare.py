@@ -1,0 +1,519 @@
+"""Strategies against each other: the same rows for all, one file per trial, and what the files say."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+
+import headstart as hs
+from headstart.engine import score
+from headstart.maths import paired_interval
+from headstart.strategies import STRATEGIES, Problem, Result, compare, comparison
+from headstart.strategies.comparison import fingerprint
+from headstart.tasks import Labelled, Multiclass, Task
+
+from .problems import TINY, images, numbers, table
+
+ROW = {
+    "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "harmed", "seconds", "trained_parameters",
+    "seeds",
+}  # fmt: skip
+NAMES = ["scratch", "features+logreg", "probe"]
+ONE = dataclasses.replace(TINY, options=1)  # nothing to choose, so trials alone
+
+
+def replaced(problem, **changes):
+    return dataclasses.replace(problem, target=dataclasses.replace(problem.target, **changes))
+
+
+def without_seconds(rows):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def spied(monkeypatch, name, run):
+    """Put ``run`` in a strategy's place; it gets the strategy as it was, and the trial."""
+    real = STRATEGIES[name]
+    spy = dataclasses.replace(real, run=lambda trial: run(real, trial))
+    monkeypatch.setitem(STRATEGIES, name, spy)
+
+
+# The same rows for all.
+
+
+def test_all_strategies_see_the_same_rows_at_a_seed_and_more_shots_add_rows(monkeypatch):
+    seen = {}
+
+    def record(real, trial):
+        rows = frozenset(tuple(row.tolist()) for row in trial.target.train.x)
+        seen.setdefault((trial.seed, len(rows)), set()).add(rows)
+        return real.run(trial)
+
+    for name in NAMES:
+        spied(monkeypatch, name, record)
+    compare(table(shots=[4, 1, 2], budget=ONE), NAMES, 3)
+    assert set(seen) == {(seed, 2 * count) for seed in range(3) for count in (1, 2, 4)}
+    assert all(len(rows) == 1 for rows in seen.values())
+    for seed in range(3):
+        few, more, most = (next(iter(seen[seed, 2 * count])) for count in (1, 2, 4))
+        assert few < more < most
+    assert len({next(iter(seen[seed, 4])) for seed in range(3)}) > 1
+
+
+# What a comparison writes.
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    out = tmp_path_factory.mktemp("compared") / "out"
+    problem = table(shots=[2, 5])
+    return problem, compare(problem, NAMES, 3, out=out, command="headstart compare table.toml")
+
+
+def test_result_json_has_the_keys_that_the_design_names(compared):
+    _, result = compared
+    data = json.loads((result.directory / "result.json").read_text())
+    assert set(data) == {"task", "metric", "higher_is_better", "rows", "recommended", "reasons"}
+    assert (data["task"], data["metric"], data["higher_is_better"]) == ("new", "accuracy", True)
+    assert [(row["strategy"], row["shots"]) for row in data["rows"]] == [
+        (n, c) for c in (2, 5) for n in NAMES
+    ]
+    for row in data["rows"]:
+        assert set(row) == ROW
+        assert len(row["seeds"]) == 3
+        assert all(0 <= value <= 1 for value in row["seeds"])
+        assert row["mean"] == pytest.approx(sum(row["seeds"]) / 3)
+        assert row["seconds"] > 0
+        assert row["harmed"] in (True, False)
+    assert data == result.to_dict() == result.data
+    assert result.rows == data["rows"]
+
+
+def test_gain_is_the_paired_difference_to_scratch(compared):
+    rows = {(row["strategy"], row["shots"]): row for row in compared[1].rows}
+    for (name, count), row in rows.items():
+        base = rows["scratch", count]["seeds"]
+        if name == "scratch":
+            assert row["gain"] is row["gain_ci95"] is None
+            assert row["harmed"] is False
+        else:
+            differences = [a - b for a, b in zip(row["seeds"], base, strict=True)]
+            assert row["gain"] == pytest.approx(sum(differences) / 3)
+            assert row["gain_ci95"] == pytest.approx(list(paired_interval(row["seeds"], base)))
+
+
+def test_trained_parameters_are_those_that_train(compared):
+    trained = {row["strategy"]: row["trained_parameters"] for row in compared[1].rows}
+    assert trained == {"scratch": 2 * 6 + 6 + 6 * 2 + 2, "features+logreg": 14, "probe": 14}
+
+
+def test_a_result_is_read_from_its_directory(compared, tmp_path):
+    _, result = compared
+    again = Result.load(result.directory)
+    assert again.data == result.data
+    assert again.details == json.loads(json.dumps(result.details))
+    assert again.table() == result.table()
+    assert "probe" in again.table()
+    page = again.report(tmp_path / "deep/report.html").read_text()
+    assert "headstart compare table.toml" in page
+    assert (result.directory / "report.html").exists()
+    with pytest.raises(FileNotFoundError, match=r"should be a finished comparison; found no result\.json"):
+        Result.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_saved_model_has_the_score_that_the_result_says(compared, tmp_path, name):
+    problem, result = compared
+    result = Result(result.data | {"recommended": name}, result.details, result.directory)
+    where = result.best.save(tmp_path / "model")
+    saved = hs.models.load(where)
+    assert saved.kinds == {"new": problem.target.kind}
+    assert (saved.notes["strategy"], saved.notes["shots"], saved.notes["seed"]) == (name, 5, 0)
+    (row,) = (r for r in result.rows if (r["strategy"], r["shots"]) == (name, 5))
+    assert score(saved.net, problem.target) == row["seeds"][0]
+    with pytest.raises(FileExistsError, match="should be new or empty; found files in it"):
+        result.best.save(where)
+
+
+def test_the_details_say_what_was_chosen_and_on_what(compared):
+    details = compared[1].details
+    assert details["strategies"]["probe"]["chosen_on"] == "pseudo-targets cut from the sources"
+    assert details["strategies"]["probe"]["settings"].keys() == {"2", "5"}
+    assert details["target"]["test_rows"] == 40
+    assert details["seeds"] == [0, 1, 2]
+    assert details["partial"] is False
+    assert set(details["curves"]) == {"scratch", "probe"} | ({"features+logreg"} & set(details["curves"]))
+    if "confusion" in details:
+        assert sum(map(sum, details["confusion"]["matrix"])) == 40
+
+
+# What the numbers mean: trials that were written by hand.
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Summarise given scores, by strategy and seed."""
+
+    def summarised(scores, shots=None, seeds=None):
+        problem = Problem(table().target, table().sources, backbone="mlp", budget=ONE, shots=shots)
+        out = tmp_path / "out"
+        (out / "trials").mkdir(parents=True)
+        (out / "comparison.json").write_text(json.dumps({"fingerprint": fingerprint(problem)}))
+        for key, values in scores.items():
+            name, count = key if isinstance(key, tuple) else (key, None)
+            for seed, value in enumerate(values):
+                record = {"strategy": name, "shots": count, "seed": seed, "score": value, "settings": {}}
+                record |= {"error": "loss"} if value is None else {"seconds": 2.0, "trained_parameters": 7}
+                file = out / "trials" / f"{name}-{'all' if count is None else count}-{seed}.json"
+                file.write_text(json.dumps(record))
+        names = list(dict.fromkeys(key[0] if isinstance(key, tuple) else key for key in scores))
+        count = max(map(len, scores.values()))
+        return compare(problem, names, seeds or count, out=out)
+
+    return summarised
+
+
+def test_harm_is_told_where_the_whole_interval_is_below_zero(given):
+    result = given(
+        {
+            "scratch": [0.5, 0.6, 0.7],
+            "probe": [0.3, 0.4, 0.5 + 1e-6],
+            "lp_ft": [0.3, 0.6, 0.6],
+            "l2sp": [0.6, 0.7, 0.81],
+        }
+    )
+    rows = {row["strategy"]: row for row in result.rows}
+    assert {name: row["harmed"] for name, row in rows.items()} == {
+        "scratch": False, "probe": True, "lp_ft": False, "l2sp": False,
+    }  # fmt: skip
+    assert rows["probe"]["gain_ci95"][1] < 0
+    assert rows["lp_ft"]["gain_ci95"][0] < 0 < rows["lp_ft"]["gain_ci95"][1]
+    assert result.recommended == "l2sp"
+    (reason,) = result.data["reasons"]
+    assert reason.startswith("With all labelled rows: l2sp gains +0.103 over scratch")
+    assert "1 of 3 strategies gain with their whole interval. Did harm: probe." in reason
+
+
+def test_the_largest_certain_gain_is_recommended(given):
+    result = given(
+        {
+            "scratch": [0.5, 0.6, 0.7],
+            "probe": [0.6, 0.7, 0.81],
+            "lp_ft": [0.7, 0.8, 0.91],
+            "l2sp": [0.2, 1.0, 1.0],
+        }
+    )
+    assert result.recommended == "lp_ft"
+
+
+def test_without_a_certain_gain_the_baseline_is_kept(given):
+    result = given({"scratch": [0.5, 0.6, 0.7], "probe": [0.4, 0.9, 0.9]})
+    assert result.recommended == "scratch"
+    assert "no strategy gains over scratch" in result.data["reasons"][0]
+
+
+def test_one_seed_gives_no_interval(given):
+    result = given({"scratch": [0.5], "probe": [0.9]})
+    row = result.rows[1]
+    assert row["gain"] == pytest.approx(0.4)
+    assert row["gain_ci95"] is row["ci95"] is None
+    assert row["harmed"] is False
+    assert result.recommended == "scratch"
+    assert "one seed gives no interval; probe scored highest (0.900)" in result.data["reasons"][0]
+
+
+def test_a_baseline_alone_has_nothing_to_be_compared_with(given):
+    result = given({"scratch": [0.5, 0.7]})
+    assert result.recommended == "scratch"
+    assert "there is nothing to compare it with" in result.data["reasons"][0]
+
+
+def test_lower_can_be_better(given, monkeypatch):
+    monkeypatch.setattr(Multiclass, "higher_is_better", False)
+    result = given({"scratch": [0.5, 0.6, 0.7], "probe": [0.3, 0.4, 0.51], "l2sp": [0.6, 0.7, 0.81]})
+    rows = {row["strategy"]: row for row in result.rows}
+    assert result.data["higher_is_better"] is False
+    assert [rows[n]["harmed"] for n in ("probe", "l2sp")] == [False, True]
+    assert rows["probe"]["gain"] < 0
+    assert result.recommended == "probe"
+
+
+def test_trials_without_a_score_are_left_out_pair_by_pair(given):
+    result = given({"scratch": [0.5, None, 0.7, 0.6], "probe": [0.6, 0.9, None, 0.8], "l2sp": [None] * 4})
+    rows = {row["strategy"]: row for row in result.rows}
+    assert rows["scratch"]["seeds"] == [0.5, None, 0.7, 0.6]
+    assert rows["probe"]["gain"] == pytest.approx(0.15)  # of the seeds 0 and 3
+    assert rows["probe"]["mean"] == pytest.approx((0.6 + 0.9 + 0.8) / 3)
+    assert rows["l2sp"]["mean"] is rows["l2sp"]["gain"] is rows["l2sp"]["seconds"] is None
+    assert (
+        "6 trials failed with a loss that was not finite: l2sp, probe, scratch." in result.data["reasons"][-1]
+    )
+    assert len(result.details["budget"]["failed"]) == 6
+
+
+def test_a_score_that_is_not_defined_is_no_score(given):
+    result = given({"scratch": [0.5, math.nan, 0.7], "probe": [0.6, 0.6, 0.8]})
+    rows = {row["strategy"]: row for row in result.rows}
+    assert rows["scratch"]["mean"] == pytest.approx(0.6)
+    assert rows["probe"]["gain"] == pytest.approx(0.1)
+    json.loads((result.directory / "result.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_where_all_trials_fail_there_is_no_best_model(given):
+    result = given({"scratch": [None, None], "probe": [None, None]})
+    assert result.recommended is None
+    assert "no trial succeeded" in result.data["reasons"][0]
+    with pytest.raises(ValueError, match="there is no best model"):
+        _ = result.best
+
+
+def test_each_number_of_labels_has_its_own_reason_and_the_most_decide(given):
+    few = {("scratch", 2): [0.5, 0.5, 0.5], ("probe", 2): [0.8, 0.8, 0.8]}
+    result = given(few | {("scratch", 5): [0.9, 0.9, 0.9], ("probe", 5): [0.8, 0.8, 0.8]}, shots=[5, 2])
+    assert [reason.split(": ")[0] for reason in result.data["reasons"]] == [
+        "With 2 labelled rows per class",
+        "With 5 labelled rows per class",
+    ]
+    assert result.recommended == "scratch"
+    assert result.details["recommended_by_shots"]["2"]["strategy"] == "probe"
+    with pytest.raises(FileNotFoundError, match=r"model of 'scratch' should be at .*found none"):
+        result.best.save("nowhere")  # these trials trained nothing
+
+
+# Stopped and continued.
+
+
+def test_a_comparison_without_time_says_so_and_goes_on_later(monkeypatch, tmp_path):
+    problem, unbroken = table(shots=[2, 5]), compare(table(shots=[2, 5]), NAMES, 2, out=tmp_path / "unbroken")
+    left = iter([False] * 17 + [True] * 100)  # 12 options are tried, then 5 trials run
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison._Plan, "late", lambda plan: next(left))
+        partial = compare(problem, NAMES, 2, out=tmp_path / "out")
+    assert len(list((tmp_path / "out/trials").iterdir())) == 5
+    assert "7 trials did not run within the time budget" in partial.data["reasons"][-1]
+    assert partial.details["partial"] is True
+    assert partial.recommended is not None
+    assert "probe" in partial.table()
+    saved = hs.models.load(partial.best.save(tmp_path / "model"))
+    assert saved.notes["strategy"] == partial.recommended
+    partial.report(tmp_path / "report.html")
+
+    whole = compare(problem, NAMES, 2, out=tmp_path / "out")
+    assert without_seconds(whole.rows) == without_seconds(unbroken.rows)
+    assert whole.data["reasons"] == unbroken.data["reasons"]
+    assert whole.details["partial"] is False
+
+
+def test_no_time_at_all_gives_an_empty_result(tmp_path):
+    result = compare(table(), "probe", 2, out=tmp_path / "out", seconds=1e-9)
+    assert [row["mean"] for row in result.rows] == [None, None]
+    assert result.recommended is None
+    assert "4 trials did not run" in result.data["reasons"][-1]
+    with pytest.raises(ValueError, match="no best model"):
+        _ = result.best
+    for seconds in (0, -1, math.nan):
+        with pytest.raises(ValueError, match="`seconds` should be above 0"):
+            compare(table(), "probe", 1, seconds=seconds)
+
+
+def test_more_seeds_and_strategies_continue_a_directory(monkeypatch, tmp_path):
+    problem, runs = table(budget=ONE), []
+    for name in NAMES:
+        spied(monkeypatch, name, lambda real, trial: runs.append(trial.seed) or real.run(trial))
+    compare(problem, ["probe"], 1, out=tmp_path / "out")
+    first = list(runs)
+    more = compare(problem, NAMES, 2, out=tmp_path / "out")
+    assert sorted(first) == [0, 0]
+    assert sorted(runs) == [0, 0, 0, 1, 1, 1]
+    assert all(len(row["seeds"]) == 2 for row in more.rows)
+    assert without_seconds(more.rows) == without_seconds(compare(problem, NAMES, 2).rows)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: table(budget=dataclasses.replace(TINY, steps=5)),
+        lambda: table(settings={"hidden": [7]}),
+        lambda: replaced(table(), train=numbers(8, 9)),
+        lambda: replaced(table(), test=numbers(20, 9)),
+        lambda: dataclasses.replace(table(), sources=[]),
+        lambda: dataclasses.replace(table(), backbone=torch.nn.Linear(2, 3)),
+        lambda: table(shift=1),
+        lambda: table(rotations=True),
+    ],
+)
+def test_another_comparison_has_another_fingerprint(other):
+    assert fingerprint(other()) != fingerprint(table())
+
+
+def test_a_fingerprint_knows_weights_and_is_stable():
+    module = torch.nn.Linear(2, 3)
+    problem = table(backbone=module)
+    assert fingerprint(problem) == fingerprint(table(backbone=module))
+    with torch.no_grad():
+        module.bias.add_(1)
+    changed = fingerprint(table(backbone=module))
+    assert changed != fingerprint(table())
+    assert changed != fingerprint(table(backbone=torch.nn.Linear(2, 3)))
+
+
+def everything(directory):
+    return {f: f.read_bytes() for f in directory.rglob("*") if f.is_file()}
+
+
+def test_the_directory_of_another_comparison_is_refused_and_left(tmp_path):
+    compare(table(budget=ONE), "probe", 1, out=tmp_path / "out")
+    before = everything(tmp_path)
+    with pytest.raises(ValueError, match="should be empty, or the directory of this very comparison"):
+        compare(table(), "probe", 1, out=tmp_path / "out")
+    assert everything(tmp_path) == before
+
+
+def test_foreign_files_are_refused_and_left(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="should be an empty directory; found files in it"):
+        compare(table(), "probe", 1, out=tmp_path)
+    assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_two_workers_give_what_one_gives(tmp_path):
+    problem = table(shots=[2])
+    one, two = (
+        compare(problem, NAMES, 2, out=tmp_path / str(workers), workers=workers) for workers in (1, 2)
+    )
+    assert without_seconds(one.rows) == without_seconds(two.rows)
+    for pattern in ("settings/*.json", "models/*/model.safetensors"):
+        found = [
+            {f.relative_to(tmp_path / k): f.read_bytes() for f in (tmp_path / k).glob(pattern)} for k in "12"
+        ]
+        assert found[0] == found[1]
+        assert found[0]
+
+
+# What goes wrong.
+
+
+def test_a_trial_that_diverges_is_told_and_the_others_go_on(monkeypatch, tmp_path):
+    def diverge(real, trial):
+        if trial.seed == 1:
+            raise FloatingPointError('loss "new" at step 3 should be finite')
+        return real.run(trial)
+
+    spied(monkeypatch, "probe", diverge)
+    result = compare(table(budget=ONE), NAMES, 3, out=tmp_path / "out")
+    rows = {row["strategy"]: row for row in result.rows}
+    assert [s is None for s in rows["probe"]["seeds"]] == [False, True, False]
+    assert None not in rows["features+logreg"]["seeds"]
+    assert rows["probe"]["gain"] is not None
+    assert "1 trials failed with a loss that was not finite: probe." in result.data["reasons"][-1]
+    (failed,) = result.details["budget"]["failed"]
+    assert failed == {
+        "strategy": "probe", "shots": None, "seed": 1, "error": 'loss "new" at step 3 should be finite',
+    }  # fmt: skip
+    assert "probe" in result.report(tmp_path / "report.html").read_text()
+
+
+def test_a_loss_that_is_not_finite_is_such_a_failure():
+    rows = numbers(8, 1)
+    x = rows.x.clone()
+    x[0] = math.inf
+    problem = replaced(table(budget=ONE), train=Labelled(x, rows.y))
+    result = compare(problem, "scratch", 1)
+    assert result.rows[0]["seeds"] == [None]
+    assert result.recommended is None
+
+
+def test_an_option_that_diverges_is_not_chosen(monkeypatch, tmp_path):
+    def diverge(real, trial):
+        if trial.settings == real.options[0]:
+            raise FloatingPointError("loss")
+        return real.run(trial)
+
+    spied(monkeypatch, "probe", diverge)
+    result = compare(table(shots=[2]), "probe", 1, out=tmp_path / "out")
+    assert result.details["strategies"]["probe"]["settings"] == {"2": STRATEGIES["probe"].options[1]}
+    assert result.rows[1]["mean"] is not None
+
+
+def test_other_errors_are_not_swallowed(monkeypatch):
+    def fail(real, trial):
+        raise ZeroDivisionError("a bug")
+
+    spied(monkeypatch, "probe", fail)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        compare(table(budget=ONE), "probe", 1)
+    assert torch.get_num_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, "`seeds` should be at least one"),
+        ({"seeds": [1, 1]}, "`seeds` should be at least one, and distinct"),
+        ({"workers": 0}, "`workers` should be at least 1"),
+        ({"strategies": ["prob"]}, "did you mean"),
+    ],
+)
+def test_wrong_calls_are_told(changes, message):
+    with pytest.raises(ValueError, match=message):
+        compare(table(), **{"strategies": "probe", "seeds": 1} | changes)
+
+
+def test_a_class_with_too_few_rows_is_told_before_anything_runs(tmp_path):
+    with pytest.raises(ValueError, match="`shots` should be at most 8"):
+        compare(table(shots=[2, 9]), "probe", 1, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shots": []}, "`shots` should be whole numbers of at least 1"),
+        ({"shots": [0]}, "`shots` should be whole numbers of at least 1"),
+        ({"sources": [Task("new", Multiclass(2), numbers(4, 1))]}, "should be distinct"),
+        ({"sources": [images().sources[0]]}, "should be of the target's shape"),
+        ({"target": Task("new", Multiclass(2), numbers(4, 1))}, "should be rows to be scored on"),
+    ],
+)
+def test_wrong_problems_are_told(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(table(), **changes)
+
+
+def test_wrong_budgets_are_told():
+    with pytest.raises(ValueError, match="`meta` of the budget should be at least 1; found 0"):
+        dataclasses.replace(TINY, meta=0)
+
+
+# Test rows.
+
+
+def test_duplicates_are_counted():
+    rows, test = numbers(8, 1), numbers(20, 2)
+    mixed = Labelled(torch.cat([rows.x[:3], test.x]), torch.cat([rows.y[:3], test.y]))
+    with pytest.warns(UserWarning, match="3 of 43 test rows of 'new' are among its training rows"):
+        compare(replaced(table(budget=ONE), test=mixed), "scratch", 1)
+
+
+def test_strategies_do_not_touch_the_test_rows(monkeypatch):
+    problem = images(budget=ONE)
+    names = list(STRATEGIES)
+    plain = compare(problem, names, 1)
+
+    def blind(real, trial):
+        test = trial.target.test
+        spoiled = Labelled(torch.full_like(test.x, math.nan), torch.zeros_like(test.y))
+        return real.run(dataclasses.replace(trial, problem=replaced(trial.problem, test=spoiled)))
+
+    for name in names:
+        spied(monkeypatch, name, blind)
+    assert without_seconds(compare(problem, names, 1).rows) == without_seconds(plain.rows)
+
+
+def test_a_result_without_a_directory_lives_as_long_as_it(tmp_path):
+    result = compare(table(budget=ONE), "scratch", 1)
+    where = result.directory
+    assert (where / "result.json").exists()
+    del result
+    assert not where.exists()
