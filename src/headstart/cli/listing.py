@@ -43,12 +43,18 @@ def _own(what: str) -> dict[str, str]:
 
         return {name: reader.description for name, reader in READERS.items()}
     rooms = {
-        "objectives": ("transfer", "domains"),
+        "objectives": ("transfer", "domains", "meta"),
         "weighings": ("multitask",),
         "adaptations": ("meta",),
         "scores": ("measure",),
     }
-    return {name: text for room in rooms[what] for name, text in _room(room).items()}
+    found = {name: text for room in rooms[what] for name, text in _room(room).items()}
+    # The room of meta-learning has one objective, which takes any of its adaptations.
+    episodic = {k: v for k, v in found.items() if k == "meta.Episodic"}
+    rest = {k: v for k, v in found.items() if k not in episodic}
+    if what == "objectives":
+        return {k: v for k, v in rest.items() if not k.startswith("meta.")} | episodic
+    return rest
 
 
 def _room(room: str) -> dict[str, str]:
