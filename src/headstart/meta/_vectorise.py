@@ -8,6 +8,7 @@ without their affine part and without their buffers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -69,14 +70,26 @@ class ExactNorms(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        if training:
-            owner = self.owners.get(id(running_mean))
-            if owner is not None:
-                var, mean = torch.var_mean(input.detach(), [d for d in range(input.ndim) if d != 1])
-                self.seen.append((owner, mean, var))
-            running_mean = running_var = None
-        out = F.batch_norm(input, running_mean, running_var, training=training, eps=eps)
-        return _affine(out, weight, bias, _channels(input))
+        shape = _channels(input)
+        axes = [axis for axis in range(input.ndim) if axis != 1]
+        count = math.prod(input.shape[axis] for axis in axes)
+        if not training or count < 2:  # torch refuses a single value
+            out = F.batch_norm(input, running_mean, running_var, training=training, eps=eps)
+            return _affine(out, weight, bias, shape)
+        # Sums rather than `torch.var_mean`, whose derivatives pass over the rows more often, as do those
+        # of a scale and a shift that come after a division by the deviation.
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = x.sum(axes, keepdim=True) / count
+        centred = x - mean
+        var = (centred * centred).sum(axes, keepdim=True) / count
+        owner = self.owners.get(id(running_mean))
+        if owner is not None:
+            unbiased = var.detach().flatten() * (count / (count - 1))
+            self.seen.append((owner, mean.detach().flatten(), unbiased))
+        scale = (var + eps).rsqrt()
+        if weight is not None:
+            scale = scale * weight.view(shape)
+        return _affine(centred, scale.flatten(), bias, shape).to(input.dtype)
 
     def _layer(
         self,
