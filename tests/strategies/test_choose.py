@@ -12,7 +12,7 @@ from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Problem, choose, compare
 from headstart.strategies.domain import information, joined
 from headstart.strategies.trial import Memory
-from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Task
+from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, images, numbers, pictures, table
 
@@ -31,6 +31,18 @@ def by_held_out_rows():
     return with_target(table(), train=numbers(24, 7))
 
 
+def of_numbers(count):
+    """A target that is a number, with so many rows."""
+    x = numbers(count // 2, 1).x
+    rows = Labelled(x, x.sum(1, keepdim=True))
+    return lambda: with_target(table(), kind=Regression(1), train=rows, test=rows)
+
+
+def of_yes_or_no():
+    train, test = (Labelled(r.x, r.y.float()) for r in (numbers(8, 1), numbers(20, 2)))
+    return with_target(table(), kind=Binary(), train=train, test=test)
+
+
 # Which way.
 
 
@@ -46,6 +58,10 @@ def by_held_out_rows():
         (table, PROBE, 5, choose.PSEUDO),
         (table, PROBE, 6, choose.DEFAULTS),  # no source has 14 rows of every class
         (table, PROBE, None, choose.DEFAULTS),
+        (of_yes_or_no, PROBE, 2, choose.PSEUDO),
+        (of_numbers(40), PROBE, None, choose.HELD_OUT),
+        (of_numbers(40), PROBE, 30, choose.HELD_OUT),
+        (of_numbers(40), PROBE, 4, choose.DEFAULTS),
         (images, DANN, 2, choose.INFORMATION),
         (images, DANN, None, choose.INFORMATION),
     ],
@@ -100,6 +116,15 @@ def test_a_pseudo_target_shares_nothing_with_the_target_or_with_pretraining(seed
     assert new.train.y.unique().tolist() == list(range(new.kind.outputs))
     assert new.valid is None
     assert new.unlabelled is None
+
+
+def test_a_pseudo_target_for_yes_or_no_has_two_classes():
+    big = Task("old", Multiclass(8), numbers(12, 3, classes=8))
+    posed = choose.pseudo(dataclasses.replace(of_yes_or_no(), sources=[big]), 0)
+    assert len(posed.target.kind.classes) == 2
+    assert len(posed.sources[0].kind.classes) == 5
+    value, _ = choose.judge(of_yes_or_no(), PROBE, 0, 2, 0, Memory())
+    assert 0 <= value <= 1
 
 
 def test_pseudo_targets_differ_by_seed_and_stay_the_same_for_one():

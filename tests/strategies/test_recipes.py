@@ -12,9 +12,9 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from headstart.engine import predict
+from headstart.engine import Run, predict
 from headstart.models import Net, conv4, freeze, mlp, stages
-from headstart.strategies import STRATEGIES, Budget, Problem, Trained, Trial, applicable
+from headstart.strategies import STRATEGIES, Budget, Problem, Trained, Trial, applicable, compare
 from headstart.strategies import trial as trials
 from headstart.strategies.supervised import _balanced_loss, _fold, _linear, _standard
 from headstart.strategies.trial import moved, rotated
@@ -137,6 +137,19 @@ def test_a_regression_target_has_the_strategies_that_train():
         assert predict(run(name, problem).net, "new", x).shape == (16, 1)
 
 
+@pytest.mark.parametrize(
+    "name", ["features+mlp", "l2sp", "multitask", "protonet", "maml", "pretrain+multitask+fewshot", "dann"]
+)
+def test_a_run_is_continued_where_it_is(name, tmp_path):
+    problem, nets = images(), []
+    for _ in range(2):
+        with Run.create(tmp_path / "run", {"strategy": name}, every_steps=2) as kept:
+            nets.append(STRATEGIES[name].run(trial(problem, name, run=kept)).net)
+    nets.append(run(name, problem).net)
+    assert same(weights(nets[0]), weights(nets[1]))
+    assert same(weights(nets[0]), weights(nets[2]))
+
+
 # What applies.
 
 
@@ -186,6 +199,32 @@ def test_what_does_not_apply_says_why(problem, reasons):
     assert reasons.items() <= skipped.items()
     assert not set(names) & set(skipped)
     assert set(names) | set(skipped) == set(STRATEGIES)
+
+
+class Drawn(torch.utils.data.Dataset):
+    """Rows that are read one by one."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows.x[index], self.rows.y[index]
+
+
+def test_a_target_in_a_dataset_has_the_strategies_that_read_it_batch_by_batch(tmp_path):
+    train, valid, test = (Drawn(pictures(3, 8, seed)) for seed in (1, 2, 3))
+    old = Task("old", Multiclass(6), Drawn(pictures(6, 8, 5, first=3)))
+    for rows in (None, valid):
+        target = Task("new", Multiclass(3), train, valid=rows, test=test)
+        problem = Problem(target, [old], backbone=conv4(size=8, width=4), budget=TINY)
+        names, skipped = applicable(problem)
+        assert names == ["scratch", "multitask"]
+        assert skipped["probe"] == "the target's rows are a dataset; frozen features need them in tensors"
+        result = compare(problem, seeds=2, out=tmp_path / str(rows is None))
+        assert all(None not in row["seeds"] for row in result.rows)
 
 
 def test_what_applies_without_labels_is_measured_against_the_source():

@@ -46,7 +46,7 @@ def way(problem: Problem, strategy: Strategy, count: int | None) -> str:
         return VALID
     if _smallest(problem.target, count) >= ENOUGH:
         return HELD_OUT
-    return PSEUDO if count is not None and _can_hold_out(problem, count) else DEFAULTS
+    return PSEUDO if _can_hold_out(problem, count) else DEFAULTS
 
 
 def judge(
@@ -73,7 +73,6 @@ def judge(
         posed, judged = hold_out(posed, seed)
     trial = Trial(posed, strategy.options[option], seed, memory)
     net = strategy.run(trial).net
-    assert isinstance(judged, Labelled)
     return score(net, trial.target, judged), 0.0
 
 
@@ -135,12 +134,12 @@ def _part(rows: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelle
 def _smallest(task: Task, count: int | None) -> int:
     """Count the labelled rows of the smallest class."""
     if not isinstance(task.train, Labelled):
-        return len(task.train)  # type: ignore[arg-type]
+        return 0  # a dataset is not divided
     y = task.train.y[task.train.present()]
+    least = len(y)
     if isinstance(task.kind, Multiclass | Binary):
-        least = int(y.long().bincount(minlength=max(2, task.kind.outputs)).min())
-        return least if count is None else min(least, count)
-    return len(y)
+        least = int(y.long().bincount(minlength=len(task.kind.classes)).min())
+    return least if count is None else min(least, count)
 
 
 def _largest_source(problem: Problem) -> Task | None:
@@ -148,10 +147,12 @@ def _largest_source(problem: Problem) -> Task | None:
     return max(fit, key=lambda s: s.kind.outputs, default=None)
 
 
-def _can_hold_out(problem: Problem, count: int) -> bool:
+def _can_hold_out(problem: Problem, count: int | None) -> bool:
     source = _largest_source(problem)
-    if source is None or source.kind.outputs < 4:
+    if count is None or source is None or source.kind.outputs < 4:
         return False
+    if not isinstance(problem.target.kind, Multiclass | Binary):
+        return False  # classes do not stand in for numbers
     assert isinstance(source.train, Labelled)
     y = source.train.y[source.train.present()]
     return int(y.bincount(minlength=source.kind.outputs).min()) >= 2 * count + 2
@@ -171,8 +172,9 @@ def pseudo(problem: Problem, seed: int) -> Problem:
     new = only(source, order[:held], "pseudo-target")
     if problem.rotations:
         new = rotations(new)
-    ways = problem.target.kind.outputs
-    if new.kind.outputs > ways >= 2:
+    assert isinstance(problem.target.kind, Multiclass | Binary)
+    ways = len(problem.target.kind.classes)
+    if new.kind.outputs > ways:
         new = only(new, torch.randperm(new.kind.outputs, generator=generator)[:ways], new.name)
     assert isinstance(new.train, Labelled)
     train, test = _part(new.train, 0.5, seed)

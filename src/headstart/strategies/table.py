@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import unknown
-from ..tasks import Binary, Multiclass
+from ..tasks import Binary, Labelled, Multiclass
 from . import domain, fewshot, supervised
 from .problem import Problem
 from .trial import Trained, Trial
@@ -40,9 +40,15 @@ def _labels(problem: Problem) -> str:
     return "" if problem.labelled() else "the target has no labelled rows"
 
 
-def _start(problem: Problem) -> str:
-    if _labels(problem):
+def _tensors(problem: Problem) -> str:
+    if isinstance(problem.target.train, Labelled):
         return _labels(problem)
+    return "the target's rows are a dataset; frozen features need them in tensors"
+
+
+def _start(problem: Problem) -> str:
+    if _tensors(problem):
+        return _tensors(problem)
     if problem.comes_pretrained() or problem.sources:
         return ""
     return "there is no pretrained backbone, and no source to pretrain one on"
@@ -61,7 +67,7 @@ def _sources(problem: Problem) -> str:
 def _prototypes(problem: Problem) -> str:
     if not isinstance(problem.target.kind, Multiclass):
         return "the target is not one of several classes"
-    return _sources(problem)
+    return _tensors(problem) or _sources(problem)
 
 
 def _episodes(problem: Problem) -> str:
