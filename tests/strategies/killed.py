@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from problems import images, table
 
 from headstart.engine import Run
 from headstart.engine.phase import Phase
 from headstart.strategies import STRATEGIES, Trial, compare
 from headstart.strategies.problem import Budget
+
+from .problems import images, table
 
 NAMES = ["scratch", "features+logreg", "finetune", "multitask", "protonet"]
 

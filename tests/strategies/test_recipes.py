@@ -383,6 +383,17 @@ def test_multitask_learns_all_tasks_on_one_backbone(phases):
     assert "pretrain" not in phases
 
 
+@pytest.mark.parametrize("name", ["protonet", "maml"])
+def test_episodes_leave_the_statistics_of_the_norms_alone(name):
+    given = trial(images(backbone="conv4", budget=dataclasses.replace(TINY, meta=3)), name)
+    start, net = given.pretrained().backbone, STRATEGIES[name].run(given).net.backbone
+    for (key, before), after in zip(start.state_dict().items(), net.state_dict().values(), strict=True):
+        if isinstance(start.get_submodule(key.rpartition(".")[0]), nn.BatchNorm2d):
+            assert torch.equal(before, after)
+    moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), net.parameters(), strict=True)]
+    assert any(moved)
+
+
 def test_protonet_answers_with_the_nearest_class_mean():
     problem = images()
     net = run("protonet", problem).net
