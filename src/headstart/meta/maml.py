@@ -98,5 +98,5 @@ class MAML:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.first_order):
                 value, pull = vjp(lower, weights)[:2]
                 (gradient,) = pull(torch.ones_like(value))
-            weights = {n: w - self.lr * gradient[n] for n, w in weights.items()}
+            weights = {n: w.sub(gradient[n], alpha=self.lr) for n, w in weights.items()}
         return Adapted(net, self.task, weights)
