@@ -129,6 +129,26 @@ def test_logme_does_not_depend_on_scale_rotation_or_order():
     assert logme(x.float(), labels) == pytest.approx(score, rel=1e-5)
 
 
+@pytest.mark.parametrize(("n", "d", "seed"), [(5, 20, 0), (30, 3, 1), (100, 200, 2)])
+def test_logme_finds_the_highest_of_several_maxima(n, d, seed):
+    rng = np.random.default_rng(seed)
+    ratios = 10 ** np.linspace(-8, 8, 4001)[:, None]
+    for trial in range(20):
+        x = rng.normal(size=(n, d)) * 10 ** rng.uniform(-3, 3, d) + 5 * (trial % 2)
+        labels = rng.integers(0, 2, n)
+        if labels.min() == labels.max():
+            continue
+        y = (labels == 0).astype(float)
+        best = []
+        for column in (y, 1 - y):
+            values, vectors = np.linalg.eigh(x @ x.T)
+            spread = 1 + values.clip(0) / (ratios * np.mean(np.linalg.svd(x, compute_uv=False) ** 2))
+            misfit = ((vectors.T @ column) ** 2 / spread).sum(1)
+            best.append(np.max(-np.log(spread).sum(1) / n + np.log(n / misfit) - 1 - np.log(2 * np.pi)) / 2)
+        score = logme(torch.from_numpy(x), torch.from_numpy(labels))
+        assert score == pytest.approx(np.mean(best), abs=1e-4)
+
+
 def test_logme_ranks_features_by_what_they_tell():
     labels = torch.arange(90) % 3
     hot = torch.nn.functional.one_hot(labels, 6)

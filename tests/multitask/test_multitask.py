@@ -161,6 +161,19 @@ def test_tiny_gradients_keep_the_shortest_point_exact():
     assert alpha[0].item() == pytest.approx(1e-12, rel=1e-3)
 
 
+@pytest.mark.parametrize("width", [1, 3, 10])
+def test_mgda_of_dependent_gradients_in_single_precision_ends_early(width, monkeypatch):
+    calls = []
+    monkeypatch.setattr(np.linalg, "lstsq", lambda *a, f=np.linalg.lstsq, **k: calls.append(1) or f(*a, **k))
+    for seed in range(10):
+        rows = jacobian(20, width, seed)
+        single = rows.float()
+        alpha = mgda(single @ single.T).double()
+        slope = rows @ (alpha @ rows)
+        assert slope.min() >= slope @ alpha - 1e-5 * rows.square().sum(1).max()
+    assert len(calls) < 10 * 80  # rounding made it go in circles, 4000 times each
+
+
 # backward
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from ..errors import explain
 from ._check import classes, labelled
 
-LIMIT = 1e8  # how far the ratio of the precisions may go from the features' scale
+DECADES = 8  # how far the ratio of the precisions may go from the features' scale
+GRID = 321  # how many ratios are tried first
 STEPS = 500
 
 
@@ -30,7 +31,8 @@ def logme(features: Tensor, labels: Tensor) -> float:
         \frac{\gamma}{|m|^2} \cdot \frac{|F m - y|^2}{N - \gamma}
 
     with the posterior mean ``m``; one singular value decomposition of ``F`` serves all targets, and
-    the result is the mean over them. In float64.
+    the result is the mean over them. The evidence may have several maxima, so the iteration starts at
+    the best ``t`` of a grid. In float64.
 
     Args:
         features: of the pretrained net on the new rows.
@@ -47,11 +49,12 @@ def logme(features: Tensor, labels: Tensor) -> float:
         ValueError: if shapes do not match, a feature is not finite, or all labels are the same.
 
     Differs from the paper:
-        at the fixed point :math:`\beta` is set to its optimum for the ratio ``t``, so the value is
-        the maximum itself, not that of the last step, and :math:`t` is kept within :math:`10^{\pm 8}`
-        of the features' mean square (the official code adds :math:`10^{-5}` instead). With ``N < D``
-        the ``D - N`` directions without data cancel, as they do in the formula. Classes without a
-        row are left out of the mean.
+        the iteration starts from the best of a grid (the paper: from :math:`\alpha = \beta = 1`, which
+        can end in a lower maximum, and in another one for features of another scale); :math:`\beta`
+        is set to its optimum for the ratio ``t``, so the value is the maximum itself, not that of the
+        last step; and :math:`t` is kept within :math:`10^{\pm 8}` of the mean squared singular value
+        (the official code adds :math:`10^{-5}` instead). With ``N < D`` the ``D - N`` directions without
+        data cancel, as they do in the formula. Targets that are 0 in every row are left out of the mean.
 
     Example:
         >>> g = torch.Generator().manual_seed(0)
@@ -78,17 +81,25 @@ def logme(features: Tensor, labels: Tensor) -> float:
     s2, z2 = s.square()[:, None], (u.T @ targets).square()  # (k, 1), (k, C)
     rest = (targets.square().sum(0) - z2.sum(0)).clamp(min=0)  # (C,), what no weights can explain
     scale = float(s2.mean()) or 1.0
-    t = torch.full_like(rest, scale)
+    grid = scale * torch.logspace(-DECADES, DECADES, GRID, dtype=s2.dtype, device=s2.device)
+    left = grid[:, None] / (s2.T + grid[:, None])  # (G, k)
+    tried = _evidence(left.log().sum(1, keepdim=True), left @ z2 + rest, len(x))  # (G, C)
+    t = grid[tried.argmax(0)]
     for _ in range(STEPS):
         gamma = (s2 / (s2 + t)).sum(0)
         length = (s2 * z2 / (s2 + t).square()).sum(0)
         error = (z2 * (t / (s2 + t)).square()).sum(0) + rest
         new = (gamma * error / (length * (len(x) - gamma))).nan_to_num(math.inf, math.inf)
-        new = new.clamp(scale / LIMIT, scale * LIMIT)
+        new = new.clamp(grid[0], grid[-1])
         settled = ((new - t).abs() <= 1e-10 * t).all()
         t = new
         if settled:
             break
-    energy = (z2 * t / (s2 + t)).sum(0) + rest  # |Fm - y|^2 + t |m|^2
-    evidence = -torch.log1p(s2 / t).sum(0) + len(x) * (torch.log(len(x) / energy) - 1 - math.log(2 * math.pi))
-    return float(evidence[targets.any(0)].mean() / (2 * len(x)))
+    left = t / (s2 + t)  # (k, C)
+    evidence = _evidence(left.log().sum(0), (left * z2).sum(0) + rest, len(x))
+    return float(torch.maximum(evidence, tried.amax(0))[targets.any(0)].mean())
+
+
+def _evidence(volume: Tensor, energy: Tensor, count: int) -> Tensor:
+    """Give the log evidence per row at the best noise; ``energy`` is ``|Fm - y|^2 + t |m|^2``."""
+    return (volume / count + torch.log(count / energy) - 1 - math.log(2 * math.pi)) / 2

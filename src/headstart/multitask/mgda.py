@@ -23,7 +23,8 @@ def mgda(gramian: Tensor) -> Tensor:
 
     Its inner product with every task's gradient is at least its own squared length. It is found
     exactly, by Wolfe's active-set method. One zero gradient makes the shortest gradient 0: no step
-    lowers all losses then, and none is made.
+    lowers all losses then, and none is made. The weights sum to 1 and not to K, so a step on the shared
+    weights is up to K times shorter than that of the summed loss at the same rate.
 
     Args:
         gramian: inner products of the task gradients.
@@ -60,10 +61,14 @@ def _shortest(g: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     alpha = np.zeros(len(g))
     support = [int(g.diagonal().argmin())]
     alpha[support] = 1
-    for _ in range(10 * len(g) ** 2):  # finite in exact arithmetic; the bound is for rounding
+    best, least, met = alpha, np.inf, set[frozenset[int]]()
+    while frozenset(support) not in met:  # no support comes again in exact arithmetic
+        met.add(frozenset(support))
         slope = g @ alpha
+        value = float(alpha @ slope)
+        if value < least:
+            best, least = alpha.copy(), value
         new = int(slope.argmin())
-        value = alpha @ slope
         if new in support or slope[new] >= value * (1 - EXACT) - ROUNDING:
             break
         support.append(new)
@@ -80,7 +85,7 @@ def _shortest(g: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             here[steps.argmin()] = 0
             alpha[support] = np.maximum(here, 0)
             support = [k for k in support if alpha[k] > 0]
-    return alpha / alpha.sum()
+    return best / best.sum()
 
 
 def _affine(g: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
