@@ -146,6 +146,7 @@ def test_l2sp_of_a_frozen_backbone_is_nothing(pair):
     loss = near(net, None, 0.0)["l2sp"]
     assert loss == 0
     assert not loss.requires_grad
+    assert near.double()(net.double(), None, 0.0)["l2sp"].dtype == torch.float64
 
 
 def test_l2sp_says_what_is_wrong(pair):

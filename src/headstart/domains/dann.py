@@ -22,7 +22,8 @@ class DANN(nn.Module):
 
     The critic learns to tell the domains apart; the reversed gradient of its loss, times
     :math:`\lambda_p`, trains the backbone to prevent it. :math:`\lambda_p` grows with the progress
-    ``p`` of the run, so that a young critic's noise does no harm.
+    ``p`` of the run, so that a young critic's noise does no harm. The critic itself learns at full
+    strength throughout.
 
     .. math:: L_y(f_\text{source}) + L_d(R_{\lambda_p}(f)), \qquad
         \lambda_p = w \left( \frac{2}{1 + e^{-10 p}} - 1 \right)
@@ -30,14 +31,15 @@ class DANN(nn.Module):
     Source and target pass through the backbone one after the other, so a batch-normalisation layer
     normalises each by its own statistics, and its running statistics follow both.
 
-    A ``domain`` near :math:`\ln 2 = 0.693` says that the critic is lost, near 0 that the domains are
-    still apart.
+    With as many rows on both sides, a ``domain`` near :math:`\ln 2 = 0.693` says that the critic is
+    lost; near 0, that the domains are still apart.
 
     Args:
         task: the task whose head is trained.
         features: width ``D`` of the backbone's output, at least 1.
         hidden: width of the critic's two hidden layers, at least 1.
-        weight: :math:`w`, unit-less, at least 0; the end of the ramp.
+        weight: :math:`w`, unit-less, at least 0; the end of the ramp. It scales the reversed gradient,
+            not the value of ``domain``.
 
     Shape:
         source rows ``(B, *)`` with labels, target rows ``(C, *)`` without; returns scalars ``label``
@@ -47,8 +49,9 @@ class DANN(nn.Module):
         ValueError: if an argument is out of its range, or the backbone's features are not ``(B, D)``.
 
     Differs from the paper:
-        the critic has two hidden layers for every kind of input (the paper: none to two); the paper
-        puts both domains into one pass.
+        ``domain`` is the mean over the rows of both sides (equation 9 adds the mean of each, which is
+        twice as much for equal sides); the critic has two hidden layers for every kind of input (the
+        paper: none to two); the paper puts both domains into one pass.
 
     Example:
         >>> from headstart.tasks import Inputs, Labelled, Multiclass

@@ -65,7 +65,7 @@ def gaussian(distances: Tensor, bandwidths: Sequence[float | Tensor]) -> Tensor:
 
     Args:
         distances: squared distances, at least 0.
-        bandwidths: :math:`b_m`, above 0, in the unit of ``distances``.
+        bandwidths: :math:`b_m`, one or more, above 0, in the unit of ``distances``.
 
     Shape:
         ``distances`` of any shape; returns the same shape, values in (0, 1].

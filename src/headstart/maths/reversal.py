@@ -29,7 +29,7 @@ class ReverseGradient(torch.autograd.Function):
         [-0.5, -0.5]
 
     References:
-        Ganin et al. (JMLR 2016), equations 14 and 15, https://arxiv.org/abs/1505.07818
+        Ganin et al. (JMLR 2016), section 4.2, https://arxiv.org/abs/1505.07818
     """
 
     generate_vmap_rule = True

@@ -23,15 +23,18 @@ def backward(weighing: GramianWeighing) -> _Backward:
 
     .. math:: \text{grad} = \sum_k w_k\, g_k, \qquad w = \text{weighing}(G), \quad G_{kl} = g_k \cdot g_l
 
-    Heads and learned parts of an objective get the plain sum of their own gradients. The Gramian is
-    summed layer by layer; no matrix of all task gradients is formed, though each task's gradients are
-    kept until the weights are known. The graph is kept up to the last task. Gradients add to what
-    ``.grad`` holds, as in ``loss.backward()``. A loss that needs no gradient is left out, and so is a
-    task that is absent: it adds no row. With a single task this is ``loss.backward()``.
+    Every trainable weight of the backbone counts as shared, also one that a single task uses (in a
+    ``Trunk``). Heads and learned parts of an objective get the plain sum of their own gradients, not
+    weighed. The Gramian is summed layer by layer; no matrix of all task gradients is formed, though
+    each task's gradients are kept until the weights are known. The graph is kept up to the last task.
+    Gradients add to what ``.grad`` holds, as in ``loss.backward()``. A loss that needs no gradient is
+    left out, and so is a task that is absent: it adds no row. With a single task this is
+    ``loss.backward()``.
 
     Args:
         weighing: from the Gramian ``(K, K)`` of the tasks that are there to their weights ``(K,)``:
-            ``pcgrad``, ``mgda``, or any function or module of that signature.
+            ``pcgrad``, ``mgda``, or any function or module of that signature. No gradient flows back
+            through the weights.
 
     Shape:
         the combine takes ``losses``, scalars by name, and the net.
@@ -48,7 +51,8 @@ def backward(weighing: GramianWeighing) -> _Backward:
         torch.Size([2, 2])
 
     References:
-        Quinton & Rey (2024), section 6, Gramian-based Jacobian descent, https://arxiv.org/abs/2406.16232
+        Quinton & Rey (2024), section 6, Gramian-based Jacobian descent, https://arxiv.org/abs/2406.16232;
+        heads: Sener & Koltun (NeurIPS 2018), algorithm 2, https://arxiv.org/abs/1810.04650
     """
     return _Backward(weighing)
 

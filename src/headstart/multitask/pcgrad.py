@@ -21,7 +21,7 @@ def pcgrad(gramian: Tensor, *, generator: torch.Generator | None = None) -> Tens
         \quad\text{where}\quad g_i \cdot g_j < 0, \qquad \text{grad} = \sum_i g_i
 
     Only inner products are needed, so the weights follow from the Gramian alone. A zero gradient
-    conflicts with none.
+    conflicts with none. Where none conflict, all weights are 1: the gradient of the summed loss.
 
     Args:
         gramian: inner products of the task gradients.

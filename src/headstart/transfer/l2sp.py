@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import explain
@@ -41,8 +40,7 @@ class L2SP(nn.Module):
     Example:
         >>> net = Net(nn.Linear(2, 2), {"a": nn.Linear(2, 1)})
         >>> near = L2SP(net, weight=0.1)
-        >>> with torch.no_grad():
-        ...     _ = net.backbone.bias.add_(1.0)
+        >>> _ = net.backbone.bias.data.add_(1.0)
         >>> round(near(net, None, 0.0)["l2sp"].item(), 6)
         0.1
 
@@ -68,15 +66,10 @@ class L2SP(nn.Module):
             raise ValueError(
                 explain("backbone", expected="the parameters of the start", found=f"other {sorted(wrong)}")
             )
-        losses = {
-            "l2sp": self.weight / 2 * _squares([p - start[n] for n, p in here.items() if p.requires_grad])
-        }
+        zero = next(net.parameters()).new_zeros(())  # where nothing trains
+        ways = [(p - start[n]).square().sum() for n, p in here.items() if p.requires_grad]
+        losses = {"l2sp": self.weight / 2 * sum(ways, zero)}
         if self.head_weight:
-            losses["l2"] = (
-                self.head_weight / 2 * _squares([p for p in net.heads.parameters() if p.requires_grad])
-            )
+            squares = [p.square().sum() for p in net.heads.parameters() if p.requires_grad]
+            losses["l2"] = self.head_weight / 2 * sum(squares, zero)
         return losses
-
-
-def _squares(parts: list[Tensor]) -> Tensor:
-    return torch.stack([p.square().sum() for p in parts]).sum() if parts else torch.zeros(())
