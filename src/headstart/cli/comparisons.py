@@ -126,7 +126,7 @@ def _finish(file: ProblemFile, result: Result) -> None:
     write_atomic(result.directory / "problem.toml", to_toml(file.complete()))
     typer.echo(f"\n{result.table()}\n")
     typer.echo(f"Report: {result.directory / 'report.html'}")
-    if result.recommended is not None:
+    if result.recommended is not None and result.best.directory.exists():
         model, data = result.best.directory, file.settings.target.data
         typer.echo(f'Model:  {model}\nUse it: headstart predict {model} "{data}" -o predictions.csv')
 
