@@ -107,19 +107,31 @@ def results(directory: Path = QUALITY) -> str:
 
 def _section(file: Path) -> str:
     result = json.loads(file.read_text())
-    details = file.with_name("details.json")
-    command = json.loads(details.read_text()).get("command") if details.exists() else None
-    told = f"Task `{result['task']}`, {result['metric']}. File: `{file.relative_to(ROOT)}`."
+    beside = file.with_name("details.json")
+    details = json.loads(beside.read_text()) if beside.exists() else {}
+    command = details.get("command")
+    told = f"Task `{result['task']}`, {result['metric']}. File: `{file.relative_to(ROOT)}`.{_cost(details)}"
     parts = [f"## {file.parent.name}", told, *([f"```sh\n{command}\n```"] if command else [])]
     head = ["strategy", result["metric"], "gain", "verdict", "seconds", "seeds"]
     for shots in dict.fromkeys(row["shots"] for row in result["rows"]):
         rows = [r for r in result["rows"] if r["shots"] == shots]
-        parts += [f"**{_amount(shots)}**", markdown(head, list(_rows(rows, result)))]
+        parts += [f"**{_amount(shots, details)}**", markdown(head, list(_rows(rows, result)))]
     parts.append("\n".join(f"- {reason}" for reason in result["reasons"]))
     return "\n\n".join(parts) + "\n"
 
 
-def _amount(shots: int | None) -> str:
+def _cost(details: Mapping[str, Any]) -> str:
+    """Say what the whole comparison cost, choosing the settings included."""
+    budget = details.get("budget")
+    if not budget:
+        return ""
+    workers = f"{budget['workers']} process{'es' * (budget['workers'] > 1)} of one thread"
+    return f" {budget['trials']} trials in {budget['seconds'] / 60:.1f} minutes on {workers}."
+
+
+def _amount(shots: int | None, details: Mapping[str, Any]) -> str:
+    if details.get("baseline") == "source-only":
+        return "No labelled rows of the target"
     return "All labelled rows" if shots is None else f"{shots} labelled row{'s' * (shots != 1)} per class"
 
 
