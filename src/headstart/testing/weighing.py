@@ -53,9 +53,8 @@ def check_weighing(
             require(same(result, twin(given)), f"{name} gives another result from the same state for {case}")
             require(same(result, sent(given)), f"{name} gives another result after pickling for {case}")
             if torch.cuda.is_available():
-                there = cast(own, "cuda") if of == "losses" else own
-                if of == "losses":
-                    require(close(result, there(given.cuda())), f"{name} gives another result on the GPU")
+                there = cast(cast(weighing, dtype), "cuda")(given.cuda())
+                require(close(result, there), f"{name} gives another result on the GPU for {case}")
     if of == "losses":
         given = torch.linspace(0.5, 2, tasks).requires_grad_()
         (gradient,) = torch.autograd.grad(copy.deepcopy(weighing)(given), given)
