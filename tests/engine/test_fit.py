@@ -150,3 +150,13 @@ def test_the_global_random_state_is_left_alone():
     before = torch.get_rng_state()
     fit(net, stream(), loss, steps=2, optimizer=torch.optim.SGD(net.parameters(), lr=0.1), combine=total)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_rows_that_tasks_share_stay_shared():
+    from headstart.engine.fit import to
+    from headstart.tasks import Labelled
+
+    x = {"ids": torch.zeros(2, 3)}
+    batch = {name: Labelled(x, torch.zeros(2)) for name in "ab"}
+    moved = to(batch, torch.device("cpu"))
+    assert moved["a"].x is moved["b"].x

@@ -15,7 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import explain
 from ..models import Net, device_of
-from ..tasks import Batch, Episodes, Shift
+from ..tasks import Batch, Episodes, Labelled, Shift, X
+from ..tasks.nouns import move
 from .distributed import synchronize
 from .progress import Bar
 
@@ -197,10 +198,14 @@ def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
 
 
 def to(batch: Batch, device: torch.device) -> Batch:
-    """Copy a batch to a device; what is there already is not copied."""
+    """Copy a batch to a device; what is there already is not copied, and rows that tasks share stay shared."""
     if isinstance(batch, Shift | Episodes):
         return batch.to(device)
-    return {name: part.to(device) for name, part in batch.items()}
+    there: dict[int, X] = {}
+    for part in batch.values():
+        if id(part.x) not in there:
+            there[id(part.x)] = move(part.x, device)
+    return {name: Labelled(there[id(part.x)], part.y.to(device)) for name, part in batch.items()}
 
 
 def adopt(

@@ -99,7 +99,7 @@ def finetune(trial: Trial) -> Trained:
 
 
 def lp_ft(trial: Trial) -> Trained:
-    """Train the head to convergence, then everything with one small rate (LP-FT)."""
+    """Train the head for half of the steps, then everything with one small rate (LP-FT)."""
     net, steps, lr = trial.pretrained(), trial.problem.budget.steps, trial.settings["lr"]
     curves = trial.train_head(net, steps=steps // 2, lr=HEAD_LR)
     curves |= trial.train(net, [trial.target], steps=steps - steps // 2, lr=lr, phase="all")

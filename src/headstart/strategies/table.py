@@ -145,7 +145,7 @@ STRATEGIES: dict[str, Strategy] = {
     ),
     "lp_ft": Strategy(
         supervised.lp_ft,
-        "head to convergence, then all with one small rate",
+        "head for half the steps, then all with one small rate",
         _rates(3e-4, 1e-4, 1e-3),
         _start,
         WEIGHTS,
