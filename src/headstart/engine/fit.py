@@ -198,7 +198,7 @@ def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
 
 
 def to(batch: Batch, device: torch.device) -> Batch:
-    """Copy a batch to a device; what is there already is not copied, and rows that tasks share stay shared."""
+    """Copy a batch to a device; what is there already is not, and rows that tasks share stay shared."""
     if isinstance(batch, Shift | Episodes):
         return batch.to(device)
     there: dict[int, X] = {}
