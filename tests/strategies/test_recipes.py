@@ -635,3 +635,16 @@ def test_own_rows_without_a_width():
 def test_a_net_of_the_tests_is_what_it_says():
     assert isinstance(run("probe", table()).net, Net)
     assert type(run("probe", table()).net.backbone) is type(mlp(2))
+
+
+def test_shift_moves_source_images_in_pretraining_alone():
+    from headstart.strategies.trial import moved
+
+    x = torch.zeros(64, 1, 8, 8)
+    x[:, :, 4, 4] = 1
+    out = moved(x, 1, torch.Generator().manual_seed(0))
+    places = {tuple(p) for p in out[:, 0].nonzero()[:, 1:].tolist()}
+    assert places == {(a, b) for a in (3, 4, 5) for b in (3, 4, 5)}
+    assert bool((out.sum((1, 2, 3)) == 1).all())
+    with pytest.raises(ValueError, match="`shift` should be at least 0"):
+        dataclasses.replace(images(), shift=-1)

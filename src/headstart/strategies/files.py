@@ -73,6 +73,7 @@ class Pretrain(_Section):
     """How a backbone without weights of its own learns from the sources."""
 
     rotations: bool | None = Field(default=None, description="true or false")
+    shift: int | None = Field(default=None, ge=0, description="pixels, at least 0")
 
 
 class Compare(_Section):
@@ -197,6 +198,7 @@ class ProblemFile:
             settings=dict(file.backbone.model_extra or {}),
             shots=shots,
             rotations=file.pretrain.rotations,
+            shift=file.pretrain.shift,
             budget=Budget(**file.budget.model_dump()),
         )
         with seeded(0):

@@ -123,6 +123,10 @@ class Problem:
         square = shape is not None and len(shape) == 3 and shape[1] == shape[2]
         if self.shift is None:
             object.__setattr__(self, "shift", shape[1] // 8 if square and shape else 0)
+        elif self.shift < 0 or (self.shift and (shape is None or len(shape) != 3)):
+            raise ValueError(
+                explain("`shift`", expected="at least 0, and 0 for rows that are no images", found=self.shift)
+            )
         if self.rotations is None:
             object.__setattr__(self, "rotations", square and not self.shared())
 
