@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,15 @@ def test_compare_then_use_the_model(call: Call, problem: Path) -> None:
         float(row["probability"]) == max(float(row[f"p({c})"]) for c in ("bolt", "nut", "washer"))
         for row in rows
     )
+
+
+def test_what_is_printed_runs_as_it_stands(call: Call, problem: Path) -> None:
+    Path("my data").mkdir()
+    for file in ("problem.toml", "new.csv", "old.csv"):
+        Path(file).rename(Path("my data", file))
+    answer = call("compare", "my data/problem.toml", "--out", "an answer")
+    (line,) = (line for line in answer.out.splitlines() if line.startswith("Use it: "))
+    assert call(*shlex.split(line.removeprefix("Use it: headstart "))).status == 0, line
 
 
 @pytest.mark.parametrize("column", ["type", "items", "the.label"])

@@ -73,6 +73,26 @@ def test_two_label_columns_for_a_target(wrong: Wrong, problem: Path) -> None:
 def test_no_label_column(wrong: Wrong, problem: Path) -> None:
     assert "#label" in wrong(*change(problem, "target.data=csv:new.csv"))
     assert "csv:new.csv#label" in wrong(*change(problem, "target.data=new.csv"))
+    assert "no file before the `#`" in wrong(*change(problem, "target.data=csv:#label"))
+
+
+def test_data_of_another_reader(wrong: Wrong, model: Path) -> None:
+    said = wrong("predict", model, "images:photos", "-o", "p.csv")
+    assert 'reader of the data should be "csv:"' in said
+    assert 'found "images:"' in said
+
+
+def test_what_the_system_refuses_is_told_in_four_parts(
+    wrong: Wrong, problem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mkdir(path: Path, *rest: Any, **more: Any) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    said = wrong("compare", problem.name, "--out", "locked")
+    assert "`locked" in said
+    assert "found Read-only file system; " in said
+    assert "Errno" not in said
 
 
 def test_class_smaller_than_shots(wrong: Wrong, problem: Path, table: Path) -> None:
@@ -163,6 +183,7 @@ def test_duplicate_rows_across_train_and_test(call: Callable[..., Any], problem:
     assert answer.status == 0
     assert "warning: " in answer.err
     assert "of 14 test rows" in answer.err
+    assert answer.err.count("warning: ") == 1, "told once"
 
 
 def test_no_toml(wrong: Wrong, problem: Path) -> None:
@@ -252,7 +273,8 @@ def test_read_only(wrong: Wrong, problem: Path, model: Path) -> None:
 
 
 def test_an_output_that_cannot_be(wrong: Wrong, problem: Path, model: Path) -> None:
-    assert "nowhere" in wrong("predict", model, "csv:new.csv", "-o", "nowhere/p.csv")
+    assert "`nowhere` should be a folder" in wrong("predict", model, "csv:new.csv", "-o", "nowhere/p.csv")
+    assert "found a folder" in wrong("predict", model, "csv:new.csv", "-o", ".")
     for command in ("compare", "fit"):
         assert "new.csv" in wrong(command, problem.name, "--out", "new.csv/x")
         assert "new.csv" in wrong(command, problem.name, "--out", "new.csv")

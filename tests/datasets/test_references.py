@@ -55,9 +55,9 @@ def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch, tmp_path):
 def test_an_encoding_of_other_things_is_refused(tmp_path):
     (task,) = read("digits:5-9")
     (tmp_path / "a.csv").write_text("a,label\n" + "1,x\n2,y\n" * 5)
-    with pytest.raises(ValueError, match='`encoding` should be made by "csv:"; found one made by "images:"'):
+    with pytest.raises(ValueError, match='"images:", by which their encoding was made; found "csv:"'):
         read("csv:a.csv#label", base=tmp_path, encoding=task.encoding)
-    with pytest.raises(ValueError, match=r"a.csv` should be an image"):
+    with pytest.raises(ValueError, match='found "csv:"'):
         encode("csv:a.csv#label", task.encoding, base=tmp_path)
 
 

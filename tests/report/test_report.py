@@ -182,6 +182,17 @@ def test_lower_is_better_turns_the_verdict():
     assert "left is better" in text
 
 
+def test_the_answer_says_for_how_many_labels_the_model_is():
+    details = {"recommended_by_shots": {str(n): {"strategy": "finetune"} for n in (1, 5)}}
+    text = check(plain() | {"recommended": "finetune"}, details).text
+    said = "Recommended model: finetune, learned from 5 labelled examples per class"
+    assert f"{said}, the most that were compared." in text
+    details["recommended_by_shots"]["5"]["strategy"] = None
+    text = check(plain() | {"recommended": "finetune"}, details).text
+    assert "Recommended model: finetune, learned from" in text
+    assert "Recommended model" not in check(plain(shots=(1,)), details).text
+
+
 def test_what_compare_writes_is_shown_once_and_readably():
     details = {
         "strategies": {

@@ -86,7 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _message(error: BaseException) -> str:
-    """Give an error's text; that of a ``KeyError`` without the quotes that Python adds."""
+    """Give an error's text: a ``KeyError`` without Python's quotes, the system's errors in four parts."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        from ..errors import explain
+
+        hint = "free some space, change its permissions or choose another place"
+        return explain(f"`{error.filename}`", expected="usable", found=error.strerror, hint=hint)
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return text or type(error).__name__
 

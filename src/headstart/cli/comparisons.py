@@ -86,6 +86,7 @@ def _compare(
     words: list[str],
 ) -> None:
     import shlex
+    import warnings
     from concurrent.futures import BrokenExecutor
 
     from .. import strategies
@@ -95,7 +96,9 @@ def _compare(
     file = load_problem(path, options)
     settings = file.compare
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
-    problem = file.problem()
+    with warnings.catch_warnings():  # compare counts the target's duplicates itself
+        warnings.filterwarnings("ignore", message=".* are equal to a train row")
+        problem = file.problem()
     _, skipped = strategies.applicable(problem, settings.strategies)
     for reason in dict.fromkeys(skipped.values()):
         typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
@@ -121,14 +124,25 @@ def _compare(
 
 
 def _finish(file: ProblemFile, result: Result) -> None:
+    import shlex
+
     from ..engine import to_toml, write_atomic
 
     write_atomic(result.directory / "problem.toml", to_toml(file.complete()))
     typer.echo(f"\n{result.table()}\n")
     typer.echo(f"Report: {result.directory / 'report.html'}")
     if result.recommended is not None and result.best.directory.exists():
-        model, data = result.best.directory, file.settings.target.data
-        typer.echo(f'Model:  {model}\nUse it: headstart predict {model} "{data}" -o predictions.csv')
+        model = result.best.directory
+        words = ["headstart", "predict", str(model), _from_here(file), "-o", "predictions.csv"]
+        typer.echo(f"Model:  {model}\nUse it: {shlex.join(words)}")
+
+
+def _from_here(file: ProblemFile) -> str:
+    """Give the target's data reference as it reads from the working directory."""
+    data = file.settings.target.data
+    reader, colon, path = data.partition(":")
+    here = reader not in ("csv", "parquet", "text", "images", "npz") or file.base.resolve() == Path.cwd()
+    return data if here else f"{reader}{colon}{file.base / path}"
 
 
 def report(directory: Directory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,8 +57,16 @@ def predict(model: Model, data: Data, out: Table, task: TaskName = None) -> None
     from ..datasets import encode
     from ..engine import predict as outputs
     from ..engine import write_atomic
+    from ..errors import explain
     from ..models import load
 
+    if out.is_dir():
+        raise IsADirectoryError(explain(f"`{out}`", expected="a CSV file to write", found="a folder"))
+    if not out.parent.is_dir():
+        hint = "make it, or write elsewhere"
+        raise FileNotFoundError(
+            explain(f"`{out.parent}`", expected="a folder", found="nothing there", hint=hint)
+        )
     saved = load(model)
     name = _head(saved, task)
     x = encode(data, _encoding(saved, model))
@@ -101,7 +110,7 @@ def adapt(
     FewShot(net, adaptation, encoding=few.encoding).fit(rows.x, labels).save(out)
     classes = ", ".join(map(str, few.kind.classes))
     typer.echo(f"{len(rows)} rows of {len(few.kind.classes)} classes: {classes}")
-    typer.echo(f"Use it: headstart predict {out} DATA -o predictions.csv")
+    typer.echo(f"Use it: headstart predict {shlex.quote(str(out))} DATA -o predictions.csv")
 
 
 def _width(net: Net, rows: Labelled) -> int:

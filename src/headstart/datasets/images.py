@@ -77,7 +77,7 @@ def load_images(
                         f"`{path}`",
                         expected="an image",
                         found=f"one that does not decode ({error})",
-                        hint="remove it, or pass `skip_broken=True`",
+                        hint="remove it, or pass `skip_broken=True` (`--skip-broken`)",
                     )
                 ) from None
             broken.append(path)

@@ -109,9 +109,9 @@ def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
     if first != name and {first, name} != {"csv", "parquet"}:
         raise ValueError(
             explain(
-                "`encoding`",
-                expected=f'made by "{name}:"',
-                found=f'one made by "{first}:"',
+                "reader of the data",
+                expected=f'"{first}:", by which their encoding was made',
+                found=f'"{name}:"',
                 hint="give data as then",
             )
         )
@@ -154,6 +154,8 @@ def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str 
         if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):
             raise ValueError(explain(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__))
         return rows.x
+    if colon and name in ("csv", "parquet", "text", "images"):
+        _check_alike(name, encoding)
     path = argument.rpartition("#")[0] or argument if colon and name in ENCODERS else str(source)
     file = Path(base) / path
     kind = "npz" if file.suffix == ".npz" and "shape" in encoding else encoding["reader"]

@@ -95,7 +95,12 @@ def load_csv(path: Path) -> Table:
             return parse_csv(file.read(), f"`{path}`")
     except (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise ValueError(
-            explain(f"`{path}`", expected="text in UTF-8", found=f"a binary, cut-off or other file ({error})")
+            explain(
+                f"`{path}`",
+                expected="text in UTF-8",
+                found=f"a binary, cut-off or other file ({error})",
+                hint="if it is text, save it as UTF-8",
+            )
         ) from None
 
 
@@ -269,12 +274,13 @@ def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) 
     """Read the tasks of ``file#label,...``: labels, division, then inputs made by ``encoder``."""
     path, mark, after = argument.rpartition("#")
     if not (mark and path and after):
+        file, label = (path, after) if mark else (argument, "")
         raise ValueError(
             explain(
                 f'"{reader}:{argument}"',
                 expected="a file and its label columns",
-                found="no `#`",
-                hint=f'write "{reader}:{path or argument}#label"',
+                found="no file before the `#`" if label else "no `#` with a label after it",
+                hint=f'write "{reader}:{file or "train.csv"}#{label or "label"}"',
             )
         )
     table = load(options.base / path)

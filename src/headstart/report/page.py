@@ -114,9 +114,12 @@ def _answers(board: Board, answers: Sequence[Answer]) -> str:
     said = tuple(found.reason for found in answers if found.reason)
     others = [reason for reason in board.reasons if not reason.lower().endswith(tuple(map(str.lower, said)))]
     reasons = "".join(f"<li>{esc(reason)}</li>" for reason in others)
+    kept = [found for found in answers if found.row and found.row.strategy == board.recommended]
     overall = ""
     if len(board.shots) > 1 and board.recommended is not None:
-        overall = f'<p class="overall">Overall: {esc(board.recommended)}.</p>'
+        learned = f", learned from {board.amount(kept[-1].shots)}" if kept else ""
+        most = ", the most that were compared" if kept and kept[-1] is answers[-1] else ""
+        overall = f'<p class="overall">Recommended model: {esc(board.recommended)}{learned}{most}.</p>'
     reasons = f'<ul class="reasons">{reasons}</ul>' if reasons else ""
     return f'<div class="answers">{cards}</div>\n{overall}{reasons}'
 
