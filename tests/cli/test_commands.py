@@ -207,6 +207,10 @@ def test_images_and_npz(call: Call, tmp_path: Path) -> None:
     assert answer.err.startswith("warning: ")
     assert "1 " in answer.err
     assert "15 of all rows" in answer.out
+    assert call("predict", model, "images:photos", "-o", "p.csv").status == 2
+    assert call("predict", model, "images:photos", "-o", "p.csv", "--skip-broken").status == 0
+    files = [str(Path("photos", name, f"{i}.png")) for name in ("dark", "light") for i in range(8)]
+    assert [row["file"] for row in lines(Path("p.csv"))] == files[1:], "every answer names its image"
 
 
 def test_demo(call: Call) -> None:

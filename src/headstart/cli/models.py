@@ -52,8 +52,13 @@ def evaluate(model: Model, data: Data, task: TaskName = None, skip_broken: SkipB
     typer.echo(estimates(engine.evaluate(saved.net, read, read.test or read.train), f"of {part}"))
 
 
-def predict(model: Model, data: Data, out: Table, task: TaskName = None) -> None:
-    """Write a model's answers, with probabilities, to a CSV file; DATA need no labels."""
+def predict(
+    model: Model, data: Data, out: Table, task: TaskName = None, skip_broken: SkipBroken = False
+) -> None:
+    """Write a model's answers, with probabilities, to a CSV file; DATA need no labels.
+
+    Rows are in the order of the data; for images, the first column names the file.
+    """
     from ..datasets import encode
     from ..engine import predict as outputs
     from ..engine import write_atomic
@@ -69,8 +74,9 @@ def predict(model: Model, data: Data, out: Table, task: TaskName = None) -> None
         )
     saved = load(model)
     name = _head(saved, task)
-    x = encode(data, _encoding(saved, model))
-    table = _answers(saved.kinds[name], outputs(saved.net, name, x))
+    encoding = _encoding(saved, model)
+    files, x = _images(data, encoding, skip_broken) or (None, encode(data, encoding))
+    table = _answers(saved.kinds[name], outputs(saved.net, name, x), files)
     write_atomic(out, table)
     typer.echo(f"{len(x)} predictions in {out}")
 
@@ -196,7 +202,21 @@ def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> Non
         ) from error
 
 
-def _answers(kind: Kind, outputs: Tensor) -> str:
+def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[list[str], Tensor] | None:
+    """Decode images of the user's own and name their files; ``None`` for data of any other kind."""
+    from ..datasets.images import image_files, load_images
+
+    path = Path(data.removeprefix("images:"))
+    if encoding["reader"] != "images" or path.suffix == ".npz" or not path.exists():
+        return None
+    files, (channels, high, wide) = image_files(path), encoding["shape"]
+    if not files:
+        return None
+    x, kept = load_images(files, (high, wide), skip_broken, channels)
+    return [str(files[i]) for i in kept], x
+
+
+def _answers(kind: Kind, outputs: Tensor, files: list[str] | None = None) -> str:
     """Write answers as CSV text, with the probability of the answer and of each class."""
     import csv
     import io
@@ -215,6 +235,8 @@ def _answers(kind: Kind, outputs: Tensor) -> str:
             header, columns = ["prediction", "probability"], [answers, _short(p.max(1).values)]
         header += [f"p({name})" for name in kind.classes]
         columns += [_short(column) for column in p.T]
+    if files is not None:
+        header, columns = ["file", *header], [files, *columns]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
