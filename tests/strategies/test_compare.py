@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -191,7 +193,7 @@ def test_harm_is_told_where_the_whole_interval_is_below_zero(given):
     assert rows["lp_ft"]["gain_ci95"][0] < 0 < rows["lp_ft"]["gain_ci95"][1]
     assert result.recommended == "l2sp"
     (reason,) = result.data["reasons"]
-    assert reason.startswith("With all labelled rows: l2sp gains +0.103 over scratch")
+    assert reason.startswith("With all labelled rows: l2sp gains +10.3 points over scratch")
     assert "1 of 3 strategies gain with their whole interval. Did harm: probe." in reason
 
 
@@ -220,7 +222,7 @@ def test_one_seed_gives_no_interval(given):
     assert row["gain_ci95"] is row["ci95"] is None
     assert row["harmed"] is False
     assert result.recommended == "scratch"
-    assert "one seed gives no interval; probe scored highest (0.900)" in result.data["reasons"][0]
+    assert "too few seeds for an interval; probe scored highest (90.0 %)" in result.data["reasons"][0]
 
 
 def test_a_baseline_alone_has_nothing_to_be_compared_with(given):
@@ -517,3 +519,23 @@ def test_a_result_without_a_directory_lives_as_long_as_it(tmp_path):
     assert (where / "result.json").exists()
     del result
     assert not where.exists()
+
+
+def test_seeds_that_differ_by_the_same_amount_decide_nothing(given):
+    result = given({"scratch": [0.5, 0.6], "probe": [0.6, 0.7]})
+    assert result.rows[1]["gain"] == pytest.approx(0.1)
+    assert result.rows[1]["gain_ci95"] is None
+    assert result.recommended == "scratch"
+
+
+def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import torch, headstart as hs\n"
+        "rows = lambda at: hs.tasks.Labelled(torch.randn(8, 2) + at, torch.arange(8) % 2)\n"
+        "problem = hs.Problem(hs.Task('new', hs.tasks.Multiclass(2), rows(0), test=rows(1)))\n"
+        "hs.compare(problem, 'scratch', seeds=2, workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

@@ -87,10 +87,8 @@ def _compare(
 ) -> None:
     import shlex
     import warnings
-    from concurrent.futures import BrokenExecutor
 
     from .. import strategies
-    from ..errors import explain
     from ..strategies.files import load_problem
 
     file = load_problem(path, options)
@@ -103,23 +101,15 @@ def _compare(
     for reason in dict.fromkeys(skipped.values()):
         typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
     with resumable(*words):
-        try:
-            result = strategies.compare(
-                problem,
-                settings.strategies,
-                settings.seeds,
-                out=directory,
-                workers=workers or settings.workers,
-                seconds=settings.seconds,
-                command=shlex.join(["headstart", *words]),
-            )
-        except BrokenExecutor:
-            hint = "run the same command with fewer --workers; it goes on with the trials that are missing"
-            raise ChildProcessError(
-                explain(
-                    "worker", expected="alive until its work is done", found="one that was killed", hint=hint
-                )
-            ) from None
+        result = strategies.compare(
+            problem,
+            settings.strategies,
+            settings.seeds,
+            out=directory,
+            workers=workers or settings.workers,
+            seconds=settings.seconds,
+            command=shlex.join(["headstart", *words]),
+        )
     _finish(file, result)
 
 

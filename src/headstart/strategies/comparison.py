@@ -16,7 +16,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,7 @@ def compare(
 
     Raises:
         ValueError: for an unknown strategy, no seeds, no time, or a directory that holds something else.
+        ChildProcessError: if a worker process ended before its work was done.
 
     Example:
         >>> import headstart as hs
@@ -408,6 +409,16 @@ def _run(
             bar.show(before + counter.value)
         for future in as_completed(futures):
             future.result()
+    except BrokenExecutor:
+        raise ChildProcessError(
+            explain(
+                "worker process",
+                expected="alive until its work is done",
+                found="one that ended",
+                hint='in a script, call `compare` under `if __name__ == "__main__":`; if memory ran out, '
+                "run the same comparison with fewer `workers`, it goes on with the trials that are missing",
+            )
+        ) from None
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.terminate()  # a cell is written whole or not at all

@@ -129,6 +129,10 @@ class Problem:
             )
         if self.rotations is None:
             object.__setattr__(self, "rotations", square and not self.shared())
+        elif self.rotations and not square:
+            raise ValueError(
+                explain("`rotations`", expected="off, for rows that are no square images", found=True)
+            )
 
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes."""

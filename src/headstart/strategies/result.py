@@ -17,6 +17,7 @@ from .. import __version__, report
 from ..engine import write_atomic
 from ..errors import explain
 from ..maths import interval, paired_interval
+from ..tasks import Kind
 from . import choose
 from .table import STRATEGIES, baseline
 
@@ -138,8 +139,7 @@ def summarise(
         for (name, count), found in trials.items()
     ]
     by_shots = {
-        count: _recommend([r for r in rows if r["shots"] == count], base, kind.higher_is_better)
-        for count in plan.shots
+        count: _recommend([r for r in rows if r["shots"] == count], base, kind) for count in plan.shots
     }
     # The model that is handed over has the most labels that there are results for.
     recommended = next((name for name, _ in reversed(by_shots.values()) if name), None)
@@ -204,14 +204,17 @@ def _row(
     scores = [t["score"] for t in good.values()]
     both = [s for s in good if s in plain] if name != baseline else []
     ours, theirs = [good[s]["score"] for s in both], [plain[s]["score"] for s in both]
-    gain_ci = _finite(paired_interval(ours, theirs)) if both else None
+    # Seeds that all differ by the same amount tell nothing about the spread: no interval, no verdict.
+    gains = [a - b for a, b in zip(ours, theirs, strict=True)]
+    spread = max(gains, default=0) - min(gains, default=0)
+    gain_ci = _finite(paired_interval(ours, theirs)) if spread > 1e-9 else None
     harmed = gain_ci is not None and (gain_ci[1] < 0 if higher else gain_ci[0] > 0)
     return {
         "strategy": name,
         "shots": count,
         "mean": sum(scores) / len(scores) if scores else None,
         "ci95": _finite(interval(scores)) if scores else None,
-        "gain": sum(a - b for a, b in zip(ours, theirs, strict=True)) / len(both) if both else None,
+        "gain": sum(gains) / len(gains) if gains else None,
         "gain_ci95": gain_ci,
         "harmed": harmed,
         "seconds": sum(t["seconds"] for t in good.values()) / len(good) if good else None,
@@ -220,9 +223,17 @@ def _row(
     }
 
 
-def _recommend(rows: Sequence[dict[str, Any]], base: str, higher: bool) -> tuple[str | None, str]:
+def _recommend(rows: Sequence[dict[str, Any]], base: str, kind: Kind) -> tuple[str | None, str]:
     """Pick the largest gain among those whose whole interval is on the right side of zero."""
-    sign = 1 if higher else -1
+    sign = 1 if kind.higher_is_better else -1
+    percent = kind.metric == "accuracy"  # told as tables tell it
+
+    def score(row: dict[str, Any]) -> str:
+        return f"{100 * row['mean']:.1f} %" if percent else f"{row['mean']:.3f}"
+
+    def difference(value: float) -> str:
+        return f"{100 * value:+.1f}" if percent else f"{value:+.3f}"
+
     there = [r for r in rows if r["mean"] is not None]
     if not there:
         return None, "no trial succeeded."
@@ -234,20 +245,18 @@ def _recommend(rows: Sequence[dict[str, Any]], base: str, higher: bool) -> tuple
         low, high = top["gain_ci95"]
         count = len([r for r in there if r["strategy"] != base])
         return top["strategy"], (
-            f"{top['strategy']} gains {top['gain']:+.3f} over {base} "
-            f"(95 % interval {low:+.3f} to {high:+.3f}); {len(gains)} of {count} strategies gain "
-            f"with their whole interval.{warning}"
+            f"{top['strategy']} gains {difference(top['gain'])}{' points' * percent} over {base} "
+            f"(95 % interval {difference(low)} to {difference(high)}); {len(gains)} of {count} strategies "
+            f"gain with their whole interval.{warning}"
         )
     plain = next((r for r in there if r["strategy"] == base), None)
     if plain is None or len(there) == 1:
         top = max(there, key=lambda r: sign * r["mean"])
-        return top[
-            "strategy"
-        ], f"{top['strategy']} scores {top['mean']:.3f}; there is nothing to compare it with."
+        return top["strategy"], f"{top['strategy']} scores {score(top)}; there is nothing to compare it with."
     if all(r["gain_ci95"] is None for r in there):
         top = max(there, key=lambda r: sign * r["mean"])
         return base, (
-            f"one seed gives no interval; {top['strategy']} scored highest ({top['mean']:.3f}). "
+            f"too few seeds for an interval; {top['strategy']} scored highest ({score(top)}). "
             f"Run more seeds before leaving {base}.{warning}"
         )
     return base, f"no strategy gains over {base} with its whole interval above zero; keep {base}.{warning}"
