@@ -104,8 +104,7 @@ def test_every_command_on_a_page_is_one(page):
 def test_links_to_files_lead_somewhere(page):
     text = BLOCK.sub("", (ROOT / page).read_text())
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        if target != "docs/_static/report.png":
-            assert (ROOT / page).parent.joinpath(target).exists(), target
+        assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
 @pytest.mark.parametrize("page", PAGES)
