@@ -204,10 +204,10 @@ def _row(
     scores = [t["score"] for t in good.values()]
     both = [s for s in good if s in plain] if name != baseline else []
     ours, theirs = [good[s]["score"] for s in both], [plain[s]["score"] for s in both]
-    # Seeds that all differ by the same amount tell nothing about the spread: no interval, no verdict.
+    # Two seeds that differ by the same amount do so by chance: no interval, no verdict.
     gains = [a - b for a, b in zip(ours, theirs, strict=True)]
     spread = max(gains, default=0) - min(gains, default=0)
-    gain_ci = _finite(paired_interval(ours, theirs)) if spread > 1e-9 else None
+    gain_ci = _finite(paired_interval(ours, theirs)) if len(gains) > 2 or spread > 1e-9 else None
     harmed = gain_ci is not None and (gain_ci[1] < 0 if higher else gain_ci[0] > 0)
     return {
         "strategy": name,
