@@ -153,10 +153,32 @@ def _value(value: float | None, interval: Sequence[float] | None, sign: str) -> 
     return f"{value:{sign}.3f}{ends}"
 
 
+def speed(file: Path = ROOT / "benchmarks" / "result.json") -> str:
+    """Show what ``make bench`` measured as ratios of two ways that ran in turn in one process."""
+    if not file.exists():
+        return "`make bench` has not been run yet.\n"
+    record = json.loads(file.read_text())
+    machine = record["machine_info"]
+    rows = []
+    for entry in record["benchmarks"]:
+        info = entry["extra_info"]
+        ratio = info.get("ratio", info.get("ratio_median"))
+        if ratio is not None:
+            where, _, name = entry["fullname"].partition("::")
+            rows.append([f"`{name.removeprefix('test_')}`", f"{ratio:.2f}", f"`{where}`"])
+    told = f"On {machine['cores']} cores of an {machine['cpu']}, Python {machine['python']}; the goal is in each file.\n"
+    return markdown(["benchmark", "ratio", "file"], rows) + f"\n{told}"
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in (("settings", settings()), ("keys", keys()), ("results", results())):
+    for name, text in (
+        ("settings", settings()),
+        ("keys", keys()),
+        ("results", results()),
+        ("speed", speed()),
+    ):
         (directory / f"{name}.md").write_text(text)
 
 
