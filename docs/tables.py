@@ -166,8 +166,8 @@ def speed(file: Path = ROOT / "benchmarks" / "result.json") -> str:
         if ratio is not None:
             where, _, name = entry["fullname"].partition("::")
             rows.append([f"`{name.removeprefix('test_')}`", f"{ratio:.2f}", f"`{where}`"])
-    told = f"On {machine['cores']} cores of an {machine['cpu']}, Python {machine['python']}; the goal is in each file.\n"
-    return markdown(["benchmark", "ratio", "file"], rows) + f"\n{told}"
+    told = f"On {machine['cores']} cores of an {machine['cpu']}, Python {machine['python']}."
+    return markdown(["benchmark", "ratio", "file"], rows) + f"\n{told} The goal is in each file.\n"
 
 
 def write(directory: Path) -> None:
