@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -154,9 +154,25 @@ def _torchmetrics() -> ModuleType:
     return torchmetrics
 
 
+@dataclass(frozen=True, init=False)
+class _Named(Kind, ABC):
+    """Kinds with one output per class, whose names are the user's own."""
+
+    classes: tuple[Label, ...]
+    least: ClassVar[int] = 2
+
+    def __init__(self, classes: int | Sequence[Label]) -> None:
+        object.__setattr__(self, "classes", class_names(classes, least=self.least))
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return len(self.classes)
+
+
 @final
-@dataclass(frozen=True)
-class Multiclass(Kind):
+@dataclass(frozen=True, init=False)
+class Multiclass(_Named):
     """One of several classes.
 
     Args:
@@ -173,16 +189,7 @@ class Multiclass(Kind):
         0.693...
     """
 
-    classes: tuple[Label, ...]
     metric = "accuracy"
-
-    def __init__(self, classes: int | Sequence[Label]) -> None:
-        object.__setattr__(self, "classes", class_names(classes))
-
-    @property
-    def outputs(self) -> int:
-        """Width of the head's output."""
-        return len(self.classes)
 
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy in nats per labelled row."""
@@ -279,8 +286,8 @@ class Binary(Kind):
 
 
 @final
-@dataclass(frozen=True)
-class Multilabel(Kind):
+@dataclass(frozen=True, init=False)
+class Multilabel(_Named):
     """Any subset of several labels.
 
     Args:
@@ -294,16 +301,8 @@ class Multilabel(Kind):
         [['beach', 'dog'], ['dog']]
     """
 
-    classes: tuple[Label, ...]
+    least = 1
     metric = "auroc"
-
-    def __init__(self, classes: int | Sequence[Label]) -> None:
-        object.__setattr__(self, "classes", class_names(classes, least=1))
-
-    @property
-    def outputs(self) -> int:
-        """Width of the head's output."""
-        return len(self.classes)
 
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Binary cross-entropy in nats per label that is there."""
@@ -395,8 +394,8 @@ class Regression(Kind):
 
 
 @final
-@dataclass(frozen=True)
-class Tokens(Kind):
+@dataclass(frozen=True, init=False)
+class Tokens(_Named):
     """One of several classes for each token of a sequence.
 
     Args:
@@ -410,16 +409,7 @@ class Tokens(Kind):
         [['O', 'B-city']]
     """
 
-    classes: tuple[Label, ...]
     metric = "accuracy"
-
-    def __init__(self, classes: int | Sequence[Label]) -> None:
-        object.__setattr__(self, "classes", class_names(classes))
-
-    @property
-    def outputs(self) -> int:
-        """Width of the head's output."""
-        return len(self.classes)
 
     def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy in nats per labelled token."""
