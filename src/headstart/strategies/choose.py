@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..datasets import rotations, shots
+from ..datasets.shots import keep_classes
 from ..engine import score
 from ..tasks import Binary, Labelled, Multiclass, Task
 from . import domain
@@ -187,12 +188,7 @@ def pseudo(problem: Problem, seed: int) -> Problem:
 
 
 def only(task: Task, classes: Tensor, name: str) -> Task:
-    """Keep some of a task's classes, numbered anew in the order given."""
-    assert isinstance(task.kind, Multiclass)
+    """Keep the labelled training rows of some of a task's classes, numbered anew in the order given."""
     assert isinstance(task.train, Labelled)
-    number = torch.full((task.kind.outputs,), -1)
-    number[classes] = torch.arange(len(classes))
-    y = torch.where(task.train.y >= 0, number[task.train.y.clamp(min=0)], -1)
-    index = (y >= 0).nonzero().flatten()
-    kind = Multiclass([task.kind.classes[i] for i in classes.tolist()])
-    return Task(name, kind, Labelled(task.train.take(index).x, y[index]))
+    rows = task.train.take(task.train.present().nonzero().flatten())
+    return keep_classes(Task(name, task.kind, rows), classes.tolist())
