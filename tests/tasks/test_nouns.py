@@ -154,3 +154,9 @@ def test_episodes_are_cut_and_moved():
 def test_nouns_are_frozen(noun):
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(noun, dataclasses.fields(noun)[0].name, None)
+
+
+def test_known_rows_have_a_label():
+    rows = Labelled(torch.arange(3.0), torch.tensor([1, -100, 0]))
+    assert rows.known().x.tolist() == [0, 2]
+    assert rows.known().y.tolist() == [1, 0]

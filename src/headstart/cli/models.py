@@ -111,7 +111,7 @@ def adapt(
     for parameter in net.heads[name].parameters():
         parameter.data.zero_()  # every class alike before the first step
     adaptation = ProtoNet(name) if method == "protonet" else MAML(name, lr=0.1, steps=10)
-    rows = few.train.take(few.train.present().nonzero().flatten())
+    rows = few.train.known()
     labels = [few.kind.classes[i] for i in rows.y.tolist()]
     FewShot(net, adaptation, encoding=few.encoding).fit(rows.x, labels).save(out)
     classes = ", ".join(map(str, few.kind.classes))

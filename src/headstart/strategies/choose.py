@@ -117,7 +117,7 @@ def hold_out(problem: Problem, seed: int) -> tuple[Problem, Labelled]:
     """Set a quarter of the target's labelled rows apart."""
     train = problem.target.train
     assert isinstance(train, Labelled)
-    kept, held = _part(train.take(train.present().nonzero().flatten()), 0.25, seed)
+    kept, held = _part(train.known(), 0.25, seed)
     return dataclasses.replace(problem, target=dataclasses.replace(problem.target, train=kept)), held
 
 
@@ -190,5 +190,5 @@ def pseudo(problem: Problem, seed: int) -> Problem:
 def only(task: Task, classes: Tensor, name: str) -> Task:
     """Keep the labelled training rows of some of a task's classes, numbered anew in the order given."""
     assert isinstance(task.train, Labelled)
-    rows = task.train.take(task.train.present().nonzero().flatten())
+    rows = task.train.known()
     return keep_classes(Task(name, task.kind, rows), classes.tolist())

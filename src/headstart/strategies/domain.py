@@ -62,7 +62,7 @@ def _start(trial: Trial) -> tuple[Task, Net]:
 def joined(target: Task, sources: list[Task]) -> Task:
     """Make one task of the sources' labelled rows under the target's name."""
     labelled = [s.train for s in sources if isinstance(s.train, Labelled)]
-    parts = [rows.take(rows.present().nonzero().flatten()) for rows in labelled]
+    parts = [rows.known() for rows in labelled]
     train = Labelled(join(*(p.x for p in parts)), torch.cat([p.y for p in parts]))
     return Task(target.name, target.kind, train, unlabelled=target.unlabelled)
 

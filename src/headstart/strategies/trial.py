@@ -170,7 +170,7 @@ class Trial:
         train = self.target.train
         if not isinstance(train, Labelled):
             raise TypeError("frozen features need the target's training rows in tensors; found a dataset")
-        return train.take(train.present().nonzero().flatten())
+        return train.known()
 
 
 @final

@@ -131,6 +131,10 @@ class Labelled:
         known = ~self.y.isnan() if self.y.is_floating_point() else self.y != -100
         return known.flatten(1).any(1) if known.ndim > 1 else known
 
+    def known(self) -> Labelled:
+        """Keep the rows that have at least one label."""
+        return self.take(self.present().nonzero().flatten())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
