@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from headstart.engine import seeded, write_atomic
-from headstart.engine.progress import Bar
+from headstart.progress import Bar
 
 
 def test_seeded_puts_the_random_state_back():
@@ -44,6 +44,17 @@ def test_bar_waits_then_writes_a_plain_line(capsys):
     assert out == ""
     assert err.startswith("head: step 5/10, ")
     assert err.endswith("s left  a 0.25\n")
+
+
+def test_bar_counts_in_the_callers_unit(capsys, monkeypatch):
+    with Bar("letters.zip", 180, True, unit="MB") as bar:
+        bar.show(12)
+    assert capsys.readouterr().err.startswith("letters.zip: MB 12/180, ")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Bar("compare", 260, True, unit="trial") as bar:
+        bar.show(3)
+        drawn = " ".join(str(column(bar.bar.tasks[0])) for column in bar.bar.columns)
+    assert "trial   3/260" in drawn
 
 
 def test_bar_is_silent_when_told(capsys):

@@ -63,6 +63,11 @@ def test_all_strategies_see_the_same_rows_at_a_seed_and_more_shots_add_rows(monk
     assert len({next(iter(seen[seed, 4])) for seed in range(3)}) > 1
 
 
+def test_progress_counts_trials(capsys):
+    compare(table(shots=[1], budget=ONE), "scratch", 2, progress=True)
+    assert capsys.readouterr().err.startswith("compare: trial 1/2, ")
+
+
 # What a comparison writes.
 
 

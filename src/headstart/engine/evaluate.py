@@ -14,10 +14,10 @@ from torch.utils.data import Dataset, default_collate
 
 from ..errors import explain
 from ..models import Adapted, Net, device_of
+from ..progress import Bar
 from ..tasks import Binary, Labelled, Multiclass, Task, Tokens, X
 from ..tasks.nouns import move, rows
 from .metrics import measures
-from .progress import Bar
 
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 RESAMPLES = 200
@@ -105,7 +105,7 @@ def mapped(
     device, count = device_of(module), rows(x)
     home = x.device if isinstance(x, Tensor) else next(iter(x.values())).device
     parts = []
-    with resting(module), Bar(title, count, progress) as bar:
+    with resting(module), Bar(title, count, progress, unit="row") as bar:
         for start in range(0, max(1, count), batch):
             at = slice(start, start + batch)
             part: X = x[at] if isinstance(x, Tensor) else {name: value[at] for name, value in x.items()}

@@ -15,10 +15,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import explain
 from ..models import Net, device_of
+from ..progress import Bar
 from ..tasks import Batch, Episodes, Labelled, Shift, X
 from ..tasks.nouns import move
 from .distributed import synchronize
-from .progress import Bar
 
 if TYPE_CHECKING:
     from .run import Run

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from ..engine import Run, predict, score, write_atomic
-from ..engine.progress import Bar
 from ..errors import explain
 from ..models import count_parameters, save
+from ..progress import Bar
 from ..tasks import Binary, Inputs, Labelled, Multiclass, Task, X
 from . import choose
 from .problem import Problem
@@ -138,7 +138,8 @@ def compare(
     start = time.time()
     plan = _Plan(problem, names, shots, numbers, directory, start + seconds if seconds else None)
     _open(plan)
-    with Run(directory), Bar("compare", _cells(plan), progress) as bar:  # a status, for `headstart runs`
+    counted = Bar("compare", _cells(plan), progress, unit="trial")
+    with Run(directory), counted as bar:  # a status, for `headstart runs`
         chosen, tried = _settings(plan, workers, bar)
         _run(plan, workers, bar, tried, _trial_jobs(plan, chosen), _trials)
     result = summarise(plan, chosen, skipped, command=command, elapsed=time.time() - start, workers=workers)

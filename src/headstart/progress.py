@@ -21,14 +21,17 @@ class Bar:
         steps: how many there are in all.
         progress: ``None`` shows it after two seconds, ``True`` at once, ``False`` never.
         start: steps that were done before.
+        unit: what a step is called, such as "trial" or "MB".
 
     Example:
         >>> with Bar("fit", 3, None) as bar:
         ...     bar.show(1, {"digits": 2.3})
     """
 
-    def __init__(self, title: str, steps: int, progress: bool | None = None, *, start: int = 0) -> None:
-        self.title, self.steps, self.start = title, steps, start
+    def __init__(
+        self, title: str, steps: int, progress: bool | None = None, *, start: int = 0, unit: str = "step"
+    ) -> None:
+        self.title, self.steps, self.start, self.unit = title, steps, start, unit
         self.began = time.monotonic()
         self.due = float("inf") if progress is False else self.began + (0.0 if progress else QUIET)
         self.bar: Any = None
@@ -54,7 +57,8 @@ class Bar:
         else:
             left = (now - self.began) / max(1, step - self.start) * (self.steps - step)
             print(
-                f"{self.title}: step {step}/{self.steps}, {left:.0f} s left  {note}".rstrip(), file=sys.stderr
+                f"{self.title}: {self.unit} {step}/{self.steps}, {left:.0f} s left  {note}".rstrip(),
+                file=sys.stderr,
             )
             self.due = now + PLAIN
 
@@ -66,6 +70,7 @@ class Bar:
             self.bar = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
+                TextColumn(self.unit, markup=False),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}", markup=False),
