@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import random
 
 import numpy
@@ -17,8 +18,8 @@ from headstart.models import Net, conv4, freeze, mlp, stages
 from headstart.strategies import STRATEGIES, Budget, Problem, Trained, Trial, applicable, compare
 from headstart.strategies import trial as trials
 from headstart.strategies.supervised import _balanced_loss, _fold, _linear, _standard
-from headstart.strategies.trial import moved, rotated
-from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
+from headstart.strategies.trial import Moved, moved, rotated
+from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task, batches
 
 from .problems import TINY, images, numbers, pictures, same, table, tensors, weights
 
@@ -603,6 +604,24 @@ def test_images_move_by_whole_pixels_and_what_comes_in_is_zero():
         assert len(found) == 1
         places |= set(found)
     assert len(places) > 4
+
+
+def test_moved_streams_resume_and_move_anew_at_each_step():
+    rows = Labelled(torch.ones(6, 1, 4, 4), torch.arange(6) % 2)
+
+    def make(seed):
+        first, second = (torch.Generator().manual_seed(seed + more) for more in (0, 9))
+        within = batches([Task("old", Multiclass(2), rows)], 6, generator=first)
+        return Moved(within, 2, generator=second)
+
+    stream, other = make(0), make(1)
+    assert not torch.equal(next(stream)["old"].x, next(stream)["old"].x)
+    other.load_state_dict(json.loads(json.dumps(stream.state_dict())))
+    for _ in range(3):
+        a, b = next(stream)["old"], next(other)["old"]
+        assert torch.equal(a.x, b.x)
+        assert torch.equal(a.y, b.y)
+    assert stream.state_dict() == other.state_dict()
 
 
 def test_sources_are_turned_where_the_problem_says_so():

@@ -112,7 +112,7 @@ class Trial:
             net = Net(backbone, {t.name: t.kind.head(width) for t in tasks})
         stream = batches(tasks, 64, generator=self.generator("pretrain"))
         if self.problem.shift:
-            stream = Moved(stream, self.problem.shift)
+            stream = Moved(stream, self.problem.shift, generator=self.generator("pretrain"))
         self.train(net, tasks, steps=self.problem.budget.pretrain, lr=3e-3, stream=stream, phase="pretrain")
         return net
 
@@ -177,34 +177,31 @@ class Trial:
 class Moved(Stream):
     """Move the images of a stream's batches by a few pixels at random, each by its own amount.
 
-    What moves in is 0. A step's moves depend on the stream's state before it alone.
+    What moves in is 0.
 
     Args:
         stream: of labelled batches with images ``(B, C, H, W)``.
         pixels: the largest move in each direction.
+        generator: one number is drawn from it.
     """
 
-    def __init__(self, stream: Stream, pixels: int) -> None:
+    def __init__(self, stream: Stream, pixels: int, *, generator: torch.Generator) -> None:
+        super().__init__(generator)
         self.stream, self.pixels = stream, pixels
 
     def _batch(self) -> dict[str, Labelled]:
-        raise NotImplementedError
-
-    def __next__(self) -> dict[str, Labelled]:
-        state = self.stream.state_dict()
-        generator = torch.Generator().manual_seed(
-            (state["seed"] + 0x9E3779B9 * (state["step"] + 1)) & (2**63 - 1)
-        )
+        generator = torch.Generator().manual_seed((self._seed + 0x9E3779B9 * (self._step + 1)) & (2**63 - 1))
         batch = next(self.stream)
         return {name: Labelled(moved(part.x, self.pixels, generator), part.y) for name, part in batch.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the stream within."""
-        return self.stream.state_dict()
+        """Return the state, and that of the stream within."""
+        return super().state_dict() | {"stream": self.stream.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to the step that ``state`` was taken at."""
-        self.stream.load_state_dict(state)
+        super().load_state_dict(state)
+        self.stream.load_state_dict(state["stream"])
 
 
 def moved(x: X, pixels: int, generator: torch.Generator) -> Tensor:
