@@ -220,7 +220,7 @@ GENRES = ("answers", "email", "newsgroup", "reviews", "weblog")
 def read_ud_ewt(argument: str, options: Options) -> list[Task]:
     """Read ``ud_ewt``, or one genre as ``ud_ewt:weblog``: the part of speech of each token.
 
-    The vocabulary is that of all five genres.
+    The vocabulary is that of all five genres. What is downloaded is release 2.7.
 
     References:
         Silveira et al. (LREC 2014), https://universaldependencies.org/treebanks/en_ewt/

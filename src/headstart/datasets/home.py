@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
+import lzma
 import os
 import tempfile
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from ..atomic import write_atomic
 from ..errors import explain
-
-
-@dataclass(frozen=True)
-class Source:
-    """A public file and its checksum, ``"sha256:..."`` or ``"md5:..."`` as its publisher gives it."""
-
-    url: str
-    checksum: str
-
-
-_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-_USPS = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/"
-_ADULT = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
-
-SOURCES = {
-    "mnist/train-images-idx3-ubyte.gz": Source(
-        _MNIST + "train-images-idx3-ubyte.gz",
-        "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    ),
-    "mnist/train-labels-idx1-ubyte.gz": Source(
-        _MNIST + "train-labels-idx1-ubyte.gz",
-        "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    ),
-    "mnist/t10k-images-idx3-ubyte.gz": Source(
-        _MNIST + "t10k-images-idx3-ubyte.gz",
-        "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    "mnist/t10k-labels-idx1-ubyte.gz": Source(
-        _MNIST + "t10k-labels-idx1-ubyte.gz",
-        "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
-    "usps/usps.bz2": Source(_USPS + "usps.bz2", "md5:ec16c51db3855ca6c91edd34d0e9b197"),
-    "usps/usps.t.bz2": Source(_USPS + "usps.t.bz2", "md5:8ea070ee2aca1ac39742fdd1ef5ed118"),
-    "adult/adult.data": Source(
-        _ADULT + "adult.data", "sha256:5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d"
-    ),
-    "adult/adult.test": Source(
-        _ADULT + "adult.test", "sha256:a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05"
-    ),
-    "medmnist/pneumoniamnist.npz": Source(
-        "https://zenodo.org/records/10519652/files/pneumoniamnist.npz?download=1",
-        "md5:28209eda62fecd6e6a2d98b1501bb15f",
-    ),
-}
+from .download import download
+from .options import need
+from .published import RECIPES, Content, Recipe, digest
 
 
 def cache() -> Path:
@@ -68,69 +29,71 @@ def find(file: str) -> Path | None:
 
 
 def locate(file: str) -> Path:
-    """Find ``set/file`` on disk, or download it once into the cache.
+    """Find ``set/file`` on disk, or make it once, in the cache, of the public files of its set.
 
     Raises:
-        FileNotFoundError: if it is not on disk and cannot be downloaded; names both ways to get it.
-        ValueError: if the download does not have the published checksum; nothing is kept of it.
+        FileNotFoundError: if it is not on disk and its public home is not reached; names both ways.
+        ValueError: if what is there is not what was published; nothing is kept of it.
+        ImportError: if an optional dependency that reads the public files is missing.
     """
     path = find(file)
-    if path is not None:
-        return path
-    folder = os.environ.get("HEADSTART_DATA") or "not set"
-    if file not in SOURCES:
-        raise FileNotFoundError(
-            explain(
-                f"`{file}`",
-                expected="in the folder that HEADSTART_DATA names",
-                found=f"HEADSTART_DATA {folder}",
-                hint=f"set HEADSTART_DATA to a folder with `{file}`; being online does not help, "
-                "as this set has no stable public file in this form",
-            )
-        )
-    try:
-        return download(SOURCES[file], cache() / file)
-    except OSError as error:
-        raise FileNotFoundError(
-            explain(
-                f"`{file}`",
-                expected="on disk or at its public home",
-                found=f"HEADSTART_DATA {folder}, and {SOURCES[file].url} not reached ({error})",
-                hint=f"set HEADSTART_DATA to a folder with `{file}`, or be online once: "
-                f"it is then kept in {cache()}",
-            )
-        ) from None
-
-
-def download(source: Source, path: Path) -> Path:
-    """Fetch a file to ``path``, which is there whole and checked, or not at all.
-
-    Raises:
-        OSError: if the file is not reached.
-        ValueError: if its checksum is another.
-    """
-    method, _, expected = source.checksum.partition(":")
-    digest = hashlib.new(method, usedforsecurity=False)
-    with urllib.request.urlopen(source.url, timeout=60) as answer:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as part:
-                while block := answer.read(1 << 20):
-                    digest.update(block)
-                    part.write(block)
-                part.flush()
-                os.fsync(part.fileno())
-            if digest.hexdigest() != expected:
-                raise ValueError(
-                    explain(
-                        f"{method} of {source.url}",
-                        expected=expected,
-                        found=digest.hexdigest(),
-                        hint="try again; if it stays so, the publisher has changed the file",
-                    )
-                )
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    if path is None:
+        fetch(next(recipe for recipe in RECIPES if file in recipe.files))
+        path = cache() / file
     return path
+
+
+def fetch(recipe: Recipe) -> None:
+    """Download the public files of a recipe and leave in the cache what is made of them, all or nothing."""
+    for module, extra in recipe.needs:
+        need(module, extra)
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache(), prefix=".download-") as folder:
+        raw = []
+        for number, source in enumerate(recipe.sources):
+            name = f"{number}-{Path(source.url.partition('?')[0]).name}"
+            try:
+                raw.append(download(source, Path(folder) / name))
+            except OSError as error:
+                raise FileNotFoundError(
+                    explain(
+                        f"`{recipe.files[0]}`",
+                        expected="on disk or at its public home",
+                        found=f"HEADSTART_DATA {os.environ.get('HEADSTART_DATA') or 'not set'}, "
+                        f"and {source.url} not reached ({error})",
+                        hint=f"set HEADSTART_DATA to a folder with `{recipe.files[0]}`, or be online once: "
+                        f"it is then kept in {cache()}",
+                    )
+                ) from None
+        made = _made(recipe, raw)
+    for file, content in zip(recipe.files, made, strict=True):
+        (cache() / file).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(cache() / file, _packed(file, content))
+
+
+def _made(recipe: Recipe, raw: list[Path]) -> list[Content]:
+    """Make the files of a recipe, and check them where the publisher gives no checksum."""
+    if not recipe.content:
+        return recipe.make(raw)
+    urls = " and ".join(source.url for source in recipe.sources[:2])
+    hint = "try again; if it stays so, the publisher has changed the files"
+    try:
+        made = recipe.make(raw)
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            explain(urls, expected="files of the published form", found=found, hint=hint)
+        ) from error
+    if (found := digest(made)) != recipe.content:
+        raise ValueError(
+            explain(f"sha256 of the rows of {urls}", expected=recipe.content, found=found, hint=hint)
+        )
+    return made
+
+
+def _packed(file: str, content: Content) -> bytes:
+    if isinstance(content, bytes):
+        return lzma.compress(content) if file.endswith(".xz") else content
+    archive = io.BytesIO()
+    np.savez_compressed(archive, **content)  # type: ignore[arg-type]
+    return archive.getvalue()

@@ -8,13 +8,10 @@ Shapes: ``N`` rows, ``C`` channels, ``H`` and ``W`` pixels.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import itertools
 import lzma
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,6 +22,7 @@ from ..errors import explain, unknown
 from ..tasks import Binary, Labelled, Multiclass, Regression, Task
 from .home import find, locate
 from .options import Options, need
+from .published import AMAZON
 from .splits import build, described, divide
 from .tables import Table, features, fit_features, parse_csv
 
@@ -81,26 +79,13 @@ def _unit(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).float().div_(255)
 
 
-def _idx(path: Path) -> np.ndarray:
-    data = gzip.decompress(path.read_bytes())
-    shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
-
-
 def read_mnist(argument: str, options: Options) -> list[Task]:
     """Read ``mnist``: 60,000 and 10,000 digits of 28 x 28.
 
     References:
         LeCun et al. (Proc. IEEE 1998), https://doi.org/10.1109/5.726791
     """
-    if find("mnist/mnist.npz"):
-        z = _load("mnist/mnist.npz")
-    else:
-        z = {
-            f"{axis}_{part}": _idx(locate(f"mnist/{stem}-{what}-ubyte.gz")).copy()
-            for part, stem in (("train", "train"), ("test", "t10k"))
-            for axis, what in (("x", "images-idx3"), ("y", "labels-idx1"))
-        }
+    z = _load("mnist/mnist.npz")
     parts = {part: (_unit(z[f"x_{part}"]), z[f"y_{part}"]) for part in ("train", "test")}
     return _pictures("mnist", _size(argument, options), parts)
 
@@ -111,24 +96,11 @@ def read_usps(argument: str, options: Options) -> list[Task]:
     References:
         Hull (PAMI 1994), https://doi.org/10.1109/34.291440
     """
-    if find("usps/usps.npz"):
-        z = _load("usps/usps.npz")
-        parts = {
-            p: (torch.from_numpy(z[f"x_{p}"].astype(np.float32) / z["scale"]), z[f"y_{p}"])
-            for p in ("train", "test")
-        }
-    else:
-        from sklearn.datasets import load_svmlight_file
-
-        parts = {}
-        for part, file in (("train", "usps.bz2"), ("test", "usps.t.bz2")):
-            x, y = load_svmlight_file(
-                io.BytesIO(bz2.decompress(locate(f"usps/{file}").read_bytes())), n_features=256
-            )
-            parts[part] = (
-                torch.from_numpy((x.toarray().astype(np.float32) + 1) / 2).reshape(-1, 16, 16),
-                y - 1,
-            )
+    z = _load("usps/usps.npz")
+    parts = {
+        part: (torch.from_numpy(z[f"x_{part}"].astype(np.float32) / z["scale"]), z[f"y_{part}"])
+        for part in ("train", "test")
+    }
     return _pictures("usps", _size(argument, options), parts)
 
 
@@ -157,9 +129,6 @@ def read_omniglot(argument: str, options: Options) -> list[Task]:
     name = f"omniglot_{part}"
     encoding = {"reader": "images", "shape": list(x.shape[1:])} | described(name, Multiclass(classes))
     return [Task(name, Multiclass(classes), Labelled(x, y), encoding=encoding)]
-
-
-AMAZON = ("books", "dvd", "electronics", "kitchen")
 
 
 def read_amazon_reviews(argument: str, options: Options) -> list[Task]:
@@ -194,21 +163,31 @@ def read_amazon_reviews(argument: str, options: Options) -> list[Task]:
     return [Task(name, kind, **parts, encoding=encoding)]  # type: ignore[arg-type]
 
 
+def _strips(webp: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Decode lossless strips of images, one below the other."""
+    from PIL import Image
+
+    strips = [webp[a:b].tobytes() for a, b in itertools.pairwise(offsets)]
+    return np.concatenate(
+        [np.asarray(Image.open(io.BytesIO(s)).convert("RGB")).reshape(-1, 32, 32, 3) for s in strips]
+    )
+
+
 def read_mnistm(argument: str, options: Options) -> list[Task]:
-    """Read ``mnistm``: MNIST over photographs, 20,000 and 9,001 of 32 x 32, RGB.
+    """Read ``mnistm``: MNIST over photographs, 59,001 and 9,001 of 32 x 32, RGB.
+
+    A folder of the user's may hold the first 20,000 of the train rows alone.
 
     References:
         Ganin et al. (JMLR 2016), section 5.2.4, https://arxiv.org/abs/1505.07818
     """
     need("PIL", "images")
-    from PIL import Image
-
+    few = find("mnistm/mnistm_train20k.npz") and not find("mnistm/mnistm_train.npz")
     parts = {}
-    for part, file in (("train", "mnistm_train20k"), ("test", "mnistm_test")):
+    for part, file in (("train", "mnistm_train20k" if few else "mnistm_train"), ("test", "mnistm_test")):
         z = _load(f"mnistm/{file}.npz")
-        strips = [z["webp"][a:b].tobytes() for a, b in itertools.pairwise(z["offsets"])]
-        pixels = [np.asarray(Image.open(io.BytesIO(s)).convert("RGB")).reshape(-1, 32, 32, 3) for s in strips]
-        parts[part] = _unit(np.concatenate(pixels)).permute(0, 3, 1, 2).contiguous(), z["labels"]
+        pixels = z["images"] if "images" in z else _strips(z["webp"], z["offsets"])
+        parts[part] = _unit(pixels).permute(0, 3, 1, 2).contiguous(), z["labels"]
     return _pictures("mnistm", _size(argument, options), parts)
 
 
@@ -263,7 +242,8 @@ def read_assays(argument: str, options: Options, *, name: str) -> list[Task]:
     """Read ``tox21``, ``sider`` or ``clintox``: a yes-or-no task per assay on one tensor, with gaps.
 
     Rows are 1024-bit ECFP4 fingerprints. The parts are those of the scaffold split;
-    ``tox21:random`` lets ``split`` divide the rows.
+    ``tox21:random`` lets ``split`` divide the rows. What is downloaded of Tox21 are 7,831
+    molecules; older copies, which a folder of the user's may hold, have some 170 more.
 
     References:
         Wu et al. (Chemical Science 2018), https://arxiv.org/abs/1703.00564
@@ -291,12 +271,8 @@ ADULT = (
 
 
 def _census(part: str) -> Table:
-    if find(f"adult/adult.{part}.csv.xz"):
-        text = lzma.decompress(locate(f"adult/adult.{part}.csv.xz").read_bytes()).decode()
-    else:
-        text = locate("adult/adult.data" if part == "train" else "adult/adult.test").read_text()
-    lines = [line.rstrip(".") for line in text.split("\n") if line.count(",") == len(ADULT) - 1]
-    return parse_csv("\n".join(lines), f"`adult` ({part})", ADULT)
+    text = lzma.decompress(locate(f"adult/adult.{part}.csv.xz").read_bytes()).decode()
+    return parse_csv(text, f"`adult` ({part})", ADULT)
 
 
 def read_adult(argument: str, options: Options) -> list[Task]:
