@@ -506,6 +506,17 @@ def test_duplicates_are_counted():
         compare(replaced(table(budget=ONE), test=mixed), "scratch", 1)
 
 
+def test_duplicates_that_reading_told_are_not_told_again(tmp_path):
+    lines = [f"{x},{label}" for x in range(6) for label in "ab"] * 4  # each row four times
+    (tmp_path / "new.csv").write_text("\n".join(["size,label", *lines]))
+    with pytest.warns(UserWarning, match="test rows of .*new.csv` are equal to a train row"):
+        (task,) = hs.datasets.read("csv:new.csv#label", base=tmp_path)
+    compare(Problem(task, settings={"hidden": [4]}, budget=ONE), "scratch", 1)  # a warning would be an error
+    more = dataclasses.replace(task, test=task.train)
+    with pytest.warns(UserWarning, match="test rows of 'label' are among its training rows"):
+        compare(Problem(more, settings={"hidden": [4]}, budget=ONE), "scratch", 1)
+
+
 def test_strategies_do_not_touch_the_test_rows(monkeypatch):
     problem = images(budget=ONE)
     names = list(STRATEGIES)

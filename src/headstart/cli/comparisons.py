@@ -86,7 +86,6 @@ def _compare(
     words: list[str],
 ) -> None:
     import shlex
-    import warnings
 
     from .. import strategies
     from ..strategies.files import load_problem
@@ -94,9 +93,7 @@ def _compare(
     file = load_problem(path, options)
     settings = file.compare
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
-    with warnings.catch_warnings():  # compare counts the target's duplicates itself
-        warnings.filterwarnings("ignore", message=".* are equal to a train row")
-        problem = file.problem()
+    problem = file.problem()
     _, skipped = strategies.applicable(problem, settings.strategies)
     for reason in dict.fromkeys(skipped.values()):
         typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")

@@ -143,8 +143,8 @@ def read_npz(argument: str, options: Options) -> list[Task]:
         groups = array(options.split.group, "train").tolist() if options.split.group else None
         strata = list(zip(*classes, strict=True)) if classes else None
         division = dict(divide(options.split, len(x), strata, groups))
-    warn_duplicates(x, division, where)
-    return build(asked, x, division, {"reader": "npz", "keys": [keys[0]], "shape": list(x.shape[1:])})
+    encoding = {"reader": "npz", "keys": [keys[0]], "shape": list(x.shape[1:])}
+    return build(asked, x, division, encoding | warn_duplicates(x, division, where))
 
 
 def encode_npz(path: Path, encoding: Mapping[str, Any]) -> Tensor:

@@ -171,8 +171,8 @@ def read_images(argument: str, options: Options) -> list[Task]:
             raise ValueError(explain(f"`{folder}`", expected="a folder `train`", found=sorted(set(sides))))
     else:
         division = divide(options.split, len(y), y.tolist())
-    warn_duplicates(x, division, f"`{folder}`")
     encoding: dict[str, Any] = {"reader": "images", "shape": list(x.shape[1:])}
+    encoding |= warn_duplicates(x, division, f"`{folder}`")
     return build([(folder.resolve().name, kind, y)], x, division, encoding)
 
 

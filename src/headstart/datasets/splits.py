@@ -185,25 +185,40 @@ def given(values: Sequence[object], where: str) -> Division:
     return {name: at for name, at in index.items() if len(at)}
 
 
-def warn_duplicates(x: X, division: Division, where: str) -> None:
-    """Warn where test rows are also train rows, which flatters every score."""
+def count_duplicates(train: X, test: X) -> int:
+    """Count the test rows that are also train rows.
+
+    Example:
+        >>> count_duplicates(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [1.0], [2.0]]))
+        2
+    """
+    known, found = set(_hashes(train)), _hashes(test)
+    return sum(row in known for row in found)
+
+
+def _hashes(x: X) -> list[int]:
+    arrays = [t.contiguous().numpy() for t in ([x] if isinstance(x, Tensor) else x.values())]
+    return [hash(tuple(a[i].tobytes() for a in arrays)) for i in range(len(arrays[0]))]
+
+
+def warn_duplicates(x: X, division: Division, where: str) -> dict[str, int]:
+    """Warn where test rows are also train rows, which flatters every score.
+
+    Returns:
+        What the encoding says of it, so that a comparison does not tell it again.
+    """
     if "test" not in division:
-        return
-    tensors = [x] if isinstance(x, Tensor) else list(x.values())
-    arrays = [t.flatten(1).contiguous().numpy() for t in tensors]
-    train, test = (
-        [hash(tuple(a[i].tobytes() for a in arrays)) for i in division[part].tolist()]
-        for part in ("train", "test")
+        return {}
+    count = count_duplicates(take(x, division["train"]), take(x, division["test"]))
+    if not count:
+        return {}
+    warnings.warn(
+        f"{count} of {len(division['test'])} test rows of {where} are equal to a train row; "
+        "remove them, or keep them together with `group`",
+        UserWarning,
+        stacklevel=3,
     )
-    known = set(train)
-    count = sum(row in known for row in test)
-    if count:
-        warnings.warn(
-            f"{count} of {len(test)} test rows of {where} are equal to a train row; "
-            "remove them, or keep them together with `group`",
-            UserWarning,
-            stacklevel=3,
-        )
+    return {"duplicates": count}
 
 
 def build(

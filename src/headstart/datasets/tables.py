@@ -289,8 +289,8 @@ def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) 
     spare = {*labels, "split", options.split.group}
     division = _division(table, targets, options, "split" in labels)
     x, encoding = encoder(table, [n for n in table.columns if n not in spare], division["train"], options)
-    warn_duplicates(x, division, table.where)
-    return build(targets, x, division, {"reader": reader} | encoding)
+    encoding = {"reader": reader} | encoding | warn_duplicates(x, division, table.where)
+    return build(targets, x, division, encoding)
 
 
 def _division(

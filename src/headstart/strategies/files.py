@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -453,7 +454,10 @@ def _target(section: Target, base: Path) -> Task:
 def _sources(section: Source, base: Path, target: Task, taken: Sequence[str]) -> list[Task]:
     """Read a source; give its tasks names that are not taken."""
     tasks: list[Task] = []
-    for task in _read(section, base, target):
+    with warnings.catch_warnings():  # a source's test rows are never used
+        warnings.filterwarnings("ignore", message=".* are equal to a train row")
+        read = _read(section, base, target)
+    for task in read:
         wanted = section.name or task.name
         if wanted in (known := [*taken, *(t.name for t in tasks)]):
             origin = Path(section.data.partition(":")[2].partition("#")[0]).stem or section.data
