@@ -299,6 +299,18 @@ def test_large_confusion_becomes_a_list():
     assert "class 0 taken for class 1 (1 of 6)" in text
 
 
+def test_without_classes_shots_are_labelled_rows():
+    settings = {"finetune": {"settings": {"1": {"lr": 0.1}, "5": {"lr": 0.2}}}}
+    details = {"target": {"per_class": False}, "strategies": settings}
+    text = check(plain(), details).text
+    assert "per class" not in page(plain(), details) + table(plain(), details)
+    assert "With 1 labelled row " in text
+    assert "With 5 labelled rows" in text
+    assert "time, 5 rows" in text
+    assert "5 rows: lr=0.2" in text
+    assert "\n1 labelled row\n" in table(plain(), details)
+
+
 @pytest.mark.parametrize("confusion", [{"classes": ["a"], "matrix": [[1, 2]]}, {"classes": ["a"]}, {}])
 def test_broken_confusion_is_left_out(confusion):
     assert "What is taken for what" not in check(plain((1,)), {"confusion": confusion}).text

@@ -14,7 +14,7 @@ from headstart.engine import score
 from headstart.maths import paired_interval
 from headstart.strategies import STRATEGIES, Problem, Result, compare, comparison
 from headstart.strategies.comparison import fingerprint
-from headstart.tasks import Labelled, Multiclass, Task
+from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, images, numbers, table
 
@@ -95,6 +95,19 @@ def test_result_json_has_the_keys_that_the_design_names(compared):
         assert row["harmed"] in (True, False)
     assert data == result.to_dict() == result.data
     assert result.rows == data["rows"]
+
+
+def test_shots_of_a_regression_are_labelled_rows():
+    rows = Labelled(numbers(8, 1).x, numbers(8, 1).x.sum(1))
+    target = Task("size", Regression(), rows, test=rows)
+    with pytest.warns(UserWarning, match="16 of 16 test rows"):
+        result = compare(Problem(target, settings={"hidden": [4]}, shots=[1, 6], budget=ONE), "scratch", 2)
+    text = (result.directory / "report.html").read_text()
+    assert "per class" not in " ".join([*result.data["reasons"], result.table(), text])
+    assert [reason.partition(":")[0] for reason in result.data["reasons"]] == [
+        "With 1 labelled row", "With 6 labelled rows",
+    ]  # fmt: skip
+    assert "\n6 labelled rows\n" in result.table()
 
 
 def test_gain_is_the_paired_difference_to_scratch(compared):

@@ -118,6 +118,7 @@ class Board:
     recommended: str | None
     reasons: tuple[str, ...]
     baseline: str
+    per_class: bool  # whether numbers of labels are for each class, or in all
 
     @property
     def shots(self) -> list[int | None]:
@@ -147,7 +148,13 @@ class Board:
 
     def amount(self, shots: int | None) -> str:
         """Say a number of labels; all labels of a target that has none are none."""
-        return "no labelled examples" if shots is None and self.baseline == UNLABELLED else labels(shots)
+        if shots is None and self.baseline == UNLABELLED:
+            return "no labelled examples"
+        return labels(shots, per_class=self.per_class)
+
+    def short(self, shots: int | str | None) -> str:
+        """Say a number of labels where there is little room."""
+        return "all labels" if shots is None else f"{shots} {'per class' if self.per_class else 'rows'}"
 
     def at(self, shots: int | None) -> list[Row]:
         """Return the rows with that many labels, best first; rows without a mean come last."""
@@ -191,11 +198,12 @@ def _baseline(rows: Sequence[Row]) -> str:
     return "scratch" if "scratch" in without or not without else without[0]
 
 
-def read(result: Mapping[str, Any], *, baseline: str | None = None) -> Board:
+def read(result: Mapping[str, Any], details: Mapping[str, Any] | None = None) -> Board:
     """Turn the plain values of ``result.json`` into a `Board`.
 
     Args:
-        baseline: what the gains were measured against; None guesses it from the rows.
+        details: the plain values of ``details.json``. Without them the baseline is guessed from the
+            rows, and numbers of labels are taken to be for each class.
     Raises:
         ValueError: if the metric or the rows are missing.
 
@@ -214,7 +222,7 @@ def read(result: Mapping[str, Any], *, baseline: str | None = None) -> Board:
                 hint="pass what `headstart compare` wrote to result.json",
             )
         )
-    recommended = result.get("recommended")
+    recommended, details = result.get("recommended"), details or {}
     rows = tuple(_row(row) for row in result["rows"])
     return Board(
         task=clean(result.get("task") or "task"),
@@ -223,20 +231,22 @@ def read(result: Mapping[str, Any], *, baseline: str | None = None) -> Board:
         rows=rows,
         recommended=None if recommended is None else clean(recommended),
         reasons=tuple(clean(reason) for reason in result.get("reasons") or ()),
-        baseline=_baseline(rows) if baseline is None else baseline,
+        baseline=clean(details["baseline"]) if details.get("baseline") else _baseline(rows),
+        per_class=bool((details.get("target") or {}).get("per_class", True)),
     )
 
 
-def labels(shots: int | None) -> str:
+def labels(shots: int | None, *, per_class: bool = True) -> str:
     """Say a number of labelled examples.
 
     Example:
-        >>> labels(1), labels(5), labels(None)
-        ('1 labelled example per class', '5 labelled examples per class', 'all labelled examples')
+        >>> labels(1), labels(5, per_class=False), labels(None)
+        ('1 labelled example per class', '5 labelled rows', 'all labelled examples')
     """
+    noun = "labelled example" if per_class else "labelled row"
     if shots is None:
-        return "all labelled examples"
-    return f"{shots} labelled example{'' if shots == 1 else 's'} per class"
+        return f"all {noun}s"
+    return f"{shots} {noun}{'s' * (shots != 1)}{' per class' * per_class}"
 
 
 def seconds(x: float | None) -> str:

@@ -257,7 +257,7 @@ def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
         _numbers(ax, board, axis="y")
         ax.tick_params(axis="y", labelcolor=MUTED)
         ax.set_xticks(range(len(board.shots)), ["all" if n is None else str(n) for n in board.shots])
-        ax.set_xlabel("labelled examples per class", labelpad=8)
+        ax.set_xlabel("labelled examples per class" if board.per_class else "labelled rows", labelpad=8)
         ax.tick_params(length=0)
         _name_ends(ax, ends)
     words = "; ".join(f"{name} {board.score(mean)}" for mean, name, _ in ends)

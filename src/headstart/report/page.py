@@ -249,7 +249,7 @@ def _confusion(board: Board, confusion: Mapping[str, Any]) -> str:
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> str:
+def _settings(board: Board, settings: Mapping[str, Any]) -> str:
     """Show settings as ``name=value``; settings for each number of labels once where they are the same."""
     nested = {count: value for count, value in settings.items() if isinstance(value, Mapping)}
     if (
@@ -257,24 +257,24 @@ def _settings(settings: Mapping[str, Any]) -> str:
         and len(nested) == len(settings)
         and len({json.dumps(v, default=str) for v in nested.values()}) == 1
     ):
-        return _settings(next(iter(nested.values())))
+        return _settings(board, next(iter(nested.values())))
     text = ""
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            amount = "all labels" if name == "all" else f"{esc(name)} per class"
-            text += f"<div>{amount}: {_settings(value) or 'no settings'}</div>"
+            amount = esc(board.short(None if name == "all" else name))
+            text += f"<div>{amount}: {_settings(board, value) or 'no settings'}</div>"
         else:
             shown = esc(f"{value:g}") if isinstance(value, float) else esc(value)
             text += f'<code class="setting">{esc(name)}={shown}</code> '
     return text.rstrip()
 
 
-def _recipes(strategies: Mapping[str, Any], skipped: Mapping[str, Any]) -> str:
+def _recipes(board: Board, strategies: Mapping[str, Any], skipped: Mapping[str, Any]) -> str:
     cards = ""
     for name, about in strategies.items():
         facts = [(word, esc(about.get(key) or "")) for key, word in _RECIPE]
         facts += [
-            ("Settings", _settings(about.get("settings") or {})),
+            ("Settings", _settings(board, about.get("settings") or {})),
             ("Chosen on", esc(about.get("chosen_on") or "")),
         ]
         summary = f"<p>{esc(sentence(clean(about['summary'])))}</p>" if about.get("summary") else ""
@@ -318,7 +318,7 @@ def _cost(board: Board, budget: Mapping[str, Any]) -> str:
         trained = max((row.parameters for row in rows.values() if row.parameters is not None), default=None)
         whole = "–" if trained is None else f"{trained:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
         lines.append(f'<tr><th scope="row">{_breakable(name)}</th>{spent}<td>{whole}</td></tr>')
-    heads = [f"time, {'all labels' if n is None else f'{n} per class'}" for n in board.shots]
+    heads = [f"time, {board.short(n)}" for n in board.shots]
     table = _table(
         "Mean wall time of one trial, and how many parameters it trained",
         ["strategy", *heads, "trained parameters"],
@@ -388,7 +388,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         https://doi.org/10.1037/0003-066X.60.2.170
         Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/
     """
-    board = read(result, baseline=clean(details["baseline"]) if details.get("baseline") else None)
+    board = read(result, details)
     choices = details.get("recommended_by_shots") or {}
     answers = [answer(board, shots, choices) for shots in board.shots]
     chosen = [found.row.strategy for found in answers if found.row]
@@ -427,7 +427,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         (
             "recipes",
             "What was reused, and how it was set",
-            _recipes(details.get("strategies") or {}, details.get("skipped") or {}),
+            _recipes(board, details.get("strategies") or {}, details.get("skipped") or {}),
             "",
         ),
         ("cost", "Cost", _cost(board, details.get("budget") or {}), ""),

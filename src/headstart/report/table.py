@@ -69,7 +69,9 @@ def _mark(board: Board, row: Row) -> str:
     return {"gains": "+", "harms": "!"}.get(board.verdict(row), " ")
 
 
-def table(result: Mapping[str, Any], *, width: int | None = None) -> str:
+def table(
+    result: Mapping[str, Any], details: Mapping[str, Any] | None = None, *, width: int | None = None
+) -> str:
     """Lay a comparison out as text that fits a terminal.
 
     One block for each number of labels, best strategy first, with the mean over the seeds, the paired
@@ -78,6 +80,7 @@ def table(result: Mapping[str, Any], *, width: int | None = None) -> str:
 
     Args:
         result: the plain values of ``result.json``.
+        details: the plain values of ``details.json``, where they are at hand.
         width: width in character cells, at least 1; None for the terminal's own, at most 100.
     Shape:
         returns lines of at most ``width`` cells, joined by newlines, without one at the end.
@@ -97,7 +100,7 @@ def table(result: Mapping[str, Any], *, width: int | None = None) -> str:
         Cumming & Finch (2005), Inference by eye: how to read 95 % intervals and paired differences,
         https://doi.org/10.1037/0003-066X.60.2.170
     """
-    board = read(result)
+    board = read(result, details)
     width = max(1, min(shutil.get_terminal_size().columns, 100) if width is None else width)
     plural = "" if board.seeds == 1 else "s"
     lines = [f"{board.task}: {board.unit}, mean of {board.seeds} seed{plural}"]

@@ -63,7 +63,8 @@ class Problem:
             that does not come pretrained is pretrained on the sources.
         weights: as for ``hs.backbone``: its default ones, a name, a path, or ``None`` for random.
         settings: the backbone's own settings, such as ``{"width": 32}``.
-        shots: labelled target rows per class, several for a learning curve; ``None`` for all rows.
+        shots: labelled target rows per class (in all, where there are no classes), several for a
+            learning curve; ``None`` for all rows.
         rotations: rotate source images to make extra classes for pretraining and episodes;
             ``None`` does so for square images whose classes are not the target's.
         shift: pixels by which source images are moved at random in pretraining, so that the features

@@ -17,7 +17,7 @@ from .. import __version__, report
 from ..engine import write_atomic
 from ..errors import explain
 from ..maths import interval, paired_interval
-from ..tasks import Kind
+from ..tasks import Binary, Kind, Multiclass
 from . import choose
 from .table import STRATEGIES, baseline
 
@@ -104,7 +104,7 @@ class Result:
 
     def table(self) -> str:
         """Lay the rows out as text."""
-        return report.table(self.data)
+        return report.table(self.data, self.details)
 
     def report(self, path: str | Path) -> Path:
         """Write the self-contained HTML report."""
@@ -144,7 +144,7 @@ def summarise(
     # The model that is handed over has the most labels that there are results for.
     recommended = next((name for name, _ in reversed(by_shots.values()) if name), None)
     labels = plan.problem.labelled() > 0
-    reasons = [f"{_amount(count, labels)}: {reason}" for count, (_, reason) in by_shots.items()]
+    reasons = [f"{_amount(count, labels, kind)}: {reason}" for count, (_, reason) in by_shots.items()]
     missing = sum(len(plan.seeds) - len(found) for found in trials.values())
     if missing:
         reasons.append(
@@ -176,12 +176,17 @@ def summarise(
     return Result(data, details, plan.directory)
 
 
-def _amount(count: int | None, labels: bool) -> str:
+def _amount(count: int | None, labels: bool, kind: Kind) -> str:
     if not labels:
         return "Without labels of the target"
     if count is None:
         return "With all labelled rows"
-    return f"With {count} labelled row{'s' * (count != 1)} per class"
+    return f"With {count} labelled row{'s' * (count != 1)}{' per class' * _per_class(kind)}"
+
+
+def _per_class(kind: Kind) -> bool:
+    """Tell whether shots are counted for each class, or in all."""
+    return isinstance(kind, Multiclass | Binary)
 
 
 def _finite(pair: tuple[float, float]) -> list[float] | None:
@@ -301,6 +306,7 @@ def _details(
         "target": {
             "name": problem.target.name,
             "classes": classes,
+            "per_class": _per_class(kind),
             "train_rows": len(problem.target.train),  # type: ignore[arg-type]
             "test_rows": len(problem.target.test),  # type: ignore[arg-type]
         },
