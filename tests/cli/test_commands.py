@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from headstart.cli import app
 from headstart.cli.options import columns
 
 Call = Callable[..., Any]
@@ -159,6 +161,27 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, problem: Path) -> None:
     assert "go on with: headstart resume runs/problem" in error
     assert "Traceback" not in error
     assert json.loads((tmp_path / "runs/problem/status.json").read_text())["state"] == "interrupted"
+
+
+@pytest.mark.parametrize("command", ["compare", "demo"])
+def test_ctrl_c_of_a_comparison_repeats_every_option(
+    call: Call, problem: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("headstart.strategies.compare", interrupted)
+    given = {"strategies": "scratch", "seeds": "2", "out": "a b", "workers": "2", "seconds": "9.5"}
+    given["overrides"] = "budget.steps=3"
+    words = [command, "problem.toml"] if command == "compare" else [command]
+    for option in get_command(app).commands[command].params:  # type: ignore[attr-defined]
+        if option.param_type_name == "option" and option.name != "help":
+            words += [option.opts[0], given[option.name]]
+    answer = call(*words)
+    assert answer.status == 130
+    hint = shlex.split(answer.err.partition("go on with: ")[2])
+    assert hint[0] == "headstart"
+    assert sorted(hint[1:]) == sorted(words)
 
 
 def test_rank(call: Call, problem: Path) -> None:

@@ -42,6 +42,7 @@ def demo(
         "demo",
         *(["--out", out] if out != Path("runs/demo") else []),
         *(["--seeds", seeds] if seeds else []),
+        *(["--workers", workers] if workers else []),
     ]
     words += [word for override in overrides or [] for word in ("--set", override)]
     assert out is not None
@@ -74,6 +75,7 @@ def compare(
         options.append(f"compare.seconds={seconds}")
         words += ["--seconds", str(seconds)]
     words += ["--out", str(out)] if out else []
+    words += ["--workers", str(workers)] if workers else []
     words += [word for override in overrides or [] for word in ("--set", override)]
     _compare(problem, options, out, workers, words)
 
