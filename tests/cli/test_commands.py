@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import platform
 import shlex
 import shutil
 import signal
@@ -182,6 +183,30 @@ def test_ctrl_c_of_a_comparison_repeats_every_option(
     hint = shlex.split(answer.err.partition("go on with: ")[2])
     assert hint[0] == "headstart"
     assert sorted(hint[1:]) == sorted(words)
+
+
+def test_one_comparison_at_a_time_in_a_directory(call: Call, tmp_path: Path, problem: Path) -> None:
+    words = ["compare", "problem.toml", "--set", "budget.steps=1000000", "--out", "runs/busy"]
+    command = [sys.executable, "-m", "headstart", *words, "--workers", "2"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    ) as process:
+        status = Path("runs/busy/status.json")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not status.exists():
+            time.sleep(0.05)
+        answer = call(*words)
+        assert answer.status == 2, answer
+        assert answer.err == (
+            f"error: output directory `runs/busy` should be free; found a run of process {process.pid} "
+            f"on {platform.node()}; wait until it ends, or choose another (`--out`)\n"
+        )
+        assert "busy  comparison  running" in call("runs").out
+        assert call("runs", "show", "busy").status == 0
+        assert json.loads(status.read_text())["pid"] == process.pid
+        process.kill()
+    assert "busy  comparison  lost" in call("runs").out
+    assert call(*words, "--seconds", "0.001").status == 0, "taken over"
 
 
 def test_rank(call: Call, problem: Path) -> None:

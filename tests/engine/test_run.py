@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -111,7 +112,15 @@ def test_a_run_of_another_process_is_not_joined(tmp_path):
     tamper(run, boot="another", pid=os.getpid() + 1)
     with pytest.raises(FileExistsError, match="should be free; found a run of process"):
         Run.create(tmp_path, {})
+    with pytest.raises(FileExistsError, match="should be free; found a run of process"), Run.open(tmp_path):
+        pass
     assert asdict(run.status())["state"] == "running"
+    tamper(run, host="another", pid=os.getpid())  # the same number on another machine
+    with pytest.raises(FileExistsError, match=rf"process {os.getpid()} on another; wait until it ends"):
+        Run.create(tmp_path, {})
+    tamper(run, time=time.time() - 61)
+    with Run.open(tmp_path) as run:
+        assert run.status().host == platform.node()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -47,12 +47,10 @@ def resume(directory: Directory) -> None:
     from ..strategies.files import load_run
 
     run = Run.open(directory)
-    state = run.status()
-    if state.state == "done":
+    run.check_free()
+    if run.status().state == "done":
         typer.echo(f"{directory} is finished.")
         _show_end(directory)
-    elif state.state == "running":
-        raise ValueError(f"{directory} is still running, as process {state.pid}")
     else:
         file = load_run(directory / "run.toml")
         _train(file, _problem(file), run)

@@ -64,7 +64,8 @@ class Run:
     """Keep a run in a directory; make one with ``Run.create``, read one with ``Run.open``.
 
     As a context manager it writes how the run ended: "done", "failed", or "interrupted" (Ctrl-C);
-    without that, a run whose process has ended is shown as "lost".
+    without that, a run whose process has ended is shown as "lost". A directory in which another
+    process is at work is refused.
 
     ``run.toml`` holds the settings, ``metrics.jsonl`` the losses of every step (without clock times,
     so that a resumed run writes the same bytes), ``checkpoints/`` the last two states of every phase,
@@ -131,10 +132,7 @@ class Run:
                 raise FileExistsError(
                     explain(what, expected="new, empty or a run", found="other content", hint=hint)
                 )
-            if run.status().state == "running" and run.status().pid != os.getpid():
-                raise FileExistsError(
-                    explain(what, expected="free", found=f"a run of process {run.status().pid}")
-                )
+            run.check_free()
             if overwrite:
                 run._clear()
             elif path.read_text(encoding="utf-8") != text:
@@ -187,10 +185,22 @@ class Run:
             return said
         return Status(**asdict(said) | {"state": "lost"})
 
+    def check_free(self) -> None:
+        """Raise ``FileExistsError`` where another process is at work in the directory."""
+        said = self.status()
+        if said.state == "running" and any(getattr(said, key) != own for key, own in _owner().items()):
+            raise FileExistsError(
+                explain(
+                    f"output directory `{self.directory}`",
+                    expected="free",
+                    found=f"a run of process {said.pid} on {said.host}",
+                    hint="wait until it ends, or choose another (`--out`)",
+                )
+            )
+
     def beat(self, state: str, phase: str = "", step: int = 0, steps: int = 0) -> None:
         """Write how the run is."""
-        pid = os.getpid()
-        status = Status(state, phase, step, steps, pid, _began(pid), _boot(), platform.node(), time.time())
+        status = Status(state, phase, step, steps, **_owner(), time=time.time())
         write_atomic(self.directory / "status.json", json.dumps(asdict(status)), sync=False)
 
     def phase(
@@ -226,6 +236,7 @@ class Run:
                 path.unlink()
 
     def __enter__(self) -> Self:
+        self.check_free()
         self.beat("running")
         return self
 
@@ -255,6 +266,11 @@ def list_runs(root: str | Path) -> list[Run]:
     """
     found = (path.parent for path in Path(root).rglob("run.toml"))
     return [Run(directory) for directory in sorted(found) if (directory / "status.json").is_file()]
+
+
+def _owner() -> dict[str, Any]:
+    pid = os.getpid()
+    return {"pid": pid, "began": _began(pid), "boot": _boot(), "host": platform.node()}
 
 
 def _alive(said: Status) -> bool:

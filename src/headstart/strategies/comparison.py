@@ -38,6 +38,7 @@ from .trial import Memory, Trial
 
 Cell = tuple[str, int | None, int]  # strategy, shots, and the option's or the seed's number
 CURVE_POINTS = 200
+BEAT = 1.0  # seconds between heartbeats
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,7 @@ def compare(
 
     Raises:
         ValueError: for an unknown strategy, no seeds, no time, or a directory that holds something else.
+        FileExistsError: if another process is at work in the directory.
         ChildProcessError: if a worker process ended before its work was done.
 
     Example:
@@ -139,10 +141,18 @@ def compare(
     start = time.time()
     plan = _Plan(problem, names, shots, numbers, directory, start + seconds if seconds else None)
     _open(plan)
-    counted = Bar("compare", _cells(plan), progress, unit="trial")
-    with Run(directory), counted as bar:  # a status, for `headstart runs`
-        chosen, tried = _settings(plan, workers, bar)
-        _run(plan, workers, bar, tried, _trial_jobs(plan, chosen), _trials)
+    counted, due = Bar("compare", _cells(plan), progress, unit="trial"), 0.0
+    with Run(directory) as run, counted as bar:  # a status, for `headstart runs` and other processes
+
+        def show(done: int) -> None:
+            nonlocal due
+            bar.show(done)
+            if time.monotonic() >= due:
+                run.beat("running", "trials", done, bar.steps)
+                due = time.monotonic() + BEAT
+
+        chosen, tried = _settings(plan, workers, show)
+        _run(plan, workers, show, tried, _trial_jobs(plan, chosen), _trials)
     result = summarise(plan, chosen, skipped, command=command, elapsed=time.time() - start, workers=workers)
     return Result(result.data, result.details, directory, _holder=holder)
 
@@ -237,7 +247,9 @@ def _cells(plan: _Plan) -> int:
     return tried + len(plan.names) * len(plan.shots) * len(plan.seeds)
 
 
-def _settings(plan: _Plan, workers: int, bar: Bar) -> tuple[dict[tuple[str, int | None], int], int]:
+def _settings(
+    plan: _Plan, workers: int, show: Callable[[int], None]
+) -> tuple[dict[tuple[str, int | None], int], int]:
     """Try the options and choose one for each strategy and number of shots; tell how many were tried."""
     repeats = range(plan.problem.budget.repeats)
     jobs: list[Job] = []
@@ -248,7 +260,7 @@ def _settings(plan: _Plan, workers: int, bar: Bar) -> tuple[dict[tuple[str, int 
                 if plan.tuned(name, count):
                     cells += [(name, count, option) for option in range(plan.options(name))]
         jobs.append((repeat, cells))
-    _run(plan, workers, bar, 0, jobs, _tries)
+    _run(plan, workers, show, 0, jobs, _tries)
     chosen: dict[tuple[str, int | None], int] = {}
     for count in plan.shots:
         for name in plan.names:
@@ -371,7 +383,7 @@ def _confusion(net: nn.Module, task: Task) -> list[list[int]] | None:
 def _run(
     plan: _Plan,
     workers: int,
-    bar: Bar,
+    show: Callable[[int], None],
     before: int,
     jobs: list[Job],
     steps: Callable[[_Plan, Job], Iterator[None]],
@@ -385,7 +397,7 @@ def _run(
             for job in jobs:
                 for _ in steps(plan, job):
                     before += 1
-                    bar.show(before)
+                    show(before)
         finally:
             torch.set_num_threads(threads)
         return
@@ -398,7 +410,7 @@ def _run(
         futures: list[Future[None]] = [pool.submit(_work, steps, job) for job in jobs]
         while any(not f.done() for f in futures):
             time.sleep(0.1)
-            bar.show(before + counter.value)
+            show(before + counter.value)
         for future in as_completed(futures):
             future.result()
     except BrokenExecutor:
