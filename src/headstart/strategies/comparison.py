@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ..datasets.splits import count_duplicates
 from ..engine import Run, predict, score, write_atomic
+from ..engine.phase import BEAT
 from ..errors import explain
 from ..models import count_parameters, save
 from ..progress import Bar
@@ -38,7 +39,6 @@ from .trial import Memory, Trial
 
 Cell = tuple[str, int | None, int]  # strategy, shots, and the option's or the seed's number
 CURVE_POINTS = 200
-BEAT = 1.0  # seconds between heartbeats
 
 
 @dataclass(frozen=True, eq=False)
