@@ -3,6 +3,7 @@
 import builtins
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
+
+import headstart
+from headstart.cli import app
+from headstart.cli.app import spelled
 
 Wrong = Callable[..., str]
 
@@ -41,6 +47,19 @@ def test_unknown_run(wrong: Wrong, call: Callable[..., Any], problem: Path) -> N
     call("fit", "problem.toml", "--out", "runs/first")
     assert 'did you mean "first"?' in wrong("runs", "show", "frist")
     assert 'did you mean "first"?' in wrong("runs", "compare", "first", "fist")
+
+
+def test_hints_name_no_argument_that_the_command_has_not() -> None:
+    """Hints are written for Python; a command shows its own options, or keys of the file that it reads."""
+    source = "\n".join(p.read_text() for p in Path(headstart.__file__).parent.rglob("*.py"))
+    hints = set(re.findall(r",? or pass `\w+=[\w.]+`", source))
+    assert {" or pass `overwrite=True`", " or pass `drop_small=True`", " or pass `clip=1.0`"} <= hints
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        options = {word for parameter in command.params for word in parameter.opts}
+        for hint in hints:
+            said = spelled(hint, [name, "x"])
+            assert "=" not in said.replace("skip_broken = true", ""), (name, hint)
+            assert set(re.findall(r"--[\w-]+", said)) <= options
 
 
 @pytest.mark.parametrize(
@@ -99,7 +118,7 @@ def test_class_smaller_than_shots(wrong: Wrong, problem: Path, table: Path) -> N
     write(table, [row for i, row in enumerate(rows(table)) if "washer" not in row or i < 30])
     said = wrong(*change(problem, "target.shots=9"))
     assert '("washer")' in said
-    assert "lower `shots`" in said
+    assert said.endswith("lower `shots`\n"), "the command cannot drop the small classes"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +190,9 @@ def test_images_of_unequal_sizes_or_undecodable(wrong: Wrong, problem: Path) -> 
     alone = ("sources=[]", "target.data=images:photos", "backbone={}")
     assert "resize" in wrong(*change(problem, *alone))
     Path("photos", "a", "9.png").write_bytes(b"no image")
-    assert "9.png" in wrong(*change(problem, *alone, "target.resize=8"))
+    said = wrong(*change(problem, *alone, "target.resize=8"))
+    assert "9.png" in said
+    assert said.endswith("remove it, or pass `skip_broken = true` in the problem file\n")
     Path("empty").mkdir()
     assert "empty" in wrong(*change(problem, *alone, "target.data=images:empty"))
 

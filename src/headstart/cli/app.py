@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 import warnings
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if debug:
                 traceback.print_exc()
             else:
-                typer.echo(f"error: {_message(error)}", err=True)
+                typer.echo(f"error: {spelled(_message(error), words)}", err=True)
             return WRONG
     return 0
 
@@ -94,6 +95,47 @@ def _message(error: BaseException) -> str:
         return explain(f"`{error.filename}`", expected="usable", found=error.strerror, hint=hint)
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return text or type(error).__name__
+
+
+def spelled(text: str, words: Sequence[str]) -> str:
+    """Spell the arguments of Python in a hint as the command does, or its file; leave out what neither has.
+
+    Args:
+        text: of an error, with arguments as in "pass `resize=8`".
+        words: those after the program's name.
+
+    Example:
+        >>> spelled("remove it, or pass `skip_broken=True`", ["predict", "model", "images:new"])
+        'remove it, or pass `--skip-broken`'
+        >>> spelled("remove it, or pass `skip_broken=True`", ["compare", "problem.toml"])
+        'remove it, or pass `skip_broken = true` in the problem file'
+        >>> spelled("lower `lr` or pass `clip=1.0`", ["fit", "run.toml"])
+        'lower `lr`'
+    """
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    command = next((commands[word] for word in words if word in commands), None)
+    parameters = {p.name: p for p in command.params} if command else {}
+
+    def spell(found: re.Match[str]) -> str:
+        before, name, value = found.groups()
+        if name in parameters:
+            option = parameters[name]
+            return f"{before}`{option.opts[0]}{'' if option.is_flag else f' {value}'}`"
+        if {"problem", "run"} & parameters.keys() and name in _keys():
+            return f"{before}`{name} = {_TOML.get(value, value)}`{' in the problem file' * bool(before)}"
+        return "" if "or pass" in before else found[0]
+
+    return re.sub(r"(,? or pass |pass |)`(\w+)=([^`]*)`(?: \(`--[\w-]+`\))?", spell, text)
+
+
+def _keys() -> set[str]:
+    """List the keys that a file has on data and on the backbone."""
+    from ..strategies.files import Backbone, Target
+
+    return Target.model_fields.keys() | Backbone.model_fields.keys()
+
+
+_TOML = {"True": "true", "None": '"none"', "PATH": '"PATH"', "": "..."}
 
 
 def _warn(
