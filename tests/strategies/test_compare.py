@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from headstart.engine import score
 from headstart.maths import paired_interval
 from headstart.strategies import STRATEGIES, Problem, Result, compare, comparison
 from headstart.strategies.comparison import fingerprint
+from headstart.strategies.result import _amount, _recommend
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, images, numbers, table
@@ -22,6 +24,7 @@ ROW = {
     "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "harmed", "seconds", "trained_parameters",
     "seeds",
 }  # fmt: skip
+QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
 NAMES = ["scratch", "features+logreg", "probe"]
 ONE = dataclasses.replace(TINY, options=1)  # nothing to choose, so trials alone
 
@@ -507,6 +510,18 @@ def test_wrong_problems_are_told(changes, message):
 def test_wrong_budgets_are_told():
     with pytest.raises(ValueError, match="`meta` of the budget should be at least 1; found 0"):
         dataclasses.replace(TINY, meta=0)
+
+
+@pytest.mark.parametrize("file", sorted(QUALITY.glob("*/result.json")), ids=lambda file: file.parent.name)
+def test_recorded_comparisons_say_what_their_numbers_say(file):
+    data, details = (json.loads(file.with_name(name).read_text()) for name in ("result.json", "details.json"))
+    base, said = details["baseline"], details["recommended_by_shots"]
+    kind = Multiclass(details["target"]["classes"])
+    for place, shots in enumerate(dict.fromkeys(row["shots"] for row in data["rows"])):
+        rows = [row for row in data["rows"] if row["shots"] == shots]
+        strategy, reason = _recommend(rows, base, kind)
+        assert said[str(shots)] == {"strategy": strategy, "reason": reason}
+        assert data["reasons"][place] == f"{_amount(shots, base == 'scratch', kind)}: {reason}"
 
 
 # Test rows.
