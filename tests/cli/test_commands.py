@@ -195,7 +195,7 @@ def test_one_comparison_at_a_time_in_a_directory(call: Call, tmp_path: Path, pro
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not status.exists():
             time.sleep(0.05)
-        answer = call(*words)
+        answer = call(*words, "--seconds", "0.001")
         assert answer.status == 2, answer
         assert answer.err == (
             f"error: output directory `runs/busy` should be free; found a run of process {process.pid} "
