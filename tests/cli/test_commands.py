@@ -195,16 +195,18 @@ def test_one_comparison_at_a_time_in_a_directory(call: Call, tmp_path: Path, pro
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not status.exists():
             time.sleep(0.05)
-        answer = call(*words, "--seconds", "0.001")
-        assert answer.status == 2, answer
-        assert answer.err == (
-            f"error: output directory `runs/busy` should be free; found a run of process {process.pid} "
-            f"on {platform.node()}; wait until it ends, or choose another (`--out`)\n"
-        )
-        assert "busy  comparison  running" in call("runs").out
-        assert call("runs", "show", "busy").status == 0
-        assert json.loads(status.read_text())["pid"] == process.pid
+        second = call(*words, "--seconds", "0.001")
+        listed, shown = call("runs"), call("runs", "show", "busy")
+        held = json.loads(status.read_text())["pid"]
         process.kill()
+    assert second.status == 2, second
+    assert second.err == (
+        f"error: output directory `runs/busy` should be free; found a run of process {process.pid} "
+        f"on {platform.node()}; wait until it ends, or choose another (`--out`)\n"
+    )
+    assert "busy  comparison  running" in listed.out
+    assert shown.status == 0
+    assert held == process.pid
     assert "busy  comparison  lost" in call("runs").out
     assert call(*words, "--seconds", "0.001").status == 0, "taken over"
 
