@@ -4,10 +4,12 @@ Both run in turn in one process, so that whatever else the machine does hits bot
 of the medians of rounds of several calls, in wall time on two threads. The plain loop is
 functional_call and torch.autograd.grad, with one backward pass.
 
-On two idle cores the sine MLP was 8.0 to 8.9 times as fast in five runs, and the strided Conv4-64 2.15
-to 2.6 times (2.2 was the goal, 2.0 is asserted); on one thread Conv4-64 was 1.4 times as fast. What
-limits Conv4-64 is arithmetic that both ways share: about 10 GFLOP of convolutions, forward, backward
-and second backward, are more than half of the time.
+On two idle cores the sine MLP was 8.0 to 8.9 times as fast in five runs, and the strided Conv4-64 2.0
+to 2.6 times (2.2 was the goal, 2.0 is asserted); on one thread Conv4-64 was 1.2 to 1.5 times as fast.
+What limits Conv4-64 is arithmetic that both ways share: about 10 GFLOP of convolutions, forward,
+backward and second backward, are more than half of the time. Next come pages of memory that the
+allocator gives back and faults in again at every step, about 25,000 of them; with `chunk=16` there
+were none, and the same rounds gave 2.3 instead of 2.1 (1.5 instead of 1.2 on one thread).
 """
 
 import statistics

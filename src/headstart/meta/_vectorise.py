@@ -24,9 +24,9 @@ UNKNOWN = {torch.batch_norm, torch.instance_norm, torch.native_batch_norm, torch
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Iterable[int]) -> Tensor:
     shape = tuple(shape)
-    if weight is None:
-        return x if bias is None else x + bias.view(shape)
-    return x * weight.view(shape) if bias is None else torch.addcmul(bias.view(shape), x, weight.view(shape))
+    if weight is not None:  # not `addcmul`, whose second derivative passes over the rows more often
+        x = x * weight.view(shape)
+    return x if bias is None else x + bias.view(shape)
 
 
 def _channels(x: Tensor) -> tuple[int, ...]:
@@ -77,15 +77,16 @@ class ExactNorms(TorchFunctionMode):
             out = F.batch_norm(input, running_mean, running_var, training=training, eps=eps)
             return _affine(out, weight, bias, shape)
         # Sums rather than `torch.var_mean`, whose derivatives pass over the rows more often, as do those
-        # of a scale and a shift that come after a division by the deviation.
+        # of a scale and a shift that come after a division by the deviation. The mean is negated rather
+        # than subtracted, because subtraction negates the gradients of all rows before it adds them up.
         x = input.to(torch.promote_types(input.dtype, torch.float32))
-        mean = x.sum(axes, keepdim=True) / count
-        centred = x - mean
+        minus_mean = x.sum(axes, keepdim=True) / -count
+        centred = x + minus_mean
         var = (centred * centred).sum(axes, keepdim=True) / count
         owner = self.owners.get(id(running_mean))
         if owner is not None:
             unbiased = var.detach().flatten() * (count / (count - 1))
-            self.seen.append((owner, mean.detach().flatten(), unbiased))
+            self.seen.append((owner, -minus_mean.detach().flatten(), unbiased))
         scale = (var + eps).rsqrt()
         if weight is not None:
             scale = scale * weight.view(shape)
