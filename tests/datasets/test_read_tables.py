@@ -222,3 +222,13 @@ def test_new_rows_with_a_lost_column_or_words_for_numbers(tmp_path):
     people(tmp_path / "words.csv", [("ten", "cook", "2", "1")], "age,job,income,home")
     with pytest.raises(ValueError, match=r"column `age` of .* should be numbers; found 'ten'"):
         encode("words.csv", task.encoding, base=tmp_path)
+
+
+def test_a_label_is_no_input_of_rows_read_like_others(tmp_path):
+    name = people(tmp_path / "people.csv")
+    (task,) = read(f"csv:{name}#married", base=tmp_path)
+    alike = {key: value for key, value in task.encoding.items() if key not in ("classes", "target", "kind")}
+    with pytest.raises(ValueError, match=r"label column `job` of .* should be none of the columns that"):
+        read(f"csv:{name}#job", base=tmp_path, encoding=alike)
+    (task,) = read(f"csv:{name}#married", base=tmp_path, drop=["job", "none"])
+    assert list(task.encoding["features"]) == ["age", "income", "home"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ class Options:
     resize: int | tuple[int, int] | None = None
     skip_broken: bool = False
     encoding: Mapping[str, Any] | None = None
+    drop: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def read(
     resize: int | tuple[int, int] | None = None,
     skip_broken: bool = False,
     encoding: Mapping[str, Any] | None = None,
+    drop: Sequence[str] = (),
 ) -> list[Task]:
     """Turn a data reference into tasks.
 
@@ -68,6 +69,8 @@ def read(
         skip_broken: leave out images that do not decode, with a warning that counts them.
         encoding: ``task.encoding`` of an earlier reading, to encode these rows in the same way
             (statistics, vocabulary, classes); without its ``"classes"`` the labels may be others.
+        drop: columns of a table that are to be no inputs, whether they are there or not; the labels
+            never are.
 
     Raises:
         ValueError: if the reference or the file's contents are wrong.
@@ -98,7 +101,7 @@ def read(
         )
     if encoding is not None and name in ("csv", "parquet", "text", "images"):
         _check_alike(name, encoding)
-    tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, encoding))
+    tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, encoding, drop))
     tasks = carve(tasks, split)
     return [digits.rotations(task) for task in tasks] if plus else tasks
 

@@ -267,6 +267,17 @@ def features(table: Table, encoding: Mapping[str, Any]) -> Tensor:
     return torch.cat(made, 1)
 
 
+def columns_after(reference: str) -> list[str]:
+    """List the label columns of a reference.
+
+    Example:
+        >>> columns_after("csv:train.csv#income,married"), columns_after("csv:train.csv")
+        (['income', 'married'], [])
+    """
+    _, mark, after = reference.rpartition("#")
+    return [name.strip() for name in after.split(",")] if mark else []
+
+
 Encoder = Callable[[Table, Sequence[str], Tensor, Options], tuple[Tensor, dict[str, Any]]]
 
 
@@ -284,9 +295,19 @@ def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) 
             )
         )
     table = load(options.base / path)
-    labels = [name.strip() for name in after.split(",")]
+    labels = columns_after(mark + after)
+    inputs = (options.encoding or {}).get("features", ())
+    if told := [name for name in labels if name in inputs]:
+        raise ValueError(
+            explain(
+                f"label column `{told[0]}` of {table.where}",
+                expected="none of the columns that the encoding makes inputs of",
+                found=f"{sorted(inputs)}",
+                hint="train a model that does not read it, or choose another label",
+            )
+        )
     targets = [(n, *answers(table.labels(n), n, table.where, options.encoding)) for n in labels]
-    spare = {*labels, "split", options.split.group}
+    spare = {*labels, *options.drop, "split", options.split.group}
     division = _division(table, targets, options, "split" in labels)
     x, encoding = encoder(table, [n for n in table.columns if n not in spare], division["train"], options)
     encoding = {"reader": reader} | encoding | warn_duplicates(x, division, table.where)

@@ -185,11 +185,12 @@ class ProblemFile:
             FileNotFoundError: if data are not there.
         """
         file = self.settings
-        target = _target(file.target, self.base)
+        labels = _labels(file.target, *file.sources)
+        target = _target(file.target, self.base, labels)
         sources: list[Task] = []
         for source in file.sources:
             taken = [target.name, *(s.name for s in sources)]
-            sources += _sources(source, self.base, target, taken)
+            sources += _sources(source, self.base, labels, target, taken)
         shots = [file.target.shots] if isinstance(file.target.shots, int) else file.target.shots
         problem = Problem(
             target,
@@ -397,7 +398,15 @@ def _weights(name: str, base: Path) -> str | None:
     return str(base / name) if (base / name).exists() else name
 
 
-def _read(source: Source, base: Path, like: Task | None = None) -> list[Task]:
+def _labels(*sections: Source) -> list[str]:
+    """List the label columns of all tables; rows are read alike, so that none may be an input of any."""
+    from ..datasets.tables import columns_after
+
+    tables = (s.data for s in sections if s.data.partition(":")[0] in ("csv", "parquet", "text"))
+    return sorted({name for data in tables for name in columns_after(data)})
+
+
+def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = None) -> list[Task]:
     from ..datasets import SplitSpec, read
 
     resize = tuple(source.resize) if isinstance(source.resize, list) else source.resize
@@ -408,6 +417,7 @@ def _read(source: Source, base: Path, like: Task | None = None) -> list[Task]:
         resize=resize,  # type: ignore[arg-type]
         skip_broken=source.skip_broken,
         encoding=_shared(source, like),
+        drop=drop,
     )
 
 
@@ -429,10 +439,10 @@ def _shared(source: Source, like: Task | None) -> dict[str, Any] | None:
     return {key: value for key, value in like.encoding.items() if key not in ("classes", "target", "kind")}
 
 
-def _target(section: Target, base: Path) -> Task:
+def _target(section: Target, base: Path, labels: Sequence[str]) -> Task:
     from ..datasets import unlabel
 
-    tasks = _read(section, base)
+    tasks = _read(section, base, labels)
     if len(tasks) != 1:
         names = [t.name for t in tasks]
         hint = f"keep one column after the # of `target.data` ({section.data!r})"
@@ -451,12 +461,14 @@ def _target(section: Target, base: Path) -> Task:
     return unlabel(task)
 
 
-def _sources(section: Source, base: Path, target: Task, taken: Sequence[str]) -> list[Task]:
+def _sources(
+    section: Source, base: Path, labels: Sequence[str], target: Task, taken: Sequence[str]
+) -> list[Task]:
     """Read a source; give its tasks names that are not taken."""
     tasks: list[Task] = []
     with warnings.catch_warnings():  # a source's test rows are never used
         warnings.filterwarnings("ignore", message=".* are equal to a train row")
-        read = _read(section, base, target)
+        read = _read(section, base, labels, target)
     for task in read:
         wanted = section.name or task.name
         if wanted in (known := [*taken, *(t.name for t in tasks)]):
