@@ -25,7 +25,8 @@ def writing(path: Path) -> Iterator[None]:
 def write_atomic(path: str | Path, data: bytes | str, *, sync: bool = True) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
-    The data goes to a temporary name in the same directory, is synced, and is renamed.
+    The data goes to a temporary name in the same directory, is synced, and is renamed. A link stays, and
+    the file that it names is written; a device or a pipe cannot be renamed over and is written as it is.
 
     Args:
         path: the file; its directory must be there.
@@ -42,22 +43,27 @@ def write_atomic(path: str | Path, data: bytes | str, *, sync: bool = True) -> N
         ...     (Path(directory) / "a.txt").read_text()
         'hello'
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    path, data = Path(path), data.encode() if isinstance(data, str) else data
+    if path.exists() and not path.is_file():
+        with writing(path), open(path, "wb") as file:
+            file.write(data)
+        return
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     with writing(path):
         try:
             with open(temporary, "wb") as file:
-                file.write(data.encode() if isinstance(data, str) else data)
+                file.write(data)
                 file.flush()
                 if sync:
                     os.fsync(file.fileno())
-            os.replace(temporary, path)
+            os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
         if sync and os.name == "posix":
-            directory = os.open(path.parent, os.O_RDONLY)
+            directory = os.open(target.parent, os.O_RDONLY)
             try:
                 os.fsync(directory)
             finally:

@@ -278,3 +278,15 @@ def test_no_runs(call: Call) -> None:
 
 def test_columns_of_nothing() -> None:
     assert columns([]) == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_predictions_into_a_pipe(call: Call, model: Path) -> None:
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        answer = call("predict", model, "csv:new.csv", "-o", "pipe")
+        assert os.read(reader, 12) == b"prediction,p"
+    finally:
+        os.close(reader)
+    assert (answer.out, answer.err) == ("", "36 predictions in pipe\n")

@@ -33,6 +33,44 @@ def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkey
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_a_link_stays_and_its_file_is_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    link, file = tmp_path / "link", tmp_path / "folder" / "file"
+    link.symlink_to(file)
+    for content in ("new", "newer"):
+        write_atomic(link, content)
+        assert (link.is_symlink(), file.is_symlink(), file.read_text()) == (True, False, content)
+    assert list((tmp_path / "folder").iterdir()) == [file]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_a_pipe_is_written_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomic(pipe, "through")
+        assert os.read(reader, 20) == b"through"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_a_full_device_is_told_and_stays_one(tmp_path, monkeypatch):
+    link = tmp_path / "link"
+    link.symlink_to("/dev/full")
+
+    def replace(*paths):
+        raise AssertionError(f"a device was about to be replaced: {paths}")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OSError, match=r"link` should be writable; found No space left on device"):
+        write_atomic(link, "anything")
+    assert link.is_char_device()
+
+
 def test_bar_waits_then_writes_a_plain_line(capsys):
     with Bar("head", 10) as bar:
         bar.show(1, {"a": 1.0})

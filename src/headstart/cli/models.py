@@ -78,7 +78,7 @@ def predict(
     files, x = _images(data, encoding, skip_broken) or (None, encode(data, encoding))
     table = _answers(saved.kinds[name], outputs(saved.net, name, x), files)
     write_atomic(out, table)
-    typer.echo(f"{len(x)} predictions in {out}")
+    typer.echo(f"{len(x)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
 
 
 def adapt(
