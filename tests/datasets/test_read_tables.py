@@ -232,3 +232,32 @@ def test_a_label_is_no_input_of_rows_read_like_others(tmp_path):
         read(f"csv:{name}#job", base=tmp_path, encoding=alike)
     (task,) = read(f"csv:{name}#married", base=tmp_path, drop=["job", "none"])
     assert list(task.encoding["features"]) == ["age", "income", "home"]
+
+
+def ages(path, *odd, rows=300, header="age,label"):
+    """A column of numbers, the last of which are ``odd``."""
+    values = [*(f"{20 + 0.1 * i:.1f}" for i in range(rows - len(odd))), *odd]
+    people(path, [(v, "xy"[i % 2]) for i, v in enumerate(values)], header)
+    return f"csv:{path.name}#label"
+
+
+def test_a_slip_in_a_column_of_numbers_is_named(tmp_path):
+    message = r"column `age` of .* should be numbers, as 299 of its 300 values are; found '4o.1' in row 299"
+    with pytest.raises(ValueError, match=message + "; correct it, or leave it empty if it is missing"):
+        read(ages(tmp_path / "a.csv", "4o.1"), base=tmp_path)
+    with pytest.raises(ValueError, match="found 'unknown' in row 298, and 1 more"):
+        read(ages(tmp_path / "b.csv", "unknown", "?!"), base=tmp_path)
+    with pytest.raises(ValueError, match=r"column `age` .* found '4o\.1' in row 299"):
+        read("csv:a.csv#age", base=tmp_path)
+
+
+def test_a_column_of_numbers_and_many_words_is_one_of_categories(tmp_path):
+    (task,) = read(ages(tmp_path / "a.csv", *(f"{k} years" for k in range(6)), rows=46), base=tmp_path)
+    assert "categories" in task.encoding["features"]["age"]
+
+
+def test_missing_numbers_are_no_slips(tmp_path):
+    spellings = ["", "?", "NA", "n/a", "nan", "NaN", "null", "None"]
+    (task,) = read(ages(tmp_path / "a.csv", *spellings, rows=40), base=tmp_path)
+    assert task.encoding["features"]["age"]["missing"]
+    assert torch.cat([task.train.x, task.test.x])[:, 1].sum() == len(spellings)

@@ -21,11 +21,12 @@ from torch import Tensor
 
 from ..errors import did_you_mean, explain, unknown
 from ..tasks import Kind, Multiclass, Task
-from .labels import NOTHING, answers, typed
+from .labels import FREE_TEXT_CLASSES, NOTHING, answers, typed
 from .options import Options, need
 from .splits import Division, build, divide, given, warn_duplicates
 
 CATEGORIES = 100
+TYPOS = 0.1  # of a column: more words than this make it one of categories
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
 
@@ -189,15 +190,37 @@ def load(path: Path) -> Table:
     return load_parquet(path) if path.suffix in (".parquet", ".pq") else load_csv(path)
 
 
-def _numbers(values: Sequence[Any]) -> list[float] | None:
-    """Return a column as floats with NaN for missing, or ``None`` where it holds anything else."""
-    if bool in set(map(type, values)):
+def _number(value: Any) -> float | None:
+    """Read one value, NaN where it is missing; ``None`` where it is no number."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
         return None
     try:
-        numbers = [math.nan if v is None else float(v) for v in values]
+        return float(value)
     except ValueError:
         return None
-    return None if any("_" in v for v in values if isinstance(v, str)) else numbers
+
+
+def _words(values: Sequence[Any], numbers: Sequence[float | None]) -> list[tuple[int, Any]]:
+    """List the rows whose value is no number, and that value."""
+    return [(row, v) for row, (v, n) in enumerate(zip(values, numbers, strict=True)) if n is None]
+
+
+def _check_typos(table: Table, name: str, numbers: Sequence[float | None]) -> None:
+    """Raise ``ValueError`` for the few words of a written column of numbers, which are slips of the hand."""
+    values = table.column(name)
+    words, there = _words(values, numbers), len(values) - sum(v is None for v in values)
+    if table.written and 0 < len(words) <= TYPOS * there:
+        row, word = words[0]
+        raise ValueError(
+            explain(
+                f"column `{name}` of {table.where}",
+                expected=f"numbers, as {there - len(words)} of its {there} values are",
+                found=f"{word!r} in row {row}" + (f", and {len(words) - 1} more" if words[1:] else ""),
+                hint="correct it, or leave it empty if it is missing; for categories, write names like c3",
+            )
+        )
 
 
 def fit_features(table: Table, names: Sequence[str], train: Tensor) -> dict[str, Any]:
@@ -205,17 +228,21 @@ def fit_features(table: Table, names: Sequence[str], train: Tensor) -> dict[str,
 
     A column of numbers is standardised; where train rows miss it, the mean stands in and one more
     feature says so. Any other column becomes one feature for each of its values, at most the 100
-    commonest.
+    commonest. In a file of text, a word among nine numbers or more is taken for a slip.
 
     Returns:
         ``{"features": {name: {"mean", "std", "missing"} or {"categories"}}}``, fit for JSON.
+
+    Raises:
+        ValueError: if a column of numbers holds a few words, or infinity.
     """
     features: dict[str, Any] = {}
     for name in names:
         values = table.column(name)
+        numbers = [_number(v) for v in values]
+        _check_typos(table, name, numbers)
         words = not table.written and str in set(map(type, values))
-        numbers = None if words else _numbers(values)
-        if numbers is None:
+        if words or None in numbers:
             counts = Counter(str(values[i]) for i in train.tolist() if values[i] is not None)
             features[name] = {"categories": sorted(c for c, _ in counts.most_common(CATEGORIES))}
             continue
@@ -254,11 +281,16 @@ def features(table: Table, encoding: Mapping[str, Any]) -> Tensor:
                 hot[tuple(torch.tensor(at).T)] = 1
             made.append(hot)
             continue
-        numbers = _numbers(values)
-        if numbers is None:
-            word = next(v for v in values if isinstance(v, str) and _numbers([v]) is None)
+        numbers = [_number(v) for v in values]
+        if words := _words(values, numbers):
+            row, word = words[0]
             raise ValueError(
-                explain(f"column `{name}` of {table.where}", expected="numbers", found=repr(word))
+                explain(
+                    f"column `{name}` of {table.where}",
+                    expected="numbers",
+                    found=f"{word!r} in row {row}",
+                    hint="correct it, or leave it empty if it is missing",
+                )
             )
         column = (torch.tensor(numbers, dtype=torch.float64) - how["mean"]) / how["std"]
         made.append(column.nan_to_num(0).float()[:, None])
@@ -306,6 +338,9 @@ def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) 
                 hint="train a model that does not read it, or choose another label",
             )
         )
+    for name in labels:
+        if len(set(table.column(name))) > FREE_TEXT_CLASSES:  # no set of classes that numbers are among
+            _check_typos(table, name, [_number(v) for v in table.column(name)])
     targets = [(n, *answers(table.labels(n), n, table.where, options.encoding)) for n in labels]
     spare = {*labels, *options.drop, "split", options.split.group}
     division = _division(table, targets, options, "split" in labels)
