@@ -77,6 +77,25 @@ def test_no_pseudo_targets_from_sources_of_few_classes():
     assert choose.way(dataclasses.replace(problem, sources=[]), PROBE, 2) == choose.DEFAULTS
 
 
+@pytest.mark.parametrize(
+    ("problem", "strategy", "count"),
+    [
+        (by_validation, PROBE, 2),
+        (by_held_out_rows, PROBE, None),
+        (table, PROBE, 2),
+        (images, PROBE, 2),
+        (images, DANN, 2),
+    ],
+)
+def test_options_are_scored_on_other_rows_than_the_test_rows(monkeypatch, problem, strategy, count):
+    problem, scored = problem(), []
+    monkeypatch.setattr(choose, "score", lambda net, task, rows: scored.append(rows) or 0.5)
+    choose.judge(problem, strategy, 0, count, 0, Memory())
+    assert scored
+    for rows in scored:
+        assert as_rows(rows.x).isdisjoint(as_rows(problem.target.test.x))
+
+
 # Pseudo-targets.
 
 

@@ -286,7 +286,7 @@ def test_a_score_that_is_not_defined_is_no_score(given):
 def test_where_all_trials_fail_there_is_no_best_model(given):
     result = given({"scratch": [None, None], "probe": [None, None]})
     assert result.recommended is None
-    assert "no trial succeeded" in result.data["reasons"][0]
+    assert "no trial has a score" in result.data["reasons"][0]
     with pytest.raises(ValueError, match="there is no best model"):
         _ = result.best
 
@@ -530,7 +530,7 @@ def test_recorded_comparisons_say_what_their_numbers_say(file):
 def test_duplicates_are_counted():
     rows, test = numbers(8, 1), numbers(20, 2)
     mixed = Labelled(torch.cat([rows.x[:3], test.x]), torch.cat([rows.y[:3], test.y]))
-    with pytest.warns(UserWarning, match="3 of 43 test rows of 'new' are among its training rows"):
+    with pytest.warns(UserWarning, match="3 of 43 test rows of 'new' are among the training rows of 'new'"):
         compare(replaced(table(budget=ONE), test=mixed), "scratch", 1)
 
 
@@ -541,8 +541,19 @@ def test_duplicates_that_reading_told_are_not_told_again(tmp_path):
         (task,) = hs.datasets.read("csv:new.csv#label", base=tmp_path)
     compare(Problem(task, settings={"hidden": [4]}, budget=ONE), "scratch", 1)  # a warning would be an error
     more = dataclasses.replace(task, test=task.train)
-    with pytest.warns(UserWarning, match="test rows of 'label' are among its training rows"):
+    with pytest.warns(UserWarning, match="test rows of 'label' are among the training rows of 'label'"):
         compare(Problem(more, settings={"hidden": [4]}, budget=ONE), "scratch", 1)
+
+
+def test_test_rows_among_the_rows_of_a_source_are_told():
+    problem = table(budget=ONE)
+    old = problem.sources[0]
+    leak = Labelled(
+        torch.cat([old.train.x, problem.target.test.x[:7]]), torch.cat([old.train.y, old.train.y[:7]])
+    )
+    leaky = dataclasses.replace(problem, sources=[dataclasses.replace(old, train=leak)])
+    with pytest.warns(UserWarning, match="7 of 40 test rows of 'new' are among the training rows of 'old'"):
+        compare(leaky, "scratch", 1)
 
 
 def test_strategies_do_not_touch_the_test_rows(monkeypatch):
@@ -566,6 +577,41 @@ def test_a_result_without_a_directory_lives_as_long_as_it(tmp_path):
     assert (where / "result.json").exists()
     del result
     assert not where.exists()
+
+
+def test_a_result_is_shown_in_short_and_printed_as_its_table(given):
+    result = given({"scratch": [0.5, 0.6], "probe": [0.6, 0.8]})
+    assert len(repr(result)) < 200
+    assert str(result) == result.table()
+
+
+def test_scores_stand_in_the_order_of_the_seeds(given, tmp_path):
+    result = compare(table(budget=ONE), "scratch", [3, 1])
+    alone = [compare(table(budget=ONE), "scratch", [seed]).rows[0]["mean"] for seed in (3, 1)]
+    assert result.rows[0]["seeds"] == alone
+
+
+def test_an_interval_of_accuracies_stays_between_0_and_1(given):
+    row = given({"scratch": [0.6, 1.0], "probe": [0.9, 0.9]}).rows
+    assert row[0]["ci95"][1] == 1.0
+    assert row[0]["ci95"][0] >= 0.0
+    assert row[1]["ci95"] is None  # two equal scores are so by chance
+
+
+def test_a_number_of_shots_may_stand_alone():
+    assert table(shots=2).counts() == [2]
+    assert table(shots=[5, 1, 5]).counts() == [1, 5]
+    with pytest.raises(ValueError, match="`shots` should be whole numbers of at least 1; found"):
+        table(shots=0)
+
+
+def test_another_release_does_not_continue_a_comparison(monkeypatch, tmp_path):
+    from headstart.strategies import comparison
+
+    compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
+    monkeypatch.setattr(comparison, "__version__", "0.0.9")
+    with pytest.raises(ValueError, match="found one of other data or settings"):
+        compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
 
 
 def test_two_seeds_that_differ_by_the_same_amount_decide_nothing(given):

@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
@@ -24,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .. import __version__
 from ..datasets.splits import count_duplicates
 from ..engine import Run, predict, score, write_atomic
 from ..engine.phase import BEAT
@@ -131,11 +133,11 @@ def compare(
     if seconds is not None and not seconds > 0:
         raise ValueError(explain("`seconds`", expected="above 0, or None", found=seconds))
     names, skipped = applicable(problem, strategies)
-    counts = problem.shots if problem.shots and problem.labelled() else []
-    shots: list[int | None] = [*sorted(set(counts))] or [None]
+    shots: list[int | None] = [*problem.counts()] if problem.labelled() else []
+    shots = shots or [None]
     for count in shots:
         choose.cut(problem, count, 0)  # a class that is too small is told before anything runs
-    _warn_of_duplicates(problem.target)
+    _warn_of_duplicates(problem)
     holder = _Holder() if out is None else None
     directory = Path(holder.path if holder else out)  # type: ignore[arg-type]
     start = time.time()
@@ -165,24 +167,27 @@ class _Holder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def _warn_of_duplicates(task: Task) -> None:
-    """Warn where a test row is a training row too, unless the reader of the rows has done so."""
-    if isinstance(task.train, Labelled) and isinstance(task.test, Labelled):
-        both = count_duplicates(task.train.x, task.test.x)
-        if both > (task.encoding or {}).get("duplicates", 0):
-            import warnings
-
-            warnings.warn(
-                f"{both} of {len(task.test)} test rows of {task.name!r} are among its training rows; "
-                "scores may be too high; drop the duplicates",
-                UserWarning,
-                stacklevel=3,
-            )
+def _warn_of_duplicates(problem: Problem) -> None:
+    """Warn where a test row is trained on: among the target's rows, unless its reader told, or a source's."""
+    target = problem.target
+    if not isinstance(target.test, Labelled):
+        return
+    for task in (target, *problem.sources):
+        told = (target.encoding or {}).get("duplicates", 0) if task is target else 0
+        if isinstance(task.train, Labelled):
+            both = count_duplicates(task.train.x, target.test.x)
+            if both > told:
+                warnings.warn(
+                    f"{both} of {len(target.test)} test rows of {target.name!r} are among the training rows "
+                    f"of {task.name!r}; scores may be too high; drop the duplicates",
+                    UserWarning,
+                    stacklevel=3,
+                )
 
 
 def fingerprint(problem: Problem) -> str:
     """Hash what a result depends on, so that a directory is only ever continued by its own comparison."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(__version__.encode())  # another release may train in another way
     for task in (problem.target, *problem.sources):
         digest.update(f"{task.name} {task.kind}".encode())
         for data in (task.train, task.valid, task.test, task.unlabelled):
@@ -316,11 +321,11 @@ def _trial(
     plan: _Plan, name: str, count: int | None, option: int, seed: int, memory: Memory
 ) -> dict[str, Any]:
     strategy, problem = STRATEGIES[name], choose.cut(plan.problem, count, seed)
-    start, spared = time.perf_counter(), memory.spared
     record: dict[str, Any] = {"strategy": name, "shots": count, "seed": seed}
     try:
         if plan.within(name, count):
             option = _choose_within(problem, name, seed, plan.options(name))
+        start, spared = time.perf_counter(), memory.spared
         settings = dict(strategy.options[option])
         trained = strategy.run(Trial(problem, settings, seed, memory))
     except FloatingPointError as error:

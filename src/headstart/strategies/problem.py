@@ -86,7 +86,7 @@ class Problem:
     backbone: str | nn.Module = "auto"
     weights: str | None = "default"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    shots: Sequence[int] | None = None
+    shots: int | Sequence[int] | None = None
     rotations: bool | None = None
     shift: int | None = None
     budget: Budget = field(default_factory=Budget)
@@ -104,10 +104,8 @@ class Problem:
                     hint="pass Task(..., test=rows)",
                 )
             )
-        if self.shots is not None and (not self.shots or min(self.shots) < 1):
-            raise ValueError(
-                explain("`shots`", expected="whole numbers of at least 1", found=list(self.shots))
-            )
+        if self.shots is not None and (not self.counts() or min(self.counts()) < 1):
+            raise ValueError(explain("`shots`", expected="whole numbers of at least 1", found=self.counts()))
         shape = row_shape(self.target)
         for source in self.sources:
             if row_shape(source) != shape:
@@ -134,6 +132,12 @@ class Problem:
             raise ValueError(
                 explain("`rotations`", expected="off, for rows that are no square images", found=True)
             )
+
+    def counts(self) -> list[int]:
+        """Return the numbers of labelled rows to try, fewest first; none where all rows are used."""
+        if self.shots is None:
+            return []
+        return [self.shots] if isinstance(self.shots, int) else sorted(set(self.shots))
 
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes."""

@@ -59,7 +59,7 @@ def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
         LogME: You et al. (ICML 2021), https://arxiv.org/abs/2102.11005
         LEEP: Nguyen et al. (ICML 2020), https://arxiv.org/abs/2002.12462
     """
-    problem = cut(problem, max(problem.shots) if problem.shots else None, seed)
+    problem = cut(problem, max(problem.counts(), default=None), seed)
     target = problem.target
     if not isinstance(target.kind, Multiclass | Binary) or not problem.labelled():
         raise ValueError(

@@ -71,6 +71,12 @@ class Result:
     directory: Path
     _holder: object = None  # keeps a temporary directory alive
 
+    def __repr__(self) -> str:
+        return f"Result(task={self.data['task']!r}, recommended={self.recommended!r}, {self.directory})"
+
+    def __str__(self) -> str:
+        return self.table()
+
     @classmethod
     def load(cls, directory: str | Path) -> Result:
         """Read a comparison's directory; ``FileNotFoundError`` where there is none."""
@@ -135,7 +141,7 @@ def summarise(
             trials[name, count] = {s: json.loads(f.read_text()) for s, f in files.items() if f.exists()}
     kind, base = plan.problem.target.kind, baseline(plan.problem)
     rows = [
-        _row(name, count, found, trials.get((base, count), {}), base, kind.higher_is_better)
+        _row(name, count, found, trials.get((base, count), {}), base, kind, plan.seeds)
         for (name, count), found in trials.items()
     ]
     by_shots = {
@@ -148,7 +154,9 @@ def summarise(
     missing = sum(len(plan.seeds) - len(found) for found in trials.values())
     if missing:
         reasons.append(
-            f"{missing} trials did not run within the time budget; the same command continues with them."
+            f"{missing} trials did not run within the time budget"
+            f"{'' if any(trials.values()) else ', which the choice of settings took'}; "
+            "the same command continues with them."
         )
     failed = [t for found in trials.values() for t in found.values() if t["score"] is None]
     if failed:
@@ -203,29 +211,40 @@ def _row(
     found: Mapping[int, dict[str, Any]],
     base: Mapping[int, dict[str, Any]],
     baseline: str,
-    higher: bool,
+    kind: Kind,
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
     good, plain = _scored(found), _scored(base)
     scores = [t["score"] for t in good.values()]
     both = [s for s in good if s in plain] if name != baseline else []
     ours, theirs = [good[s]["score"] for s in both], [plain[s]["score"] for s in both]
-    # Two seeds that differ by the same amount do so by chance: no interval, no verdict.
     gains = [a - b for a, b in zip(ours, theirs, strict=True)]
-    spread = max(gains, default=0) - min(gains, default=0)
-    gain_ci = _finite(paired_interval(ours, theirs)) if len(gains) > 2 or spread > 1e-9 else None
-    harmed = gain_ci is not None and (gain_ci[1] < 0 if higher else gain_ci[0] > 0)
+    gain_ci = None if _by_chance(gains) else _finite(paired_interval(ours, theirs))
+    harmed = gain_ci is not None and (gain_ci[1] < 0 if kind.higher_is_better else gain_ci[0] > 0)
     return {
         "strategy": name,
         "shots": count,
         "mean": sum(scores) / len(scores) if scores else None,
-        "ci95": _finite(interval(scores)) if scores else None,
+        "ci95": None if _by_chance(scores) else _within_scale(_finite(interval(scores)), kind),
         "gain": sum(gains) / len(gains) if gains else None,
         "gain_ci95": gain_ci,
         "harmed": harmed,
         "seconds": sum(t["seconds"] for t in good.values()) / len(good) if good else None,
         "trained_parameters": next((t["trained_parameters"] for t in good.values()), None),
-        "seeds": [good[s]["score"] if s in good else None for s in sorted(found)],
+        "seeds": [good[s]["score"] if s in good else None for s in seeds],
     }
+
+
+def _by_chance(values: Sequence[float]) -> bool:
+    """Tell whether there are too few values for an interval; two that are equal are so by chance."""
+    return len(values) < 2 or (len(values) == 2 and abs(values[0] - values[1]) < 1e-9)
+
+
+def _within_scale(ends: list[float] | None, kind: Kind) -> list[float] | None:
+    """End the interval of a share (accuracy, area under a curve) at 0 and 1."""
+    if ends is None or kind.metric not in ("accuracy", "auroc"):
+        return ends
+    return [max(0.0, ends[0]), min(1.0, ends[1])]
 
 
 def _recommend(rows: Sequence[dict[str, Any]], base: str, kind: Kind) -> tuple[str | None, str]:
@@ -241,7 +260,7 @@ def _recommend(rows: Sequence[dict[str, Any]], base: str, kind: Kind) -> tuple[s
 
     there = [r for r in rows if r["mean"] is not None]
     if not there:
-        return None, "no trial succeeded."
+        return None, "no trial has a score."
     gains = [r for r in there if r["gain_ci95"] and min(sign * v for v in r["gain_ci95"]) > 0]
     harmed = [r["strategy"] for r in there if r["harmed"]]
     warning = f" Did harm: {', '.join(harmed)}." if harmed else ""

@@ -142,7 +142,8 @@ def _together(trial: Trial, start: Net, lr: float) -> tuple[Net, Curves]:
     sources, steps = list(trial.problem.sources), trial.problem.budget.steps
     with seeded(trial.seed):
         net = trial.net(start.backbone, *sources)
-    curves = trial.train(net, [trial.target, *sources], steps=steps, lr=lr, phase="together")
+    tasks = [trial.target, *sources]
+    curves = trial.train(net, tasks, steps=steps - steps // 4, lr=lr, phase="together")
     net = Net(net.backbone, {trial.target.name: net.heads[trial.target.name]})
     curves |= trial.train(net, [trial.target], steps=steps // 4, lr=lr / 3, factor=LOWER, phase="target")
     return net, curves
