@@ -261,3 +261,18 @@ def test_missing_numbers_are_no_slips(tmp_path):
     (task,) = read(ages(tmp_path / "a.csv", *spellings, rows=40), base=tmp_path)
     assert task.encoding["features"]["age"]["missing"]
     assert torch.cat([task.train.x, task.test.x])[:, 1].sum() == len(spellings)
+
+
+@pytest.mark.parametrize(("value", "found"), [
+    ("inf", "infinity in row 2"),
+    ("-Infinity", "infinity in row 2"),
+    ("1e300", "1e300, which float32 cannot hold, in row 2"),
+    ("4o", "'4o' in row 2"),
+])  # fmt: skip
+def test_infinity_and_words_in_new_rows_are_named(tmp_path, value, found):
+    (task,) = read(ages(tmp_path / "a.csv"), base=tmp_path)
+    people(tmp_path / "new.csv", [("1", "a"), ("", "b"), (value, "c"), ("2", "d")], "age,name")
+    with pytest.raises(ValueError, match=rf"column `age` of .* found {found}; correct it"):
+        encode("new.csv", task.encoding, base=tmp_path)
+    with pytest.raises(ValueError, match=r"column `age` of .* row 299"):
+        read(ages(tmp_path / "b.csv", value), base=tmp_path)

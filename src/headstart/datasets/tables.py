@@ -223,6 +223,21 @@ def _check_typos(table: Table, name: str, numbers: Sequence[float | None]) -> No
         )
 
 
+def _finite(column: Tensor, values: Sequence[Any], name: str, where: str) -> None:
+    """Raise ``ValueError`` where a number is infinite, or becomes so in float32."""
+    if (wrong := column.float().isinf()).any():
+        row = int(wrong.nonzero()[0])
+        told = "infinity" if math.isinf(float(values[row])) else f"{values[row]}, which float32 cannot hold,"
+        raise ValueError(
+            explain(
+                f"column `{name}` of {where}",
+                expected="finite numbers",
+                found=f"{told} in row {row}",
+                hint="correct it, or leave it empty if it is missing",
+            )
+        )
+
+
 def fit_features(table: Table, names: Sequence[str], train: Tensor) -> dict[str, Any]:
     """Learn from the train rows how columns become features.
 
@@ -247,15 +262,7 @@ def fit_features(table: Table, names: Sequence[str], train: Tensor) -> dict[str,
             features[name] = {"categories": sorted(c for c, _ in counts.most_common(CATEGORIES))}
             continue
         column = torch.tensor(numbers, dtype=torch.float64)
-        if column.isinf().any():
-            row = int(column.isinf().nonzero()[0])
-            raise ValueError(
-                explain(
-                    f"column `{name}` of {table.where}",
-                    expected="finite numbers",
-                    found=f"infinity in row {row}",
-                )
-            )
+        _finite(column, values, name, table.where)
         there = column[train][~column[train].isnan()]
         mean, std = (float(there.mean()), float(there.std(correction=0))) if len(there) else (0.0, 0.0)
         features[name] = {"mean": mean, "std": std or 1.0, "missing": len(there) < len(train)}
@@ -268,7 +275,7 @@ def features(table: Table, encoding: Mapping[str, Any]) -> Tensor:
     A category that train did not have gives zeros.
 
     Raises:
-        ValueError: if a column is missing, or holds words where numbers were.
+        ValueError: if a column is missing, or holds words or infinity where numbers were.
     """
     made: list[Tensor] = []
     for name, how in encoding["features"].items():
@@ -293,6 +300,7 @@ def features(table: Table, encoding: Mapping[str, Any]) -> Tensor:
                 )
             )
         column = (torch.tensor(numbers, dtype=torch.float64) - how["mean"]) / how["std"]
+        _finite(column, values, name, table.where)
         made.append(column.nan_to_num(0).float()[:, None])
         if how["missing"]:
             made.append(column.isnan().float()[:, None])
