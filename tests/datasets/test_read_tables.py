@@ -263,6 +263,17 @@ def test_missing_numbers_are_no_slips(tmp_path):
     assert torch.cat([task.train.x, task.test.x])[:, 1].sum() == len(spellings)
 
 
+@pytest.mark.parametrize(("header", "found"), [
+    ("a,b,a,label", "found `a` 2 times; "),
+    ("a,,b,label", "found no name for column 2; "),
+    (",b,b,", "found no name for column 1, no name for column 4, `b` 2 times; "),
+])  # fmt: skip
+def test_a_wrong_header_names_the_culprits_alone(tmp_path, header, found):
+    people(tmp_path / "a.csv", [("1", "2", "3", "x"), ("4", "5", "6", "y")], header)
+    with pytest.raises(ValueError, match=f"should be distinct names; {found}name every column once"):
+        read("csv:a.csv#label", base=tmp_path)
+
+
 @pytest.mark.parametrize(("value", "found"), [
     ("inf", "infinity in row 2"),
     ("-Infinity", "infinity in row 2"),

@@ -141,8 +141,13 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
         ) from None
     assert header is not None
     body = rows[1:] if rows and [f.strip() for f in rows[0]] == list(header) else rows
-    if "" in header or len(set(header)) != len(header):
-        raise ValueError(explain(f"header of {where}", expected="distinct names", found=list(header)))
+    wrong = [f"no name for column {at}" for at, name in enumerate(header, start=1) if not name]
+    wrong += [f"`{name}` {n} times" for name, n in Counter(header).items() if name and n > 1]
+    if wrong:
+        hint = "name every column once; does the file have a header?"
+        raise ValueError(
+            explain(f"header of {where}", expected="distinct names", found=", ".join(wrong), hint=hint)
+        )
     if not body:
         raise ValueError(explain(where, expected="rows below the header", found="none"))
     cells = [
