@@ -64,7 +64,7 @@ def _problem(file: ProblemFile) -> Problem:
     problem = file.problem()
     if reason := STRATEGIES[file.fit.strategy].needs(problem):
         raise ValueError(f"strategy {file.fit.strategy} does not apply: {reason}")
-    return cut(problem, problem.shots[0] if problem.shots else None, file.fit.seed)
+    return cut(problem, max(problem.counts(), default=None), file.fit.seed)
 
 
 def _train(file: ProblemFile, problem: Problem, run: Run) -> None:
