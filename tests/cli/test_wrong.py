@@ -254,6 +254,24 @@ def test_damaged_model(wrong: Wrong, model: Path, damage: str) -> None:
         assert str(model) in wrong(*words)
 
 
+def test_a_description_altered_by_hand(wrong: Wrong, model: Path) -> None:
+    description = model / "model.json"
+    text = description.read_text()
+    for old, new in {"washer": "bolt", '"in": 8': '"in": "a"', '"reader"': '"raeder"'}.items():
+        assert old in text
+        description.write_text(text.replace(old, new))
+        assert "altered; save the model again" in wrong("evaluate", model, "csv:new.csv#label")
+
+
+def test_a_model_that_does_not_know_how_rows_are_made(wrong: Wrong, model: Path) -> None:
+    from headstart.models import load, save
+
+    saved = load(model)
+    for encoding in (None, {"columns": ["f0"]}):
+        save(saved.net, model, kinds=saved.kinds, encoding=encoding)
+        assert "told how rows are made" in wrong("predict", model, "csv:new.csv", "-o", "p.csv")
+
+
 def test_another_comparison_or_files_in_the_way(
     wrong: Wrong, call: Callable[..., Any], problem: Path
 ) -> None:

@@ -151,21 +151,75 @@ def test_damaged_weights_are_refused(tmp_path, harm):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "update headstart"),
+        ({"format": 1}, "update headstart, or save the model again"),
+        ({"format": 3}, "update headstart"),
         ({"format": None}, "format of"),
         ({"kinds": {"coins": {"kind": "Multicalss", "classes": [0, 1]}}}, 'did you mean "Multiclass"'),
         ({"backbone": {"use": "file:/etc", "settings": {}}}, "backbone=module"),
         ({"backbone": {"use": "os:system", "settings": {}}}, "backbone=module"),
         ({"backbone": {"use": "mlp", "settings": {"features": 9, "hidden": [4]}}}, r"of shape \(4, 9\)"),
         ({"heads": {}}, "2 more"),
+        *(
+            (
+                {"heads": {"coins": head}},
+                r'model.json" should be what .* writes; found .*; save the model again',
+            )
+            for head in (
+                5,
+                {"layer": "linear"},
+                {"layer": "linear", "in": "a", "out": 2, "bias": True},
+                {"layer": "linear", "in": -4, "out": 2, "bias": True},
+            )
+        ),
+        *(
+            (change, r"should be what .* writes; found .*; save the model again")
+            for change in (
+                {"backbone": {}},
+                {"backbone": {"use": 3, "settings": {}}},
+                {"backbone": {"use": "mlp", "settings": [3]}},
+                {"kinds": {}},
+                {"kinds": {"coins": 5}},
+                {"kinds": {"coins": {"kind": []}}},
+                {"kinds": {"coins": {"kind": "Multiclass", "names": [0, 1]}}},
+                {"kinds": {"coins": {"kind": "Multiclass", "classes": [[0], [1]]}}},
+            )
+        ),
+        ({"heads": []}, '`heads` of ".*" should be dict; found list; save the model again'),
+        ({"encoding": 5}, '`encoding` of ".*" should be dict or NoneType; found int; '),
+        ({"weights": None}, '`weights` of ".*" should be str; found NoneType; '),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(tmp_path, change, message):
     saved_small(tmp_path)
     path = tmp_path / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    about = json.loads(path.read_text()) | change
+    path.write_text(json.dumps(about | {"sha256": module._digest(about)}))
     with pytest.raises(ValueError, match=message):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"head",\n    "tail"', '"tail",\n    "head"'),
+        ('"in": 4', '"in": "a"'),
+        ('"mean": 0.5', '"mean": 0.25'),
+        ('"sha256": "', '"sha256": "0'),
+    ],
+)
+def test_an_altered_description_is_refused(tmp_path, old, new):
+    encoding = {"reader": "csv", "mean": 0.5}
+    save(small(), tmp_path, kinds={"coins": Multiclass(["head", "tail"])}, encoding=encoding)
+    path = tmp_path / "model.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(
+        ValueError, match=r'model.json" should be as it was written .*; found .*altered; save'
+    ):
+        load(tmp_path)
+    path.write_text(json.dumps(json.loads(text)))  # the same values, laid out in another way
+    assert load(tmp_path).encoding == encoding
 
 
 def test_a_missing_or_broken_description_is_refused(tmp_path):
@@ -175,7 +229,7 @@ def test_a_missing_or_broken_description_is_refused(tmp_path):
     (tmp_path / "model.json").write_text('{"format": 1')
     with pytest.raises(ValueError, match="should be JSON"):
         load(tmp_path)
-    (tmp_path / "model.json").write_text('{"format": 1}')
+    (tmp_path / "model.json").write_text('{"format": 2}')
     with pytest.raises(ValueError, match="with backbone"):
         load(tmp_path)
     (tmp_path / "model.json").write_text("[]")

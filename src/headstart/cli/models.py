@@ -141,12 +141,12 @@ def _head(saved: Saved, asked: str | None) -> str:
 def _encoding(saved: Saved, model: Path) -> Mapping[str, Any]:
     from ..errors import explain
 
-    if saved.encoding is None:
+    encoding = saved.encoding or {}
+    if "reader" not in encoding:
         hint = "save it with `encoding=task.encoding`"
-        raise ValueError(
-            explain(f"model {model}", expected="told how rows are made", found="no encoding", hint=hint)
-        )
-    return saved.encoding
+        found = f"an encoding with {sorted(encoding)}" if encoding else "no encoding"
+        raise ValueError(explain(f"model {model}", expected="told how rows are made", found=found, hint=hint))
+    return encoding
 
 
 def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:

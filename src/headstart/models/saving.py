@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy
@@ -22,8 +23,9 @@ from ..tasks import Binary, Kind, Multiclass, Multilabel, Regression, Tokens
 from ._weights import fill
 from .net import Backbone, Net
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+AGAIN = "save the model again, or copy it again from where it is whole"
 KINDS: dict[str, type[Kind]] = {k.__name__: k for k in (Binary, Multiclass, Multilabel, Regression, Tokens)}
 
 
@@ -89,7 +91,7 @@ def save(
     weights = safetensors.torch.save(_tensors(net))
     description = {
         "format": FORMAT,
-        "sha256": hashlib.sha256(weights).hexdigest(),
+        "weights": hashlib.sha256(weights).hexdigest(),
         "backbone": _describe_backbone(net.backbone),
         "heads": {name: _describe_head(head) for name, head in net.heads.items()},
         "kinds": {name: _describe_kind(kind) for name, kind in kinds.items()},
@@ -98,9 +100,11 @@ def save(
         "notes": notes,
     }
     try:
-        text = json.dumps(description, indent=1, ensure_ascii=False, default=_plain) + "\n"
+        description = json.loads(json.dumps(description, default=_plain))
     except (TypeError, ValueError) as error:
         raise TypeError(explain("`encoding` and `notes`", expected="JSON", found=str(error))) from None
+    description["sha256"] = _digest(description)
+    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     _write(Path(directory), {WEIGHTS: weights, DESCRIPTION: text.encode()})
     return Path(directory)
 
@@ -120,7 +124,7 @@ def load(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged, comes from a newer format, or does not fit the modules.
+        ValueError: if a file is damaged or altered, comes from another format, or does not fit the modules.
 
     Example:
         >>> import tempfile
@@ -134,21 +138,23 @@ def load(
     directory = Path(directory)
     about = _read_description(directory / DESCRIPTION)
     weights = _read(directory / WEIGHTS)
-    if hashlib.sha256(weights).hexdigest() != about["sha256"]:
+    if hashlib.sha256(weights).hexdigest() != about["weights"]:
+        found = f"{len(weights)} bytes with another sha256: truncated or altered"
+        raise _altered(directory / WEIGHTS, about["weights"], found)
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
+            trunk = _build_backbone(about["backbone"], backbone)
+            built = _build_heads(about["heads"], heads or {})
+        kinds = {name: _build_kind(name, about["kinds"][name]) for name in about["heads"]}
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        expected, found = "what `hs.models.save` writes", f"{type(error).__name__}: {error}"
         raise ValueError(
-            explain(
-                f'"{directory / WEIGHTS}"',
-                expected=f"as it was written (sha256 {about['sha256'][:12]}...)",
-                found=f"{len(weights)} bytes with another sha256: truncated or altered",
-                hint="save the model again, or copy it again from where it is whole",
-            )
-        )
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
-        net = Net(_build_backbone(about["backbone"], backbone), _build_heads(about["heads"], heads or {}))
+            explain(f'"{directory / DESCRIPTION}"', expected=expected, found=found, hint=AGAIN)
+        ) from error
+    net = Net(trunk, built)
     fill(net, safetensors.torch.load(weights), f'"{directory / WEIGHTS}"')
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(name not in about["frozen"])
-    kinds = {name: _build_kind(name, kind) for name, kind in about["kinds"].items()}
     return Saved(net.eval(), kinds, about["encoding"], about["notes"])
 
 
@@ -261,16 +267,39 @@ def _read(path: Path) -> bytes:
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         about = json.loads(_read(path))
-    except ValueError as error:
-        raise ValueError(explain(f'"{path}"', expected="JSON", found=str(error))) from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(explain(f'"{path}"', expected="JSON", found=str(error), hint=AGAIN)) from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else type(about).__name__
         hint = "update headstart, or save the model again with this one"
         raise ValueError(explain(f'format of "{path}"', expected=str(FORMAT), found=found, hint=hint))
-    keys = {"sha256", "backbone", "heads", "kinds", "frozen", "encoding", "notes"}
-    if missing := sorted(keys - about.keys()):
-        raise ValueError(explain(f'"{path}"', expected=f"with {', '.join(missing)}", found=sorted(about)))
+    if missing := sorted(KEYS.keys() - about.keys()):
+        found = sorted(about)
+        raise ValueError(explain(f'"{path}"', expected=f"with {', '.join(missing)}", found=found, hint=AGAIN))
+    for key, types in KEYS.items():
+        if not isinstance(about[key], types):
+            expected, found = " or ".join(t.__name__ for t in types), type(about[key]).__name__
+            raise ValueError(explain(f'`{key}` of "{path}"', expected=expected, found=found, hint=AGAIN))
+    if _digest(about) != about["sha256"]:
+        raise _altered(path, about["sha256"], "other values: altered")
     return about
+
+
+KEYS: dict[str, tuple[type, ...]] = {
+    "sha256": (str,), "weights": (str,), "backbone": (dict, NoneType), "heads": (dict,), "kinds": (dict,),
+    "frozen": (list,), "encoding": (dict, NoneType), "notes": (dict, NoneType),
+}  # fmt: skip
+
+
+def _digest(about: Mapping[str, Any]) -> str:
+    """Hash a description without its own hash, however its file is laid out."""
+    rest = {key: value for key, value in about.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _altered(path: Path, sha256: str, found: str) -> ValueError:
+    expected = f"as it was written (sha256 {sha256[:12]}...)"
+    return ValueError(explain(f'"{path}"', expected=expected, found=found, hint=AGAIN))
 
 
 def _write(directory: Path, files: Mapping[str, bytes]) -> None:
