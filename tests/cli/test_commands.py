@@ -177,7 +177,7 @@ def test_ctrl_c_of_a_comparison_repeats_every_option(
     words = [command, "problem.toml"] if command == "compare" else [command]
     for option in get_command(app).commands[command].params:  # type: ignore[attr-defined]
         if option.param_type_name == "option" and option.name != "help":
-            words += [option.opts[0], given[option.name]]
+            words += [option.opts[0], *([given[option.name]] if not option.is_flag else [])]
     answer = call(*words)
     assert answer.status == 130
     hint = shlex.split(answer.err.partition("go on with: ")[2])
@@ -278,6 +278,28 @@ def test_no_runs(call: Call) -> None:
 
 def test_columns_of_nothing() -> None:
     assert columns([]) == ""
+
+
+@pytest.mark.parametrize("command", ["compare", "fit", "rank"])
+def test_images_that_do_not_decode_are_left_out(call: Call, problem: Path, command: str) -> None:
+    pytest.importorskip("PIL")
+    from PIL import Image
+
+    for folder in ("photos", "older"):
+        for k, name in enumerate("ab"):
+            Path(folder, name).mkdir(parents=True)
+            for i in range(6):
+                Image.new("L", (8, 8), 90 * k + i).save(Path(folder, name, f"{i}.png"))
+        Path(folder, "a", "7.png").write_bytes(b"no image")
+    more = ["target.data=images:photos", "sources.0.data=images:older", "backbone={use='mlp', hidden=[8]}"]
+    words = [command, "problem.toml", *(word for change in more for word in ("--set", change)), *QUICK]
+    said = call(*words)
+    assert said.status == 2
+    assert "or pass `--skip-broken`" in said.err
+    answer = call(*words, "--skip-broken")
+    assert answer.status == 0, answer
+    if command == "fit":
+        assert Path("runs/problem/run.toml").read_text().count("skip_broken = true") == 2, "for `resume`"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes")

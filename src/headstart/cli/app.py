@@ -107,8 +107,8 @@ def spelled(text: str, words: Sequence[str]) -> str:
     Example:
         >>> spelled("remove it, or pass `skip_broken=True`", ["predict", "model", "images:new"])
         'remove it, or pass `--skip-broken`'
-        >>> spelled("remove it, or pass `skip_broken=True`", ["compare", "problem.toml"])
-        'remove it, or pass `skip_broken = true` in the problem file'
+        >>> spelled("pass `resize=8`", ["compare", "problem.toml"])
+        'pass `resize = 8` in the problem file'
         >>> spelled("lower `lr` or pass `clip=1.0`", ["fit", "run.toml"])
         'lower `lr`'
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Out, Problem, Set, Workers, columns, resumable
+from .options import Out, Problem, Set, SkipBroken, Workers, columns, resumable
 
 if TYPE_CHECKING:
     from ..strategies import Result
@@ -56,6 +56,7 @@ def compare(
     out: Out = None,
     workers: Workers = None,
     seconds: Seconds = None,
+    skip_broken: SkipBroken = False,
     overrides: Set = None,
 ) -> None:
     """Measure which way of reuse is best for your task, by how much, and whether any did harm.
@@ -76,8 +77,9 @@ def compare(
         words += ["--seconds", str(seconds)]
     words += ["--out", str(out)] if out else []
     words += ["--workers", str(workers)] if workers else []
+    words += ["--skip-broken"] if skip_broken else []
     words += [word for override in overrides or [] for word in ("--set", override)]
-    _compare(problem, options, out, workers, words)
+    _compare(problem, options, out, workers, words, skip_broken)
 
 
 def _compare(
@@ -86,13 +88,14 @@ def _compare(
     out: Path | None,
     workers: int | None,
     words: list[str],
+    skip_broken: bool = False,
 ) -> None:
     import shlex
 
     from .. import strategies
     from ..strategies.files import load_problem
 
-    file = load_problem(path, options)
+    file = load_problem(path, options, skip_broken=skip_broken)
     settings = file.compare
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
     problem = file.problem()
@@ -144,6 +147,7 @@ def report(directory: Directory) -> None:
 def rank(
     problem: Problem,
     seed: Annotated[int, typer.Option(min=0, help="Of the labelled rows and weights.")] = 0,
+    skip_broken: SkipBroken = False,
     overrides: Set = None,
 ) -> None:
     """Score each source and backbone for the target before any training on it.
@@ -154,7 +158,7 @@ def rank(
     from ..strategies.files import load_problem
     from ..strategies.rank import rank as ranked
 
-    file = load_problem(problem, overrides or [])
+    file = load_problem(problem, overrides or [], skip_broken=skip_broken)
     rows = ranked(file.problem(), seed)
 
     def shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Out, Set, columns, estimates, resumable
+from .options import Out, Set, SkipBroken, columns, estimates, resumable
 
 if TYPE_CHECKING:
     from ..engine import Run
@@ -25,7 +25,7 @@ Root = Annotated[Path, typer.Option(help="Where runs lie.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's path below the root.", show_default=False)]
 
 
-def fit(run: RunFile, out: Out = None, overrides: Set = None) -> None:
+def fit(run: RunFile, out: Out = None, skip_broken: SkipBroken = False, overrides: Set = None) -> None:
     """Train one strategy in a run directory, with losses, checkpoints and a model.
 
     The same command, or `headstart resume`, goes on with a run that was interrupted.
@@ -33,7 +33,7 @@ def fit(run: RunFile, out: Out = None, overrides: Set = None) -> None:
     from ..engine import Run
     from ..strategies.files import load_run
 
-    file = load_run(run, overrides or [])
+    file = load_run(run, overrides or [], skip_broken=skip_broken)
     directory = out or (file.base / file.fit.out if file.fit.out else Path("runs") / file.name)
     problem = _problem(file)  # whatever is wrong with the file is told before the directory is made
     settings = file.complete()

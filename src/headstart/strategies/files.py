@@ -210,12 +210,15 @@ class ProblemFile:
         return problem
 
 
-def load_problem(path: str | Path, overrides: Sequence[str] = ()) -> ProblemFile:
+def load_problem(
+    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False
+) -> ProblemFile:
     """Read and check a problem file.
 
     Args:
         path: a TOML file; paths inside it start from its folder.
         overrides: ``key=value`` by dotted key; values are TOML, or else plain text.
+        skip_broken: sets the key of that name for the target and every source.
 
     Raises:
         FileNotFoundError: if it is not there.
@@ -235,19 +238,22 @@ def load_problem(path: str | Path, overrides: Sequence[str] = ()) -> ProblemFile
     for override in overrides:
         _override(raw, override)
     try:
-        return ProblemFile(path, File.model_validate(raw))
+        file = File.model_validate(raw)
     except ValidationError as error:
         raise ValueError("\n".join(_messages(error, raw, path))) from None
+    for section in (file.target, *file.sources):
+        section.skip_broken |= skip_broken
+    return ProblemFile(path, file)
 
 
-def load_run(path: str | Path, overrides: Sequence[str] = ()) -> ProblemFile:
+def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False) -> ProblemFile:
     """Read a problem file with a table ``[fit]``: one strategy, one seed.
 
     Raises:
         FileNotFoundError: if it is not there.
         ValueError: as ``load_problem``; also for an unknown strategy or setting of it, or several shots.
     """
-    file = load_problem(path, overrides)
+    file = load_problem(path, overrides, skip_broken=skip_broken)
     fit = file.fit
     if fit.strategy not in STRATEGIES:
         raise ValueError(unknown("`fit.strategy`", fit.strategy, STRATEGIES))
