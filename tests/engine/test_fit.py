@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -7,7 +8,7 @@ from torch import nn
 
 from headstart.engine import fit, total
 from headstart.models import Net, freeze
-from headstart.tasks import Labelled, Multiclass, Task, batches
+from headstart.tasks import Labelled, Multiclass, Task, batches, episodes, shifted
 
 
 def coins(rows=32):
@@ -68,6 +69,34 @@ def test_a_loss_that_is_not_finite_is_named_before_any_weight_moves():
     with pytest.raises(FloatingPointError, match=r'loss "penalty" at step 0 should be finite; found inf; '):
         fit(net, stream(), objective, steps=4, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_inputs_that_are_not_finite_are_named_before_any_weight_moves(value):
+    net, task = make_net(), coins(8)
+    task.train.x[3] = value
+    net.backbone = nn.Sequential(net.backbone, nn.Tanh())  # infinity would give a loss
+    before = copy.deepcopy(net.state_dict())
+    message = r'inputs of task "coins" at step 0 should be finite numbers; found NaN or infinity in row \d; '
+    with pytest.raises(ValueError, match=message):
+        fit(net, stream(task), loss, steps=4, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+def test_inputs_of_domains_and_episodes_that_are_not_finite_are_named():
+    g, task = torch.Generator(), coins(16)
+    bad = Labelled(torch.full((16, 3), math.nan), task.train.y)
+    shift = dataclasses.replace(task, unlabelled=bad.inputs())
+    wrong = {
+        "target": shifted(shift, 4, generator=g),
+        "support": episodes(
+            dataclasses.replace(task, train=bad), ways=2, shots=1, queries=1, per_step=2, generator=g
+        ),
+    }
+    for name, rows in wrong.items():
+        net = make_net()
+        with pytest.raises(ValueError, match=f"inputs of {name} at step 0 should be finite numbers"):
+            fit(net, rows, loss, steps=1, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
 
 
 class Weighted(nn.Module):

@@ -154,3 +154,13 @@ def test_damage_is_noticed(net, tmp_path):
     (tmp_path / "fewshot.safetensors").unlink()
     with pytest.raises(ValueError, match=r"what `FewShot.save` wrote"):
         FewShot.load(tmp_path)
+
+
+def test_rows_that_are_not_finite_are_named(net):
+    parts, wrong = fitted(net, ProtoNet("parts")), rows("washer", 2)
+    wrong[1, 0] = torch.inf
+    with pytest.raises(ValueError, match="`x` should be finite numbers; found NaN or infinity in row 1; "):
+        parts.add_class("washer", wrong)
+    with pytest.raises(ValueError, match="`x` should be finite numbers"):
+        parts.fit(wrong, ["a", "b"])
+    assert parts.classes == ("bolt", "nut")

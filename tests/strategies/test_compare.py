@@ -441,13 +441,22 @@ def test_a_trial_that_diverges_is_told_and_the_others_go_on(monkeypatch, tmp_pat
 
 
 def test_a_loss_that_is_not_finite_is_such_a_failure():
-    rows = numbers(8, 1)
-    x = rows.x.clone()
-    x[0] = math.inf
-    problem = replaced(table(budget=ONE), train=Labelled(x, rows.y))
+    far, test = (Labelled(numbers(8, seed).x, torch.full((16,), 1e30)) for seed in (1, 2))
+    problem = replaced(table(budget=ONE), kind=Regression(), train=far, test=test)
     result = compare(problem, "scratch", 1)
     assert result.rows[0]["seeds"] == [None]
     assert result.recommended is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_test_rows_that_are_not_finite_are_told_before_anything_runs(tmp_path, value):
+    rows = numbers(8, 1)
+    rows.x[5, 1] = value
+    with pytest.raises(
+        ValueError, match=r"test rows of task 'new' should be finite numbers; found .* in row 5"
+    ):
+        compare(replaced(table(), test=rows), "scratch", 1, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_option_that_diverges_is_not_chosen(monkeypatch, tmp_path):

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from headstart.strategies import Problem
 from headstart.strategies.files import load_problem
+from headstart.tasks import Labelled, Multiclass, Task
 
 
 def problem(path: Path, target: str, *sources: str):  # type: ignore[no-untyped-def]
@@ -37,3 +39,23 @@ def test_other_columns_stay_inputs(tmp_path: Path) -> None:
     posed = problem(tmp_path, "csv:two.csv#income")
     assert list(posed.target.encoding["features"]) == ["age", "job", "married"]  # type: ignore[index,arg-type]
     assert torch.equal(posed.target.train.x[:, 3:].sum(1), torch.ones(len(posed.target.train)))
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "unlabelled"])
+@pytest.mark.parametrize("whose", ["target", "source"])
+def test_inputs_that_are_not_finite_are_refused(part: str, whose: str) -> None:
+    good = Labelled(torch.rand(8, 3), torch.arange(8) % 2)
+    bad = Labelled(good.x.index_fill(0, torch.tensor(5), torch.nan), good.y)
+    parts = {"train": good, "valid": good, "test": good, "unlabelled": good.inputs()}
+    plain, odd = (
+        Task("plain", Multiclass(2), **parts),
+        Task(  # type: ignore[arg-type]
+            "odd",
+            Multiclass(2),
+            **parts | {part: bad.inputs() if part == "unlabelled" else bad},  # type: ignore[arg-type]
+        ),
+    )
+    with pytest.raises(
+        ValueError, match=f"{part} rows of task 'odd' should be finite numbers; found .* in row 5; "
+    ):
+        Problem(*((odd,) if whose == "target" else (plain, [odd])))

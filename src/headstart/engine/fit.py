@@ -17,6 +17,7 @@ from ..errors import explain
 from ..models import Net, device_of
 from ..progress import Bar
 from ..tasks import Batch, Episodes, Labelled, Shift, X
+from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import move
 from .distributed import synchronize
 
@@ -98,7 +99,8 @@ def fit(
     Raises:
         FloatingPointError: at the first loss that is not finite; the last good checkpoint stays.
         ValueError: if ``steps`` or ``clip`` is out of range, the stream ends early, or parameters
-            would have to join an optimizer that a scheduler already steers.
+            would have to join an optimizer that a scheduler already steers; at the first batch with
+            NaN or infinity in its inputs, before anything is learned from it.
 
     Example:
         >>> from headstart.tasks import Labelled, Multiclass, Task, batches
@@ -130,6 +132,7 @@ def fit(
     net.train()
     with Bar(phase, steps, progress, start=log.steps) as bar:
         for step, batch in zip(range(log.steps, steps), stream, strict=False):
+            check_inputs(batch, step)
             optimizer.zero_grad(set_to_none=True)
             losses = objective(net, to(batch, device), step / steps)
             log.add(losses, step)  # refuses a loss that is not finite
@@ -197,15 +200,29 @@ def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
     return values
 
 
+def check_inputs(batch: Batch, step: int) -> None:
+    """Raise ``ValueError`` where inputs hold NaN or infinity, before anything is learned from them."""
+    if isinstance(batch, Shift):
+        parts: dict[str, X] = {"source": batch.source.x, "target": batch.target.x}
+    elif isinstance(batch, Episodes):
+        parts = {"support": batch.support.x, "query": batch.query.x}
+    else:
+        parts = {f'task "{name}"': part.x for name, part in batch.items()}
+    for name, x in {id(x): (name, x) for name, x in parts.items()}.values():  # tasks may share their rows
+        check_finite_rows(x, f"inputs of {name} at step {step}")
+
+
 def to(batch: Batch, device: torch.device) -> Batch:
     """Copy a batch to a device; what is there already is not, and rows that tasks share stay shared."""
-    if isinstance(batch, Shift | Episodes):
+    if not isinstance(batch, Mapping):
         return batch.to(device)
     there: dict[int, X] = {}
     for part in batch.values():
         if id(part.x) not in there:
             there[id(part.x)] = move(part.x, device)
-    return {name: Labelled(there[id(part.x)], part.y.to(device)) for name, part in batch.items()}
+    return {
+        name: Labelled(there[id(part.x)], part.y.to(device), part.complete) for name, part in batch.items()
+    }
 
 
 def adopt(

@@ -21,6 +21,7 @@ from ..atomic import write_atomic
 from ..errors import explain, unknown
 from ..models import Adapted, Net, device_of, load, save
 from ..tasks import Label, Labelled, Multiclass, X
+from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import join, move, rows, take
 from .maml import MAML
 from .protonet import ProtoNet
@@ -100,8 +101,9 @@ class FewShot:
             itself.
 
         Raises:
-            ValueError: if there are fewer than two classes, or not one label per row.
+            ValueError: if there are fewer than two classes, not one label per row, or NaN or infinity in one.
         """
+        check_finite_rows(x, "`x`")
         names = labels.tolist() if isinstance(labels, Tensor | numpy.ndarray) else list(labels)
         names = [n.item() if isinstance(n, numpy.generic) else n for n in names]
         if len(names) != rows(x):
@@ -116,7 +118,7 @@ class FewShot:
         """Learn one more class from its rows ``(S, *)``; the others keep theirs. Returns itself.
 
         Raises:
-            ValueError: if the class is there already, or there are no rows.
+            ValueError: if the class is there already, there are no rows, or NaN or infinity in one.
             RuntimeError: before ``fit``.
         """
         now = self._fitted()
@@ -131,6 +133,7 @@ class FewShot:
             )
         if rows(x) == 0:
             raise ValueError(explain("`x`", expected=f"at least 1 row of {name!r}", found="none"))
+        check_finite_rows(x, "`x`")
         more = torch.full((rows(x),), len(now.classes))
         support = Labelled(join(now.support.x, move(x, "cpu")), torch.cat([now.support.y, more]))
         self._adapt(support, (*now.classes, name))

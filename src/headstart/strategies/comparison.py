@@ -34,7 +34,7 @@ from ..models import count_parameters, save
 from ..progress import Bar
 from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
 from . import choose
-from .problem import Problem
+from .problem import Problem, check_numbers
 from .result import Result, summarise
 from .table import STRATEGIES, applicable
 from .trial import Memory, Trial
@@ -137,6 +137,7 @@ def compare(
     shots = shots or [None]
     for count in shots:
         choose.cut(problem, count, 0)  # a class that is too small is told before anything runs
+    check_numbers(problem.target, "test")
     _warn_of_duplicates(problem)
     holder = _Holder() if out is None else None
     directory = Path(holder.path if holder else out)  # type: ignore[arg-type]

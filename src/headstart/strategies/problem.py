@@ -11,7 +11,8 @@ from torch import nn
 
 from ..errors import explain
 from ..models import Backbone
-from ..tasks import Binary, Labelled, Multiclass, Task, X
+from ..tasks import Binary, Inputs, Labelled, Multiclass, Task, X
+from ..tasks.finite import check_finite_rows
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Problem:
         budget: how long things may train.
 
     Raises:
-        ValueError: if names collide, rows differ in shape, or a number of shots is below 1.
+        ValueError: if names collide, rows differ in shape, inputs hold NaN or infinity, or a number of
+            shots is below 1.
 
     Example:
         >>> from headstart.tasks import Multiclass
@@ -106,6 +108,8 @@ class Problem:
             )
         if self.shots is not None and (not self.counts() or min(self.counts()) < 1):
             raise ValueError(explain("`shots`", expected="whole numbers of at least 1", found=self.counts()))
+        for task in (self.target, *self.sources):
+            check_numbers(task, "train", "valid", "unlabelled")  # test rows: when they are to be touched
         shape = row_shape(self.target)
         for source in self.sources:
             if row_shape(source) != shape:
@@ -155,6 +159,14 @@ class Problem:
         """Count the target's labelled training rows."""
         train = self.target.train
         return int(train.present().sum()) if isinstance(train, Labelled) else len(train)  # type: ignore[arg-type]
+
+
+def check_numbers(task: Task, *parts: str) -> None:
+    """Raise ``ValueError`` where inputs hold NaN or infinity, which would spoil all that is learned."""
+    for part in parts:
+        data = getattr(task, part)
+        if isinstance(data, Labelled | Inputs):
+            check_finite_rows(data.x, f"{part} rows of task {task.name!r}")
 
 
 def _fitting(task: Task) -> str:
