@@ -7,7 +7,7 @@ import torch
 
 from headstart.strategies import Problem
 from headstart.strategies.files import load_problem
-from headstart.tasks import Labelled, Multiclass, Task
+from headstart.tasks import Labelled, Multiclass, Task, Tokens
 
 
 def problem(path: Path, target: str, *sources: str):  # type: ignore[no-untyped-def]
@@ -59,3 +59,15 @@ def test_inputs_that_are_not_finite_are_refused(part: str, whose: str) -> None:
         ValueError, match=f"{part} rows of task 'odd' should be finite numbers; found .* in row 5; "
     ):
         Problem(*((odd,) if whose == "target" else (plain, [odd])))
+
+
+@pytest.mark.parametrize("whose", ["target", "source"])
+def test_tasks_of_tokens_are_refused(whose: str) -> None:
+    x = torch.randint(1, 9, (8, 5), generator=torch.Generator().manual_seed(0))
+    tags = Task("tags", Tokens(3), Labelled(x, x % 3), test=Labelled(x, x % 3))
+    mood = Task("mood", Multiclass(2), Labelled(x, x[:, 0] % 2), test=Labelled(x, x[:, 0] % 2))
+    message = (
+        "task 'tags' should be of one answer per row, .*; found one answer per token; choose another task"
+    )
+    with pytest.raises(ValueError, match=message):
+        Problem(*((tags, [mood]) if whose == "target" else (mood, [tags])))

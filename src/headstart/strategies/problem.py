@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import explain
 from ..models import Backbone
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Task, X
+from ..tasks import Binary, Inputs, Labelled, Multiclass, Task, Tokens, X
 from ..tasks.finite import check_finite_rows
 
 
@@ -73,8 +73,8 @@ class Problem:
         budget: how long things may train.
 
     Raises:
-        ValueError: if names collide, rows differ in shape, inputs hold NaN or infinity, or a number of
-            shots is below 1.
+        ValueError: if names collide, rows differ in shape, inputs hold NaN or infinity, a task asks for
+            an answer per token, or a number of shots is below 1.
 
     Example:
         >>> from headstart.tasks import Multiclass
@@ -109,6 +109,15 @@ class Problem:
         if self.shots is not None and (not self.counts() or min(self.counts()) < 1):
             raise ValueError(explain("`shots`", expected="whole numbers of at least 1", found=self.counts()))
         for task in (self.target, *self.sources):
+            if isinstance(task.kind, Tokens):
+                raise ValueError(
+                    explain(
+                        f"task {task.name!r}",
+                        expected="of one answer per row, since no backbone gives features of each token yet",
+                        found="one answer per token",
+                        hint='choose another task, such as "snips#snips_intent"',
+                    )
+                )
             check_numbers(task, "train", "valid", "unlabelled")  # test rows: when they are to be touched
         shape = row_shape(self.target)
         for source in self.sources:
