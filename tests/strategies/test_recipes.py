@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import math
 import random
 
 import numpy
@@ -250,7 +251,9 @@ def test_an_unknown_strategy_has_a_likely_name():
 
 def test_a_problem_without_any_strategy_says_why():
     problem = dataclasses.replace(without_labels(), sources=[])
-    with pytest.raises(ValueError, match=r"no strategy applies.*scratch: the target has no labelled rows"):
+    with pytest.raises(
+        ValueError, match=r"a strategy applies to; .*scratch: the target has no labelled rows.*; give the"
+    ):
         applicable(problem)
 
 
@@ -366,6 +369,16 @@ def far(name, problem, **settings):
     start = weights(given.pretrained().backbone)
     net = STRATEGIES[name].run(given).net
     return sum((p - start[n]).square().sum().item() for n, p in net.backbone.named_parameters()) ** 0.5
+
+
+def test_maml_halves_a_rate_that_leads_away_from_the_target():
+    problem = table(budget=dataclasses.replace(TINY, steps=40))
+    given = [trial(problem, "maml", settings={"lr": lr}) for lr in (3.0, 1e-2)]
+    for one in given:
+        net, rows = STRATEGIES["maml"].run(one).net, one.labelled()
+        assert one.target.kind.loss(net(rows.x, "new"), rows.y) < math.log(2)
+    with pytest.raises(FloatingPointError, match="did not lower the loss"):
+        STRATEGIES["maml"].run(trial(problem, "maml", settings={"lr": 1e12}))
 
 
 def test_pretraining_moves_images_anew_at_every_step():

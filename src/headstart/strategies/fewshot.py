@@ -18,6 +18,7 @@ from .supervised import _together
 from .trial import Curves, Trained, Trial, rotated
 
 QUERIES = 5
+HALVINGS = 6  # of MAML's rate on the target, before it is given up
 
 
 def protonet(trial: Trial) -> Trained:
@@ -36,10 +37,21 @@ def maml(trial: Trial) -> Trained:
     # further to go than one step, so the adaptation takes as many as every strategy may.
     for parameter in net.heads[name].parameters():
         torch.nn.init.zeros_(parameter)
-    adaptation = MAML(name, lr=lr, steps=trial.problem.budget.steps, loss=trial.target.kind.loss)
+    return Trained(_adapt(_descend(trial, net.eval(), lr), name), curves)
+
+
+def _descend(trial: Trial, net: Net, lr: float) -> Adapted:
+    """Take MAML's steps on the target's rows; where they end higher than they began, with half the rate."""
+    rows, kind = trial.labelled(), trial.target.kind
     with torch.no_grad():  # nothing is learned from the way here
-        adapted = adaptation(net.eval(), trial.labelled())
-    return Trained(_adapt(adapted, name), curves)
+        start = kind.loss(net(rows.x, trial.target.name), rows.y)
+        for _ in range(HALVINGS):
+            adaptation = MAML(trial.target.name, lr=lr, steps=trial.problem.budget.steps, loss=kind.loss)
+            adapted = adaptation(net, rows)
+            if kind.loss(adapted(rows.x), rows.y) < start:  # also false where it is not a number
+                return adapted
+            lr /= 2
+    raise FloatingPointError(f"the steps on {trial.target.name!r} did not lower the loss at any rate")
 
 
 def pretrain_multitask_fewshot(trial: Trial) -> Trained:
