@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from headstart.datasets import READERS, Reader, encode, options, read, rotations
+from headstart.datasets import READERS, Reader, SplitSpec, encode, options, read, rotations
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 
@@ -113,3 +113,50 @@ def test_rotations_need_square_images_with_classes():
 def test_encode_takes_a_reference_to_a_benchmark_set():
     (task,) = read("digits:5-9")
     assert torch.equal(encode("digits:5-9", task.encoding), task.test.x)
+
+
+ORGANS = ["NR-AR", "Injury, poisoning", "Injury", "skin_1"]
+
+
+@pytest.fixture
+def assays(monkeypatch):
+    """A set of several tasks on one tensor, one with a comma in its name."""
+
+    def read_assays(argument, options):
+        rows = Labelled(torch.rand(40, 2), torch.rand(40))
+        parts = {"train": rows, "test": rows}
+        return [Task(f"{name}{argument}", Regression(), **parts) for name in ORGANS]
+
+    monkeypatch.setitem(READERS, "assays", Reader(read_assays, "a set"))
+
+
+@pytest.mark.parametrize(
+    ("reference", "names"),
+    [
+        ("assays", ORGANS),
+        ("assays#NR-AR", ["NR-AR"]),
+        ("assays#skin_1, NR-AR", ["skin_1", "NR-AR"]),
+        ("assays#Injury,Injury, poisoning,NR-AR", ["Injury", "Injury, poisoning", "NR-AR"]),
+        ("assays:2#Injury2", ["Injury2"]),
+    ],
+)
+def test_tasks_of_a_set_are_chosen_by_name(assays, reference, names):
+    tasks = read(reference, split=SplitSpec(valid=0.5))
+    assert [task.name for task in tasks] == names
+    assert all(len(task.valid) == 20 for task in tasks)
+
+
+@pytest.mark.parametrize("reference", ["assays#NR-A", "assays:#NR-A", "assays#skin_1,NR-A"])
+def test_an_unknown_task_of_a_set_is_told_with_the_nearest(assays, reference):
+    with pytest.raises(ValueError, match=r'task of `assays` .* found "NR-A"; did you mean "NR-AR"\?'):
+        read(reference)
+
+
+def test_a_task_of_a_set_has_the_rows_to_encode(assays, tmp_path):
+    assert encode("assays#NR-AR", {}, base=tmp_path).shape == (40, 2)
+    assert encode("assays", {}, base=tmp_path).shape == (40, 2)
+
+
+def test_one_task_of_digits_with_turns():
+    (task,) = read("digits:5-9#digits_5-9+rotations")
+    assert len(task.kind.classes) == 20

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from headstart.datasets import READERS, Reader
 from headstart.strategies import Problem
 from headstart.strategies.files import load_problem
 from headstart.tasks import Labelled, Multiclass, Task, Tokens
@@ -71,3 +72,15 @@ def test_tasks_of_tokens_are_refused(whose: str) -> None:
     )
     with pytest.raises(ValueError, match=message):
         Problem(*((tags, [mood]) if whose == "target" else (mood, [tags])))
+
+
+def test_one_task_of_a_set_is_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Labelled(torch.rand(8, 3), torch.arange(8) % 2)
+    tasks = [Task(name, Multiclass(2), rows, test=rows) for name in ("income", "never-married")]
+    monkeypatch.setitem(READERS, "adult", Reader(lambda argument, options: tasks, "two tasks"))
+    with pytest.raises(ValueError, match=r'2: .*; name one of them: target.data = "adult#income"'):
+        problem(tmp_path, "adult")
+    with pytest.raises(ValueError, match=r"keep one name after the # of `target.data`"):
+        problem(tmp_path, "adult#income,never-married")
+    posed = problem(tmp_path, "adult#income", "adult#never-married", "adult#income")
+    assert [t.name for t in (posed.target, *posed.sources)] == ["income", "never-married", "income of adult"]

@@ -29,19 +29,22 @@ READERS: dict[str, Reader] = {
     "mnistm": Reader(public.read_mnistm, 'digits over photographs, 3 x 32 x 32: "mnistm"', "images"),
     "medmnist": Reader(public.read_medmnist, 'chest X-rays, 28 x 28: "medmnist:pneumonia"'),
     "fdu_mtl": Reader(corpora.read_fdu_mtl, 'sentiment, 16 domains: "fdu_mtl:books"'),
-    "school": Reader(public.read_school, 'exam scores, a task for each of 139 schools: "school"'),
-    "adult": Reader(public.read_adult, 'census, income and never married: "adult"'),
-    "tox21": Reader(partial(public.read_assays, name="tox21"), '12 toxicity assays with gaps: "tox21"'),
+    "school": Reader(
+        public.read_school, 'exam scores, a task for each of 139 schools: "school:1,2#school_1"'
+    ),
+    "adult": Reader(public.read_adult, 'census, income and never married: "adult", "adult#income"'),
+    "tox21": Reader(partial(public.read_assays, name="tox21"), '12 toxicity assays with gaps: "tox21#NR-AR"'),
     "sider": Reader(partial(public.read_assays, name="sider"), '27 kinds of side effects: "sider"'),
     "clintox": Reader(
         partial(public.read_assays, name="clintox"), 'approval and toxicity of drugs: "clintox"'
     ),
-    "snips": Reader(corpora.read_snips, 'intent and slots of queries: "snips"'),
+    "snips": Reader(corpora.read_snips, 'intent and slots of queries: "snips#snips_intent"'),
     "clinc150": Reader(corpora.read_clinc150, '150 intents: "clinc150", "clinc150:small"'),
     "ud_ewt": Reader(corpora.read_ud_ewt, 'parts of speech, 5 genres: "ud_ewt", "ud_ewt:weblog"'),
     "wnut17": Reader(corpora.read_wnut17, 'entities in tweets: "wnut17"'),
     "text_cls": Reader(corpora.read_text_cls, 'sentences, 7 sets: "text_cls:MR"'),
 }
+FILES = ("csv", "parquet", "text", "images", "npz")  # what stands after their # is for them to read
 SIZED = ("images", "omniglot", "mnist", "usps", "mnistm", "medmnist")
 
 
@@ -58,8 +61,9 @@ def read(
     """Turn a data reference into tasks.
 
     A reference is ``reader:argument``; ``headstart list datasets`` (or ``READERS``) shows the
-    readers. Several label columns give several tasks on one tensor of inputs. ``+rotations`` at the
-    end of a reference to images adds the turns by 90 degrees as classes.
+    readers. Several label columns give several tasks on one tensor of inputs. Of the tasks of a set,
+    names after ``#`` choose: ``"adult#income"``, ``"tox21#NR-AR,NR-ER"``. ``+rotations`` at the end
+    of a reference to images adds the turns by 90 degrees as classes.
 
     Args:
         reference: ``"csv:train.csv#label"``, ``"images:folder"``, ``"digits:5-9"``, ``"mnist"``, ...
@@ -82,18 +86,15 @@ def read(
         >>> task.kind.classes, tuple(task.train.x.shape[1:]), len(task.test)
         ((5, 6, 7, 8, 9), (1, 8, 8), 358)
     """
-    name, colon, argument = reference.partition(":")
-    name, plus, turn = name.partition("+") if not colon else (name, "", "")
-    if colon and argument.endswith("+rotations"):
-        argument, plus, turn = argument.removesuffix("+rotations"), "+", "rotations"
+    name, argument, wanted, turn = _cut(reference)
     if name not in READERS:
-        if not colon and Path(name).suffix:
-            hint = f'name the reader and the label, as in "csv:{reference}#label"'
+        if ":" not in reference and Path(name).suffix:
+            hint = f'name the reader and the label, as in "csv:{name}#{wanted or "label"}"'
             raise ValueError(
                 explain("data reference", expected='"reader:argument"', found=f'"{reference}"', hint=hint)
             )
         raise ValueError(unknown("reader of a data reference", name, READERS))
-    if plus and turn != "rotations":
+    if turn not in (None, "rotations"):
         raise ValueError(unknown("option of a data reference", turn, ["rotations"]))
     if resize is not None and name not in SIZED:
         raise ValueError(
@@ -102,8 +103,36 @@ def read(
     if encoding is not None and name in ("csv", "parquet", "text", "images"):
         _check_alike(name, encoding)
     tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, encoding, drop))
-    tasks = carve(tasks, split)
-    return [digits.rotations(task) for task in tasks] if plus else tasks
+    tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
+    return [digits.rotations(task) for task in tasks] if turn else tasks
+
+
+def _cut(reference: str) -> tuple[str, str, str | None, str | None]:
+    """Cut ``name:argument#tasks+turn``; what stands after the # of files is left in their argument."""
+    name, colon, argument = reference.partition(":")
+    turn: str | None = None
+    wanted: str | None = None
+    if not colon and "+" in name:
+        name, _, turn = name.partition("+")
+    elif argument.endswith("+rotations"):
+        argument, _, turn = argument.rpartition("+")
+    if not colon and "#" in name:
+        name, _, wanted = name.partition("#")
+    elif name not in FILES and "#" in argument:
+        argument, _, wanted = argument.partition("#")
+    return name, argument, wanted, turn
+
+
+def _chosen(tasks: Sequence[Task], wanted: str, reader: str) -> list[Task]:
+    """Keep the tasks of a set that are named, in that order; a name may hold commas itself."""
+    named, words, chosen = {task.name: task for task in tasks}, wanted.split(","), []
+    while words:
+        lengths = (n for n in range(len(words), 0, -1) if ",".join(words[:n]).strip() in named)
+        if (length := next(lengths, 0)) == 0:
+            raise ValueError(unknown(f"task of `{reader}`", words[0].strip(), named))
+        chosen.append(named[",".join(words[:length]).strip()])
+        words = words[length:]
+    return chosen
 
 
 def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
@@ -151,7 +180,7 @@ def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str 
         torch.Size([361, 1, 8, 8])
     """
     name, colon, argument = str(source).partition(":")
-    if colon and name in READERS and name not in ENCODERS:
+    if _cut(str(source))[0] in READERS.keys() - FILES and (colon or not (Path(base) / source).exists()):
         (task, *_) = read(str(source), base=base, encoding=encoding)
         rows = task.test or task.train
         if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):

@@ -447,11 +447,17 @@ def _shared(source: Source, like: Task | None) -> dict[str, Any] | None:
 
 def _target(section: Target, base: Path, labels: Sequence[str]) -> Task:
     from ..datasets import unlabel
+    from ..datasets.references import FILES
 
     tasks = _read(section, base, labels)
     if len(tasks) != 1:
         names = [t.name for t in tasks]
-        hint = f"keep one column after the # of `target.data` ({section.data!r})"
+        set_of_tasks = section.data.partition(":")[0].partition("#")[0] not in FILES
+        hint = (
+            f"keep one {'name' if set_of_tasks else 'column'} after the # of `target.data` ({section.data!r})"
+        )
+        if "#" not in section.data:
+            hint = f'name one of them: target.data = "{section.data}#{names[0]}"'
         raise ValueError(
             explain("`target.data`", expected="one task", found=f"{len(tasks)}: {names}", hint=hint)
         )
@@ -478,7 +484,9 @@ def _sources(
     for task in read:
         wanted = section.name or task.name
         if wanted in (known := [*taken, *(t.name for t in tasks)]):
-            origin = Path(section.data.partition(":")[2].partition("#")[0]).stem or section.data
+            origin = (
+                Path(section.data.partition(":")[2].partition("#")[0]).stem or section.data.partition("#")[0]
+            )
             wanted = f"{wanted} of {origin}".replace(".", "_")
         name, number = wanted, 2
         while name in known:
