@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Shift, Task, batches, shifted
+from headstart.tasks import (
+    Binary,
+    Inputs,
+    Labelled,
+    Multiclass,
+    Multilabel,
+    Regression,
+    Shift,
+    Task,
+    batches,
+    shifted,
+)
 
 SAMPLINGS = ["equal", "proportional", "temperature:0.5", "annealed", "alternate"]
 
@@ -109,6 +120,20 @@ def test_rows_without_a_label_are_not_drawn():
     y = torch.tensor([0, -100, 1, -100, 0])
     stream = stream_of([Task("a", Multiclass(2), Labelled(torch.arange(5)[:, None], y))], 3)
     assert {int(v) for s in islice(stream, 5) for v in s["a"].x} == {0, 2, 4}
+
+
+def test_batches_tell_whether_their_labels_are_complete():
+    x, whole = torch.arange(6.0)[:, None], torch.arange(6) % 2
+    holed, halved = torch.where(whole == 0, -100, whole), torch.tensor([[0.0, math.nan]] * 6)
+    tasks = [
+        Task("whole", Multiclass(2), Labelled(x, whole)),
+        Task("column", Multiclass(2), Labelled(x, holed)),
+        Task("drawn", Multiclass(2), Labelled(x.clone(), holed)),  # rows without a label are not drawn
+        Task("cells", Multilabel(2), Labelled(x.clone(), halved)),
+        Task("dataset", Regression(), Squares()),
+    ]
+    complete = {name: rows.complete for name, rows in next(stream_of(tasks)).items()}
+    assert complete == {"whole": True, "column": False, "drawn": True, "cells": False, "dataset": False}
 
 
 def test_targets_stay_with_their_rows():

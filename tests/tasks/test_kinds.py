@@ -81,6 +81,16 @@ def test_loss_is_the_mean_over_the_labels_that_are_there(case, holes):
     assert float(loss) == pytest.approx(reference(rows, flat(y)), rel=1e-12)
 
 
+def test_the_promise_that_no_label_is_missing_changes_no_bit(case):
+    kind, p, y, _ = case
+    one, other = (p.clone().requires_grad_() for _ in range(2))
+    promised, looked = kind.loss(one, y, complete=True), kind.loss(other, y)
+    promised.backward()
+    looked.backward()
+    assert torch.equal(promised, looked)
+    assert torch.equal(one.grad, other.grad)
+
+
 def test_rows_without_a_label_change_nothing(case):
     kind, p, y, _ = case
     p = p.clone().requires_grad_()

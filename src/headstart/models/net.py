@@ -61,9 +61,8 @@ class Net(nn.Module):
 
     def features(self, x: X, task: str | None = None) -> Tensor:
         """Return the backbone's features ``(B, D)``; a sharing trunk needs the task's name."""
-        if isinstance(self.backbone, Trunk):
-            return self.backbone(x, task)
-        return self.backbone(x)
+        backbone = self.backbone
+        return backbone(x, task) if isinstance(backbone, Trunk) else backbone(x)
 
     def forward(self, x: X, task: str) -> Tensor:
         """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""
@@ -71,9 +70,10 @@ class Net(nn.Module):
 
     def head(self, task: str) -> nn.Module:
         """Return a task's head; ``KeyError`` names an unknown task."""
-        if task not in self.heads:
-            raise KeyError(unknown("head", task, self.heads))
-        return self.heads[task]
+        heads = self.heads
+        if task not in heads:
+            raise KeyError(unknown("head", task, heads))
+        return heads[task]
 
     def shared(self) -> dict[str, nn.Parameter]:
         """Name the trainable parameters of the backbone, which all tasks share."""

@@ -77,8 +77,14 @@ class Kind(ABC):
         """Width of the head's output."""
 
     @abstractmethod
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Score a prediction against targets, as a scalar to lower."""
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+        """Score a prediction against targets, as a scalar to lower.
+
+        Args:
+            prediction: what the head gave.
+            y: the targets.
+            complete: promises that no label is missing, which saves looking for them.
+        """
 
     @abstractmethod
     def metrics(self) -> MetricCollection:
@@ -101,9 +107,26 @@ class Kind(ABC):
         return nn.Linear(features, self.outputs)
 
 
+def known(y: Tensor) -> Tensor:
+    """Tell which labels are not missing, as a mask of the shape of ``y``.
+
+    Example:
+        >>> known(torch.tensor([1, -100])).tolist()
+        [True, False]
+    """
+    return ~y.isnan() if y.is_floating_point() else y != MISSING
+
+
 def _mean_over_present(losses: Tensor, present: Tensor) -> Tensor:
     """Average ``losses`` where ``present``; 0 with a graph where nothing is."""
     return torch.where(present, losses, 0).sum() / present.sum().clamp(min=1)
+
+
+def _yes_or_no(prediction: Tensor, y: Tensor, complete: bool) -> Tensor:
+    """Average the binary cross-entropy of logits over the labels that are there."""
+    target = (y if complete else y.nan_to_num(0)).to(prediction.dtype)
+    losses = F.binary_cross_entropy_with_logits(prediction, target, reduction="none")
+    return losses.mean() if complete else _mean_over_present(losses, known(y))
 
 
 def _check_axes(y: Tensor, *axes: str) -> None:
@@ -191,11 +214,12 @@ class Multiclass(_Named):
 
     metric = "accuracy"
 
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
         """Cross-entropy in nats per labelled row."""
-        return F.cross_entropy(prediction, y, ignore_index=MISSING, reduction="sum") / (
-            y != MISSING
-        ).sum().clamp(min=1)
+        if complete:
+            return F.cross_entropy(prediction, y)
+        present = known(y).sum().clamp(min=1)
+        return F.cross_entropy(prediction, y, ignore_index=MISSING, reduction="sum") / present
 
     def metrics(self) -> MetricCollection:
         """Accuracy and macro F1."""
@@ -251,13 +275,9 @@ class Binary(Kind):
         """Width of the head's output."""
         return 1
 
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
         """Binary cross-entropy in nats per labelled row."""
-        present = ~y.isnan()
-        target = y.nan_to_num(0).to(prediction.dtype)
-        return _mean_over_present(
-            F.binary_cross_entropy_with_logits(prediction[:, 0], target, reduction="none"), present
-        )
+        return _yes_or_no(prediction[:, 0], y, complete)
 
     def metrics(self) -> MetricCollection:
         """Accuracy, area under the ROC curve, F1."""
@@ -304,12 +324,9 @@ class Multilabel(_Named):
     least = 1
     metric = "auroc"
 
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
         """Binary cross-entropy in nats per label that is there."""
-        target = y.nan_to_num(0).to(prediction.dtype)
-        return _mean_over_present(
-            F.binary_cross_entropy_with_logits(prediction, target, reduction="none"), ~y.isnan()
-        )
+        return _yes_or_no(prediction, y, complete)
 
     def metrics(self) -> MetricCollection:
         """Macro area under the ROC curve and macro F1; labels that never occur are left out."""
@@ -358,10 +375,12 @@ class Regression(Kind):
         if self.outputs < 1:
             raise ValueError(explain("`outputs`", expected="at least 1", found=self.outputs))
 
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
         """Squared error in squared target units per number that is there."""
         y = y.reshape(prediction.shape)
-        return _mean_over_present((prediction - y.nan_to_num(0).to(prediction.dtype)).square(), ~y.isnan())
+        if complete:
+            return F.mse_loss(prediction, y.to(prediction.dtype))
+        return _mean_over_present((prediction - y.nan_to_num(0).to(prediction.dtype)).square(), known(y))
 
     def metrics(self) -> MetricCollection:
         """Coefficient of determination, root mean squared error, mean absolute error."""
@@ -411,9 +430,9 @@ class Tokens(_Named):
 
     metric = "accuracy"
 
-    def loss(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
         """Cross-entropy in nats per labelled token."""
-        return Multiclass(self.classes).loss(prediction.flatten(0, 1), y.flatten())
+        return Multiclass(self.classes).loss(prediction.flatten(0, 1), y.flatten(), complete=complete)
 
     def metrics(self) -> MetricCollection:
         """Accuracy and macro F1 over tokens."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..errors import explain
-from .kinds import Kind
+from .kinds import Kind, known
 
 X = Tensor | Mapping[str, Tensor]
 RESERVED = frozenset(dir(nn.ModuleDict()))  # "type", "items", ...: heads are kept by the task's name
@@ -91,6 +91,7 @@ class Labelled:
     Args:
         x: a tensor ``(B, *)`` or a mapping of tensors with equal first axis.
         y: targets ``(B, ...)``; a missing label is NaN (float) or -100 (integer).
+        complete: promises that no label is missing, which saves looking for them at every step.
 
     Raises:
         ValueError: if ``x`` and ``y`` have different numbers of rows.
@@ -103,6 +104,7 @@ class Labelled:
 
     x: X
     y: Tensor
+    complete: bool = False
 
     def __post_init__(self) -> None:
         _check_equal_rows(self.x)
@@ -116,7 +118,7 @@ class Labelled:
 
     def take(self, index: Tensor) -> Labelled:
         """Gather rows."""
-        return Labelled(take(self.x, index), self.y[index])
+        return Labelled(take(self.x, index), self.y[index], self.complete)
 
     def inputs(self) -> Inputs:
         """Forget the labels."""
@@ -124,12 +126,12 @@ class Labelled:
 
     def to(self, device: torch.device | str) -> Labelled:
         """Copy to a device."""
-        return Labelled(move(self.x, device), self.y.to(device))
+        return Labelled(move(self.x, device), self.y.to(device), self.complete)
 
     def present(self) -> Tensor:
         """Tell which rows have at least one label, as a mask ``(B,)``."""
-        known = ~self.y.isnan() if self.y.is_floating_point() else self.y != -100
-        return known.flatten(1).any(1) if known.ndim > 1 else known
+        there = known(self.y)
+        return there.flatten(1).any(1) if there.ndim > 1 else there
 
     def known(self) -> Labelled:
         """Keep the rows that have at least one label."""

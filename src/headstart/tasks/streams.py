@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..errors import explain, unknown
-from .kinds import Binary, Multiclass
+from .kinds import Binary, Multiclass, known
 from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X, take
 
 SAMPLINGS = ("equal", "proportional", "temperature", "annealed", "alternate")
@@ -79,23 +79,21 @@ class _Rows:
 
     def __init__(self, data: Labelled | Inputs | Dataset, index: Tensor, workers: int = 0) -> None:
         self.data, self.index, self.workers = data, index, workers
+        self.count = len(index)
         self._order: tuple[tuple[int, ...], Tensor] | None = None
         self._ahead: tuple[tuple[int, ...], Iterator[Any]] | None = None
 
     def _permutation(self, *key: int) -> Tensor:
         if self._order is None or self._order[0] != key:
-            self._order = key, self.index[torch.randperm(len(self.index), generator=_generator(*key))]
+            self._order = key, self.index[torch.randperm(self.count, generator=_generator(*key))]
         return self._order[1]
 
     def rows(self, start: int, count: int, *key: int) -> Tensor:
         """Return ``count`` row numbers from place ``start`` of the endless sequence."""
-        parts = []
-        while count:
-            epoch, place = divmod(start, len(self.index))
-            part = self._permutation(*key, epoch)[place : place + count]
-            parts.append(part)
-            start, count = start + len(part), count - len(part)
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        epoch, place = divmod(start, self.count)
+        here = self._permutation(*key, epoch)[place : place + count]
+        left = place + count - self.count  # for the next epoch
+        return here if left <= 0 else torch.cat([here, self.rows(start + count - left, left, *key)])
 
     def at(self, start: int, count: int, *key: int) -> Any:
         """Return the rows themselves: a slice of the tensors, or a collated batch of a dataset."""
@@ -182,16 +180,25 @@ class _Batches(Stream):
             _Rows(g[0].train, torch.cat([labelled_rows(t.train, t.name) for t in g]).unique(), workers)
             for g in self.groups
         ]
+        self.tables = [
+            {
+                t.name: Labelled(t.train.x, t.train.y, complete=bool(known(t.train.y[r.index]).all()))
+                for t in g
+                if isinstance(t.train, Labelled)
+            }
+            for g, r in zip(self.groups, self.readers, strict=True)
+        ]
+        self.most = [min(size, r.count) for r in self.readers]
         self._taken = [0] * len(self.groups)
 
     def _counts(self) -> list[int]:
         """How many rows each group gives at this step."""
-        sizes = [len(r.index) for r in self.readers]
-        if self.scheme == "alternate":
-            turn = self._step % len(sizes)
-            return [min(self.size, n) if k == turn else 0 for k, n in enumerate(sizes)]
         if self.scheme == "equal":
-            return [min(self.size, n) for n in sizes]
+            return self.most
+        if self.scheme == "alternate":
+            turn = self._step % len(self.most)
+            return [most if k == turn else 0 for k, most in enumerate(self.most)]
+        sizes = [r.count for r in self.readers]
         power = self.power
         if self.scheme == "annealed":
             power = 1 - 0.8 * min(1.0, self._step / max(1, self.steps - 1))
@@ -204,17 +211,17 @@ class _Batches(Stream):
     def _batch(self) -> dict[str, Labelled]:
         batch: dict[str, Labelled] = {}
         for k, count in enumerate(self._counts()):
-            if count:
-                group, key = self.groups[k], (self._seed, 0, k)
-                if isinstance(group[0].train, Labelled):
-                    index = self.readers[k].rows(self._taken[k], count, *key)
-                    x = take(group[0].train.x, index)
-                    batch |= {
-                        t.name: Labelled(x, t.train.y[index]) for t in group if isinstance(t.train, Labelled)
-                    }
-                else:
-                    batch[group[0].name] = self.readers[k].at(self._taken[k], count, *key)
-                self._taken[k] += count
+            if not count:
+                continue
+            reader, place = self.readers[k], (self._taken[k], count, self._seed, 0, k)
+            if isinstance(reader.data, Labelled):
+                index = reader.rows(*place)
+                x = take(reader.data.x, index)
+                for name, table in self.tables[k].items():
+                    batch[name] = Labelled(x, table.y[index], table.complete)
+            else:
+                batch[self.groups[k][0].name] = reader.at(*place)
+            self._taken[k] += count
         return batch
 
     def state_dict(self) -> dict[str, Any]:
@@ -310,7 +317,7 @@ class _Shifted(Stream):
         self.target = _Rows(task.unlabelled, torch.arange(count), workers)
 
     def _batch(self) -> Shift:
-        s, t = (min(self.size, len(r.index)) for r in (self.source, self.target))
+        s, t = (min(self.size, r.count) for r in (self.source, self.target))
         source = self.source.at(self._step * s, s, self._seed, 0)
         target = self.target.at(self._step * t, t, self._seed, 1)
         return Shift(source, Inputs(target.x))  # whatever a dataset gives, labels stay behind

@@ -72,13 +72,13 @@ class Supervised:
                 )
             )
         seen: dict[tuple[int, str | None], Tensor] = {}
-        losses = {}
+        apart, losses = isinstance(net.backbone, Trunk), {}
         for task in self.tasks:
             rows = batch.get(task.name)
-            if rows is None or not rows.present().any():
+            if rows is None or not (rows.complete or rows.present().any()):
                 continue
-            key = id(rows.x), task.name if isinstance(net.backbone, Trunk) else None
+            key = id(rows.x), task.name if apart else None
             if key not in seen:
                 seen[key] = net.features(rows.x, task.name)
-            losses[task.name] = task.kind.loss(net.head(task.name)(seen[key]), rows.y)
+            losses[task.name] = task.kind.loss(net.head(task.name)(seen[key]), rows.y, complete=rows.complete)
         return losses
