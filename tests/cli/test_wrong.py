@@ -4,6 +4,7 @@ import builtins
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -229,10 +230,28 @@ def test_unknown_names(wrong: Wrong, problem: Path, key: str, near: str) -> None
 
 
 def test_a_strategy_that_does_not_apply(wrong: Wrong, problem: Path) -> None:
-    assert "no unlabelled rows" in wrong("fit", problem.name, "--set", "fit.strategy=dann")
+    said = wrong("fit", problem.name, "--set", "fit.strategy=dann")
+    assert '`fit.strategy` should be a strategy that applies to the problem; found "dann": ' in said
+    assert "no unlabelled rows; those that apply: scratch, " in said
     said = wrong("fit", problem.name, "--set", "sources=[]")
     assert "no source to pretrain one on" in said
     assert "no pretrained backbone" in wrong("rank", problem.name, "--set", "sources=[]")
+
+
+def test_the_name_of_a_new_task(wrong: Wrong, model: Path) -> None:
+    for name in ("a.b", "clear"):
+        said = wrong("adapt", model, "csv:new.csv#label", "-o", "new", "--name", name)
+        assert "`name` of a task should be " in said
+        assert f'found "{name}"' in said
+
+
+def test_a_directory_around_models(wrong: Wrong, model: Path) -> None:
+    around = Path("run/models")
+    around.mkdir(parents=True)
+    for name in ("probe", "scratch"):
+        shutil.copytree(model, around / name)
+    said = wrong("predict", "run", "csv:new.csv", "-o", "p.csv")
+    assert said.endswith("found nothing there; models within: run/models/probe, run/models/scratch\n")
 
 
 def test_unknown_head_and_method(wrong: Wrong, model: Path) -> None:

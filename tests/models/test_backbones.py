@@ -189,6 +189,17 @@ def test_stages_go_from_the_input_to_the_output():
         ("conv4", {"weights": "IMAGENET1K_V1"}, ".safetensors"),
         ("mlp", {}, "with features.*`inputs`"),
         ("mlp", {"inputs": (4,), "settings": {"hidden": []}}, "one or more"),
+        (
+            "mlp",
+            {"inputs": (4,), "settings": {"hidden": -3}},
+            r"one or more sizes .*\[40, 40\]; found 4 and -3",
+        ),
+        (
+            "mlp",
+            {"inputs": (4,), "settings": {"hidden": [2.5]}},
+            r"lists as in \(features: int, hidden: Sequence",
+        ),
+        ("conv4", {"settings": {"channels": 1, "size": [8] * 3}}, "one number, or height and width"),
         ("textcnn", {"inputs": (9,)}, "with vocabulary"),
         ("textcnn", {"settings": {"vocabulary": 1}}, "at least 2"),
         ("file:nowhere", {}, "nothing there"),

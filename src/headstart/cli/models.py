@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +107,7 @@ def adapt(
     if others or not isinstance(few.kind, Multiclass) or not isinstance(few.train, Labelled):
         raise ValueError(explain(f"`{support}`", expected="rows with one class each", found=str(few.kind)))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
-    name, width = task or few.name, _width(saved.net, few.train)
+    name, width = replace(few, name=task or few.name).name, _width(saved.net, few.train)
     net = Net(saved.net.backbone, {name: few.kind.head(width)})
     for parameter in net.heads[name].parameters():
         parameter.data.zero_()  # every class alike before the first step

@@ -58,12 +58,15 @@ def resume(directory: Directory) -> None:
 
 def _problem(file: ProblemFile) -> Problem:
     """Read the data, cut to the shots, and check that the strategy applies."""
-    from ..strategies import STRATEGIES
+    from ..errors import explain
+    from ..strategies import STRATEGIES, applicable
     from ..strategies.choose import cut
 
     problem = file.problem()
     if reason := STRATEGIES[file.fit.strategy].needs(problem):
-        raise ValueError(f"strategy {file.fit.strategy} does not apply: {reason}")
+        expected, found = "a strategy that applies to the problem", f'"{file.fit.strategy}": {reason}'
+        hint = f"those that apply: {', '.join(applicable(problem)[0])}"
+        raise ValueError(explain("`fit.strategy`", expected=expected, found=found, hint=hint))
     return cut(problem, max(problem.counts(), default=None), file.fit.seed)
 
 

@@ -95,8 +95,14 @@ def _build(
     try:
         built = _OWN[use](**settings)
     except TypeError as error:
-        found = f"{settings} ({error})"
-        raise ValueError(explain(f"settings of backbone {use!r}", expected="numbers", found=found)) from None
+        expected = str(inspect.signature(_OWN[use])).partition(" ->")[0].replace("'", "").replace("*, ", "")
+        raise ValueError(
+            explain(
+                f"settings of backbone {use!r}",
+                expected=f"numbers, names or lists as in {expected}",
+                found=settings,
+            )
+        ) from error
     if weights is not None and weights != "default":
         fill(built, read_weights(Path(weights)), f'"{weights}"')
     return built

@@ -42,6 +42,8 @@ class _Conv4(Backbone):
         halvings: int,
     ) -> None:
         super().__init__()
+        if not isinstance(size, int) and len(size) != 2:
+            raise ValueError(explain("`size`", expected="one number, or height and width", found=list(size)))
         height, breadth = (size, size) if isinstance(size, int) else size
         if geometry not in get_args(Geometry):
             raise ValueError(unknown("`geometry`", geometry, get_args(Geometry)))

@@ -18,10 +18,11 @@ class _MLP(Backbone):
 
     def __init__(self, features: int, hidden: Sequence[int]) -> None:
         super().__init__()
-        sizes = [features, *hidden]
+        sizes = [features, *hidden] if isinstance(hidden, Sequence) else [features]
         if len(sizes) < 2 or min(sizes) < 1:
+            expected = "one or more sizes above 0, such as 3 and [40, 40]"
             raise ValueError(
-                explain("`features` and `hidden`", expected="one or more sizes above 0", found=sizes)
+                explain("`features` and `hidden`", expected=expected, found=f"{features} and {hidden}")
             )
         self.settings = {"features": features, "hidden": list(hidden)}
         self.width = sizes[-1]

@@ -261,7 +261,13 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         expected = "a file that `hs.models.save` wrote"
-        raise FileNotFoundError(explain(f'"{path}"', expected=expected, found="nothing there")) from None
+        inside = sorted(
+            found for depth in ("*", "*/*") for found in path.parent.glob(f"{depth}/{DESCRIPTION}")
+        )
+        hint = "models within: " + ", ".join(str(found.parent) for found in inside) if inside else ""
+        raise FileNotFoundError(
+            explain(f'"{path}"', expected=expected, found="nothing there", hint=hint)
+        ) from None
 
 
 def _read_description(path: Path) -> dict[str, Any]:

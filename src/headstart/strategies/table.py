@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import unknown
+from ..errors import explain, unknown
 from ..tasks import Binary, Labelled, Multiclass
 from . import domain, fewshot, supervised
 from .problem import Problem
@@ -259,8 +259,11 @@ def applicable(
     reasons = {name: STRATEGIES[name].needs(problem) for name in dict.fromkeys(asked)}
     names = [name for name, reason in reasons.items() if not reason]
     if not names:
-        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise ValueError(f"no strategy applies to this problem: {why}")
+        why = ", ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        hint = "give the target labels, or a source with its classes and rows without labels"
+        raise ValueError(
+            explain("problem", expected="one that a strategy applies to", found=f"none ({why})", hint=hint)
+        )
     return names, {name: reason for name, reason in reasons.items() if reason}
 
 
