@@ -126,6 +126,11 @@ def test_fit_resume_and_runs(call: Call, problem: Path) -> None:
     ]  # fmt: skip
     assert 'strategy = "finetune"' in call("runs", "show", "a").out
     assert "accuracy scratch (2 shots)" in call("runs", "show", "deep/c").out
+    Path("runs").rename("kept")
+    for words in (("show", "a"), ("compare", "a", "b")):
+        after, before = call("runs", *words, "--root", "kept"), call("runs", "--root", "kept", *words)
+        assert (after.status, after.out) == (0, before.out)
+    Path("kept").rename("runs")
     differ = call("runs", "compare", "a", "b").out
     assert "fit.settings.lr  0.001  0.01" in differ
     assert "budget" not in differ.split("result")[0]
@@ -274,6 +279,11 @@ def test_demo(call: Call) -> None:
 
 def test_no_runs(call: Call) -> None:
     assert call("runs").out == "there is no run in runs\n"
+    for name in ("run.toml", "comparison.json"):
+        Path("runs", name[:3]).mkdir(parents=True)
+        Path("runs", name[:3], name).write_text("mine")
+    assert call("runs").out == "there is no run in runs\n"
+    assert "found no run in runs; pass `--root`" in call("runs", "show", "run").err
 
 
 def test_columns_of_nothing() -> None:

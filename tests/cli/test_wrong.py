@@ -44,7 +44,7 @@ def test_missing_file(wrong: Wrong, problem: Path) -> None:
 
 
 def test_unknown_run(wrong: Wrong, call: Callable[..., Any], problem: Path) -> None:
-    assert "there is no run in runs" in wrong("runs", "show", "x")
+    assert "`x` should be a run; found no run in runs; pass `--root`" in wrong("runs", "show", "x")
     call("fit", "problem.toml", "--out", "runs/first")
     assert 'did you mean "first"?' in wrong("runs", "show", "frist")
     assert 'did you mean "first"?' in wrong("runs", "compare", "first", "fist")

@@ -22,6 +22,7 @@ RunFile = Annotated[
 ]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run.", show_default=False)]
 Root = Annotated[Path, typer.Option(help="Where runs lie.")]
+Below = Annotated[Path | None, typer.Option("--root", help="Where runs lie.", show_default=False)]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's path below the root.", show_default=False)]
 
 
@@ -109,18 +110,25 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _directories(root: Path) -> list[Path]:
     """Find runs and comparisons, by path."""
+    return sorted(path.parent for path in root.rglob("status.json") if _is_run(path.parent))
+
+
+def _is_run(directory: Path) -> bool:
+    """Tell a run or a comparison, which say how they are, from a folder with a file of the same name."""
     marks = ("run.toml", "comparison.json")
-    return sorted({path.parent for mark in marks for path in root.rglob(mark)})
+    return (directory / "status.json").is_file() and any((directory / mark).is_file() for mark in marks)
 
 
 def _open(root: Path, name: str) -> Path:
-    from ..errors import unknown
+    from ..errors import explain, unknown
 
     for directory in (root / name, Path(name)):
-        if (directory / "run.toml").is_file() or (directory / "comparison.json").is_file():
+        if _is_run(directory):
             return directory
-    known = [str(d.relative_to(root)) for d in _directories(root)]
-    raise ValueError(unknown(f"run in {root}", name, known) if known else f"there is no run in {root}")
+    if known := [str(d.relative_to(root)) for d in _directories(root)]:
+        raise ValueError(unknown(f"run in {root}", name, known))
+    hint = "pass `--root` with the directory where runs lie"
+    raise ValueError(explain(f"`{name}`", expected="a run", found=f"no run in {root}", hint=hint))
 
 
 def _settings(directory: Path) -> dict[str, Any]:
@@ -200,11 +208,11 @@ def table(context: typer.Context, root: Root = Path("runs")) -> None:
 
 
 @app.command()
-def show(context: typer.Context, run: Id) -> None:
+def show(context: typer.Context, run: Id, root: Below = None) -> None:
     """Show a run's state, settings, final losses and scores."""
     from ..engine import Run, to_toml
 
-    directory = _open(context.obj, run)
+    directory = _open(root or context.obj, run)
     status = Run(directory).status()
     typer.echo(
         f"{directory}: {status.state}"
@@ -217,9 +225,9 @@ def show(context: typer.Context, run: Id) -> None:
 
 
 @app.command()
-def compare(context: typer.Context, first: Id, second: Id) -> None:
+def compare(context: typer.Context, first: Id, second: Id, root: Below = None) -> None:
     """Show the settings in which two runs differ, and their final losses and scores."""
-    directories = [_open(context.obj, name) for name in (first, second)]
+    directories = [_open(root or context.obj, name) for name in (first, second)]
     a, b = (_flat(_settings(d)) for d in directories)
     differ = [[key, str(a.get(key, "-")), str(b.get(key, "-"))] for key in a | b if a.get(key) != b.get(key)]
     typer.echo(columns([["setting", first, second], *differ]) if differ else "same settings")
