@@ -93,3 +93,9 @@ def test_new_rows_of_another_shape(tmp_path):
     np.savez(tmp_path / "b.npz", x=X[:, :2])
     with pytest.raises(ValueError, match=r"should be rows of \[3\]; found \[2\]"):
         encode("b.npz", task.encoding, base=tmp_path)
+
+
+def test_floats_are_numbers_also_where_all_are_whole(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X[:12], y=np.arange(12.0) % 3)
+    (task,) = read("npz:a.npz#x,y", base=tmp_path)
+    assert task.kind == Regression()

@@ -103,6 +103,11 @@ def test_a_group_on_two_given_sides_is_named(tmp_path):
         (["true", "False"], Multiclass([False, True])),
         (["1.5", "2", "3"], Regression()),
         ([str(i) for i in range(60)], Regression()),
+        (["5.0", "", "3.0"], Multiclass([3, 5])),
+        (["5.0", "4"], Multiclass([4, 5])),
+        (["5.0", "4.5"], Regression()),
+        ([f"{i}.0" for i in range(60)], Regression()),
+        ([str(i) for i in range(35)], Regression()),
         (["7", "c3"], Multiclass(["7", "c3"])),
     ],
 )
@@ -287,3 +292,14 @@ def test_infinity_and_words_in_new_rows_are_named(tmp_path, value, found):
         encode("new.csv", task.encoding, base=tmp_path)
     with pytest.raises(ValueError, match=r"column `age` of .* row 299"):
         read(ages(tmp_path / "b.csv", value), base=tmp_path)
+
+
+def test_whole_numbers_that_pandas_wrote_around_a_gap_are_classes(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = {"size": list(range(20)), "label": [1.0, 2.0, None, 2.0] * 5}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    (task,) = read("parquet:a.parquet#label", base=tmp_path)
+    assert task.kind.classes == (1, 2)
+    assert all(type(c) is int for c in task.kind.classes)
+    (again,) = read("parquet:a.parquet#label", base=tmp_path, encoding=task.encoding)
+    assert again.kind == task.kind

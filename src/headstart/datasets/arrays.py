@@ -99,6 +99,8 @@ def targets(
         known = {"target": name, "classes": sorted({v for v in values if v is not None})}
         if len(known["classes"]) < 2:
             known = None
+    if array.dtype.kind == "f" and known is None:  # numbers, also where all are whole
+        known = {"target": name, "kind": "Regression"}
     return answers(values, name, where, known)
 
 

@@ -46,10 +46,10 @@ def answers(
 ) -> tuple[Kind, Tensor]:
     """Infer what a column of labels asks for, and number it.
 
-    Strings and booleans are classes; so are whole numbers with at most 50 distinct values; other
-    numbers are a regression. (To be read as classes, write names such as ``"c3"``; to be read as
-    numbers, write ``3.0``.) A missing label gives -100 or NaN. With an encoding of the same column,
-    its kind and classes hold.
+    Strings and booleans are classes; so are whole numbers, also where they are written ``3.0`` as
+    after a gap in pandas, with at most 50 distinct values that recur. Other numbers are a regression.
+    (To be read as classes, write names such as ``"c3"``.) A missing label gives -100 or NaN. With an
+    encoding of the same column, its kind and classes hold.
 
     Raises:
         ValueError: if all labels are missing, there is one class only, nearly every label is another
@@ -59,6 +59,8 @@ def answers(
     values = [None if v is None or v != v else v for v in values]
     known: Mapping[str, Any] = encoding if encoding and encoding.get("target") == name else {}
     there = [v for v in values if v is not None]
+    if all(isinstance(v, int) or (isinstance(v, float) and v.is_integer()) for v in there):
+        there = [v if isinstance(v, bool) else int(v) for v in there]
     what = f"label column `{name}` of {where}"
     if not there:
         raise ValueError(
@@ -70,7 +72,7 @@ def answers(
         return Regression(), _numbers(values, what)
     else:
         classes = sorted(set(there))
-        if len(classes) > max(FREE_TEXT_CLASSES, len(there) / 2):
+        if len(classes) > _recurring(there):
             raise ValueError(
                 explain(
                     what,
@@ -94,12 +96,17 @@ def answers(
     return kind, y
 
 
+def _recurring(there: Sequence[Any]) -> float:
+    """Give the most classes that so many labels can be of, if they are to recur."""
+    return max(FREE_TEXT_CLASSES, len(there) / 2)
+
+
 def _few(there: Sequence[Any]) -> bool:
-    """Tell whether labels are classes: not fractions, and few where they are whole numbers."""
+    """Tell whether labels are classes: not fractions, and few that recur where they are whole numbers."""
     if any(isinstance(v, float) for v in there):
         return False
     whole = all(isinstance(v, int) and not isinstance(v, bool) for v in there)
-    return not whole or len(set(there)) <= WHOLE_NUMBER_CLASSES
+    return not whole or len(set(there)) <= min(WHOLE_NUMBER_CLASSES, _recurring(there))
 
 
 def _numbers(values: Sequence[Any], what: str) -> Tensor:
