@@ -8,7 +8,8 @@ import torch
 from headstart.datasets import READERS, Reader
 from headstart.strategies import Problem
 from headstart.strategies.files import load_problem
-from headstart.tasks import Labelled, Multiclass, Task, Tokens
+from headstart.strategies.problem import asked
+from headstart.tasks import Binary, Kind, Labelled, Multiclass, Multilabel, Regression, Task, Tokens
 
 
 def problem(path: Path, target: str, *sources: str):  # type: ignore[no-untyped-def]
@@ -84,3 +85,18 @@ def test_one_task_of_a_set_is_a_target(tmp_path: Path, monkeypatch: pytest.Monke
         problem(tmp_path, "adult#income,never-married")
     posed = problem(tmp_path, "adult#income", "adult#never-married", "adult#income")
     assert [t.name for t in (posed.target, *posed.sources)] == ["income", "never-married", "income of adult"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "said"),
+    [
+        (Multiclass(["bolt", "nut"]), torch.tensor([0, 1]), "new: 2 classes (bolt, nut)"),
+        (Multiclass(12), torch.tensor([0, 1]), "new: 12 classes (0, 1, 2, 3, 4, 5, 6, 7, ...)"),
+        (Binary(("no", "yes")), torch.tensor([0.0, 1.0]), "new: 2 classes (no, yes)"),
+        (Multilabel(["sea", "dog"]), torch.zeros(2, 2), "new: 2 labels, any of them (sea, dog)"),
+        (Regression(), torch.zeros(2), "new: a number (regression)"),
+        (Regression(3), torch.zeros(2, 3), "new: 3 numbers (regression)"),
+    ],
+)
+def test_what_a_task_asks_for_is_said(kind: Kind, y: torch.Tensor, said: str) -> None:
+    assert asked(Task("new", kind, Labelled(torch.zeros(2, 1), y))) == said

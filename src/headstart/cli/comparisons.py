@@ -94,11 +94,13 @@ def _compare(
 
     from .. import strategies
     from ..strategies.files import load_problem
+    from ..strategies.problem import asked
 
     file = load_problem(path, options, skip_broken=skip_broken)
     settings = file.compare
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
     problem = file.problem()
+    typer.echo(asked(problem.target))
     _, skipped = strategies.applicable(problem, settings.strategies)
     for reason in dict.fromkeys(skipped.values()):
         typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")

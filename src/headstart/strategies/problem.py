@@ -11,8 +11,10 @@ from torch import nn
 
 from ..errors import explain
 from ..models import Backbone
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Task, Tokens, X
+from ..tasks import Binary, Inputs, Labelled, Multiclass, Multilabel, Regression, Task, Tokens, X
 from ..tasks.finite import check_finite_rows
+
+NAMED = 8  # classes that are listed by name
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,24 @@ class Problem:
         """Count the target's labelled training rows."""
         train = self.target.train
         return int(train.present().sum()) if isinstance(train, Labelled) else len(train)  # type: ignore[arg-type]
+
+
+def asked(task: Task) -> str:
+    """Say what a task asks for, so that a wrong guess at the kind of its labels is seen.
+
+    Example:
+        >>> rows = Labelled(torch.zeros(2, 1), torch.tensor([0, 1]))
+        >>> asked(Task("digit", Multiclass([3, 8]), rows))
+        'digit: 2 classes (3, 8)'
+    """
+    kind = task.kind
+    if isinstance(kind, Regression):
+        answer = "a number" if kind.outputs == 1 else f"{kind.outputs} numbers"
+        return f"{task.name}: {answer} (regression)"
+    names = [str(c) for c in kind.classes]  # type: ignore[attr-defined]
+    some = ", ".join([*names[:NAMED], *(["..."] if names[NAMED:] else [])])
+    what = "labels, any of them" if isinstance(kind, Multilabel) else "classes"
+    return f"{task.name}: {len(names)} {what} ({some})"
 
 
 def check_numbers(task: Task, *parts: str) -> None:
