@@ -100,3 +100,34 @@ def test_one_task_of_a_set_is_a_target(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_what_a_task_asks_for_is_said(kind: Kind, y: torch.Tensor, said: str) -> None:
     assert asked(Task("new", kind, Labelled(torch.zeros(2, 1), y))) == said
+
+
+def texts(name: str, length: int, words: list[str]) -> Task:
+    x = torch.randint(1, 4, (8, length), generator=torch.Generator().manual_seed(0))
+    rows = Labelled(x, torch.arange(8) % 2)
+    return Task(name, Multiclass(2), rows, test=rows, encoding={"reader": "text", "vocabulary": words})
+
+
+def test_texts_of_other_lengths_or_words_have_a_hint_of_their_own() -> None:
+    target = texts("new", 6, ["a", "b"])
+    hint = r'write both as tables \("text:new.csv#label"\), so that sources are read by the target\'s words'
+    with pytest.raises(ValueError, match=rf"of the target's shape \(6,\); found \(5,\); {hint}"):
+        Problem(target, [texts("old", 5, ["a", "b"])])
+    with pytest.raises(
+        ValueError, match=f"numbered by the target's words; found a vocabulary of their own; {hint}"
+    ):
+        Problem(target, [texts("old", 6, ["b", "c"])])
+    assert Problem(target, [texts("old", 6, ["a", "b"])]).backbone == "textcnn"
+
+
+def test_images_and_columns_have_theirs() -> None:
+    def noise(name: str, *shape: int) -> Task:
+        rows = Labelled(torch.rand(8, *shape), torch.arange(8) % 2)
+        return Task(name, Multiclass(2), rows, test=rows)
+
+    for shape, other, hint in (
+        ((1, 8, 8), (1, 9, 9), "resize the images"),
+        ((3,), (4,), "choose common columns"),
+    ):
+        with pytest.raises(ValueError, match=f"; {hint}$"):
+            Problem(noise("new", *shape), [noise("old", *other)])

@@ -75,8 +75,8 @@ class Problem:
         budget: how long things may train.
 
     Raises:
-        ValueError: if names collide, rows differ in shape, inputs hold NaN or infinity, a task asks for
-            an answer per token, or a number of shots is below 1.
+        ValueError: if names collide, rows differ in shape or words, inputs hold NaN or infinity, a task
+            asks for an answer per token, or a number of shots is below 1.
 
     Example:
         >>> from headstart.tasks import Multiclass
@@ -129,7 +129,17 @@ class Problem:
                         f"rows of source {source.name!r}",
                         expected=f"of the target's shape {shape}",
                         found=row_shape(source),
-                        hint="resize the images or choose common columns",
+                        hint=_likeness(self.target),
+                    )
+                )
+            ours, theirs = ((t.encoding or {}).get("vocabulary") for t in (self.target, source))
+            if ours and theirs and ours != theirs:
+                raise ValueError(
+                    explain(
+                        f"rows of source {source.name!r}",
+                        expected="numbered by the target's words",
+                        found="a vocabulary of their own",
+                        hint=_likeness(self.target),
                     )
                 )
         if self.backbone == "auto":
@@ -188,6 +198,14 @@ def asked(task: Task) -> str:
     some = ", ".join([*names[:NAMED], *(["..."] if names[NAMED:] else [])])
     what = "labels, any of them" if isinstance(kind, Multilabel) else "classes"
     return f"{task.name}: {len(names)} {what} ({some})"
+
+
+def _likeness(task: Task) -> str:
+    """Say how other rows become like a task's."""
+    x = task.train.x if isinstance(task.train, Labelled) else None
+    if isinstance(x, torch.Tensor) and x.ndim == 2 and not x.is_floating_point():
+        return 'write both as tables ("text:new.csv#label"), so that sources are read by the target\'s words'
+    return "resize the images" if isinstance(x, torch.Tensor) and x.ndim == 4 else "choose common columns"
 
 
 def check_numbers(task: Task, *parts: str) -> None:
