@@ -312,6 +312,39 @@ def test_images_that_do_not_decode_are_left_out(call: Call, problem: Path, comma
         assert Path("runs/problem/run.toml").read_text().count("skip_broken = true") == 2, "for `resume`"
 
 
+def test_images_of_another_size_are_told_once(call: Call, tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    from PIL import Image
+    from torch import nn
+
+    from headstart.models import Net, mlp, save
+    from headstart.tasks import Multiclass
+
+    net = Net(mlp(48, hidden=(4,)), {"photos": nn.Linear(4, 2)})
+    encoding = {"reader": "images", "shape": [1, 8, 6]}
+    save(net, tmp_path / "model", kinds={"photos": Multiclass(["a", "b"])}, encoding=encoding)
+    for name in "ab":
+        Path("photos", name).mkdir(parents=True)
+        for i in range(2):
+            Image.new("L", (6, 8)).save(Path("photos", name, f"{i}.png"))
+    turned = Image.Exif()
+    turned[0x0112] = 6  # shown with 8 pixels in height
+    Image.new("L", (8, 6)).save(Path("photos", "b", "2.jpg"), exif=turned)
+    commands = {"evaluate": [], "predict": ["-o", "p.csv"], "adapt": ["-o", "new"]}
+    for command, more in commands.items():
+        assert call(command, "model", "images:photos", *more).err == "", "of the model's size"
+    shutil.rmtree("new")
+    Image.new("L", (12, 5)).save(Path("photos", "a", "1.png"))
+    Image.new("L", (9, 9)).save(Path("photos", "b", "1.png"))
+    for command, more in commands.items():
+        answer = call(command, "model", "images:photos", *more)
+        assert answer.status == 0, answer
+        assert answer.err == (
+            "warning: 2 of 5 images are resized to 8 x 6 pixels (height x width), as the model takes them; "
+            "the first is photos/a/1.png with 5 x 12\n"
+        )
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes")
 def test_predictions_into_a_pipe(call: Call, model: Path) -> None:
     os.mkfifo("pipe")

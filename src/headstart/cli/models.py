@@ -49,6 +49,7 @@ def evaluate(model: Model, data: Data, task: TaskName = None, skip_broken: SkipB
     saved = load(model)
     name = _head(saved, task)
     read = _read(saved, name, data, skip_broken)
+    _warn_of_sizes(data, saved.encoding)
     part = "all rows" if read.test is None else "test rows"
     typer.echo(estimates(engine.evaluate(saved.net, read, read.test or read.train), f"of {part}"))
 
@@ -77,6 +78,7 @@ def predict(
     name = _head(saved, task)
     encoding = _encoding(saved, model)
     files, x = _images(data, encoding, skip_broken) or (None, encode(data, encoding))
+    _warn_of_sizes(data, encoding)
     table = _answers(saved.kinds[name], outputs(saved.net, name, x), files)
     write_atomic(out, table)
     typer.echo(f"{len(x)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
@@ -104,6 +106,7 @@ def adapt(
         raise FileExistsError(explain(f"`{out}`", expected="new or empty", found="files in it"))
     alike = {k: v for k, v in _encoding(saved, model).items() if k not in ("classes", "target", "kind")}
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
+    _warn_of_sizes(support, alike)
     if others or not isinstance(few.kind, Multiclass) or not isinstance(few.train, Labelled):
         raise ValueError(explain(f"`{support}`", expected="rows with one class each", found=str(few.kind)))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
@@ -205,16 +208,50 @@ def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> Non
 
 def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[list[str], Tensor] | None:
     """Decode images of the user's own and name their files; ``None`` for data of any other kind."""
-    from ..datasets.images import image_files, load_images
+    from ..datasets.images import load_images
 
-    path = Path(data.removeprefix("images:"))
-    if encoding["reader"] != "images" or path.suffix == ".npz" or not path.exists():
+    if not (files := _image_files(data, encoding)):
         return None
-    files, (channels, high, wide) = image_files(path), encoding["shape"]
-    if not files:
-        return None
+    channels, high, wide = encoding["shape"]
     x, kept = load_images(files, (high, wide), skip_broken, channels)
     return [str(files[i]) for i in kept], x
+
+
+def _image_files(data: str, encoding: Mapping[str, Any]) -> list[Path]:
+    """List the images of a user's own that are to become rows."""
+    from ..datasets.images import image_files
+
+    path = Path(data.removeprefix("images:"))
+    own = encoding.get("reader") == "images" and path.suffix != ".npz" and path.exists()
+    return image_files(path) if own else []
+
+
+def _warn_of_sizes(data: str, encoding: Mapping[str, Any] | None) -> None:
+    """Warn where images are of another size than the model's, since they are resized to that."""
+    import warnings
+
+    files = _image_files(data, encoding or {})
+    high, wide = encoding["shape"][1:] if encoding and files else (0, 0)
+    others = [(file, size) for file in files if (size := _size(file)) not in (None, (high, wide))]
+    for first, size in others[:1]:
+        warnings.warn(
+            f"{len(others)} of {len(files)} images are resized to {high} x {wide} pixels (height x width), "
+            f"as the model takes them; the first is {first} with {size[0]} x {size[1]}",
+            stacklevel=2,
+        )
+
+
+def _size(file: Path) -> tuple[int, int] | None:
+    """Tell an image's height and width as it is shown, without decoding it; ``None`` for a broken one."""
+    from PIL import ExifTags, Image
+
+    try:
+        with Image.open(file) as image:
+            wide, high = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    except (OSError, SyntaxError, ValueError, EOFError):
+        return None
+    return (wide, high) if turned else (high, wide)
 
 
 def _answers(kind: Kind, outputs: Tensor, files: list[str] | None = None) -> str:
