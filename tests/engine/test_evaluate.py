@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from headstart.engine import evaluate, predict, score
-from headstart.engine.evaluate import _resamples, wilson
+from headstart.engine.evaluate import _resamples
 from headstart.engine.metrics import measures
 from headstart.models import Adapted, Net
 from headstart.tasks import Binary, Labelled, Multiclass, Multilabel, Regression, Task, Tokens
@@ -99,11 +99,6 @@ def test_weights_are_repetitions(name):
         assert one.item() == pytest.approx(
             measure(*repeated, torch.ones(1, len(repeated[1])).double()).item()
         )
-
-
-def test_wilson_by_hand():
-    assert wilson(0.5, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
-    assert wilson(0.0, 10)[0] == 0.0
 
 
 def test_resamples_are_drawn_from_a_fixed_seed_and_keep_their_size():

@@ -93,6 +93,11 @@ def test_wilson_agrees_with_scipy(successes, n):
     assert wilson(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
+def test_wilson_by_hand():
+    assert wilson(50, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
+    assert wilson(0, 10)[0] == 0.0
+
+
 def test_wilson_of_nothing_and_of_nonsense():
     assert all(map(math.isnan, wilson(0, 0)))
     with pytest.raises(ValueError, match=r"in \[0, 3\]; found 4"):

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from ..errors import explain
+from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
 from ..tasks import Binary, Labelled, Multiclass, Task, Tokens, X
 from ..tasks.nouns import move, rows
 from .metrics import measures
 
-Z = 1.959963984540054  # 97.5 % point of the normal distribution
 RESAMPLES = 200
 CHUNK = 4_000_000  # weights held at once
 
@@ -182,25 +182,12 @@ def evaluate(
             continue
         value = measure(p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
         if name == "accuracy" and isinstance(task.kind, Multiclass | Binary):
-            low, high = wilson(value, len(t))
+            low, high = wilson(round(value * len(t)), len(t))
         else:
             draws = torch.cat([measure(p, t, w[:, row]) for w in _resamples(int(row.max()) + 1, len(t))])
             low, high = draws.nanquantile(torch.tensor([0.025, 0.975], dtype=draws.dtype)).tolist()
         result[name] = Estimate(value, low, high, len(t))
     return result
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return the ends of Wilson's 95 % interval of a share of ``n`` rows.
-
-    Example:
-        >>> low, high = wilson(1.0, 20)
-        >>> round(low, 3), round(high, 3)
-        (0.839, 1.0)
-    """
-    centre, scale = share + Z**2 / (2 * n), 1 + Z**2 / n
-    half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 def _resamples(count: int, width: int) -> Iterator[Tensor]:
