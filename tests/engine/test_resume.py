@@ -33,11 +33,21 @@ def test_killed_and_resumed_is_bit_equal_to_unbroken(variant, tmp_path):
         draw.randint(1, 3),
         draw.randint(4, 6),
     ]
-    command = [sys.executable, SCRIPT, tmp_path, variant, *map(str, deaths)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    assert outcome(tmp_path / "unbroken") == outcome(tmp_path / "broken")
-    assert len(outcome(tmp_path / "broken")[1].splitlines()) == 24
-    assert Run.open(tmp_path / "broken").status().state == "done"
+    broken_equals_unbroken(tmp_path, variant, *map(str, deaths))
+
+
+def broken_equals_unbroken(path, variant, *deaths):
+    subprocess.run([sys.executable, SCRIPT, path, variant, *deaths], check=True, capture_output=True)
+    assert outcome(path / "unbroken") == outcome(path / "broken")
+    assert len(outcome(path / "broken")[1].splitlines()) == 24
+    assert Run.open(path / "broken").status().state == "done"
+
+
+def test_killed_while_it_writes_a_checkpoint_and_resumed_is_bit_equal_to_unbroken(tmp_path):
+    # Files 1 and 2 are the first checkpoint's tensors and facts, 3 and 4 the second's.
+    deaths = ["fsync:1", "replace:1", "fsync:2", "replace:2", "fsync:3", "replace:4", "fsync:4", "replace:5"]
+    broken_equals_unbroken(tmp_path, "sgd-adamw", *deaths)
+    assert not list((tmp_path / "broken").rglob("*.tmp"))
 
 
 def setting(seed=0, width=2):

@@ -1,4 +1,4 @@
-"""Train in two phases, in processes that kill themselves at given steps; see test_resume.py."""
+"""Train in two phases, in processes that kill themselves at given places; see test_resume.py."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ import sys
 import torch
 from torch import nn
 
-from headstart.engine import Run, fit
+from headstart.engine import Run, checkpoint, fit
 from headstart.models import Net, freeze, parameter_groups, unfreeze
 from headstart.tasks import Labelled, Multiclass, Task, batches
 
@@ -70,23 +70,48 @@ def recipe(directory, first, second, schedules, die, every):
         file.write(hashlib.sha256(b"".join(content)).hexdigest())
 
 
+def die_writing(call, number):
+    """Kill this process in the middle of its ``number``-th file of a checkpoint, at a call of ``os``."""
+    write, left = checkpoint.write_atomic, number
+
+    def write_or_die(path, data):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            setattr(os, call, die)
+        write(path, data)
+
+    def die(file, *_):
+        if call == "fsync":  # half of the file has come to the disk
+            os.ftruncate(file, os.fstat(file).st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoint.write_atomic = write_or_die
+
+
 def attempts(directory, variant, every, deaths):
-    """Run the recipe in one process after another, each of which dies at its step, but the last."""
+    """Run the recipe in one process after another, each of which dies, but the last.
+
+    A death is the step, or ``"fsync:3"``: that call of ``os`` in the third file of a checkpoint.
+    """
     makers = {"sgd-adamw": (sgd, torch.optim.AdamW), "adamw-sgd": (torch.optim.AdamW, sgd)}[variant]
     schedules = (one_cycle, cosine) if variant == "sgd-adamw" else (cosine, one_cycle)
-    for die in [*deaths, 0]:
+    for die in [*deaths, "0"]:
         child = os.fork()
         if child == 0:
-            recipe(directory, *makers, schedules, die, every)
+            call, _, number = die.rpartition(":")
+            if call:
+                die_writing(call, int(number))
+            recipe(directory, *makers, schedules, 0 if call else int(die), every)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == (-signal.SIGKILL if die else 0), (die, status)
+        assert os.waitstatus_to_exitcode(status) == (0 if die == "0" else -signal.SIGKILL), (die, status)
 
 
 if __name__ == "__main__":
     import torch._dynamo  # optimizers import it at their first step: once here instead of in every child
 
     torch.set_num_threads(1)
-    root, variant, deaths = sys.argv[1], sys.argv[2], [int(d) for d in sys.argv[3:]]
+    root, variant, *deaths = sys.argv[1:]
     attempts(f"{root}/unbroken", variant, 100, [])
     attempts(f"{root}/broken", variant, 3, deaths)
