@@ -20,7 +20,7 @@ def test_the_demo_is_a_problem() -> None:
     problem = load_problem(DEMO).problem()
     assert problem.shots == [1, 5]
     assert [t.name for t in (problem.target, *problem.sources)] == ["digits_5-9", "digits_0-4"]
-    assert problem.settings == {"width": 32, "halvings": 1}
+    assert problem.settings == {"width": 32, "halvings": 0}
 
 
 def test_a_completed_file_gives_the_same_elsewhere(problem: Path, tmp_path: Path) -> None:
