@@ -303,3 +303,18 @@ def test_whole_numbers_that_pandas_wrote_around_a_gap_are_classes(tmp_path):
     assert all(type(c) is int for c in task.kind.classes)
     (again,) = read("parquet:a.parquet#label", base=tmp_path, encoding=task.encoding)
     assert again.kind == task.kind
+
+
+def test_the_kind_of_labels_may_be_said(tmp_path):
+    stars = "\n".join(["size,stars", *(f"{row},{row % 5}" for row in range(40))])
+    (tmp_path / "a.csv").write_text(stars)
+    assert read("csv:a.csv#stars", base=tmp_path)[0].kind == Multiclass(range(5))
+    (task,) = read("csv:a.csv#stars", base=tmp_path, kind="numbers")
+    assert isinstance(task.kind, Regression)
+    assert task.train.y.max() == 4
+    (tmp_path / "b.csv").write_text(stars.replace(",4", ",4.5"))
+    assert isinstance(read("csv:b.csv#stars", base=tmp_path)[0].kind, Regression)
+    (task,) = read("csv:b.csv#stars", base=tmp_path, kind="classes")
+    assert task.kind == Multiclass(["0", "1", "2", "3", "4.5"])
+    with pytest.raises(ValueError, match="`kind` should be given for tables and text only"):
+        read("digits:0-4", kind="numbers")

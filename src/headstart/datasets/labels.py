@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -42,13 +42,17 @@ def typed(values: Sequence[Any]) -> list[Value]:
 
 
 def answers(
-    values: Sequence[Any], name: str, where: str, encoding: Mapping[str, Any] | None
+    values: Sequence[Any],
+    name: str,
+    where: str,
+    encoding: Mapping[str, Any] | None,
+    kind: Literal["classes", "numbers"] | None = None,
 ) -> tuple[Kind, Tensor]:
-    """Infer what a column of labels asks for, and number it.
+    """Infer what a column of labels asks for, unless ``kind`` says it, and number it.
 
     Strings and booleans are classes; so are whole numbers, also where they are written ``3.0`` as
     after a gap in pandas, with at most 50 distinct values that recur. Other numbers are a regression.
-    (To be read as classes, write names such as ``"c3"``.) A missing label gives -100 or NaN. With an
+    A missing label gives -100 or NaN. With an
     encoding of the same column, its kind and classes hold.
 
     Raises:
@@ -68,17 +72,18 @@ def answers(
         )
     if "classes" in known:
         classes = known["classes"]
-    elif known.get("kind") == "Regression" or not _few(there):
+    elif kind == "numbers" or known.get("kind") == "Regression" or (kind is None and not _few(there)):
         return Regression(), _numbers(values, what)
     else:
+        values, there = _named(values), _named(there)
         classes = sorted(set(there))
-        if len(classes) > _recurring(there):
+        if len(classes) > _recurring(there) and kind is None:
             raise ValueError(
                 explain(
                     what,
                     expected="classes that recur, or numbers",
                     found=f"{len(classes)} distinct values in {len(there)} rows",
-                    hint="choose another column",
+                    hint='choose another column, or say `kind="classes"`',
                 )
             )
     if len(classes) < 2:
@@ -90,10 +95,16 @@ def answers(
                 hint="choose another column, or add rows of another class",
             )
         )
-    kind = Multiclass(classes)
+    of = Multiclass(classes)
     y = torch.full((len(values),), MISSING)
-    y[torch.tensor([v is not None for v in values])] = kind.encode(there)
-    return kind, y
+    y[torch.tensor([v is not None for v in values])] = of.encode(there)
+    return of, y
+
+
+def _named(values: Sequence[Any]) -> list[Any]:
+    """Write fractions as text: a class has a name or a whole number."""
+    fractions = any(isinstance(v, float) and not v.is_integer() for v in values)
+    return [f"{v:g}" if fractions and v is not None else v for v in values]
 
 
 def _recurring(there: Sequence[Any]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import explain
 from ..tasks import Task
@@ -23,6 +23,7 @@ class Options:
     skip_broken: bool = False
     encoding: Mapping[str, Any] | None = None
     drop: Sequence[str] = ()
+    kind: Literal["classes", "numbers"] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -45,6 +45,7 @@ READERS: dict[str, Reader] = {
     "text_cls": Reader(corpora.read_text_cls, 'sentences, 7 sets: "text_cls:MR"'),
 }
 FILES = ("csv", "parquet", "text", "images", "npz")  # what stands after their # is for them to read
+LABELLED = ("csv", "parquet", "text")  # their labels may be of either kind
 SIZED = ("images", "omniglot", "mnist", "usps", "mnistm", "medmnist")
 
 
@@ -57,6 +58,7 @@ def read(
     skip_broken: bool = False,
     encoding: Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
+    kind: Literal["classes", "numbers"] | None = None,
 ) -> list[Task]:
     """Turn a data reference into tasks.
 
@@ -75,6 +77,8 @@ def read(
             (statistics, vocabulary, classes); without its ``"classes"`` the labels may be others.
         drop: columns of a table that are to be no inputs, whether they are there or not; the labels
             never are.
+        kind: what the labels of a table are, where it should not be inferred: ``"classes"``, or
+            ``"numbers"`` (a regression, also of whole numbers).
 
     Raises:
         ValueError: if the reference or the file's contents are wrong.
@@ -100,9 +104,15 @@ def read(
         raise ValueError(
             explain("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
         )
+    if kind is not None and name not in LABELLED:
+        raise ValueError(
+            explain("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
+        )
     if encoding is not None and name in ("csv", "parquet", "text", "images"):
         _check_alike(name, encoding)
-    tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, encoding, drop))
+    tasks = READERS[name].read(
+        argument, Options(Path(base), split, resize, skip_broken, encoding, drop, kind)
+    )
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [digits.rotations(task) for task in tasks] if turn else tasks
 

@@ -354,7 +354,7 @@ def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) 
     for name in labels:
         if len(set(table.column(name))) > FREE_TEXT_CLASSES:  # no set of classes that numbers are among
             _check_typos(table, name, [_number(v) for v in table.column(name)])
-    targets = [(n, *answers(table.labels(n), n, table.where, options.encoding)) for n in labels]
+    targets = [(n, *answers(table.labels(n), n, table.where, options.encoding, options.kind)) for n in labels]
     spare = {*labels, *options.drop, "split", options.split.group}
     division = _division(table, targets, options, "split" in labels)
     x, encoding = encoder(table, [n for n in table.columns if n not in spare], division["train"], options)

@@ -49,6 +49,9 @@ class Source(_Section):
     split: Split = Field(default_factory=Split, description="a table")
     resize: Pixels | None = Field(default=None, description="pixels of a side, or [height, width]")
     skip_broken: bool = Field(default=False, description="true or false")
+    kind: Literal["classes", "numbers"] | None = Field(
+        default=None, description='"classes" or "numbers"; inferred from a table\'s labels if left out'
+    )
 
 
 class Target(Source):
@@ -424,6 +427,7 @@ def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = N
         skip_broken=source.skip_broken,
         encoding=_shared(source, like),
         drop=drop,
+        kind=source.kind,
     )
 
 
