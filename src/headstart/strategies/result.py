@@ -105,7 +105,14 @@ class Result:
     def best(self) -> Best:
         """The recommended strategy's model, of the first seed."""
         if self.recommended is None:
-            raise ValueError("no trial of the comparison succeeded, so there is no best model; see `reasons`")
+            raise ValueError(
+                explain(
+                    "trials of the comparison",
+                    expected="at least one with a score",
+                    found="none",
+                    hint="`reasons` tells why; the same command goes on with the trials that are missing",
+                )
+            )
         return Best(self.recommended, self.directory / "models" / self.recommended)
 
     def table(self) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..datasets import rotations
 from ..engine import Run, cached_features, fit, seeded
+from ..errors import explain
 from ..models import Net, freeze, parameter_groups, unfreeze
 from ..tasks import Labelled, Multiclass, Stream, Task, X, batches
 from ..transfer import Supervised
@@ -169,7 +170,14 @@ class Trial:
         """Return the target's labelled training rows."""
         train = self.target.train
         if not isinstance(train, Labelled):
-            raise TypeError("frozen features need the target's training rows in tensors; found a dataset")
+            raise TypeError(
+                explain(
+                    "training rows of the target",
+                    expected="Labelled, in tensors, for features that are computed once",
+                    found=type(train).__name__,
+                    hint="read the rows into tensors, or use `scratch` or `multitask`",
+                )
+            )
         return train.known()
 
 
