@@ -186,6 +186,16 @@ def test_rows_that_tasks_share_stay_shared():
     from headstart.tasks import Labelled
 
     x = {"ids": torch.zeros(2, 3)}
-    batch = {name: Labelled(x, torch.zeros(2)) for name in "ab"}
-    moved = to(batch, torch.device("cpu"))
-    assert moved["a"].x is moved["b"].x
+    batch = {name: Labelled(x, torch.zeros(2), complete=name == "a") for name in "ab"}
+    for moved in (to(batch, torch.device("cpu")), to(batch, torch.device("meta"))):
+        assert moved["a"].x is moved["b"].x
+        assert (moved["a"].complete, moved["b"].complete) == (True, False)
+    assert moved["a"].x["ids"].device == moved["a"].y.device == torch.device("meta")
+
+
+def test_rows_that_are_there_are_not_copied():
+    from headstart.engine.fit import to
+
+    batch = {"a": coins().train}
+    assert to(batch, torch.device("cpu")) is batch
+    assert to(batch, torch.device("meta"))["a"].y.is_meta

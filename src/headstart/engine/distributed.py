@@ -7,6 +7,16 @@ import torch.distributed as dist
 from torch import nn
 
 
+def several() -> bool:
+    """Tell whether this is one of several processes of ``torch.distributed``.
+
+    Example:
+        >>> several()
+        False
+    """
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
 def synchronize(*modules: nn.Module) -> None:
     r"""Average ``.grad`` over all processes of ``torch.distributed``; without it, do nothing.
 
@@ -21,7 +31,7 @@ def synchronize(*modules: nn.Module) -> None:
         >>> layer = nn.Linear(1, 1)
         >>> synchronize(layer)
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if not several():
         return
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     if not parameters:

@@ -19,7 +19,7 @@ from ..progress import Bar
 from ..tasks import Batch, Episodes, Labelled, Shift, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import move
-from .distributed import synchronize
+from .distributed import several, synchronize
 
 if TYPE_CHECKING:
     from .run import Run
@@ -129,6 +129,7 @@ def fit(
         kept = run.phase(
             phase, steps, log, {"net": net, "optimizer": optimizer, "stream": stream} | learners, scheduler
         )
+    together = several()
     net.train()
     with Bar(phase, steps, progress, start=log.steps) as bar:
         for step, batch in zip(range(log.steps, steps), stream, strict=False):
@@ -137,7 +138,8 @@ def fit(
             losses = objective(net, to(batch, device), step / steps)
             log.add(losses, step)  # refuses a loss that is not finite
             combine(losses, net)
-            synchronize(net, *learners.values())
+            if together:
+                synchronize(net, *learners.values())
             if clip is not None:
                 nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], clip)
             optimizer.step()
@@ -207,7 +209,7 @@ def check_inputs(batch: Batch, step: int) -> None:
     elif isinstance(batch, Episodes):
         parts = {"support": batch.support.x, "query": batch.query.x}
     else:
-        parts = {f'task "{name}"': part.x for name, part in batch.items()}
+        parts = {f'task "{name}"': part.x for name, part in batch.items() if not part.complete}
     for name, x in {id(x): (name, x) for name, x in parts.items()}.values():  # tasks may share their rows
         check_finite_rows(x, f"inputs of {name} at step {step}")
 
@@ -216,8 +218,11 @@ def to(batch: Batch, device: torch.device) -> Batch:
     """Copy a batch to a device; what is there already is not, and rows that tasks share stay shared."""
     if not isinstance(batch, Mapping):
         return batch.to(device)
+    parts = batch.values()
+    if all(isinstance(p.x, Tensor) and p.x.device == p.y.device == device for p in parts):
+        return batch
     there: dict[int, X] = {}
-    for part in batch.values():
+    for part in parts:
         if id(part.x) not in there:
             there[id(part.x)] = move(part.x, device)
     return {

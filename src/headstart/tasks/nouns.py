@@ -91,7 +91,8 @@ class Labelled:
     Args:
         x: a tensor ``(B, *)`` or a mapping of tensors with equal first axis.
         y: targets ``(B, ...)``; a missing label is NaN (float) or -100 (integer).
-        complete: promises that no label is missing, which saves looking for them at every step.
+        complete: promises that no label is missing and no input NaN or infinity, which saves looking
+            for them at every step.
 
     Raises:
         ValueError: if ``x`` and ``y`` have different numbers of rows.

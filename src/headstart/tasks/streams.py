@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..errors import explain, unknown
+from .finite import finite
 from .kinds import Binary, Multiclass, known
 from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X, take
 
@@ -155,6 +156,16 @@ def _names(tasks: Sequence[Task]) -> None:
         raise ValueError(explain("`tasks`", expected="at least one task, with distinct names", found=names))
 
 
+def _tables(group: Sequence[Task], reader: _Rows) -> dict[str, Labelled]:
+    """Find out, once for all steps, whether anything is missing in the rows of tasks that share them."""
+    sound = isinstance(reader.data, Labelled) and finite(reader.data.x)
+    return {
+        t.name: Labelled(t.train.x, t.train.y, complete=sound and bool(known(t.train.y[reader.index]).all()))
+        for t in group
+        if isinstance(t.train, Labelled)
+    }
+
+
 @final
 class _Batches(Stream):
     def __init__(
@@ -180,14 +191,7 @@ class _Batches(Stream):
             _Rows(g[0].train, torch.cat([labelled_rows(t.train, t.name) for t in g]).unique(), workers)
             for g in self.groups
         ]
-        self.tables = [
-            {
-                t.name: Labelled(t.train.x, t.train.y, complete=bool(known(t.train.y[r.index]).all()))
-                for t in g
-                if isinstance(t.train, Labelled)
-            }
-            for g, r in zip(self.groups, self.readers, strict=True)
-        ]
+        self.tables = [_tables(g, r) for g, r in zip(self.groups, self.readers, strict=True)]
         self.most = [min(size, r.count) for r in self.readers]
         self._taken = [0] * len(self.groups)
 
