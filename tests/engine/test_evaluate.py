@@ -151,3 +151,13 @@ def test_predict_restores_every_mode_and_makes_no_graph():
 def test_no_test_rows():
     with pytest.raises(ValueError, match=r"`test` rows of task 'a' should be given; found None; pass `data`"):
         evaluate(*answering(Multiclass(2), torch.zeros(2, 2), torch.zeros(2, dtype=torch.long)))
+
+
+def test_scores_of_a_comparison_show_no_progress(monkeypatch, capsys):
+    monkeypatch.setattr("headstart.progress.QUIET", -1.0)
+    rows = Labelled(torch.zeros(400, 2), torch.arange(400) % 2)
+    net, task = Net(nn.Identity(), {"coins": nn.Linear(2, 2)}), Task("coins", Multiclass(2), rows)
+    score(net, task, rows)
+    assert capsys.readouterr().err == ""
+    evaluate(net, task, rows)
+    assert "row" in capsys.readouterr().err

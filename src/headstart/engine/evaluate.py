@@ -117,7 +117,7 @@ def mapped(
 def score(
     net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
 ) -> float:
-    """Return the main metric alone, without an interval: the cheap way for comparisons.
+    """Return the main metric alone, without an interval or progress: the cheap way for comparisons.
 
     Args:
         net: as in ``predict``.
@@ -134,7 +134,7 @@ def score(
         >>> score(net, Task("coins", Multiclass(2), rows), rows) in (0.0, 1.0)
         True
     """
-    prediction, y = _answers(net, task, data, batch)
+    prediction, y = _answers(net, task, data, batch, progress=False)
     p, t, _ = _scored(task, prediction, y)
     if not len(t):
         return math.nan
@@ -202,7 +202,11 @@ def _resamples(count: int, width: int) -> Iterator[Tensor]:
 
 
 def _answers(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None, batch: int
+    net: Net | Adapted,
+    task: Task,
+    data: Labelled | Dataset | None,
+    batch: int,
+    progress: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return outputs and targets, on the CPU."""
     data = task.test if data is None else data
@@ -212,7 +216,7 @@ def _answers(
             explain(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
         )
     if isinstance(data, Labelled):
-        return predict(net, task.name, data.x, batch=batch).cpu(), data.y.cpu()
+        return predict(net, task.name, data.x, batch=batch, progress=progress).cpu(), data.y.cpu()
     count, outputs, targets = len(data), [], []  # type: ignore[arg-type]
     if not count:
         raise ValueError(explain(f"rows of task {task.name!r}", expected="at least one", found="none"))

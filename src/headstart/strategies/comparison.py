@@ -375,7 +375,7 @@ def _confusion(net: nn.Module, task: Task) -> list[list[int]] | None:
         or task.kind.outputs > 30
     ):
         return None
-    logits = predict(net, task.name, task.test.x)  # type: ignore[arg-type]
+    logits = predict(net, task.name, task.test.x, progress=False)  # type: ignore[arg-type]
     answer = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
     known = task.test.present()
     size = len(task.kind.classes)

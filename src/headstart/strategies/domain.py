@@ -79,7 +79,7 @@ def information(net: Net, task: Task, *, most: int = 2000) -> float:
     """
     assert isinstance(task.unlabelled, Inputs)
     x = task.unlabelled.x
-    logits = predict(net, task.name, take(x, torch.arange(min(most, rows(x)))))
+    logits = predict(net, task.name, take(x, torch.arange(min(most, rows(x)))), progress=False)
     p = logits.softmax(1) if logits.shape[1] > 1 else torch.cat([logits.sigmoid(), 1 - logits.sigmoid()], 1)
 
     def entropy(q: Tensor) -> Tensor:
