@@ -188,8 +188,9 @@ def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
         >>> check_finite({"a": torch.tensor(0.5)}, 0)
         {'a': 0.5}
     """
-    values = {name: loss.item() for name, loss in losses.items()}
-    for name, value in values.items():
+    values = {}
+    for name, loss in losses.items():
+        values[name] = value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(
                 explain(

@@ -70,10 +70,10 @@ class Net(nn.Module):
 
     def head(self, task: str) -> nn.Module:
         """Return a task's head; ``KeyError`` names an unknown task."""
-        heads = self.heads
-        if task not in heads:
-            raise KeyError(unknown("head", task, heads))
-        return heads[task]
+        try:
+            return self.heads[task]
+        except KeyError:
+            raise KeyError(unknown("head", task, self.heads)) from None
 
     def shared(self) -> dict[str, nn.Parameter]:
         """Name the trainable parameters of the backbone, which all tasks share."""
