@@ -1,7 +1,7 @@
 """Tables that are made from code and from result files, so that they cannot go stale.
 
-``python docs/tables.py`` rewrites the table of strategies in the README; the documentation's build
-writes the others.
+``python docs/tables.py`` rewrites the two tables of the README, of strategies and of what the demo
+finds; the documentation's build writes the others.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 QUALITY = ROOT / "benchmarks" / "quality"
-START, END = "<!-- strategies -->\n", "<!-- /strategies -->\n"
-
 LITERATURE = {
     "scratch": "",
     "features+logreg": "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)",
@@ -46,6 +44,32 @@ def strategies() -> str:
 
     rows = [[f"`{name}`", s.summary, s.reused, s.frozen] for name, s in STRATEGIES.items()]
     return markdown(["strategy", "what it does", "reuses", "frozen on the target"], rows)
+
+
+def demo(directory: Path = QUALITY / "digits_demo") -> str:
+    """Show the recorded demo: accuracy and gain of each strategy, the best at the fewest labels first."""
+    rows = json.loads((directory / "result.json").read_text())["rows"]
+    shots = list(dict.fromkeys(row["shots"] for row in rows))
+    found = {(row["strategy"], row["shots"]): row for row in rows}
+    head = ["strategy"]
+    for count in shots:
+        head += [f"{count} label{'s' * (count != 1)} per class", "gain"]
+    order = sorted((row for row in rows if row["shots"] == shots[0]), key=lambda row: -row["mean"])
+    return markdown(
+        head,
+        [
+            [f"`{row['strategy']}`", *(c for n in shots for c in _points(found[row["strategy"], n]))]
+            for row in order
+        ],
+    )
+
+
+def _points(row: Mapping[str, Any]) -> tuple[str, str]:
+    if row["gain"] is None:
+        return f"{100 * row['mean']:.1f}", "baseline"
+    low, high = (100 * end for end in row["gain_ci95"])
+    verdict = " **gains**" if low > 0 else " did harm" if row["harmed"] else ""
+    return f"{100 * row['mean']:.1f}", f"{100 * row['gain']:+.1f} [{low:+.1f}, {high:+.1f}]{verdict}"
 
 
 def settings() -> str:
@@ -182,13 +206,15 @@ def write(directory: Path) -> None:
         (directory / f"{name}.md").write_text(text)
 
 
-def with_strategies(readme: str) -> str:
-    """Put the table of strategies between its marks."""
-    before, _, rest = readme.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}{strategies()}{END}{after}"
+def with_tables(readme: str) -> str:
+    """Put the tables of the README between their marks."""
+    for name, table in (("demo-table", demo()), ("strategies", strategies())):
+        before, start, rest = readme.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->\n")
+        readme = before + start + table + end + after
+    return readme
 
 
 if __name__ == "__main__":
     file = ROOT / "README.md"
-    file.write_text(with_strategies(file.read_text()))
+    file.write_text(with_tables(file.read_text()))

@@ -119,9 +119,9 @@ def tables(monkeypatch):
     return import_module("tables")
 
 
-def test_the_table_of_strategies_in_the_readme_is_up_to_date(tables):
+def test_the_tables_of_the_readme_are_up_to_date(tables):
     readme = (ROOT / "README.md").read_text()
-    assert tables.with_strategies(readme) == readme, "run: python docs/tables.py"
+    assert tables.with_tables(readme) == readme, "run: python docs/tables.py"
 
 
 def test_every_strategy_has_its_literature(tables):
