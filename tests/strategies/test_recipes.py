@@ -223,10 +223,19 @@ def test_a_target_in_a_dataset_has_the_strategies_that_read_it_batch_by_batch(tm
         target = Task("new", Multiclass(3), train, valid=rows, test=test)
         problem = Problem(target, [old], backbone=conv4(size=8, width=4), budget=TINY)
         names, skipped = applicable(problem)
-        assert names == ["scratch", "multitask"]
-        assert skipped["probe"] == "the target's rows are a dataset; frozen features need them in tensors"
+        assert names == ["scratch", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask"]
+        assert skipped["protonet"].startswith("the target's rows are a dataset")
         result = compare(problem, seeds=2, out=tmp_path / str(rows is None))
         assert all(None not in row["seeds"] for row in result.rows)
+
+
+def test_a_backbone_of_the_callers_own_fits_a_target_in_a_dataset():
+    target = Task("new", Multiclass(3), Drawn(pictures(3, 8, 1)), test=Drawn(pictures(3, 8, 3)))
+    own = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+    before = weights(own)
+    net = run("probe", Problem(target, backbone=own, budget=TINY)).net
+    assert same(before, weights(net.backbone))  # frozen is frozen, batch by batch too
+    assert net.heads["new"].in_features == 5
 
 
 def test_what_applies_without_labels_is_measured_against_the_source():

@@ -43,20 +43,22 @@ def _labels(problem: Problem) -> str:
 def _tensors(problem: Problem) -> str:
     if isinstance(problem.target.train, Labelled):
         return _labels(problem)
-    return "the target's rows are a dataset; frozen features need them in tensors"
+    return "the target's rows are a dataset; what is computed of all of them needs them in tensors"
 
 
 def _start(problem: Problem) -> str:
-    if _tensors(problem):
-        return _tensors(problem)
-    if problem.comes_pretrained() or problem.sources:
-        return ""
+    if _labels(problem) or problem.comes_pretrained() or problem.sources:
+        return _labels(problem)
     return "there is no pretrained backbone, and no source to pretrain one on"
+
+
+def _features(problem: Problem) -> str:
+    return _tensors(problem) or _start(problem)
 
 
 def _classes(problem: Problem) -> str:
     if isinstance(problem.target.kind, Multiclass | Binary):
-        return _start(problem)
+        return _features(problem)
     return "the target is no classification"
 
 

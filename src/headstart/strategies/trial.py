@@ -13,6 +13,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from ..datasets import rotations
 from ..engine import Run, cached_features, fit, seeded
@@ -156,8 +157,12 @@ class Trial:
         return {f"{phase}: {name}": values for name, values in history.losses.items()}
 
     def train_head(self, net: Net, *, steps: int, lr: float, phase: str = "head") -> Curves:
-        """Train the target's head alone, over features that are computed once."""
+        """Train the target's head alone, over features that are computed once, or anew for a dataset."""
         freeze(net.backbone)
+        if not isinstance(self.target.train, Labelled):
+            curves = self.train(net, [self.target], steps=steps, lr=lr, phase=phase)
+            unfreeze(net.backbone)
+            return curves
         rows = self.labelled()
         frozen = Labelled(cached_features(net, rows.x, task=self.target.name), rows.y)
         task = Task(self.target.name, self.target.kind, frozen)
@@ -175,7 +180,7 @@ class Trial:
                     "training rows of the target",
                     expected="Labelled, in tensors, for features that are computed once",
                     found=type(train).__name__,
-                    hint="read the rows into tensors, or use `scratch` or `multitask`",
+                    hint="read the rows into tensors, or use a strategy that takes batches, such as `finetune`",
                 )
             )
         return train.known()
@@ -230,10 +235,12 @@ def width_of(backbone: nn.Module, task: Task) -> int:
     if isinstance(backbone, Backbone):
         return backbone.width
     train = task.train
-    assert isinstance(train, Labelled), "a backbone without a width needs rows in tensors"
+    first = (
+        take(train.x, torch.tensor([0])) if isinstance(train, Labelled) else default_collate([train[0][0]])
+    )
     training = backbone.training
     with torch.no_grad():
-        width = backbone.eval()(take(train.x, torch.tensor([0]))).shape[1]
+        width = backbone.eval()(first).shape[1]
     backbone.train(training)
     return width
 
