@@ -180,7 +180,7 @@ class Trial:
                     "training rows of the target",
                     expected="Labelled, in tensors, for features that are computed once",
                     found=type(train).__name__,
-                    hint="read the rows into tensors, or use a strategy that takes batches, such as `finetune`",
+                    hint="read the rows into tensors, or take a strategy of batches, such as `finetune`",
                 )
             )
         return train.known()
