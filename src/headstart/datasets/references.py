@@ -44,7 +44,6 @@ READERS: dict[str, Reader] = {
     "wnut17": Reader(corpora.read_wnut17, 'entities in tweets: "wnut17"'),
     "text_cls": Reader(corpora.read_text_cls, 'sentences, 7 sets: "text_cls:MR"'),
 }
-FILES = ("csv", "parquet", "text", "images", "npz")  # what stands after their # is for them to read
 LABELLED = ("csv", "parquet", "text")  # their labels may be of either kind
 SIZED = ("images", "omniglot", "mnist", "usps", "mnistm", "medmnist")
 
@@ -108,7 +107,7 @@ def read(
         raise ValueError(
             explain("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
         )
-    if encoding is not None and name in ("csv", "parquet", "text", "images"):
+    if encoding is not None:
         _check_alike(name, encoding)
     tasks = READERS[name].read(
         argument, Options(Path(base), split, resize, skip_broken, encoding, drop, kind)
@@ -128,7 +127,7 @@ def _cut(reference: str) -> tuple[str, str, str | None, str | None]:
         argument, _, turn = argument.rpartition("+")
     if not colon and "#" in name:
         name, _, wanted = name.partition("#")
-    elif name not in FILES and "#" in argument:
+    elif name not in ENCODERS and "#" in argument:
         argument, _, wanted = argument.partition("#")
     return name, argument, wanted, turn
 
@@ -146,7 +145,9 @@ def _chosen(tasks: Sequence[Task], wanted: str, reader: str) -> list[Task]:
 
 
 def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` where an encoding was made by a reader of other things."""
+    """Raise ``ValueError`` where an encoding was made by a reader of other files; ``npz`` fits many."""
+    if name not in ENCODERS or name == "npz":
+        return
     first = str(encoding.get("reader"))
     if first != name and {first, name} != {"csv", "parquet"}:
         raise ValueError(
@@ -159,7 +160,7 @@ def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
         )
 
 
-ENCODERS = {
+ENCODERS = {  # the readers of files: what stands after a # is for them to read
     "csv": tables.encode_table,
     "parquet": tables.encode_table,
     "text": text.encode_text,
@@ -190,13 +191,13 @@ def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str 
         torch.Size([361, 1, 8, 8])
     """
     name, colon, argument = str(source).partition(":")
-    if _cut(str(source))[0] in READERS.keys() - FILES and (colon or not (Path(base) / source).exists()):
+    if _cut(str(source))[0] in READERS.keys() - ENCODERS and (colon or not (Path(base) / source).exists()):
         (task, *_) = read(str(source), base=base, encoding=encoding)
         rows = task.test or task.train
         if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):
             raise ValueError(explain(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__))
         return rows.x
-    if colon and name in ("csv", "parquet", "text", "images"):
+    if colon:
         _check_alike(name, encoding)
     path = argument.rpartition("#")[0] or argument if colon and name in ENCODERS else str(source)
     file = Path(base) / path

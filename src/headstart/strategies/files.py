@@ -409,9 +409,10 @@ def _weights(name: str, base: Path) -> str | None:
 
 def _labels(*sections: Source) -> list[str]:
     """List the label columns of all tables; rows are read alike, so that none may be an input of any."""
+    from ..datasets.references import LABELLED
     from ..datasets.tables import columns_after
 
-    tables = (s.data for s in sections if s.data.partition(":")[0] in ("csv", "parquet", "text"))
+    tables = (s.data for s in sections if s.data.partition(":")[0] in LABELLED)
     return sorted({name for data in tables for name in columns_after(data)})
 
 
@@ -451,12 +452,12 @@ def _shared(source: Source, like: Task | None) -> dict[str, Any] | None:
 
 def _target(section: Target, base: Path, labels: Sequence[str]) -> Task:
     from ..datasets import unlabel
-    from ..datasets.references import FILES
+    from ..datasets.references import ENCODERS
 
     tasks = _read(section, base, labels)
     if len(tasks) != 1:
         names = [t.name for t in tasks]
-        set_of_tasks = section.data.partition(":")[0].partition("#")[0] not in FILES
+        set_of_tasks = section.data.partition(":")[0].partition("#")[0] not in ENCODERS
         hint = (
             f"keep one {'name' if set_of_tasks else 'column'} after the # of `target.data` ({section.data!r})"
         )
