@@ -185,15 +185,15 @@ def given(values: Sequence[object], where: str) -> Division:
     return {name: at for name, at in index.items() if len(at)}
 
 
-def count_duplicates(train: X, test: X) -> int:
-    """Count the test rows that are also train rows.
+def count_duplicates(test: X, trains: Sequence[X]) -> list[int]:
+    """Count the test rows that are also rows of each of several sets of train rows.
 
     Example:
-        >>> count_duplicates(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [1.0], [2.0]]))
-        2
+        >>> count_duplicates(torch.tensor([[1.0], [1.0], [2.0]]), [torch.tensor([[0.0], [1.0]])])
+        [2]
     """
-    known, found = set(_hashes(train)), _hashes(test)
-    return sum(row in known for row in found)
+    found = _hashes(test)
+    return [sum(row in known for row in found) for known in (set(_hashes(x)) for x in trains)]
 
 
 def _hashes(x: X) -> list[int]:
@@ -209,7 +209,7 @@ def warn_duplicates(x: X, division: Division, where: str) -> dict[str, int]:
     """
     if "test" not in division:
         return {}
-    count = count_duplicates(take(x, division["train"]), take(x, division["test"]))
+    (count,) = count_duplicates(take(x, division["test"]), [take(x, division["train"])])
     if not count:
         return {}
     warnings.warn(

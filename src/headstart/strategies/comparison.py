@@ -173,17 +173,16 @@ def _warn_of_duplicates(problem: Problem) -> None:
     target = problem.target
     if not isinstance(target.test, Labelled):
         return
-    for task in (target, *problem.sources):
-        told = (target.encoding or {}).get("duplicates", 0) if task is target else 0
-        if isinstance(task.train, Labelled):
-            both = count_duplicates(task.train.x, target.test.x)
-            if both > told:
-                warnings.warn(
-                    f"{both} of {len(target.test)} test rows of {target.name!r} are among the training rows "
-                    f"of {task.name!r}; scores may be too high; drop the duplicates",
-                    UserWarning,
-                    stacklevel=3,
-                )
+    rows = {t.name: t.train.x for t in (target, *problem.sources) if isinstance(t.train, Labelled)}
+    told = {target.name: (target.encoding or {}).get("duplicates", 0)}
+    for name, both in zip(rows, count_duplicates(target.test.x, list(rows.values())), strict=True):
+        if both > told.get(name, 0):
+            warnings.warn(
+                f"{both} of {len(target.test)} test rows of {target.name!r} are among the training rows "
+                f"of {name!r}; scores may be too high; drop the duplicates",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def fingerprint(problem: Problem) -> str:
