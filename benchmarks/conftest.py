@@ -1,4 +1,16 @@
-"""What ``make bench`` writes: ratios and times, and no more of the machine than they depend on."""
+"""What benchmarks share: their threads, and what ``make bench`` writes of them and of the machine."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def threads(request):
+    """Run a file's benchmarks on its ``THREADS``, where it says how many."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(getattr(request.module, "THREADS", before))
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_benchmark_update_json(config, benchmarks, output_json):

@@ -20,6 +20,7 @@ from headstart.models import Net, backbone
 from headstart.tasks import Labelled, Multiclass, Task, batches
 from headstart.transfer import Supervised
 
+THREADS = 1
 ROWS, SIZE = 1000, 64
 CASES = {
     # name: shape of a row, steps a round, rounds, largest ratio
@@ -106,14 +107,6 @@ def compare(name, benchmark, **kwargs):
     print(benchmark.extra_info)
     benchmark.pedantic(fitting, (steps,), rounds=1)
     return ratio
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -25,6 +25,8 @@ from headstart.meta import MAML, Episodic
 from headstart.models import Net, conv4
 from headstart.tasks import Episodes, Labelled
 
+THREADS = 2
+
 
 def sine():
     """The sine MLP 1-40-40-1 on 25 tasks of 10 support and 10 query rows."""
@@ -59,14 +61,6 @@ def plain(net, episodes, loss, lr):
                 weights = {n: w - lr * g for (n, w), g in zip(weights.items(), gradient, strict=True)}
         total = total + value
     return total / len(episodes)
-
-
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
