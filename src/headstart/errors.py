@@ -26,6 +26,23 @@ def explain(what: str, *, expected: str, found: object, hint: str = "") -> str:
     return f"{message}; {hint}" if hint else message
 
 
+def wrong(
+    what: str, *, expected: str, found: object, hint: str = "", error: type[Exception] = ValueError
+) -> Exception:
+    """Make the error to raise for something that is not as it should be.
+
+    Args:
+        what: as in ``explain``, and so are ``expected``, ``found`` and ``hint``.
+        error: one of Python's own types, so that callers catch what they already know.
+
+    Example:
+        >>> raise wrong("`shots`", expected="at least 1", found=0)
+        Traceback (most recent call last):
+        ValueError: `shots` should be at least 1; found 0
+    """
+    return error(explain(what, expected=expected, found=found, hint=hint))
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest known name, or list what there is.
 
@@ -40,11 +57,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f'did you mean "{near[0]}"?' if near else "known: " + ", ".join(names)
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is not known, and which one may have been meant.
+def unknown(what: str, name: str, known: Iterable[str], *, error: type[Exception] = ValueError) -> Exception:
+    """Make the error to raise for a name that is not known, with the one that may have been meant.
 
     Example:
-        >>> unknown("strategy", "fine-tune", ["finetune", "probe"])
-        'strategy should be a known name; found "fine-tune"; did you mean "finetune"?'
+        >>> raise unknown("strategy", "fine-tune", ["finetune", "probe"])
+        Traceback (most recent call last):
+        ValueError: strategy should be a known name; found "fine-tune"; did you mean "finetune"?
     """
-    return explain(what, expected="a known name", found=f'"{name}"', hint=did_you_mean(name, known))
+    hint = did_you_mean(name, known)
+    return wrong(what, expected="a known name", found=f'"{name}"', hint=hint, error=error)

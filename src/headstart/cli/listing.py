@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import unknown
 from .options import columns
 
 WHATS = ("strategies", "objectives", "weighings", "adaptations", "scores", "backbones", "datasets")
@@ -17,10 +18,9 @@ What = Annotated[
 
 def show(what: What = None) -> None:
     """List strategies, methods, backbones and readers of data."""
-    from ..errors import unknown
 
     if what is not None and what not in WHATS:
-        raise ValueError(unknown("`list` of what", what, WHATS))
+        raise unknown("`list` of what", what, WHATS)
     for name in WHATS if what is None else (what,):
         entries = {**_own(name), **_others(name)}
         if what is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import unknown, wrong
 from .options import Data, Model, SkipBroken, estimates
 
 if TYPE_CHECKING:
@@ -64,15 +65,14 @@ def predict(
     from ..datasets import encode
     from ..engine import predict as outputs
     from ..engine import write_atomic
-    from ..errors import explain
     from ..models import load
 
     if out.is_dir():
-        raise IsADirectoryError(explain(f"`{out}`", expected="a CSV file to write", found="a folder"))
+        raise wrong(f"`{out}`", expected="a CSV file to write", found="a folder", error=IsADirectoryError)
     if not out.parent.is_dir():
         hint = "make it, or write elsewhere"
-        raise FileNotFoundError(
-            explain(f"`{out.parent}`", expected="a folder", found="nothing there", hint=hint)
+        raise wrong(
+            f"`{out.parent}`", expected="a folder", found="nothing there", hint=hint, error=FileNotFoundError
         )
     saved = load(model)
     name = _head(saved, task)
@@ -94,21 +94,20 @@ def adapt(
 ) -> None:
     """Teach a model new classes from a few labelled rows of each."""
     from ..datasets import SplitSpec, read
-    from ..errors import explain, unknown
     from ..meta import MAML, FewShot, ProtoNet
     from ..models import Net, load
     from ..tasks import Labelled, Multiclass
 
     saved = load(model)
     if method not in ("protonet", "maml"):
-        raise ValueError(unknown("`--method`", method, ["protonet", "maml"]))
+        raise unknown("`--method`", method, ["protonet", "maml"])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(explain(f"`{out}`", expected="new or empty", found="files in it"))
+        raise wrong(f"`{out}`", expected="new or empty", found="files in it", error=FileExistsError)
     alike = {k: v for k, v in _encoding(saved, model).items() if k not in ("classes", "target", "kind")}
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
     _warn_of_sizes(support, alike)
     if others or not isinstance(few.kind, Multiclass) or not isinstance(few.train, Labelled):
-        raise ValueError(explain(f"`{support}`", expected="rows with one class each", found=str(few.kind)))
+        raise wrong(f"`{support}`", expected="rows with one class each", found=str(few.kind))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
     name, width = replace(few, name=task or few.name).name, _width(saved.net, few.train)
     net = Net(saved.net.backbone, {name: few.kind.head(width)})
@@ -133,36 +132,33 @@ def _width(net: Net, rows: Labelled) -> int:
 
 
 def _head(saved: Saved, asked: str | None) -> str:
-    from ..errors import explain, unknown
 
     if asked is not None and asked not in saved.kinds:
-        raise ValueError(unknown("`--task`", asked, saved.kinds))
+        raise unknown("`--task`", asked, saved.kinds)
     if asked is None and len(saved.kinds) > 1:
-        raise ValueError(explain("`--task`", expected=f"one of {sorted(saved.kinds)}", found="none"))
+        raise wrong("`--task`", expected=f"one of {sorted(saved.kinds)}", found="none")
     return asked or next(iter(saved.kinds))
 
 
 def _encoding(saved: Saved, model: Path) -> Mapping[str, Any]:
-    from ..errors import explain
 
     encoding = saved.encoding or {}
     if "reader" not in encoding:
         hint = "save it with `encoding=task.encoding`"
         found = f"an encoding with {sorted(encoding)}" if encoding else "no encoding"
-        raise ValueError(explain(f"model {model}", expected="told how rows are made", found=found, hint=hint))
+        raise wrong(f"model {model}", expected="told how rows are made", found=found, hint=hint)
     return encoding
 
 
 def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
     """Read labelled rows as the model's own task."""
     from ..datasets import SplitSpec, read
-    from ..errors import explain
     from ..tasks import Task
 
     tasks = read(data, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=saved.encoding)
     task = next((t for t in tasks if t.name == name), tasks[0])
     if len(tasks) > 1 and task.name != name:
-        raise ValueError(explain("data", expected="one label column", found=[t.name for t in tasks]))
+        raise wrong("data", expected="one label column", found=[t.name for t in tasks])
     train, test = (_renumber(part, task.kind, saved.kinds[name]) for part in (task.train, task.test))
     _check_rows(saved, name, train)
     return Task(name, saved.kinds[name], train, test=test)  # type: ignore[arg-type]
@@ -172,14 +168,13 @@ def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labe
     """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
     import torch
 
-    from ..errors import explain
     from ..tasks import Labelled, Multiclass
 
     if theirs == ours or not isinstance(rows, Labelled):
         return rows
     if not isinstance(theirs, Multiclass) or not isinstance(ours, Multiclass):
         expected = f"answers of the model's kind, {type(ours).__name__}"
-        raise ValueError(explain("labels of the data", expected=expected, found=type(theirs).__name__))
+        raise wrong("labels of the data", expected=expected, found=type(theirs).__name__)
     there = rows.present()
     y = torch.full_like(rows.y, -100)
     y[there] = ours.encode([theirs.classes[i] for i in rows.y[there].tolist()])
@@ -190,7 +185,6 @@ def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> Non
     """Raise ``ValueError`` for rows that the model does not take."""
     import torch
 
-    from ..errors import explain
     from ..tasks import Labelled
 
     if not isinstance(rows, Labelled) or not isinstance(rows.x, torch.Tensor):
@@ -201,9 +195,7 @@ def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> Non
     except (RuntimeError, IndexError) as error:
         known = (saved.encoding or {}).get("shape")
         expected = f"of shape {known}" if known else "such as the model was trained on"
-        raise ValueError(
-            explain("rows of the data", expected=expected, found=f"shape {list(rows.x.shape[1:])}")
-        ) from error
+        raise wrong("rows of the data", expected=expected, found=f"shape {list(rows.x.shape[1:])}") from error
 
 
 def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[list[str], Tensor] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import unknown, wrong
 from .options import Out, Set, SkipBroken, columns, estimates, resumable
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ def resume(directory: Directory) -> None:
 
 def _problem(file: ProblemFile) -> Problem:
     """Read the data, cut to the shots, and check that the strategy applies."""
-    from ..errors import explain
     from ..strategies import STRATEGIES, applicable
     from ..strategies.choose import cut
 
@@ -67,7 +67,7 @@ def _problem(file: ProblemFile) -> Problem:
     if reason := STRATEGIES[file.fit.strategy].needs(problem):
         expected, found = "a strategy that applies to the problem", f'"{file.fit.strategy}": {reason}'
         hint = f"those that apply: {', '.join(applicable(problem)[0])}"
-        raise ValueError(explain("`fit.strategy`", expected=expected, found=found, hint=hint))
+        raise wrong("`fit.strategy`", expected=expected, found=found, hint=hint)
     return cut(problem, max(problem.counts(), default=None), file.fit.seed)
 
 
@@ -120,15 +120,14 @@ def _is_run(directory: Path) -> bool:
 
 
 def _open(root: Path, name: str) -> Path:
-    from ..errors import explain, unknown
 
     for directory in (root / name, Path(name)):
         if _is_run(directory):
             return directory
     if known := [str(d.relative_to(root)) for d in _directories(root)]:
-        raise ValueError(unknown(f"run in {root}", name, known))
+        raise unknown(f"run in {root}", name, known)
     hint = "pass `--root` with the directory where runs lie"
-    raise ValueError(explain(f"`{name}`", expected="a run", found=f"no run in {root}", hint=hint))
+    raise wrong(f"`{name}`", expected="a run", found=f"no run in {root}", hint=hint)
 
 
 def _settings(directory: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..tasks import Kind, Multiclass, Multilabel, Regression, Task
 from .labels import answers
 from .options import Options
@@ -40,13 +40,11 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         pickled = "pickle" in str(error)  # NumPy would go on to advise loading it, which runs its code
         found = "Python objects, or another kind of file" if pickled else f"a cut-off or other file ({error})"
-    raise ValueError(
-        explain(
-            f"`{path}`",
-            expected="a whole .npz archive of plain arrays",
-            found=found,
-            hint="write it by `numpy.savez(path, x=x, y=y)`, without object arrays",
-        )
+    raise wrong(
+        f"`{path}`",
+        expected="a whole .npz archive of plain arrays",
+        found=found,
+        hint="write it by `numpy.savez(path, x=x, y=y)`, without object arrays",
     )
 
 
@@ -57,18 +55,14 @@ def inputs(array: np.ndarray, what: str) -> Tensor:
         ValueError: if it has no rows, is not of numbers, or holds NaN or infinity.
     """
     if array.ndim < 2 or not len(array) or array.dtype.kind not in "biuf":
-        raise ValueError(
-            explain(what, expected="numbers of shape (rows, ...)", found=f"{array.dtype} {array.shape}")
-        )
-    wrong = ~np.isfinite(array).reshape(len(array), -1).all(1)
-    if wrong.any():
-        raise ValueError(
-            explain(
-                what,
-                expected="finite numbers",
-                found=f"NaN or infinity in {wrong.sum()} rows, the first is row {int(wrong.argmax())}",
-                hint="remove these rows, or fill the gaps",
-            )
+        raise wrong(what, expected="numbers of shape (rows, ...)", found=f"{array.dtype} {array.shape}")
+    bad = ~np.isfinite(array).reshape(len(array), -1).all(1)
+    if bad.any():
+        raise wrong(
+            what,
+            expected="finite numbers",
+            found=f"NaN or infinity in {bad.sum()} rows, the first is row {int(bad.argmax())}",
+            hint="remove these rows, or fill the gaps",
         )
     pixels = array.dtype == np.uint8 and array.ndim > 2
     return torch.from_numpy(np.asarray(array, dtype=np.float32) / (255 if pixels else 1))
@@ -88,10 +82,8 @@ def targets(
     if array.ndim == 2 and array.dtype.kind in "biu" and np.isin(array, (0, 1)).all():
         return Multilabel(array.shape[1]), torch.from_numpy(array.astype(np.float32))
     if array.ndim != 1 or array.dtype.kind not in "biufU":
-        raise ValueError(
-            explain(
-                f"`{name}` of {where}", expected="one label per row", found=f"{array.dtype} {array.shape}"
-            )
+        raise wrong(
+            f"`{name}` of {where}", expected="one label per row", found=f"{array.dtype} {array.shape}"
         )
     values = [None if v in (-100, "") else v for v in array.tolist()]
     known = encoding if encoding and encoding.get("target") == name else None
@@ -114,28 +106,26 @@ def read_npz(argument: str, options: Options) -> list[Task]:
     path, keys = (path, [k.strip() for k in after.split(",")]) if mark else (argument, ["x", "y"])
     arrays, where = load_npz(options.base / path), f"`{options.base / path}`"
     if len(keys) < 2:
-        raise ValueError(explain(f'"npz:{argument}"', expected='inputs and labels, as in "#x,y"', found=keys))
+        raise wrong(f'"npz:{argument}"', expected='inputs and labels, as in "#x,y"', found=keys)
 
     def array(key: str, part: str) -> np.ndarray:
         names = [f"{key}_{part}"] if part != "train" else [key, f"{key}_train"]
         found = next((n for n in names if n in arrays), None)
         if found is None:
-            raise ValueError(unknown(f"array of {where}", names[0], arrays))
+            raise unknown(f"array of {where}", names[0], arrays)
         return arrays[found]
 
     parts = ["train", *(p for p in ("valid", "test") if f"{keys[0]}_{p}" in arrays)]
     xs = [inputs(array(keys[0], p), f"`{keys[0]}` ({p}) of {where}") for p in parts]
     if len({x.shape[1:] for x in xs}) > 1:
-        raise ValueError(explain(where, expected="rows of one shape", found=[tuple(x.shape) for x in xs]))
+        raise wrong(where, expected="rows of one shape", found=[tuple(x.shape) for x in xs])
     x = torch.cat(xs)
     asked = []
     for key in keys[1:]:
         columns = [array(key, p) for p in parts]
         for rows, column in zip(xs, columns, strict=True):
             if len(rows) != len(column):
-                raise ValueError(
-                    explain(f"`{key}` of {where}", expected=f"{len(rows)} rows", found=len(column))
-                )
+                raise wrong(f"`{key}` of {where}", expected=f"{len(rows)} rows", found=len(column))
         asked.append((key, *targets(np.concatenate(columns), key, where, options.encoding)))
     if len(parts) > 1:
         ends = np.cumsum([0, *(len(rows) for rows in xs)])
@@ -154,10 +144,8 @@ def encode_npz(path: Path, encoding: Mapping[str, Any]) -> Tensor:
     arrays = load_npz(path)
     key = next((k for k in (*encoding.get("keys", ()), "x", "x_test") if k in arrays), None)
     if key is None:
-        raise ValueError(unknown(f"array of `{path}`", encoding.get("keys", ["x"])[0], arrays))
+        raise unknown(f"array of `{path}`", encoding.get("keys", ["x"])[0], arrays)
     x = inputs(arrays[key], f"`{key}` of `{path}`")
     if list(x.shape[1:]) != list(encoding["shape"]):
-        raise ValueError(
-            explain(f"`{key}` of `{path}`", expected=f"rows of {encoding['shape']}", found=list(x.shape[1:]))
-        )
+        raise wrong(f"`{key}` of `{path}`", expected=f"rows of {encoding['shape']}", found=list(x.shape[1:]))
     return x

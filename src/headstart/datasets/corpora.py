@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..tasks import Kind, Multiclass, Task, Tokens
 from ..tasks.kinds import MISSING
 from .home import locate
@@ -75,7 +75,7 @@ def read_fdu_mtl(argument: str, options: Options) -> list[Task]:
     asked = argument.split(",") if argument else domains
     for domain in asked:
         if domain not in domains:
-            raise ValueError(unknown("domain of `fdu_mtl`", domain, domains))
+            raise unknown("domain of `fdu_mtl`", domain, domains)
     fitted = fit_tokens([line[3].split() for line in lines if line[1] == "train"])
     free = [line.split("\t", 3) for line in _text("fdu_mtl/fdu_mtl_unlabelled.tsv.xz").split("\n") if line]
 
@@ -114,7 +114,7 @@ def read_text_cls(argument: str, options: Options) -> list[Task]:
         Kim (EMNLP 2014), table 1, https://arxiv.org/abs/1408.5882
     """
     if argument not in _LABEL_AND_WORDS:
-        raise ValueError(unknown("set of `text_cls`", argument, _LABEL_AND_WORDS))
+        raise unknown("set of `text_cls`", argument, _LABEL_AND_WORDS)
     parts: dict[str, tuple[Rows, list[Any]]] = {}
     for part, file in zip(("train", "valid", "test"), _LABEL_AND_WORDS[argument], strict=False):
         if file:
@@ -143,7 +143,7 @@ def read_clinc150(argument: str, options: Options) -> list[Task]:
     """
     variant = argument or "full"
     if variant not in CLINC:
-        raise ValueError(unknown("variant of `clinc150`", variant, CLINC))
+        raise unknown("variant of `clinc150`", variant, CLINC)
     data = json.loads(_text(f"clinc150/data_{variant}.json.xz"))
     parts = {
         part: ([text.split() for text, _ in data[key]], [intent for _, intent in data[key]])
@@ -196,9 +196,7 @@ _PARTS = ("train", "valid", "test")
 
 def _no_part(name: str, argument: str) -> None:
     if argument:
-        raise ValueError(
-            explain(f"reference to `{name}`", expected=f'"{name}" alone', found=f'"{name}:{argument}"')
-        )
+        raise wrong(f"reference to `{name}`", expected=f'"{name}" alone', found=f'"{name}:{argument}"')
 
 
 def _columns(text: str, token: int, label: int) -> list[tuple[list[str], list[str]]]:
@@ -226,7 +224,7 @@ def read_ud_ewt(argument: str, options: Options) -> list[Task]:
         Silveira et al. (LREC 2014), https://universaldependencies.org/treebanks/en_ewt/
     """
     if argument and argument not in GENRES:
-        raise ValueError(unknown("genre of `ud_ewt`", argument, GENRES))
+        raise unknown("genre of `ud_ewt`", argument, GENRES)
     parts, genres = {}, []
     for part, file in (("train", "train"), ("valid", "dev"), ("test", "test")):
         blocks = [b.split("\n", 1) for b in _text(f"ud_ewt/{file}.tsv.xz").strip("\n").split("\n\n")]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from ..errors import explain
+from ..errors import wrong
 from ..tasks import Labelled, Multiclass, Task
 from .options import Options
 from .splits import SplitSpec, build, divide
@@ -21,12 +21,10 @@ def _chosen(argument: str) -> list[int]:
     except ValueError:
         chosen = []
     if len(chosen) < 2 or not set(chosen) <= set(range(10)):
-        raise ValueError(
-            explain(
-                "part of `digits`",
-                expected='two digits or more, as in "0-4" or "1,3,7"',
-                found=f'"{argument}"',
-            )
+        raise wrong(
+            "part of `digits`",
+            expected='two digits or more, as in "0-4" or "1,3,7"',
+            found=f'"{argument}"',
         )
     return chosen
 
@@ -83,12 +81,10 @@ def rotations(task: Task) -> Task:
         or x.ndim != 4
         or x.shape[2] != x.shape[3]
     ):
-        raise ValueError(
-            explain(
-                f"task {task.name!r} to rotate",
-                expected="classes of square images (B, C, H, H) in tensors",
-                found=f"{type(kind).__name__} of {tuple(x.shape) if isinstance(x, torch.Tensor) else x}",
-            )
+        raise wrong(
+            f"task {task.name!r} to rotate",
+            expected="classes of square images (B, C, H, H) in tensors",
+            found=f"{type(kind).__name__} of {tuple(x.shape) if isinstance(x, torch.Tensor) else x}",
         )
     assert isinstance(data, Labelled)
     count = len(kind.classes)

@@ -9,7 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import explain
+from ..errors import wrong
 from ..progress import Bar
 
 BLOCK = 1 << 20
@@ -51,13 +51,11 @@ def download(source: Source, path: Path) -> Path:
                 part.flush()
                 os.fsync(part.fileno())
             if expected and digest.hexdigest() != expected:
-                raise ValueError(
-                    explain(
-                        f"{method} of {source.url}",
-                        expected=expected,
-                        found=digest.hexdigest(),
-                        hint="try again; if it stays so, the publisher has changed the file",
-                    )
+                raise wrong(
+                    f"{method} of {source.url}",
+                    expected=expected,
+                    found=digest.hexdigest(),
+                    hint="try again; if it stays so, the publisher has changed the file",
                 )
             os.replace(name, path)
         finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import write_atomic
-from ..errors import explain
+from ..errors import wrong
 from .download import download
 from .options import need
 from .published import RECIPES, Content, Recipe, digest
@@ -55,15 +55,14 @@ def fetch(recipe: Recipe) -> None:
             try:
                 raw.append(download(source, Path(folder) / name))
             except OSError as error:
-                raise FileNotFoundError(
-                    explain(
-                        f"`{recipe.files[0]}`",
-                        expected="on disk or at its public home",
-                        found=f"HEADSTART_DATA {os.environ.get('HEADSTART_DATA') or 'not set'}, "
-                        f"and {source.url} not reached ({error})",
-                        hint=f"set HEADSTART_DATA to a folder with `{recipe.files[0]}`, or be online once: "
-                        f"it is then kept in {cache()}",
-                    )
+                raise wrong(
+                    f"`{recipe.files[0]}`",
+                    expected="on disk or at its public home",
+                    found=f"HEADSTART_DATA {os.environ.get('HEADSTART_DATA') or 'not set'}, "
+                    f"and {source.url} not reached ({error})",
+                    hint=f"set HEADSTART_DATA to a folder with `{recipe.files[0]}`, or be online once: "
+                    f"it is then kept in {cache()}",
+                    error=FileNotFoundError,
                 ) from None
         made = _made(recipe, raw)
     for file, content in zip(recipe.files, made, strict=True):
@@ -81,13 +80,9 @@ def _made(recipe: Recipe, raw: list[Path]) -> list[Content]:
         made = recipe.make(raw)
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
-        raise ValueError(
-            explain(urls, expected="files of the published form", found=found, hint=hint)
-        ) from error
+        raise wrong(urls, expected="files of the published form", found=found, hint=hint) from error
     if (found := digest(made)) != recipe.content:
-        raise ValueError(
-            explain(f"sha256 of the rows of {urls}", expected=recipe.content, found=found, hint=hint)
-        )
+        raise wrong(f"sha256 of the rows of {urls}", expected=recipe.content, found=found, hint=hint)
     return made
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from ..tasks import Multiclass, Task
 from .options import Options, need
 from .splits import PARTS, build, divide, warn_duplicates
@@ -72,13 +72,11 @@ def load_images(
             decoded[number] = _decode(path, size)
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             if not skip_broken:
-                raise ValueError(
-                    explain(
-                        f"`{path}`",
-                        expected="an image",
-                        found=f"one that does not decode ({error})",
-                        hint="remove it, or pass `skip_broken=True` (`--skip-broken`)",
-                    )
+                raise wrong(
+                    f"`{path}`",
+                    expected="an image",
+                    found=f"one that does not decode ({error})",
+                    hint="remove it, or pass `skip_broken=True` (`--skip-broken`)",
                 ) from None
             broken.append(path)
     if broken:
@@ -88,17 +86,15 @@ def load_images(
             stacklevel=2,
         )
     if not decoded:
-        raise ValueError(explain("images", expected="at least one that decodes", found="none"))
+        raise wrong("images", expected="at least one that decodes", found="none")
     first = next(iter(decoded))
     for number, pixels in decoded.items():
         if pixels.shape[:2] != decoded[first].shape[:2]:
-            raise ValueError(
-                explain(
-                    f"`{files[number]}`",
-                    expected=f"{decoded[first].shape[:2]} pixels, as `{files[first]}`",
-                    found=pixels.shape[:2],
-                    hint="pass `resize=` (a side, or height and width)",
-                )
+            raise wrong(
+                f"`{files[number]}`",
+                expected=f"{decoded[first].shape[:2]} pixels, as `{files[first]}`",
+                found=pixels.shape[:2],
+                hint="pass `resize=` (a side, or height and width)",
             )
     if channels is None:
         channels = 3 if any(pixels.ndim == 3 for pixels in decoded.values()) else 1
@@ -125,32 +121,29 @@ def read_images(argument: str, options: Options) -> list[Task]:
     """
     folder = options.base / argument
     if not folder.is_dir():
-        raise FileNotFoundError(
-            explain(
-                f"`{folder}`",
-                expected="a folder with a sub-folder per class",
-                found="a file" if folder.exists() else "nothing there",
-            )
+        raise wrong(
+            f"`{folder}`",
+            expected="a folder with a sub-folder per class",
+            found="a file" if folder.exists() else "nothing there",
+            error=FileNotFoundError,
         )
     if options.split.group:
-        raise ValueError(explain("`group`", expected="a column of a table", found="a folder of images"))
+        raise wrong("`group`", expected="a column of a table", found="a folder of images")
     parts = {p: PARTS[p.name] for p in _folders(folder) if p.name in PARTS}
     fixed = bool(parts) and set(parts) == set(_folders(folder))
     places = [(part, c) for top, part in (parts.items() if fixed else [(folder, "")]) for c in _folders(top)]
     listed = [(file, place.name, part) for part, place in places for file in image_files(place)]
     names = sorted({name for _, name, _ in listed})
     if len(names) < 2:
-        raise ValueError(
-            explain(
-                f"`{folder}`",
-                expected="at least two sub-folders with images",
-                found=names or "no image",
-                hint="put the images of each class into a folder of its own",
-            )
+        raise wrong(
+            f"`{folder}`",
+            expected="at least two sub-folders with images",
+            found=names or "no image",
+            hint="put the images of each class into a folder of its own",
         )
     empty = sorted({place.name for _, place in places} - set(names))
     if empty:
-        raise ValueError(explain(f"class folder `{empty[0]}` of `{folder}`", expected="images", found="none"))
+        raise wrong(f"class folder `{empty[0]}` of `{folder}`", expected="images", found="none")
     known = options.encoding
     classes = known.get("classes", names) if known and known.get("target") == folder.name else names
     shape = known["shape"] if known else None
@@ -168,7 +161,7 @@ def read_images(argument: str, options: Options) -> list[Task]:
             if part in sides
         }
         if "train" not in division:
-            raise ValueError(explain(f"`{folder}`", expected="a folder `train`", found=sorted(set(sides))))
+            raise wrong(f"`{folder}`", expected="a folder `train`", found=sorted(set(sides)))
     else:
         division = divide(options.split, len(y), y.tolist())
     encoding: dict[str, Any] = {"reader": "images", "shape": list(x.shape[1:])}
@@ -180,8 +173,11 @@ def encode_images(path: Path, encoding: Mapping[str, Any]) -> Tensor:
     """Decode one image, or all under a folder in the order of ``image_files``, as the encoding says."""
     files = image_files(path) if path.exists() else []
     if not files:
-        raise FileNotFoundError(
-            explain(f"`{path}`", expected="an image or a folder of images", found="none there")
+        raise wrong(
+            f"`{path}`",
+            expected="an image or a folder of images",
+            found="none there",
+            error=FileNotFoundError,
         )
     channels, high, wide = encoding["shape"]
     return load_images(files, (high, wide), channels=channels)[0]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from ..tasks import Kind, Label, Multiclass, Regression
 from ..tasks.kinds import MISSING
 
@@ -67,9 +67,7 @@ def answers(
         there = [v if isinstance(v, bool) else int(v) for v in there]
     what = f"label column `{name}` of {where}"
     if not there:
-        raise ValueError(
-            explain(what, expected="at least two labels", found=f"{len(values)} rows, all missing")
-        )
+        raise wrong(what, expected="at least two labels", found=f"{len(values)} rows, all missing")
     if "classes" in known:
         classes = known["classes"]
     elif kind == "numbers" or known.get("kind") == "Regression" or (kind is None and not _few(there)):
@@ -78,22 +76,18 @@ def answers(
         values, there = _named(values), _named(there)
         classes = sorted(set(there))
         if len(classes) > _recurring(there) and kind is None:
-            raise ValueError(
-                explain(
-                    what,
-                    expected="classes that recur, or numbers",
-                    found=f"{len(classes)} distinct values in {len(there)} rows",
-                    hint='choose another column, or say `kind="classes"`',
-                )
+            raise wrong(
+                what,
+                expected="classes that recur, or numbers",
+                found=f"{len(classes)} distinct values in {len(there)} rows",
+                hint='choose another column, or say `kind="classes"`',
             )
     if len(classes) < 2:
-        raise ValueError(
-            explain(
-                what,
-                expected="at least two classes",
-                found=f"one class, {classes[0]!r}",
-                hint="choose another column, or add rows of another class",
-            )
+        raise wrong(
+            what,
+            expected="at least two classes",
+            found=f"one class, {classes[0]!r}",
+            hint="choose another column, or add rows of another class",
         )
     of = Multiclass(classes)
     y = torch.full((len(values),), MISSING)
@@ -123,5 +117,5 @@ def _few(there: Sequence[Any]) -> bool:
 def _numbers(values: Sequence[Any], what: str) -> Tensor:
     for row, value in enumerate(values):
         if isinstance(value, str) or (value is not None and abs(value) == math.inf):
-            raise ValueError(explain(what, expected="finite numbers", found=f"{value!r} in row {row}"))
+            raise wrong(what, expected="finite numbers", found=f"{value!r} in row {row}")
     return torch.tensor([math.nan if v is None else float(v) for v in values])

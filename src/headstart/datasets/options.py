@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import explain
+from ..errors import wrong
 from ..tasks import Task
 from .splits import SplitSpec
 
@@ -49,11 +49,10 @@ class Reader:
 def need(module: str, extra: str) -> None:
     """Raise ``ImportError`` with the line that installs an optional dependency which is missing."""
     if find_spec(module) is None:
-        raise ImportError(
-            explain(
-                f"`{module}`",
-                expected="installed",
-                found="no such package",
-                hint=f'run: pip install "headstart[{extra}]"',
-            )
+        raise wrong(
+            f"`{module}`",
+            expected="installed",
+            found="no such package",
+            hint=f'run: pip install "headstart[{extra}]"',
+            error=ImportError,
         )

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..tasks import Binary, Labelled, Multiclass, Regression, Task
 from .home import find, locate
 from .options import Options, need
@@ -48,7 +48,7 @@ def resized(x: Tensor, size: str) -> Tensor:
     numbers = numbers * 2 if len(numbers) == 1 else numbers
     channels, high, wide = (x.shape[1], *numbers) if len(numbers) == 2 else (*numbers, 0)[:3]
     if len(numbers) > 3 or min(high, wide) < 1 or channels not in (1, 3):
-        raise ValueError(explain("size of images", expected='as in "28" or "3x32x32"', found=f'"{size}"'))
+        raise wrong("size of images", expected='as in "28" or "3x32x32"', found=f'"{size}"')
     if x.shape[1] == 3 and channels == 1:
         x = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
     if x.shape[2:] != (high, wide):
@@ -119,7 +119,7 @@ def read_omniglot(argument: str, options: Options) -> list[Task]:
     """
     part, _, size = (argument or "train").partition(":")
     if part not in OMNIGLOT:
-        raise ValueError(unknown("part of `omniglot`", part, OMNIGLOT))
+        raise unknown("part of `omniglot`", part, OMNIGLOT)
     z = _load("omniglot/omniglot28.npz")
     chosen = z["vinyals_split"] == OMNIGLOT.index(part)
     at = chosen[z["labels"]]
@@ -144,7 +144,7 @@ def read_amazon_reviews(argument: str, options: Options) -> list[Task]:
     from scipy.sparse import csr_matrix
 
     if argument not in AMAZON:
-        raise ValueError(unknown("domain of `amazon_reviews`", argument, AMAZON))
+        raise unknown("domain of `amazon_reviews`", argument, AMAZON)
     parts = {}
     with np.load(locate("amazon_reviews/amazon4_5000.npz"), allow_pickle=False) as z:
         for part in ("train", "test"):
@@ -199,7 +199,7 @@ def read_medmnist(argument: str, options: Options) -> list[Task]:
     """
     part, _, size = argument.partition(":")
     if part != "pneumonia":
-        raise ValueError(unknown("part of `medmnist`", part, ["pneumonia"]))
+        raise unknown("part of `medmnist`", part, ["pneumonia"])
     z = _load("medmnist/pneumoniamnist.npz")
     labelled = {}
     for name, key in (("train", "train"), ("valid", "val"), ("test", "test")):
@@ -226,7 +226,7 @@ def read_school(argument: str, options: Options) -> list[Task]:
     count = int(z["task"].max()) + 1
     asked = [int(s) for s in argument.split(",") if s.isdigit()] if argument else list(range(1, count + 1))
     if not asked or not set(asked) <= set(range(1, count + 1)):
-        raise ValueError(explain("schools", expected=f"numbers in [1, {count}]", found=f'"{argument}"'))
+        raise wrong("schools", expected=f"numbers in [1, {count}]", found=f'"{argument}"')
     x = torch.from_numpy(z["x"]) / torch.where(torch.from_numpy(z["x"]).amax(0) > 1, 100.0, 1.0)
     y, school = torch.from_numpy(z["y"]), torch.from_numpy(z["task"].astype(np.int64))
     division = divide(options.split, len(y), school.tolist())
@@ -249,7 +249,7 @@ def read_assays(argument: str, options: Options, *, name: str) -> list[Task]:
         Wu et al. (Chemical Science 2018), https://arxiv.org/abs/1703.00564
     """
     if argument not in ("", "scaffold", "random"):
-        raise ValueError(unknown(f"split of `{name}`", argument, ["scaffold", "random"]))
+        raise unknown(f"split of `{name}`", argument, ["scaffold", "random"])
     z = _load(f"tox21/{name}_ecfp4_1024.npz")
     x = torch.from_numpy(np.unpackbits(z["ecfp"], axis=1)).float()
     y = torch.from_numpy(z["y"].astype(np.float32))
@@ -285,9 +285,7 @@ def read_adult(argument: str, options: Options) -> list[Task]:
         Becker & Kohavi (UCI 1996), https://doi.org/10.24432/C5XW20
     """
     if argument:
-        raise ValueError(
-            explain("reference to `adult`", expected='"adult" alone', found=f'"adult:{argument}"')
-        )
+        raise wrong("reference to `adult`", expected='"adult" alone', found=f'"adult:{argument}"')
     train, test = _census("train"), _census("test")
     names = [n for n in ADULT if n not in ("income", "marital-status")]
     table = Table({n: [*train.columns[n], *test.columns[n]] for n in ADULT}, "`adult`")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..tasks import Labelled, Task
 from . import arrays, corpora, digits, images, public, tables, text
 from .options import Options, Reader
@@ -93,20 +93,14 @@ def read(
     if name not in READERS:
         if ":" not in reference and Path(name).suffix:
             hint = f'name the reader and the label, as in "csv:{name}#{wanted or "label"}"'
-            raise ValueError(
-                explain("data reference", expected='"reader:argument"', found=f'"{reference}"', hint=hint)
-            )
-        raise ValueError(unknown("reader of a data reference", name, READERS))
+            raise wrong("data reference", expected='"reader:argument"', found=f'"{reference}"', hint=hint)
+        raise unknown("reader of a data reference", name, READERS)
     if turn not in (None, "rotations"):
-        raise ValueError(unknown("option of a data reference", turn, ["rotations"]))
+        raise unknown("option of a data reference", turn, ["rotations"])
     if resize is not None and name not in SIZED:
-        raise ValueError(
-            explain("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
-        )
+        raise wrong("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
     if kind is not None and name not in LABELLED:
-        raise ValueError(
-            explain("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
-        )
+        raise wrong("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
     if encoding is not None:
         _check_alike(name, encoding)
     tasks = READERS[name].read(
@@ -138,7 +132,7 @@ def _chosen(tasks: Sequence[Task], wanted: str, reader: str) -> list[Task]:
     while words:
         lengths = (n for n in range(len(words), 0, -1) if ",".join(words[:n]).strip() in named)
         if (length := next(lengths, 0)) == 0:
-            raise ValueError(unknown(f"task of `{reader}`", words[0].strip(), named))
+            raise unknown(f"task of `{reader}`", words[0].strip(), named)
         chosen.append(named[",".join(words[:length]).strip()])
         words = words[length:]
     return chosen
@@ -150,13 +144,11 @@ def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
         return
     first = str(encoding.get("reader"))
     if first != name and {first, name} != {"csv", "parquet"}:
-        raise ValueError(
-            explain(
-                "reader of the data",
-                expected=f'"{first}:", by which their encoding was made',
-                found=f'"{name}:"',
-                hint="give data as then",
-            )
+        raise wrong(
+            "reader of the data",
+            expected=f'"{first}:", by which their encoding was made',
+            found=f'"{name}:"',
+            hint="give data as then",
         )
 
 
@@ -195,7 +187,7 @@ def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str 
         (task, *_) = read(str(source), base=base, encoding=encoding)
         rows = task.test or task.train
         if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):
-            raise ValueError(explain(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__))
+            raise wrong(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__)
         return rows.x
     if colon:
         _check_alike(name, encoding)

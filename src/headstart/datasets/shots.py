@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..errors import explain
+from ..errors import wrong
 from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
 from ..tasks.nouns import join
 from ..tasks.streams import positive
@@ -16,8 +16,8 @@ from ..tasks.streams import positive
 
 def _train(task: Task) -> Labelled:
     if not isinstance(task.train, Labelled):
-        raise TypeError(
-            explain(f"training rows of task {task.name!r}", expected="in tensors", found="a dataset")
+        raise wrong(
+            f"training rows of task {task.name!r}", expected="in tensors", found="a dataset", error=TypeError
         )
     return task.train
 
@@ -78,36 +78,30 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
     present = data.present()
     if not isinstance(kind, Multiclass | Binary):
         if int(present.sum()) < shots:
-            raise ValueError(
-                explain(
-                    "`shots`",
-                    expected=f"at most {int(present.sum())}, the labelled rows of {task.name!r}",
-                    found=shots,
-                    hint="lower `shots`",
-                )
+            raise wrong(
+                "`shots`",
+                expected=f"at most {int(present.sum())}, the labelled rows of {task.name!r}",
+                found=shots,
+                hint="lower `shots`",
             )
         return replace(task, train=data.take(_lowest(draw.masked_fill(~present, 2), shots)))
     counts = data.y[present].long().bincount(minlength=len(kind.classes)).tolist()
     small = [k for k, n in enumerate(counts) if n < shots]
     if small and not (drop_small and isinstance(kind, Multiclass)):
         least = min(small, key=lambda k: counts[k])
-        raise ValueError(
-            explain(
-                "`shots`",
-                expected=f"at most {counts[least]}, the smallest class "
-                f'("{kind.classes[least]}") has {counts[least]} rows',
-                found=shots,
-                hint="lower `shots` or pass `drop_small=True`"
-                if isinstance(kind, Multiclass)
-                else "lower `shots`",
-            )
+        raise wrong(
+            "`shots`",
+            expected=f"at most {counts[least]}, the smallest class "
+            f'("{kind.classes[least]}") has {counts[least]} rows',
+            found=shots,
+            hint="lower `shots` or pass `drop_small=True`"
+            if isinstance(kind, Multiclass)
+            else "lower `shots`",
         )
     kept = [k for k in range(len(counts)) if k not in small]
     if len(kept) < 2:
-        raise ValueError(
-            explain(
-                "`shots`", expected=f"at most {sorted(counts)[-2]}, so that two classes are left", found=shots
-            )
+        raise wrong(
+            "`shots`", expected=f"at most {sorted(counts)[-2]}, so that two classes are left", found=shots
         )
     index = [_lowest(draw.masked_fill(data.y != k, 2), shots) for k in kept]
     few = replace(task, train=data.take(torch.cat(index).sort().values))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..tasks import Inputs, Kind, Labelled, Regression, Task, Tokens, X
 from ..tasks.nouns import RESERVED, rows, take
 
@@ -63,17 +63,13 @@ class SplitSpec:
     def __post_init__(self) -> None:
         for name, value in (("test", self.test), ("valid", self.valid)):
             if not 0 <= value < 1:
-                raise ValueError(
-                    explain(f"`{name}` of the split", expected="a fraction in [0, 1)", found=value)
-                )
+                raise wrong(f"`{name}` of the split", expected="a fraction in [0, 1)", found=value)
         if self.test + self.valid >= 1:
-            raise ValueError(
-                explain(
-                    "`test + valid` of the split",
-                    expected="below 1",
-                    found=self.test + self.valid,
-                    hint="leave rows for train",
-                )
+            raise wrong(
+                "`test + valid` of the split",
+                expected="below 1",
+                found=self.test + self.valid,
+                hint="leave rows for train",
             )
 
 
@@ -103,12 +99,10 @@ def _by_group(
     np.add.at(counts, (groups, strata), 1)
     names = [n for n in ("train", "test", "valid") if fractions[n] > 0]
     if len(counts) < len(names):
-        raise ValueError(
-            explain(
-                "`group` column",
-                expected=f"at least {len(names)} groups, one for each part",
-                found=len(counts),
-            )
+        raise wrong(
+            "`group` column",
+            expected=f"at least {len(names)} groups, one for each part",
+            found=len(counts),
         )
     lacking = np.array([[fractions[n]] for n in names]) * counts.sum(0)  # (parts, classes)
     weight = 1 / counts.sum(0)
@@ -155,13 +149,11 @@ def divide(
     index = {name: torch.from_numpy(np.flatnonzero(part == name)) for name in ("train", "valid", "test")}
     for name, fraction in fractions.items():
         if fraction > 0 and not len(index[name]):
-            raise ValueError(
-                explain(
-                    f"{name} part",
-                    expected="at least one row",
-                    found=f"none of {count} rows",
-                    hint=f"give more rows or change the fraction {fraction:.3g}",
-                )
+            raise wrong(
+                f"{name} part",
+                expected="at least one row",
+                found=f"none of {count} rows",
+                hint=f"give more rows or change the fraction {fraction:.3g}",
             )
     return {name: at for name, at in index.items() if len(at)}
 
@@ -175,13 +167,11 @@ def given(values: Sequence[object], where: str) -> Division:
     parts = []
     for value in values:
         if str(value).lower() not in PARTS:
-            raise ValueError(unknown(f"`split` column of {where}", str(value), PARTS))
+            raise unknown(f"`split` column of {where}", str(value), PARTS)
         parts.append(PARTS[str(value).lower()])
     index = {p: torch.tensor([i for i, q in enumerate(parts) if q == p]) for p in ("train", "valid", "test")}
     if not len(index["train"]):
-        raise ValueError(
-            explain(f"`split` column of {where}", expected='rows with "train"', found=sorted(set(parts)))
-        )
+        raise wrong(f"`split` column of {where}", expected='rows with "train"', found=sorted(set(parts)))
     return {name: at for name, at in index.items() if len(at)}
 
 

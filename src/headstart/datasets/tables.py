@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import did_you_mean, explain, unknown
+from ..errors import did_you_mean, unknown, wrong
 from ..tasks import Kind, Multiclass, Task
 from .labels import FREE_TEXT_CLASSES, NOTHING, answers, typed
 from .options import Options, need
@@ -50,7 +50,7 @@ class Table:
     def column(self, name: str) -> Sequence[Any]:
         """Return a column; ``ValueError`` with the nearest name where there is none."""
         if name not in self.columns:
-            raise ValueError(unknown(f"column of {self.where}", name, self.columns))
+            raise unknown(f"column of {self.where}", name, self.columns)
         return self.columns[name]
 
     def labels(self, name: str) -> Sequence[Any]:
@@ -68,18 +68,16 @@ def existing(path: Path) -> Path:
     if not path.exists():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, beside[:200]) if beside else f"there is no folder {path.parent}"
-        raise FileNotFoundError(explain(f"`{path}`", expected="a file", found="nothing there", hint=hint))
+        raise wrong(f"`{path}`", expected="a file", found="nothing there", hint=hint, error=FileNotFoundError)
     if path.is_dir():
-        raise ValueError(
-            explain(
-                f"`{path}`",
-                expected="a file",
-                found="a folder",
-                hint='read folders of images by "images:folder"',
-            )
+        raise wrong(
+            f"`{path}`",
+            expected="a file",
+            found="a folder",
+            hint='read folders of images by "images:folder"',
         )
     if path.stat().st_size == 0:
-        raise ValueError(explain(f"`{path}`", expected="rows", found="an empty file"))
+        raise wrong(f"`{path}`", expected="rows", found="an empty file")
     return path
 
 
@@ -95,23 +93,21 @@ def load_csv(path: Path) -> Table:
         with OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
             return parse_csv(file.read(), f"`{path}`")
     except (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise ValueError(
-            explain(
-                f"`{path}`",
-                expected="text in UTF-8",
-                found=f"a binary, cut-off or other file ({error})",
-                hint="if it is text, save it as UTF-8",
-            )
+        raise wrong(
+            f"`{path}`",
+            expected="text in UTF-8",
+            found=f"a binary, cut-off or other file ({error})",
+            hint="if it is text, save it as UTF-8",
         ) from None
 
 
 def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Table:
     """Split text into columns; every row must have as many fields as the header."""
     if "\0" in text:
-        raise ValueError(explain(where, expected="text", found="a binary file"))
+        raise wrong(where, expected="text", found="a binary file")
     first = text.lstrip().split("\n", 1)[0]
     if not first:
-        raise ValueError(explain(where, expected="a header and rows", found="an empty file"))
+        raise wrong(where, expected="a header and rows", found="an empty file")
     mark = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
     rows: list[list[str]] = []
@@ -122,34 +118,28 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
             header = header or [name.strip() for name in row]
             rows.append(row)
             if len(row) != len(header):
-                raise ValueError(
-                    explain(
-                        f"line {reader.line_num} of {where}",
-                        expected=f"{len(header)} fields, as in the header",
-                        found=len(row),
-                        hint="the file may be cut off, or a field needs quotes",
-                    )
+                raise wrong(
+                    f"line {reader.line_num} of {where}",
+                    expected=f"{len(header)} fields, as in the header",
+                    found=len(row),
+                    hint="the file may be cut off, or a field needs quotes",
                 )
     except csv.Error as error:
-        raise ValueError(
-            explain(
-                f"line {reader.line_num} of {where}",
-                expected="fields with closed quotes",
-                found=str(error),
-                hint="the file may be cut off, or a quote needs doubling",
-            )
+        raise wrong(
+            f"line {reader.line_num} of {where}",
+            expected="fields with closed quotes",
+            found=str(error),
+            hint="the file may be cut off, or a quote needs doubling",
         ) from None
     assert header is not None
     body = rows[1:] if rows and [f.strip() for f in rows[0]] == list(header) else rows
-    wrong = [f"no name for column {at}" for at, name in enumerate(header, start=1) if not name]
-    wrong += [f"`{name}` {n} times" for name, n in Counter(header).items() if name and n > 1]
-    if wrong:
+    bad = [f"no name for column {at}" for at, name in enumerate(header, start=1) if not name]
+    bad += [f"`{name}` {n} times" for name, n in Counter(header).items() if name and n > 1]
+    if bad:
         hint = "name every column once; does the file have a header?"
-        raise ValueError(
-            explain(f"header of {where}", expected="distinct names", found=", ".join(wrong), hint=hint)
-        )
+        raise wrong(f"header of {where}", expected="distinct names", found=", ".join(bad), hint=hint)
     if not body:
-        raise ValueError(explain(where, expected="rows below the header", found="none"))
+        raise wrong(where, expected="rows below the header", found="none")
     cells = [
         [None if len(v := f.strip()) < 5 and v.lower() in NOTHING else v for f in column]
         for column in zip(*body, strict=True)
@@ -173,11 +163,9 @@ def load_parquet(path: Path) -> Table:
     try:
         read = pyarrow.parquet.ParquetFile(path).read()
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(
-            explain(f"`{path}`", expected="a whole Parquet file", found=f"another ({error})")
-        ) from None
+        raise wrong(f"`{path}`", expected="a whole Parquet file", found=f"another ({error})") from None
     if not read.num_rows:
-        raise ValueError(explain(f"`{path}`", expected="rows", found="none"))
+        raise wrong(f"`{path}`", expected="rows", found="none")
     plain = (bool, int, float, str)
     columns = {
         name: [v if v is None or isinstance(v, plain) else str(v) for v in read.column(name).to_pylist()]
@@ -218,28 +206,24 @@ def _check_typos(table: Table, name: str, numbers: Sequence[float | None]) -> No
     words, there = _words(values, numbers), len(values) - sum(v is None for v in values)
     if table.written and 0 < len(words) <= TYPOS * there:
         row, word = words[0]
-        raise ValueError(
-            explain(
-                f"column `{name}` of {table.where}",
-                expected=f"numbers, as {there - len(words)} of its {there} values are",
-                found=f"{word!r} in row {row}" + (f", and {len(words) - 1} more" if words[1:] else ""),
-                hint="correct it, or leave it empty if it is missing; for categories, write names like c3",
-            )
+        raise wrong(
+            f"column `{name}` of {table.where}",
+            expected=f"numbers, as {there - len(words)} of its {there} values are",
+            found=f"{word!r} in row {row}" + (f", and {len(words) - 1} more" if words[1:] else ""),
+            hint="correct it, or leave it empty if it is missing; for categories, write names like c3",
         )
 
 
 def _finite(column: Tensor, values: Sequence[Any], name: str, where: str) -> None:
     """Raise ``ValueError`` where a number is infinite, or becomes so in float32."""
-    if (wrong := column.float().isinf()).any():
-        row = int(wrong.nonzero()[0])
+    if (bad := column.float().isinf()).any():
+        row = int(bad.nonzero()[0])
         told = "infinity" if math.isinf(float(values[row])) else f"{values[row]}, which float32 cannot hold,"
-        raise ValueError(
-            explain(
-                f"column `{name}` of {where}",
-                expected="finite numbers",
-                found=f"{told} in row {row}",
-                hint="correct it, or leave it empty if it is missing",
-            )
+        raise wrong(
+            f"column `{name}` of {where}",
+            expected="finite numbers",
+            found=f"{told} in row {row}",
+            hint="correct it, or leave it empty if it is missing",
         )
 
 
@@ -296,13 +280,11 @@ def features(table: Table, encoding: Mapping[str, Any]) -> Tensor:
         numbers = [_number(v) for v in values]
         if words := _words(values, numbers):
             row, word = words[0]
-            raise ValueError(
-                explain(
-                    f"column `{name}` of {table.where}",
-                    expected="numbers",
-                    found=f"{word!r} in row {row}",
-                    hint="correct it, or leave it empty if it is missing",
-                )
+            raise wrong(
+                f"column `{name}` of {table.where}",
+                expected="numbers",
+                found=f"{word!r} in row {row}",
+                hint="correct it, or leave it empty if it is missing",
             )
         column = (torch.tensor(numbers, dtype=torch.float64) - how["mean"]) / how["std"]
         _finite(column, values, name, table.where)
@@ -331,25 +313,21 @@ def table_tasks(argument: str, options: Options, reader: str, encoder: Encoder) 
     path, mark, after = argument.rpartition("#")
     if not (mark and path and after):
         file, label = (path, after) if mark else (argument, "")
-        raise ValueError(
-            explain(
-                f'"{reader}:{argument}"',
-                expected="a file and its label columns",
-                found="no file before the `#`" if label else "no `#` with a label after it",
-                hint=f'write "{reader}:{file or "train.csv"}#{label or "label"}"',
-            )
+        raise wrong(
+            f'"{reader}:{argument}"',
+            expected="a file and its label columns",
+            found="no file before the `#`" if label else "no `#` with a label after it",
+            hint=f'write "{reader}:{file or "train.csv"}#{label or "label"}"',
         )
     table = load(options.base / path)
     labels = columns_after(mark + after)
     inputs = (options.encoding or {}).get("features", ())
     if told := [name for name in labels if name in inputs]:
-        raise ValueError(
-            explain(
-                f"label column `{told[0]}` of {table.where}",
-                expected="none of the columns that the encoding makes inputs of",
-                found=f"{sorted(inputs)}",
-                hint="train a model that does not read it, or choose another label",
-            )
+        raise wrong(
+            f"label column `{told[0]}` of {table.where}",
+            expected="none of the columns that the encoding makes inputs of",
+            found=f"{sorted(inputs)}",
+            hint="train a model that does not read it, or choose another label",
         )
     for name in labels:
         if len(set(table.column(name))) > FREE_TEXT_CLASSES:  # no set of classes that numbers are among
@@ -373,12 +351,10 @@ def _division(
             sides = {part: {groups[i] for i in at.tolist()} for part, at in division.items()}
             both = sorted(g for g in set(groups) if sum(g in side for side in sides.values()) > 1)
             if both:
-                raise ValueError(
-                    explain(
-                        f"`split` column of {table.where}",
-                        expected=f"no `{group}` on two sides",
-                        found=both[0],
-                    )
+                raise wrong(
+                    f"`split` column of {table.where}",
+                    expected=f"no `{group}` on two sides",
+                    found=both[0],
                 )
         return division
     classes = [y.tolist() for _, kind, y in targets if isinstance(kind, Multiclass)]
@@ -389,7 +365,7 @@ def _features(
     table: Table, names: Sequence[str], train: Tensor, options: Options
 ) -> tuple[Tensor, dict[str, Any]]:
     if not names:
-        raise ValueError(explain(table.where, expected="columns beside the label", found=list(table.columns)))
+        raise wrong(table.where, expected="columns beside the label", found=list(table.columns))
     known = options.encoding
     encoding = fit_features(table, names, train) if known is None else {"features": known["features"]}
     return features(table, encoding), encoding

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from ..tasks import Task
 from .options import Options
 from .tables import Table, load, table_tasks
@@ -65,13 +65,11 @@ def _text_column(table: Table, names: Sequence[str]) -> str:
     if "text" in names:
         return "text"
     if len(strings) != 1:
-        raise ValueError(
-            explain(
-                f"text column of {table.where}",
-                expected="a column named `text`, or one column of strings",
-                found=strings or list(table.columns),
-                hint="rename the column to `text`",
-            )
+        raise wrong(
+            f"text column of {table.where}",
+            expected="a column named `text`, or one column of strings",
+            found=strings or list(table.columns),
+            hint="rename the column to `text`",
         )
     return strings[0]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import explain
+from ..errors import wrong
 from ..maths import ReverseGradient
 from ..models import Net
 from ..tasks import Shift, Task
@@ -69,9 +69,9 @@ class DANN(nn.Module):
         super().__init__()
         for name, value in (("features", features), ("hidden", hidden)):
             if value < 1:
-                raise ValueError(explain(f"`{name}`", expected="at least 1", found=value))
+                raise wrong(f"`{name}`", expected="at least 1", found=value)
         if not 0 <= weight < math.inf:
-            raise ValueError(explain("`weight`", expected="at least 0 and finite", found=weight))
+            raise wrong("`weight`", expected="at least 0 and finite", found=weight)
         self.task, self.weight = task, weight
         self.critic = nn.Sequential(
             nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
@@ -84,13 +84,11 @@ class DANN(nn.Module):
         z = torch.cat([source, target])  # (B + C, D)
         width = self.critic[0].in_features
         if z.ndim != 2 or z.shape[1] != width:
-            raise ValueError(
-                explain(
-                    "features of the backbone",
-                    expected=f"(rows, {width})",
-                    found=tuple(z.shape),
-                    hint="set `features`",
-                )
+            raise wrong(
+                "features of the backbone",
+                expected=f"(rows, {width})",
+                found=tuple(z.shape),
+                hint="set `features`",
             )
         scale = self.weight * (2 / (1 + math.exp(-10 * progress)) - 1)
         logits = self.critic(ReverseGradient.apply(z, scale))[:, 0]

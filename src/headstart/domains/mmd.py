@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from ..maths import gaussian, squared_distances
 from ..models import Net
 from ..tasks import Shift, Task
@@ -88,11 +88,9 @@ class MMD:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bandwidths", tuple(self.bandwidths))
         if not 0 <= self.weight < math.inf:
-            raise ValueError(explain("`weight`", expected="at least 0 and finite", found=self.weight))
+            raise wrong("`weight`", expected="at least 0 and finite", found=self.weight)
         if not self.bandwidths or not all(0 < b < math.inf for b in self.bandwidths):
-            raise ValueError(
-                explain("`bandwidths`", expected="at least one, all above 0", found=self.bandwidths)
-            )
+            raise wrong("`bandwidths`", expected="at least one, all above 0", found=self.bandwidths)
 
     def __call__(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the weighted discrepancy."""

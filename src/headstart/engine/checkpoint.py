@@ -18,7 +18,7 @@ from urllib.parse import quote
 from torch import Tensor
 
 from ..atomic import write_atomic, writing
-from ..errors import explain
+from ..errors import explain, wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,11 @@ def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"tuple": [pack(v, tensors) for v in value]}
     if isinstance(value, dict):
         return {"dict": [[pack(k, tensors), pack(v, tensors)] for k, v in value.items()]}
-    raise TypeError(
-        explain(
-            "state of a checkpoint",
-            expected="tensors, numbers, text, lists and dicts",
-            found=type(value).__name__,
-        )
+    raise wrong(
+        "state of a checkpoint",
+        expected="tensors, numbers, text, lists and dicts",
+        found=type(value).__name__,
+        error=TypeError,
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
-from ..errors import explain
+from ..errors import wrong
 from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
@@ -101,7 +101,7 @@ def mapped(
 ) -> Tensor:
     """Apply a function to ``x`` piece by piece, with ``module`` at rest."""
     if batch < 1:
-        raise ValueError(explain("`batch`", expected="at least 1", found=batch))
+        raise wrong("`batch`", expected="at least 1", found=batch)
     device, count = device_of(module), rows(x)
     home = x.device if isinstance(x, Tensor) else next(iter(x.values())).device
     parts = []
@@ -212,14 +212,12 @@ def _answers(
     data = task.test if data is None else data
     if data is None:
         hint = "pass `data`, or Task(..., test=...)"
-        raise ValueError(
-            explain(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
-        )
+        raise wrong(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
     if isinstance(data, Labelled):
         return predict(net, task.name, data.x, batch=batch, progress=progress).cpu(), data.y.cpu()
     count, outputs, targets = len(data), [], []  # type: ignore[arg-type]
     if not count:
-        raise ValueError(explain(f"rows of task {task.name!r}", expected="at least one", found="none"))
+        raise wrong(f"rows of task {task.name!r}", expected="at least one", found="none")
     with Bar("evaluate", count) as bar:
         for start in range(0, count, batch):
             x, y = default_collate([tuple(data[i]) for i in range(start, min(start + batch, count))])

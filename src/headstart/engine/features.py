@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from ..atomic import write_atomic, writing
-from ..errors import explain
+from ..errors import explain, wrong
 from ..models import Net
 from ..tasks import X
 from .evaluate import mapped
@@ -84,14 +84,14 @@ def _check_constant(backbone: nn.Module) -> None:
     trainable = [name for name, p in backbone.named_parameters() if p.requires_grad]
     if trainable:
         found = f"{len(trainable)} trainable parameters ({trainable[0]}), which change its features"
-        raise ValueError(explain(what, expected="frozen", found=found, hint=hint))
+        raise wrong(what, expected="frozen", found=found, hint=hint)
     for name, part in backbone.named_modules():
         # A part with weights rests when it is frozen; one without them matters where it is random or counts.
         random, counts = isinstance(part, _DropoutNd), isinstance(part, _NormBase)
         if part.training and (random or counts or next(part.parameters(), None) is not None):
             reason = "dropout would draw anew" if random else "its batch statistics or dropout would be on"
             where = f"`{name}` in training mode, where {reason}" if name else f"training mode, where {reason}"
-            raise ValueError(explain(what, expected="in eval mode", found=where, hint=hint))
+            raise wrong(what, expected="in eval mode", found=where, hint=hint)
 
 
 def _tensors(x: X) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Net, device_of
 from ..progress import Bar
 from ..tasks import Batch, Episodes, Labelled, Shift, X
@@ -116,11 +116,9 @@ def fit(
         3
     """
     if steps < 1:
-        raise ValueError(explain("`steps`", expected="at least 1", found=steps))
+        raise wrong("`steps`", expected="at least 1", found=steps)
     if clip is not None and not clip > 0:
-        raise ValueError(
-            explain("`clip`", expected="above 0", found=clip, hint="leave it out to clip nothing")
-        )
+        raise wrong("`clip`", expected="above 0", found=clip, hint="leave it out to clip nothing")
     learners = {n: m for n, m in (("objective", objective), ("combine", combine)) if isinstance(m, nn.Module)}
     adopt(optimizer, scheduler, net, learners)
     started, device = time.perf_counter(), device_of(net)
@@ -149,7 +147,7 @@ def fit(
             if kept is not None:
                 kept.after(step + 1)
     if log.steps < steps:
-        raise ValueError(explain("`stream`", expected=f"at least {steps} batches long", found=log.steps))
+        raise wrong("`stream`", expected=f"at least {steps} batches long", found=log.steps)
     return History(log.columns, log.seconds + time.perf_counter() - started)
 
 
@@ -165,7 +163,7 @@ class Log:
     def add(self, losses: dict[str, Tensor], step: int) -> None:
         """Append one step's losses; ``FloatingPointError`` names the first that is not finite."""
         if not losses:
-            raise ValueError(explain("`objective`", expected="at least one loss in its result", found="none"))
+            raise wrong("`objective`", expected="at least one loss in its result", found="none")
         self.append(check_finite(losses, step))
 
     def append(self, values: dict[str, float]) -> None:
@@ -192,13 +190,12 @@ def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
     for name, loss in losses.items():
         values[name] = value = loss.item()
         if not math.isfinite(value):
-            raise FloatingPointError(
-                explain(
-                    f'loss "{name}" at step {step}',
-                    expected="finite",
-                    found=value,
-                    hint="lower `lr` or pass `clip=1.0`",
-                )
+            raise wrong(
+                f'loss "{name}" at step {step}',
+                expected="finite",
+                found=value,
+                hint="lower `lr` or pass `clip=1.0`",
+                error=FloatingPointError,
             )
     return values
 
@@ -241,13 +238,11 @@ def adopt(
     for name, module in learners.items():
         new = {n: p for n, p in module.named_parameters() if p.requires_grad and id(p) not in held}
         if new and scheduler is not None:
-            raise ValueError(
-                explain(
-                    "`optimizer`",
-                    expected=f"given the parameters of `{name}` before a scheduler is built on it",
-                    found=f"{len(new)} without a group ({next(iter(new))})",
-                    hint=f"call {call.format(name)} first",
-                )
+            raise wrong(
+                "`optimizer`",
+                expected=f"given the parameters of `{name}` before a scheduler is built on it",
+                found=f"{len(new)} without a group ({next(iter(new))})",
+                hint=f"call {call.format(name)} first",
             )
         if new:
             named = "param_names" in optimizer.param_groups[0]

@@ -13,7 +13,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..atomic import writing
-from ..errors import explain
+from ..errors import wrong
 from ..models import device_of
 from ..tasks import Stream
 from .checkpoint import Checkpoint, each_tensor, forget, forget_beyond, latest, save
@@ -52,9 +52,7 @@ class Phase:
     ) -> None:
         if not isinstance(parts["stream"], Stream):
             found, hint = type(parts["stream"]).__name__, "use `batches`, `shifted` or `episodes`"
-            raise ValueError(
-                explain("`stream` of a run", expected="a `Stream`, which resumes", found=found, hint=hint)
-            )
+            raise wrong("`stream` of a run", expected="a `Stream`, which resumes", found=found, hint=hint)
         self.run, self.name, self.steps, self.log = run, name, steps, log
         self.parts, self.scheduler = dict(parts), scheduler
         self.device = device_of(parts["net"])
@@ -73,23 +71,17 @@ class Phase:
         if found.steps != self.steps:
             hint = "train in another directory, or pass `overwrite=True`"
             what = f'`steps` of phase "{self.name}"'
-            raise ValueError(
-                explain(what, expected=f"{found.steps}, as in the run", found=self.steps, hint=hint)
-            )
+            raise wrong(what, expected=f"{found.steps}, as in the run", found=self.steps, hint=hint)
         state = found.state
         if state.keys() != self._state().keys():
             here, there = sorted(self._state()), sorted(state)
-            raise ValueError(
-                explain(f'parts of phase "{self.name}"', expected=f"{there}, as in the run", found=here)
-            )
+            raise wrong(f'parts of phase "{self.name}"', expected=f"{there}, as in the run", found=here)
         try:
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
         except (RuntimeError, ValueError) as error:
             what = f'net and optimizer of phase "{self.name}"'
-            raise ValueError(
-                explain(what, expected="built as in the run", found=" ".join(str(error).split()))
-            ) from error
+            raise wrong(what, expected="built as in the run", found=" ".join(str(error).split())) from error
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         torch.set_rng_state(state["random"])
@@ -144,12 +136,13 @@ class Phase:
 
     def _save(self, step: int) -> None:
         state = self._state()
-        wrong = [n for n, t in state["net"].items() for t in each_tensor(t) if not _finite(t)]
-        if wrong:
-            raise FloatingPointError(
-                explain(
-                    f'weights "{wrong[0]}" after step {step - 1}', expected="finite", found="NaN or infinity"
-                )
+        bad = [n for n, t in state["net"].items() for t in each_tensor(t) if not _finite(t)]
+        if bad:
+            raise wrong(
+                f'weights "{bad[0]}" after step {step - 1}',
+                expected="finite",
+                found="NaN or infinity",
+                error=FloatingPointError,
             )
         self.flush()
         seconds = self.before + time.monotonic() - self.began

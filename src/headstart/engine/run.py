@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..atomic import write_atomic, writing
-from ..errors import explain
+from ..errors import wrong
 from .environment import environment
 from .phase import Phase
 from .toml import to_toml
@@ -89,9 +89,9 @@ class Run:
         self, directory: str | Path, *, every_steps: int | None = None, every_seconds: float = 60.0
     ) -> None:
         if every_steps is not None and every_steps < 1:
-            raise ValueError(explain("`every_steps`", expected="at least 1, or None", found=every_steps))
+            raise wrong("`every_steps`", expected="at least 1, or None", found=every_steps)
         if not every_seconds > 0:
-            raise ValueError(explain("`every_seconds`", expected="above 0", found=every_seconds))
+            raise wrong("`every_seconds`", expected="above 0", found=every_seconds)
         self.directory = Path(directory)
         self.every_steps, self.every_seconds = every_steps, every_seconds
         self.checkpoints, self.metrics = self.directory / "checkpoints", self.directory / "metrics.jsonl"
@@ -129,21 +129,24 @@ class Run:
         if run.directory.exists() and (not run.directory.is_dir() or any(run.directory.iterdir())):
             if not path.is_file():
                 hint = "choose another (`--out`)"
-                raise FileExistsError(
-                    explain(what, expected="new, empty or a run", found="other content", hint=hint)
+                raise wrong(
+                    what,
+                    expected="new, empty or a run",
+                    found="other content",
+                    hint=hint,
+                    error=FileExistsError,
                 )
             run.check_free()
             if overwrite:
                 run._clear()
             elif path.read_text(encoding="utf-8") != text:
                 hint = "choose another (`--out`) or pass `overwrite=True`"
-                raise FileExistsError(
-                    explain(
-                        what,
-                        expected="new or a run with these settings",
-                        found="a run with others",
-                        hint=hint,
-                    )
+                raise wrong(
+                    what,
+                    expected="new or a run with these settings",
+                    found="a run with others",
+                    hint=hint,
+                    error=FileExistsError,
                 )
         with writing(run.directory):
             run.directory.mkdir(parents=True, exist_ok=True)
@@ -166,8 +169,11 @@ class Run:
         """
         run = cls(directory, every_steps=every_steps, every_seconds=every_seconds)
         if not (run.directory / "run.toml").is_file():
-            raise FileNotFoundError(
-                explain(f"`{run.directory}`", expected="the directory of a run", found="no run.toml in it")
+            raise wrong(
+                f"`{run.directory}`",
+                expected="the directory of a run",
+                found="no run.toml in it",
+                error=FileNotFoundError,
             )
         return run
 
@@ -189,13 +195,12 @@ class Run:
         """Raise ``FileExistsError`` where another process is at work in the directory."""
         said = self.status()
         if said.state == "running" and any(getattr(said, key) != own for key, own in _owner().items()):
-            raise FileExistsError(
-                explain(
-                    f"output directory `{self.directory}`",
-                    expected="free",
-                    found=f"a run of process {said.pid} on {said.host}",
-                    hint="wait until it ends, or choose another (`--out`)",
-                )
+            raise wrong(
+                f"output directory `{self.directory}`",
+                expected="free",
+                found=f"a run of process {said.pid} on {said.host}",
+                hint="wait until it ends, or choose another (`--out`)",
+                error=FileExistsError,
             )
 
     def beat(self, state: str, phase: str = "", step: int = 0, steps: int = 0) -> None:
@@ -209,10 +214,8 @@ class Run:
         """Begin a call of ``fit``, or restore it; ``ValueError`` for a name that this process used before."""
         if name in self.phases:
             hint = 'pass `fit(..., phase="another")`'
-            raise ValueError(
-                explain(
-                    "`phase`", expected="another for each `fit` of a run", found=f'"{name}" again', hint=hint
-                )
+            raise wrong(
+                "`phase`", expected="another for each `fit` of a run", found=f'"{name}" again', hint=hint
             )
         self.phases[name] = Phase(self, name, steps, log, parts, scheduler)
         return self.phases[name]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 
 
 def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
@@ -40,12 +40,10 @@ def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     """
     other = a if b is None else b
     if a.ndim != 2 or other.ndim != 2 or a.shape[1] != other.shape[1]:
-        raise ValueError(
-            explain(
-                "rows",
-                expected="two matrices of one width",
-                found=f"{tuple(a.shape)} and {tuple(other.shape)}",
-            )
+        raise wrong(
+            "rows",
+            expected="two matrices of one width",
+            found=f"{tuple(a.shape)} and {tuple(other.shape)}",
         )
     centre = a.detach().mean(0)
     a = a - centre

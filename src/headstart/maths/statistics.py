@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from ..errors import explain
+from ..errors import wrong
 
 NORMAL = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
@@ -65,7 +65,7 @@ def paired_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, floa
         Student (1908), The probable error of a mean, https://doi.org/10.2307/2331554
     """
     if len(a) != len(b):
-        raise ValueError(explain("`b`", expected=f"as many runs as `a` ({len(a)})", found=len(b)))
+        raise wrong("`b`", expected=f"as many runs as `a` ({len(a)})", found=len(b))
     return interval([x - y for x, y in zip(a, b, strict=True)])
 
 
@@ -94,7 +94,7 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
         Wilson (1927), Probable inference, https://doi.org/10.1080/01621459.1927.10502953
     """
     if not 0 <= successes <= n:
-        raise ValueError(explain("`successes`", expected=f"in [0, {n}]", found=successes))
+        raise wrong("`successes`", expected=f"in [0, {n}]", found=successes)
     if n == 0:
         return math.nan, math.nan
     p, z2 = successes / n, NORMAL**2

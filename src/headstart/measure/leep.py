@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from ._check import classes, labelled
 
 
@@ -46,14 +46,12 @@ def leep(probabilities: Tensor, labels: Tensor) -> float:
     """
     theta, y = labelled(probabilities, labels, "probabilities")
     if (theta < 0).any():
-        raise ValueError(explain("`probabilities`", expected="at least 0", found=float(theta.min())))
+        raise wrong("`probabilities`", expected="at least 0", found=float(theta.min()))
     sums = theta.sum(1)
     worst = float(sums[(sums - 1).abs().argmax()])
     if abs(worst - 1) > 1e-2:  # half precision sums to 1 within a few thousandths
-        raise ValueError(
-            explain(
-                "rows of `probabilities`", expected="of sum 1", found=worst, hint="pass `logits.softmax(1)`"
-            )
+        raise wrong(
+            "rows of `probabilities`", expected="of sum 1", found=worst, hint="pass `logits.softmax(1)`"
         )
     theta = theta / sums[:, None]
     number = classes(y)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from ._check import classes, labelled
 
 DECADES = 8  # how far the ratio of the precisions may go from the features' scale
@@ -72,11 +72,11 @@ def logme(features: Tensor, labels: Tensor) -> float:
     if y.is_floating_point():
         targets = y.double().reshape(len(y), -1)  # (N, C)
         if not targets.isfinite().all():
-            raise ValueError(explain("`labels`", expected="finite", found="infinity"))
+            raise wrong("`labels`", expected="finite", found="infinity")
     else:
         targets = F.one_hot(classes(y)).double()
     if (targets == targets[0]).all():
-        raise ValueError(explain("`labels`", expected="at least two that differ", found="one value only"))
+        raise wrong("`labels`", expected="at least two that differ", found="one value only")
     u, s, _ = torch.linalg.svd(x, full_matrices=False)
     s2, z2 = s.square()[:, None], (u.T @ targets).square()  # (k, 1), (k, C)
     rest = (targets.square().sum(0) - z2.sum(0)).clamp(min=0)  # (C,), what no weights can explain

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Adapted, Net
 from ..tasks import Episodes, Labelled, X
 from ._vectorise import Accumulated, over_episodes
@@ -65,17 +65,19 @@ class Episodic(nn.Module):
     ) -> None:
         super().__init__()
         if chunk is not None and chunk < 1:
-            raise ValueError(explain("`chunk`", expected="at least 1, or None for all", found=chunk))
+            raise wrong("`chunk`", expected="at least 1, or None for all", found=chunk)
         self.adaptation, self.loss, self.chunk = adaptation, loss, chunk
         self._looping = False
 
     def forward(self, net: Net, batch: Episodes, progress: float) -> dict[str, Tensor]:
         """Return the mean query loss as ``{"query": scalar}``."""
         if not isinstance(batch, Episodes):
-            raise TypeError(
-                explain(
-                    "batch", expected="Episodes", found=type(batch).__name__, hint="stream with `hs.episodes`"
-                )
+            raise wrong(
+                "batch",
+                expected="Episodes",
+                found=type(batch).__name__,
+                hint="stream with `hs.episodes`",
+                error=TypeError,
             )
         total, size = len(batch), self.chunk or len(batch)
         if size >= total:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from ..atomic import write_atomic
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
@@ -107,9 +107,7 @@ class FewShot:
         names = labels.tolist() if isinstance(labels, Tensor | numpy.ndarray) else list(labels)
         names = [n.item() if isinstance(n, numpy.generic) else n for n in names]
         if len(names) != rows(x):
-            raise ValueError(
-                explain("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
-            )
+            raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         classes = Multiclass(tuple(dict.fromkeys(names)))
         self._adapt(Labelled(x, classes.encode(names)), classes.classes)
         return self
@@ -123,16 +121,14 @@ class FewShot:
         """
         now = self._fitted()
         if name in now.classes:
-            raise ValueError(
-                explain(
-                    "`name`",
-                    expected="a new class",
-                    found=repr(name),
-                    hint="to give a class more rows, call `fit` with all of them",
-                )
+            raise wrong(
+                "`name`",
+                expected="a new class",
+                found=repr(name),
+                hint="to give a class more rows, call `fit` with all of them",
             )
         if rows(x) == 0:
-            raise ValueError(explain("`x`", expected=f"at least 1 row of {name!r}", found="none"))
+            raise wrong("`x`", expected=f"at least 1 row of {name!r}", found="none")
         check_finite_rows(x, "`x`")
         more = torch.full((rows(x),), len(now.classes))
         support = Labelled(join(now.support.x, move(x, "cpu")), torch.cat([now.support.y, more]))
@@ -188,12 +184,10 @@ class FewShot:
         saved, path = load(directory, backbone=backbone), Path(directory) / FILE
         about = (saved.notes or {}).get("fewshot")
         if about is None or not path.is_file():
-            raise ValueError(
-                explain(f'"{directory}"', expected="what `FewShot.save` wrote", found="another model")
-            )
+            raise wrong(f'"{directory}"', expected="what `FewShot.save` wrote", found="another model")
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != about["sha256"]:
-            raise ValueError(explain(f'"{path}"', expected="as it was written", found="another content"))
+            raise wrong(f'"{path}"', expected="as it was written", found="another content")
         tensors = tensors_from(data)
         (kind,) = saved.kinds.values()
         assert isinstance(kind, Multiclass)
@@ -207,8 +201,12 @@ class FewShot:
 
     def _fitted(self) -> _Fitted:
         if self._now is None:
-            raise RuntimeError(
-                explain("FewShot", expected="fitted first", found="no classes", hint="call `fit(x, labels)`")
+            raise wrong(
+                "FewShot",
+                expected="fitted first",
+                found="no classes",
+                hint="call `fit(x, labels)`",
+                error=RuntimeError,
             )
         return self._now
 
@@ -235,22 +233,24 @@ def _describe(adaptation: Adaptation) -> dict[str, Any]:
     name = type(adaptation).__name__
     if ADAPTATIONS.get(name) is not type(adaptation):
         hint = "save `adapted.export()` with `hs.models.save` instead"
-        raise TypeError(
-            explain("adaptation", expected=f"one of {sorted(ADAPTATIONS)}", found=name, hint=hint)
+        raise wrong(
+            "adaptation", expected=f"one of {sorted(ADAPTATIONS)}", found=name, hint=hint, error=TypeError
         )
     settings = {f.name: getattr(adaptation, f.name) for f in dataclasses.fields(adaptation)}
     if "loss" in settings:
         known = [n for n, loss in LOSSES.items() if loss is settings["loss"]]
         if not known:
             found = repr(settings["loss"])
-            raise TypeError(explain("`loss` to be saved", expected=f"one of {sorted(LOSSES)}", found=found))
+            raise wrong(
+                "`loss` to be saved", expected=f"one of {sorted(LOSSES)}", found=found, error=TypeError
+            )
         settings["loss"] = known[0]
     return {"adaptation": name, "settings": settings}
 
 
 def _build(about: Mapping[str, Any]) -> Adaptation:
     if about["adaptation"] not in ADAPTATIONS:
-        raise ValueError(unknown("adaptation", about["adaptation"], ADAPTATIONS))
+        raise unknown("adaptation", about["adaptation"], ADAPTATIONS)
     settings = dict(about["settings"])
     if "loss" in settings:
         settings["loss"] = LOSSES[settings["loss"]]

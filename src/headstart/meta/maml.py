@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import vjp
 from torch.nn.functional import cross_entropy
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Adapted, Net
 from ..tasks import Labelled
 
@@ -67,12 +67,10 @@ class MAML:
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
-            raise ValueError(explain("`lr`", expected="above 0", found=self.lr))
+            raise wrong("`lr`", expected="above 0", found=self.lr)
         if self.steps < 1:
-            raise ValueError(
-                explain(
-                    "`steps`", expected="at least 1", found=self.steps, hint="`ProtoNet` adapts without steps"
-                )
+            raise wrong(
+                "`steps`", expected="at least 1", found=self.steps, hint="`ProtoNet` adapts without steps"
             )
 
     def __call__(self, net: Net, support: Labelled) -> Adapted:
@@ -81,13 +79,11 @@ class MAML:
             n: p for n, p in net.named_parameters() if p.requires_grad and n.startswith(self.only)
         }
         if not weights:
-            raise ValueError(
-                explain(
-                    "`only`",
-                    expected="the start of a trainable weight's name",
-                    found=f'"{self.only}"',
-                    hint='pass "backbone." or "heads.", or unfreeze what is to be adapted',
-                )
+            raise wrong(
+                "`only`",
+                expected="the start of a trainable weight's name",
+                found=f'"{self.only}"',
+                hint='pass "backbone." or "heads.", or unfreeze what is to be adapted',
             )
 
         def lower(weights: dict[str, Tensor]) -> Tensor:

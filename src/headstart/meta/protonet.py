@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Adapted, Net
 from ..tasks import Labelled
 
@@ -69,10 +69,11 @@ class ProtoNet:
         """Return ``net`` with the class means as its head."""
         head = net.head(self.task)
         if not isinstance(head, nn.Linear) or head.bias is None:
-            raise TypeError(
-                explain(
-                    f"head {self.task!r}", expected="a linear layer with a bias", found=type(head).__name__
-                )
+            raise wrong(
+                f"head {self.task!r}",
+                expected="a linear layer with a bias",
+                found=type(head).__name__,
+                error=TypeError,
             )
         z = net.features(support.x, self.task)  # (S, D)
         members = _Members.apply(support.y).to(z.dtype)  # (S, N)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..errors import explain
+from ..errors import wrong
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -25,25 +25,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ValueError: if it is of another sort, or damaged, or holds more than tensors.
     """
     if path.suffix not in SUFFIXES:
-        raise ValueError(
-            explain("`weights`", expected=f"a file that ends in {', '.join(SUFFIXES)}", found=f'"{path}"')
-        )
+        raise wrong("`weights`", expected=f"a file that ends in {', '.join(SUFFIXES)}", found=f'"{path}"')
     if not path.is_file():
-        raise FileNotFoundError(explain("`weights`", expected="a file", found=f'nothing at "{path}"'))
+        raise wrong("`weights`", expected="a file", found=f'nothing at "{path}"', error=FileNotFoundError)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         found = f"{str(error).splitlines()[0]}"
-        raise ValueError(
-            explain(f'weights "{path}"', expected="a whole file of tensors", found=found)
-        ) from None
+        raise wrong(f'weights "{path}"', expected="a whole file of tensors", found=found) from None
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         hint = "save `model.state_dict()`"
-        raise ValueError(
-            explain(f'weights "{path}"', expected="tensors by name", found=type(state), hint=hint)
-        )
+        raise wrong(f'weights "{path}"', expected="tensors by name", found=type(state), hint=hint)
     return dict(state)
 
 
@@ -62,17 +56,13 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     if missing or state.keys() - own.keys():
         found = f"{len(missing)} missing {missing[:3]}, {len(state.keys() - own.keys())} more "
         found += f"{sorted(state.keys() - own.keys())[:3]}"
-        raise ValueError(
-            explain(f"weights in {source}", expected=f"the {len(own)} tensors of the model", found=found)
-        )
+        raise wrong(f"weights in {source}", expected=f"the {len(own)} tensors of the model", found=found)
     for name, value in state.items():
         if own[name].shape != value.shape:
-            raise ValueError(
-                explain(
-                    f"`{name}` in {source}",
-                    expected=f"of shape {tuple(own[name].shape)}",
-                    found=tuple(value.shape),
-                )
+            raise wrong(
+                f"`{name}` in {source}",
+                expected=f"of shape {tuple(own[name].shape)}",
+                found=tuple(value.shape),
             )
         tensors[name].data = tensors[name].data.to(value.dtype)
     module.load_state_dict(state, strict=False)

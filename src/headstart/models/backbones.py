@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ._weights import fill, read_weights
 from .conv4 import conv4
 from .mlp import mlp
@@ -80,28 +80,24 @@ def _build(
     if colon:
         hint = f'"{source}:" is not supported yet' if source in {"timm", "hf", "keras"} else ""
         expected = 'one of "torchvision:" and "file:"'
-        raise ValueError(explain("source of a backbone", expected=expected, found=f'"{use}"', hint=hint))
+        raise wrong("source of a backbone", expected=expected, found=f'"{use}"', hint=hint)
     if use not in _OWN:
-        raise ValueError(unknown("`use` of a backbone", use, BACKBONES))
+        raise unknown("`use` of a backbone", use, BACKBONES)
     parameters = inspect.signature(_OWN[use]).parameters
     _check_names(use, settings, parameters)
     settings = _from_inputs(use, inputs) | settings
     if missing := [n for n, p in parameters.items() if p.default is p.empty and n not in settings]:
         hint = f"pass `settings={{{missing[0]!r}: ...}}`" + (" or `inputs`" if use == "mlp" else "")
         expected = f"with {', '.join(missing)}"
-        raise ValueError(
-            explain(f"settings of backbone {use!r}", expected=expected, found=settings, hint=hint)
-        )
+        raise wrong(f"settings of backbone {use!r}", expected=expected, found=settings, hint=hint)
     try:
         built = _OWN[use](**settings)
     except TypeError as error:
         expected = str(inspect.signature(_OWN[use])).partition(" ->")[0].replace("'", "").replace("*, ", "")
-        raise ValueError(
-            explain(
-                f"settings of backbone {use!r}",
-                expected=f"numbers, names or lists as in {expected}",
-                found=settings,
-            )
+        raise wrong(
+            f"settings of backbone {use!r}",
+            expected=f"numbers, names or lists as in {expected}",
+            found=settings,
         ) from error
     if weights is not None and weights != "default":
         fill(built, read_weights(Path(weights)), f'"{weights}"')
@@ -116,7 +112,7 @@ def is_known(use: str) -> bool:
 def _check_names(use: str, settings: Mapping[str, Any], names: Iterable[str]) -> None:
     for name in settings:
         if name not in names:
-            raise ValueError(unknown(f"setting of backbone {use!r}", name, names))
+            raise unknown(f"setting of backbone {use!r}", name, names)
 
 
 def _from_inputs(use: str, inputs: tuple[int, ...] | None) -> dict[str, Any]:
@@ -127,10 +123,8 @@ def _from_inputs(use: str, inputs: tuple[int, ...] | None) -> dict[str, Any]:
         return {"features": math.prod(inputs)}
     if len(inputs) != 3:
         hint = "add an axis of one channel to grey images: `x[:, None]`; use `mlp` for rows of numbers"
-        raise ValueError(
-            explain(
-                "`inputs` of `conv4`", expected="(channels, height, width)", found=tuple(inputs), hint=hint
-            )
+        raise wrong(
+            "`inputs` of `conv4`", expected="(channels, height, width)", found=tuple(inputs), hint=hint
         )
     return {"channels": inputs[0], "size": list(inputs[1:])}
 
@@ -141,9 +135,9 @@ def _from_file(directory: Path, weights: str | None, settings: dict[str, Any]) -
 
     if settings:
         expected = "empty: the model was saved with them"
-        raise ValueError(explain('`settings` of "file:"', expected=expected, found=settings))
+        raise wrong('`settings` of "file:"', expected=expected, found=settings)
     if weights not in (None, "default"):
-        raise ValueError(explain('`weights` of "file:"', expected='"default" or None', found=weights))
+        raise wrong('`weights` of "file:"', expected='"default" or None', found=weights)
     built = load(directory).net.backbone
     assert isinstance(built, Backbone)  # `load` without a module builds nothing else
     if weights is None:
@@ -160,7 +154,7 @@ def _check_rows(built: Backbone, use: str, inputs: tuple[int, ...]) -> None:
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         hint = "resize the rows, or choose other settings or another backbone"
         found = f"{tuple(inputs)} ({str(error).splitlines()[0]})"
-        raise ValueError(
-            explain("`inputs`", expected=f"a shape that backbone {use!r} takes", found=found, hint=hint)
+        raise wrong(
+            "`inputs`", expected=f"a shape that backbone {use!r} takes", found=found, hint=hint
         ) from error
     built.train()

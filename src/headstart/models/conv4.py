@@ -11,7 +11,7 @@ from typing import Literal, final, get_args
 
 from torch import Tensor, nn
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from .net import Backbone
 
 Geometry = Literal["pooled", "strided"]
@@ -43,15 +43,15 @@ class _Conv4(Backbone):
     ) -> None:
         super().__init__()
         if not isinstance(size, int) and len(size) != 2:
-            raise ValueError(explain("`size`", expected="one number, or height and width", found=list(size)))
+            raise wrong("`size`", expected="one number, or height and width", found=list(size))
         height, breadth = (size, size) if isinstance(size, int) else size
         if geometry not in get_args(Geometry):
-            raise ValueError(unknown("`geometry`", geometry, get_args(Geometry)))
+            raise unknown("`geometry`", geometry, get_args(Geometry))
         if norm not in get_args(Norm):
-            raise ValueError(unknown("`norm`", norm, get_args(Norm)))
+            raise unknown("`norm`", norm, get_args(Norm))
         if min(channels, width, height, breadth) < 1:
             found = {"channels": channels, "width": width, "size": size}
-            raise ValueError(explain("sizes of `conv4`", expected="at least 1", found=found))
+            raise wrong("sizes of `conv4`", expected="at least 1", found=found)
         self.settings = {
             "channels": channels, "width": width, "geometry": geometry, "norm": norm,
             "size": height if height == breadth else [height, breadth], "halvings": halvings,
@@ -65,9 +65,7 @@ class _Conv4(Backbone):
                 height, breadth = math.ceil(height / 2), math.ceil(breadth / 2)
             if norm == "instance" and height * breadth == 1:
                 hint = 'use `norm="group"` or larger images'
-                raise ValueError(
-                    explain('`size` for `norm="instance"`', expected="larger", found=size, hint=hint)
-                )
+                raise wrong('`size` for `norm="instance"`', expected="larger", found=size, hint=hint)
             parts += [*_norm(norm, width), nn.ReLU()]
             if halve and geometry == "pooled":
                 parts.append(nn.MaxPool2d(2))

@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from ..errors import explain
+from ..errors import wrong
 from .net import Backbone
 
 
@@ -21,9 +21,7 @@ class _MLP(Backbone):
         sizes = [features, *hidden] if isinstance(hidden, Sequence) else [features]
         if len(sizes) < 2 or min(sizes) < 1:
             expected = "one or more sizes above 0, such as 3 and [40, 40]"
-            raise ValueError(
-                explain("`features` and `hidden`", expected=expected, found=f"{features} and {hidden}")
-            )
+            raise wrong("`features` and `hidden`", expected=expected, found=f"{features} and {hidden}")
         self.settings = {"features": features, "hidden": list(hidden)}
         self.width = sizes[-1]
         parts: list[nn.Module] = []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..tasks import X
 
 
@@ -73,7 +73,7 @@ class Net(nn.Module):
         try:
             return self.heads[task]
         except KeyError:
-            raise KeyError(unknown("head", task, self.heads)) from None
+            raise unknown("head", task, self.heads, error=KeyError) from None
 
     def shared(self) -> dict[str, nn.Parameter]:
         """Name the trainable parameters of the backbone, which all tasks share."""
@@ -166,9 +166,9 @@ def parameter_groups(net: Net, lr: float, *, factor: float = 1.0) -> list[dict[s
         Howard & Ruder (ACL 2018), section 3.2, https://arxiv.org/abs/1801.06146
     """
     if not lr > 0:
-        raise ValueError(explain("`lr`", expected="above 0", found=lr))
+        raise wrong("`lr`", expected="above 0", found=lr)
     if not 0 < factor <= 1:
-        raise ValueError(explain("`factor`", expected="in (0, 1]", found=factor))
+        raise wrong("`factor`", expected="in (0, 1]", found=factor)
     groups = [{"name": "heads", "params": list(net.heads.parameters()), "lr": lr}]
     for depth, (name, part) in enumerate(reversed(stages(net.backbone).items()), start=1):
         label = f"backbone.{name}" if name else "backbone"
@@ -231,13 +231,11 @@ def reinitialise(module: nn.Module) -> nn.Module:
         if reset is not None:
             reset()
         elif next(part.parameters(recurse=False), None) is not None:
-            raise ValueError(
-                explain(
-                    f"part {name!r} of the backbone",
-                    expected="able to draw new weights",
-                    found=f"{type(part).__name__} without `reset_parameters`",
-                    hint="give it that method, or name the backbone instead of passing a module",
-                )
+            raise wrong(
+                f"part {name!r} of the backbone",
+                expected="able to draw new weights",
+                found=f"{type(part).__name__} without `reset_parameters`",
+                hint="give it that method, or name the backbone instead of passing a module",
             )
     return module
 

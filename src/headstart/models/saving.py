@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..errors import explain, unknown
+from ..errors import explain, unknown, wrong
 from ..tasks import Binary, Kind, Multiclass, Multilabel, Regression, Tokens
 from ._weights import fill
 from .net import Backbone, Net
@@ -85,9 +85,7 @@ def save(
         ('head', 'tail')
     """
     if set(kinds) != set(net.heads):
-        raise ValueError(
-            explain("`kinds`", expected=f"one for each head of {list(net.heads)}", found=list(kinds))
-        )
+        raise wrong("`kinds`", expected=f"one for each head of {list(net.heads)}", found=list(kinds))
     weights = safetensors.torch.save(_tensors(net))
     description = {
         "format": FORMAT,
@@ -102,7 +100,7 @@ def save(
     try:
         description = json.loads(json.dumps(description, default=_plain))
     except (TypeError, ValueError) as error:
-        raise TypeError(explain("`encoding` and `notes`", expected="JSON", found=str(error))) from None
+        raise wrong("`encoding` and `notes`", expected="JSON", found=str(error), error=TypeError) from None
     description["sha256"] = _digest(description)
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     _write(Path(directory), {WEIGHTS: weights, DESCRIPTION: text.encode()})
@@ -148,9 +146,7 @@ def load(
         kinds = {name: _build_kind(name, about["kinds"][name]) for name in about["heads"]}
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         expected, found = "what `hs.models.save` writes", f"{type(error).__name__}: {error}"
-        raise ValueError(
-            explain(f'"{directory / DESCRIPTION}"', expected=expected, found=found, hint=AGAIN)
-        ) from error
+        raise wrong(f'"{directory / DESCRIPTION}"', expected=expected, found=found, hint=AGAIN) from error
     net = Net(trunk, built)
     fill(net, safetensors.torch.load(weights), f'"{directory / WEIGHTS}"')
     for name, parameter in net.named_parameters():
@@ -165,8 +161,8 @@ def _tensors(net: Net) -> dict[str, Tensor]:
     for name, value in net.state_dict(keep_vars=True).items():
         if not isinstance(value, Tensor):
             hint = "keep it in the module's settings instead"
-            raise TypeError(
-                explain(f"`{name}` of the net", expected="a tensor", found=type(value), hint=hint)
+            raise wrong(
+                f"`{name}` of the net", expected="a tensor", found=type(value), hint=hint, error=TypeError
             )
         if id(value) not in seen:
             seen.add(id(value))
@@ -197,9 +193,7 @@ def _build_backbone(about: Mapping[str, Any] | None, given: nn.Module | None) ->
     if about is None or not is_known(about["use"]):
         found = "a module of its writer's own" if about is None else f'"{about["use"]}"'
         hint = "build that module and pass `load(directory, backbone=module)`"
-        raise ValueError(
-            explain("backbone of the model", expected="one of `hs.backbone`", found=found, hint=hint)
-        )
+        raise wrong("backbone of the model", expected="one of `hs.backbone`", found=found, hint=hint)
     return backbone(about["use"], weights=None, settings=about["settings"])
 
 
@@ -229,14 +223,12 @@ def _build_head(about: Mapping[str, Any] | list[Any]) -> nn.Module:
 def _build_heads(about: Mapping[str, Any], given: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     for name in given:
         if name not in about:
-            raise ValueError(unknown("head", name, about))
+            raise unknown("head", name, about)
     own = [name for name, head in about.items() if head is None and name not in given]
     if own:
         hint = f"build that module and pass `load(directory, heads={{{own[0]!r}: module}})`"
-        raise ValueError(
-            explain(
-                f"head {own[0]!r}", expected="of linear layers and ReLUs", found="another module", hint=hint
-            )
+        raise wrong(
+            f"head {own[0]!r}", expected="of linear layers and ReLUs", found="another module", hint=hint
         )
     return {name: given[name] if name in given else _build_head(head) for name, head in about.items()}
 
@@ -249,7 +241,7 @@ def _describe_kind(kind: Kind) -> dict[str, Any]:
 
 def _build_kind(name: str, about: Mapping[str, Any]) -> Kind:
     if about["kind"] not in KINDS:
-        raise ValueError(unknown(f"kind of head {name!r}", about["kind"], KINDS))
+        raise unknown(f"kind of head {name!r}", about["kind"], KINDS)
     return KINDS[about["kind"]](**{key: value for key, value in about.items() if key != "kind"})
 
 
@@ -265,8 +257,8 @@ def _read(path: Path) -> bytes:
             found for depth in ("*", "*/*") for found in path.parent.glob(f"{depth}/{DESCRIPTION}")
         )
         hint = "models within: " + ", ".join(str(found.parent) for found in inside) if inside else ""
-        raise FileNotFoundError(
-            explain(f'"{path}"', expected=expected, found="nothing there", hint=hint)
+        raise wrong(
+            f'"{path}"', expected=expected, found="nothing there", hint=hint, error=FileNotFoundError
         ) from None
 
 
@@ -274,18 +266,18 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         about = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
-        raise ValueError(explain(f'"{path}"', expected="JSON", found=str(error), hint=AGAIN)) from None
+        raise wrong(f'"{path}"', expected="JSON", found=str(error), hint=AGAIN) from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else type(about).__name__
         hint = "update headstart, or save the model again with this one"
-        raise ValueError(explain(f'format of "{path}"', expected=str(FORMAT), found=found, hint=hint))
+        raise wrong(f'format of "{path}"', expected=str(FORMAT), found=found, hint=hint)
     if missing := sorted(KEYS.keys() - about.keys()):
         found = sorted(about)
-        raise ValueError(explain(f'"{path}"', expected=f"with {', '.join(missing)}", found=found, hint=AGAIN))
+        raise wrong(f'"{path}"', expected=f"with {', '.join(missing)}", found=found, hint=AGAIN)
     for key, types in KEYS.items():
         if not isinstance(about[key], types):
             expected, found = " or ".join(t.__name__ for t in types), type(about[key]).__name__
-            raise ValueError(explain(f'`{key}` of "{path}"', expected=expected, found=found, hint=AGAIN))
+            raise wrong(f'`{key}` of "{path}"', expected=expected, found=found, hint=AGAIN)
     if _digest(about) != about["sha256"]:
         raise _altered(path, about["sha256"], "other values: altered")
     return about
@@ -303,15 +295,15 @@ def _digest(about: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _altered(path: Path, sha256: str, found: str) -> ValueError:
+def _altered(path: Path, sha256: str, found: str) -> Exception:
     expected = f"as it was written (sha256 {sha256[:12]}...)"
-    return ValueError(explain(f'"{path}"', expected=expected, found=found, hint=AGAIN))
+    return wrong(f'"{path}"', expected=expected, found=found, hint=AGAIN)
 
 
 def _write(directory: Path, files: Mapping[str, bytes]) -> None:
     """Put files in a directory, all of them whole, or leave it as it was."""
     if directory.exists() and not directory.is_dir():
-        raise FileExistsError(explain(f'"{directory}"', expected="a directory", found="a file"))
+        raise wrong(f'"{directory}"', expected="a directory", found="a file", error=FileExistsError)
     there = directory.exists()
     new = (directory if there else directory.absolute().parent) / f".{directory.name}-{uuid.uuid4().hex[:8]}"
     try:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import explain
+from ..errors import wrong
 from .net import Backbone
 
 
@@ -32,7 +32,7 @@ class _TextCNN(Backbone):
         }
         if not windows or min(vocabulary - 1, embedding, filters, *windows) < 1:
             expected = "at least 1, `vocabulary` at least 2 (id 0 is padding)"
-            raise ValueError(explain("sizes of `textcnn`", expected=expected, found=sizes))
+            raise wrong("sizes of `textcnn`", expected=expected, found=sizes)
         self.settings = sizes | {"dropout": dropout}
         self.width = filters * len(windows)
         self.words = nn.Embedding(vocabulary, embedding, padding_idx=0)

@@ -12,7 +12,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from ..errors import explain, unknown
+from ..errors import explain, unknown, wrong
 from ._weights import SUFFIXES, fill, read_weights
 from .net import Backbone
 
@@ -61,10 +61,10 @@ class _Torchvision(Backbone):
         models = import_torchvision().models
         known = models.list_models(module=models)
         if name not in known:
-            raise ValueError(unknown("model of torchvision", name, known))
+            raise unknown("model of torchvision", name, known)
         choices = models.get_model_weights(name)
         if transforms is not None and transforms not in choices.__members__:
-            raise ValueError(unknown(f"weights of {name!r}", transforms, choices.__members__))
+            raise unknown(f"weights of {name!r}", transforms, choices.__members__)
         self.entry = choices[transforms] if transforms else choices.DEFAULT
         self.use, self.settings = f"torchvision:{name}", {"transforms": self.entry.name, "raw": raw}
         arguments: dict[str, Any] = {}
@@ -76,9 +76,7 @@ class _Torchvision(Backbone):
         linear = [n for n, m in self.model.named_modules() if isinstance(m, nn.Linear)]
         if not linear:
             hint = "choose another model, or cut it yourself and pass the module to `Net`"
-            raise ValueError(
-                explain(f"last layer of {name!r}", expected="linear", found="none that is", hint=hint)
-            )
+            raise wrong(f"last layer of {name!r}", expected="linear", found="none that is", hint=hint)
         self.classifier = linear[-1]
         self.width = self.model.get_submodule(self.classifier).in_features
         self.model.set_submodule(self.classifier, nn.Identity())
@@ -96,13 +94,12 @@ class _Torchvision(Backbone):
                 progress=False, check_hash=True, weights_only=True, map_location="cpu"
             )
         except OSError as error:
-            raise ConnectionError(
-                explain(
-                    f"weights {self.entry.name} of {self.use!r}",
-                    expected=f"in {torch.hub.get_dir()}, or at {self.entry.url}",
-                    found=f"not there, and no download ({getattr(error, 'reason', error)})",
-                    hint="pass `weights=None` for random weights, or `weights=PATH` for a file that you have",
-                )
+            raise wrong(
+                f"weights {self.entry.name} of {self.use!r}",
+                expected=f"in {torch.hub.get_dir()}, or at {self.entry.url}",
+                found=f"not there, and no download ({getattr(error, 'reason', error)})",
+                hint="pass `weights=None` for random weights, or `weights=PATH` for a file that you have",
+                error=ConnectionError,
             ) from error
 
     def fill(self, state: dict[str, Tensor], source: str) -> None:

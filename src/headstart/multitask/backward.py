@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Net
 
 GramianWeighing = Callable[[Tensor], Tensor]
@@ -82,9 +82,7 @@ class _Backward(nn.Module):
         )  # per parameter the K gradients, None where a task does not reach it
         weights = self.weighing(_gramian(layers, present))
         if weights.shape != (len(present),):
-            raise ValueError(
-                explain("weights of the tasks", expected=f"({len(present)},)", found=tuple(weights.shape))
-            )
+            raise wrong("weights of the tasks", expected=f"({len(present)},)", found=tuple(weights.shape))
         scales = weights.tolist()
         for p, old, gradients in zip(shared, before, layers, strict=True):
             p.grad = old

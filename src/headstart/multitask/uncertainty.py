@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from .weighted import PerTask
 
 
@@ -54,10 +54,10 @@ class Uncertainty(PerTask):
     def __init__(self, names: Sequence[str], *, regression: Collection[str] = ()) -> None:
         super().__init__(tuple(names))
         if not self.names or len(set(self.names)) != len(self.names):
-            raise ValueError(explain("`names`", expected="at least one, all distinct", found=list(names)))
+            raise wrong("`names`", expected="at least one, all distinct", found=list(names))
         for name in regression:
             if name not in self.names:
-                raise KeyError(unknown("task in `regression`", name, self.names))
+                raise unknown("task in `regression`", name, self.names, error=KeyError)
         self.log_variance = nn.Parameter(torch.zeros(len(self.names)))  # (K,)
         self.register_buffer("factor", torch.tensor([0.5 if n in regression else 1.0 for n in self.names]))
         self.factor: Tensor
@@ -65,10 +65,8 @@ class Uncertainty(PerTask):
     def forward(self, losses: Tensor) -> Tensor:
         """Return the weighed sum of the losses that are there."""
         if losses.shape != self.log_variance.shape:
-            raise ValueError(
-                explain(
-                    "`losses`", expected=f"({len(self.names)},), NaN where absent", found=tuple(losses.shape)
-                )
+            raise wrong(
+                "`losses`", expected=f"({len(self.names)},), NaN where absent", found=tuple(losses.shape)
             )
         there = ~losses.isnan()
         s = self.log_variance[there]

@@ -85,6 +85,6 @@ class _Weighted(nn.Module):
         names = self.weighing.names if isinstance(self.weighing, PerTask) else tuple(losses)
         for name in losses:
             if name not in names:
-                raise KeyError(unknown("loss", name, names))
+                raise unknown("loss", name, names, error=KeyError)
         absent = next(iter(losses.values())).new_full((), torch.nan)
         self.weighing(torch.stack([losses.get(name, absent) for name in names])).backward()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ..errors import explain
+from ..errors import wrong
 
 Interval: TypeAlias = tuple[float, float]
 Verdict: TypeAlias = Literal["gains", "open", "harms", "unknown", "baseline"]
@@ -214,13 +214,11 @@ def read(result: Mapping[str, Any], details: Mapping[str, Any] | None = None) ->
     """
     missing = [key for key in ("metric", "rows") if key not in result]
     if missing:
-        raise ValueError(
-            explain(
-                "`result`",
-                expected='a comparison with "metric" and "rows"',
-                found=f"no {' and no '.join(missing)}",
-                hint="pass what `headstart compare` wrote to result.json",
-            )
+        raise wrong(
+            "`result`",
+            expected='a comparison with "metric" and "rows"',
+            found=f"no {' and no '.join(missing)}",
+            hint="pass what `headstart compare` wrote to result.json",
         )
     recommended, details = result.get("recommended"), details or {}
     rows = tuple(_row(row) for row in result["rows"])

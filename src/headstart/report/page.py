@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic import write_atomic
-from ..errors import explain
+from ..errors import wrong
 from .answer import Answer, answer
 from .board import Board, Row, clean, number, read, seconds, sentence
 from .figures import by_shots, curve, gains, line_style, loss_names
@@ -481,13 +481,12 @@ def write(directory: str | Path) -> Path:
     """
     directory = Path(directory)
     if not (directory / "result.json").is_file():
-        raise FileNotFoundError(
-            explain(
-                f"`{directory}`",
-                expected="the directory of a comparison",
-                found="no result.json in it",
-                hint="name the directory that `headstart compare --out` wrote",
-            )
+        raise wrong(
+            f"`{directory}`",
+            expected="the directory of a comparison",
+            found="no result.json in it",
+            hint="name the directory that `headstart compare --out` wrote",
+            error=FileNotFoundError,
         )
     result = _load(directory / "result.json")
     details = _load(directory / "details.json") if (directory / "details.json").is_file() else {}
@@ -501,9 +500,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(
-            explain(f"`{path}`", expected="JSON", found=str(error), hint="run the comparison again")
+        raise wrong(
+            f"`{path}`", expected="JSON", found=str(error), hint="run the comparison again"
         ) from error
     if not isinstance(value, dict):
-        raise ValueError(explain(f"`{path}`", expected="a JSON object", found=type(value).__name__))
+        raise wrong(f"`{path}`", expected="a JSON object", found=type(value).__name__)
     return value

@@ -29,7 +29,7 @@ from .. import __version__
 from ..datasets.splits import count_duplicates
 from ..engine import Run, predict, score, write_atomic
 from ..engine.phase import BEAT
-from ..errors import explain
+from ..errors import wrong
 from ..models import count_parameters, save
 from ..progress import Bar
 from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
@@ -127,11 +127,11 @@ def compare(
     """
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not numbers or len(set(numbers)) != len(numbers):
-        raise ValueError(explain("`seeds`", expected="at least one, and distinct", found=repr(seeds)))
+        raise wrong("`seeds`", expected="at least one, and distinct", found=repr(seeds))
     if workers < 1:
-        raise ValueError(explain("`workers`", expected="at least 1", found=workers))
+        raise wrong("`workers`", expected="at least 1", found=workers)
     if seconds is not None and not seconds > 0:
-        raise ValueError(explain("`seconds`", expected="above 0, or None", found=seconds))
+        raise wrong("`seconds`", expected="above 0, or None", found=seconds)
     names, skipped = applicable(problem, strategies)
     shots: list[int | None] = [*problem.counts()] if problem.labelled() else []
     shots = shots or [None]
@@ -215,22 +215,18 @@ def _open(plan: _Plan) -> None:
     identity = fingerprint(plan.problem)
     if mark.exists():
         if json.loads(mark.read_text())["fingerprint"] != identity:
-            raise ValueError(
-                explain(
-                    f"`out` {plan.directory}",
-                    expected="empty, or the directory of this very comparison",
-                    found="one of other data or settings",
-                    hint="pass another directory",
-                )
+            raise wrong(
+                f"`out` {plan.directory}",
+                expected="empty, or the directory of this very comparison",
+                found="one of other data or settings",
+                hint="pass another directory",
             )
     elif plan.directory.exists() and any(plan.directory.iterdir()):
-        raise ValueError(
-            explain(
-                f"`out` {plan.directory}",
-                expected="an empty directory",
-                found="files in it",
-                hint="pass another one",
-            )
+        raise wrong(
+            f"`out` {plan.directory}",
+            expected="an empty directory",
+            found="files in it",
+            hint="pass another one",
         )
     for kind in ("settings", "trials", "models"):
         (plan.directory / kind).mkdir(parents=True, exist_ok=True)
@@ -419,14 +415,13 @@ def _run(
         for future in as_completed(futures):
             future.result()
     except BrokenExecutor:
-        raise ChildProcessError(
-            explain(
-                "worker process",
-                expected="alive until its work is done",
-                found="one that ended",
-                hint='in a script, call `compare` under `if __name__ == "__main__":`; if memory ran out, '
-                "run the same comparison with fewer `workers`, it goes on with the trials that are missing",
-            )
+        raise wrong(
+            "worker process",
+            expected="alive until its work is done",
+            found="one that ended",
+            hint='in a script, call `compare` under `if __name__ == "__main__":`; if memory ran out, '
+            "run the same comparison with fewer `workers`, it goes on with the trials that are missing",
+            error=ChildProcessError,
         ) from None
     except BaseException:
         for process in list((pool._processes or {}).values()):

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..engine import seeded
-from ..errors import explain, unknown
+from ..errors import explain, unknown, wrong
 from ..tasks import Task
 from .problem import Budget, Problem, build
 from .table import STRATEGIES
@@ -165,13 +165,11 @@ class ProblemFile:
     def fit(self) -> Fit:
         """The table ``[fit]``; ``ValueError`` where there is none."""
         if self.settings.fit is None:
-            raise ValueError(
-                explain(
-                    f"`fit` of {self.path}",
-                    expected="a table that names a strategy",
-                    found="none",
-                    hint='add [fit] with strategy = "finetune"',
-                )
+            raise wrong(
+                f"`fit` of {self.path}",
+                expected="a table that names a strategy",
+                found="none",
+                hint='add [fit] with strategy = "finetune"',
             )
         return self.settings.fit
 
@@ -259,20 +257,18 @@ def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bo
     file = load_problem(path, overrides, skip_broken=skip_broken)
     fit = file.fit
     if fit.strategy not in STRATEGIES:
-        raise ValueError(unknown("`fit.strategy`", fit.strategy, STRATEGIES))
+        raise unknown("`fit.strategy`", fit.strategy, STRATEGIES)
     defaults = STRATEGIES[fit.strategy].options[0]
     for key in fit.settings:
         if key not in defaults:
-            raise ValueError(unknown(f"key in `fit.settings` of {fit.strategy}", key, defaults))
+            raise unknown(f"key in `fit.settings` of {fit.strategy}", key, defaults)
     shots = file.settings.target.shots
     if isinstance(shots, list) and len(shots) > 1:
-        raise ValueError(
-            explain(
-                "`target.shots` of a single run",
-                expected="one number",
-                found=shots,
-                hint="pass --set target.shots=5",
-            )
+        raise wrong(
+            "`target.shots` of a single run",
+            expected="one number",
+            found=shots,
+            hint="pass --set target.shots=5",
         )
     whole = fit.model_copy(update={"settings": dict(defaults) | fit.settings})
     return dataclasses.replace(file, settings=file.settings.model_copy(update={"fit": whole}))
@@ -283,27 +279,23 @@ def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bo
 
 def _parse(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise FileNotFoundError(explain(f"`{path}`", expected="a TOML file", found="nothing there"))
+        raise wrong(f"`{path}`", expected="a TOML file", found="nothing there", error=FileNotFoundError)
     if path.is_dir():
-        raise ValueError(explain(f"`{path}`", expected="a TOML file", found="a folder"))
+        raise wrong(f"`{path}`", expected="a TOML file", found="a folder")
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise ValueError(explain(f"`{path}`", expected="TOML (UTF-8 text)", found="a binary file")) from None
+        raise wrong(f"`{path}`", expected="TOML (UTF-8 text)", found="a binary file") from None
     except tomllib.TOMLDecodeError as error:
         hint = 'strings need quotes, as in data = "csv:train.csv#label"'
-        raise ValueError(
-            explain(f"`{path}`", expected="TOML", found=f"an error: {error}", hint=hint)
-        ) from None
+        raise wrong(f"`{path}`", expected="TOML", found=f"an error: {error}", hint=hint) from None
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
     """Set ``raw["target"]["shots"]`` by ``"target.shots=[1]"``."""
     key, equals, written = override.partition("=")
     if not equals or not all(key.split(".")):
-        raise ValueError(
-            explain("`--set`", expected='"key=value", such as target.shots=5', found=f'"{override}"')
-        )
+        raise wrong("`--set`", expected='"key=value", such as target.shots=5', found=f'"{override}"')
     try:
         value = tomllib.loads(f"value = {written}")["value"]
     except tomllib.TOMLDecodeError:
@@ -314,9 +306,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
         place = place.setdefault(part, {}) if isinstance(place, dict) else _item(place, part, override)
         if not isinstance(place, dict | list):
             above = ".".join(parents[: depth + 1])
-            raise ValueError(
-                explain(f'`--set` "{override}"', expected=f"a table at `{above}`", found=repr(place))
-            )
+            raise wrong(f'`--set` "{override}"', expected=f"a table at `{above}`", found=repr(place))
     if isinstance(place, list):
         _item(place, last, override)
         place[int(last)] = value
@@ -327,7 +317,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
 def _item(items: list[Any], number: str, override: str) -> Any:
     if not (number.isdigit() and int(number) < len(items)):
         expected = f"a number below {len(items)} in place of {number!r}"
-        raise ValueError(explain(f'`--set` "{override}"', expected=expected, found=repr(number)))
+        raise wrong(f'`--set` "{override}"', expected=expected, found=repr(number))
     return items[int(number)]
 
 
@@ -342,7 +332,7 @@ def _messages(error: ValidationError, raw: Mapping[str, Any], path: Path) -> lis
             *parents, key = entry["loc"]
             table = _dotted(parents)
             what = f"key in [{table}] of {path}" if table else f"key of {path}"
-            told[_dotted(entry["loc"])] = unknown(what, str(key), _model(parents).model_fields)
+            told[_dotted(entry["loc"])] = str(unknown(what, str(key), _model(parents).model_fields))
             continue
         if entry["type"] == "missing":
             at, found = list(entry["loc"]), "nothing"
@@ -463,17 +453,13 @@ def _target(section: Target, base: Path, labels: Sequence[str]) -> Task:
         )
         if "#" not in section.data:
             hint = f'name one of them: target.data = "{section.data}#{names[0]}"'
-        raise ValueError(
-            explain("`target.data`", expected="one task", found=f"{len(tasks)}: {names}", hint=hint)
-        )
+        raise wrong("`target.data`", expected="one task", found=f"{len(tasks)}: {names}", hint=hint)
     task = dataclasses.replace(tasks[0], name=section.name) if section.name else tasks[0]
     if section.labels == "all":
         return task
     if section.shots is not None:
-        raise ValueError(
-            explain(
-                "`target.shots`", expected='left out where `target.labels` is "none"', found=section.shots
-            )
+        raise wrong(
+            "`target.shots`", expected='left out where `target.labels` is "none"', found=section.shots
         )
     return unlabel(task)
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Backbone
 from ..tasks import Binary, Inputs, Labelled, Multiclass, Multilabel, Regression, Task, Tokens, X
 from ..tasks.finite import check_finite_rows
@@ -45,7 +45,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value < 1:
-                raise ValueError(explain(f"`{name}` of the budget", expected="at least 1", found=value))
+                raise wrong(f"`{name}` of the budget", expected="at least 1", found=value)
 
 
 def row_shape(task: Task) -> tuple[int, ...] | None:
@@ -98,49 +98,41 @@ class Problem:
     def __post_init__(self) -> None:
         names = [self.target.name, *(s.name for s in self.sources)]
         if len(set(names)) != len(names):
-            raise ValueError(explain("names of target and sources", expected="distinct", found=names))
+            raise wrong("names of target and sources", expected="distinct", found=names)
         if self.target.test is None:
-            raise ValueError(
-                explain(
-                    "`test` of the target",
-                    expected="rows to be scored on",
-                    found="None",
-                    hint="pass Task(..., test=rows)",
-                )
+            raise wrong(
+                "`test` of the target",
+                expected="rows to be scored on",
+                found="None",
+                hint="pass Task(..., test=rows)",
             )
         if self.shots is not None and (not self.counts() or min(self.counts()) < 1):
-            raise ValueError(explain("`shots`", expected="whole numbers of at least 1", found=self.counts()))
+            raise wrong("`shots`", expected="whole numbers of at least 1", found=self.counts())
         for task in (self.target, *self.sources):
             if isinstance(task.kind, Tokens):
-                raise ValueError(
-                    explain(
-                        f"task {task.name!r}",
-                        expected="of one answer per row, since no backbone gives features of each token yet",
-                        found="one answer per token",
-                        hint='choose another task, such as "snips#snips_intent"',
-                    )
+                raise wrong(
+                    f"task {task.name!r}",
+                    expected="of one answer per row, since no backbone gives features of each token yet",
+                    found="one answer per token",
+                    hint='choose another task, such as "snips#snips_intent"',
                 )
             check_numbers(task, "train", "valid", "unlabelled")  # test rows: when they are to be touched
         shape = row_shape(self.target)
         for source in self.sources:
             if row_shape(source) != shape:
-                raise ValueError(
-                    explain(
-                        f"rows of source {source.name!r}",
-                        expected=f"of the target's shape {shape}",
-                        found=row_shape(source),
-                        hint=_likeness(self.target),
-                    )
+                raise wrong(
+                    f"rows of source {source.name!r}",
+                    expected=f"of the target's shape {shape}",
+                    found=row_shape(source),
+                    hint=_likeness(self.target),
                 )
             ours, theirs = ((t.encoding or {}).get("vocabulary") for t in (self.target, source))
             if ours and theirs and ours != theirs:
-                raise ValueError(
-                    explain(
-                        f"rows of source {source.name!r}",
-                        expected="numbered by the target's words",
-                        found="a vocabulary of their own",
-                        hint=_likeness(self.target),
-                    )
+                raise wrong(
+                    f"rows of source {source.name!r}",
+                    expected="numbered by the target's words",
+                    found="a vocabulary of their own",
+                    hint=_likeness(self.target),
                 )
         if self.backbone == "auto":
             object.__setattr__(self, "backbone", _fitting(self.target))
@@ -148,15 +140,11 @@ class Problem:
         if self.shift is None:
             object.__setattr__(self, "shift", shape[1] // 8 if square and shape else 0)
         elif self.shift < 0 or (self.shift and (shape is None or len(shape) != 3)):
-            raise ValueError(
-                explain("`shift`", expected="at least 0, and 0 for rows that are no images", found=self.shift)
-            )
+            raise wrong("`shift`", expected="at least 0, and 0 for rows that are no images", found=self.shift)
         if self.rotations is None:
             object.__setattr__(self, "rotations", square and not self.shared())
         elif self.rotations and not square:
-            raise ValueError(
-                explain("`rotations`", expected="off, for rows that are no square images", found=True)
-            )
+            raise wrong("`rotations`", expected="off, for rows that are no square images", found=True)
 
     def counts(self) -> list[int]:
         """Return the numbers of labelled rows to try, fewest first; none where all rows are used."""
@@ -223,13 +211,11 @@ def _fitting(task: Task) -> str:
         return "conv4"
     if isinstance(x, torch.Tensor) and x.ndim == 2:
         return "mlp" if x.is_floating_point() else "textcnn"
-    raise ValueError(
-        explain(
-            "`backbone`",
-            expected="named, for rows that are no images, numbers or token ids",
-            found='"auto"',
-            hint='pass backbone="torchvision:resnet18" or a module',
-        )
+    raise wrong(
+        "`backbone`",
+        expected="named, for rows that are no images, numbers or token ids",
+        found='"auto"',
+        hint='pass backbone="torchvision:resnet18" or a module',
     )
 
 

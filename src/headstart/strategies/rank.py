@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..engine import cached_features, predict
-from ..errors import explain
+from ..errors import wrong
 from ..measure import leep, logme
 from ..models import freeze
 from ..tasks import Binary, Multiclass, Task
@@ -62,16 +62,12 @@ def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
     problem = cut(problem, max(problem.counts(), default=None), seed)
     target = problem.target
     if not isinstance(target.kind, Multiclass | Binary) or not problem.labelled():
-        raise ValueError(
-            explain("target to rank for", expected="classes and labelled rows", found=str(target.kind))
-        )
+        raise wrong("target to rank for", expected="classes and labelled rows", found=str(target.kind))
     if problem.comes_pretrained():
         return [_score(str(problem.backbone), Trial(problem, {}, seed), None)]
     if not problem.sources:
         hint = "add [[sources]], or name a backbone that comes pretrained"
-        raise ValueError(
-            explain("`sources`", expected="given", found="none, and no pretrained backbone", hint=hint)
-        )
+        raise wrong("`sources`", expected="given", found="none, and no pretrained backbone", hint=hint)
     rows = [
         _score(
             source.name,

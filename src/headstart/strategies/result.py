@@ -15,7 +15,7 @@ import torch
 
 from .. import __version__, report
 from ..engine import write_atomic
-from ..errors import explain
+from ..errors import wrong
 from ..maths import interval, paired_interval
 from ..tasks import Binary, Kind, Multiclass
 from . import choose
@@ -46,10 +46,12 @@ class Best:
                 "none: the trial of the first seed did not run or failed",
             )
             hint = "run the same comparison again, or put another seed first"
-            raise FileNotFoundError(explain(what, expected=f"at {self.directory}", found=found, hint=hint))
+            raise wrong(
+                what, expected=f"at {self.directory}", found=found, hint=hint, error=FileNotFoundError
+            )
         if path.exists() and any(path.iterdir()):
-            raise FileExistsError(
-                explain(f"`directory` {path}", expected="new or empty", found="files in it")
+            raise wrong(
+                f"`directory` {path}", expected="new or empty", found="files in it", error=FileExistsError
             )
         shutil.copytree(self.directory, path, dirs_exist_ok=True)
         return path
@@ -82,8 +84,11 @@ class Result:
         """Read a comparison's directory; ``FileNotFoundError`` where there is none."""
         path = Path(directory)
         if not (path / "result.json").exists():
-            raise FileNotFoundError(
-                explain(f"directory {path}", expected="a finished comparison", found="no result.json in it")
+            raise wrong(
+                f"directory {path}",
+                expected="a finished comparison",
+                found="no result.json in it",
+                error=FileNotFoundError,
             )
         return cls(
             json.loads((path / "result.json").read_text()),
@@ -105,13 +110,11 @@ class Result:
     def best(self) -> Best:
         """The recommended strategy's model, of the first seed."""
         if self.recommended is None:
-            raise ValueError(
-                explain(
-                    "trials of the comparison",
-                    expected="at least one with a score",
-                    found="none",
-                    hint="`reasons` tells why; the same command goes on with the trials that are missing",
-                )
+            raise wrong(
+                "trials of the comparison",
+                expected="at least one with a score",
+                found="none",
+                hint="`reasons` tells why; the same command goes on with the trials that are missing",
             )
         return Best(self.recommended, self.directory / "models" / self.recommended)
 

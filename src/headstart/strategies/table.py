@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from ..tasks import Binary, Labelled, Multiclass
 from . import domain, fewshot, supervised
 from .problem import Problem
@@ -255,7 +255,7 @@ def applicable(
     asked = list(STRATEGIES) if auto else [strategies] if isinstance(strategies, str) else list(strategies)
     for name in asked:
         if name not in STRATEGIES:
-            raise ValueError(unknown("strategy", name, STRATEGIES))
+            raise unknown("strategy", name, STRATEGIES)
     if (base := baseline(problem)) not in asked:
         asked.insert(0, base)
     reasons = {name: STRATEGIES[name].needs(problem) for name in dict.fromkeys(asked)}
@@ -263,9 +263,7 @@ def applicable(
     if not names:
         why = ", ".join(f"{name}: {reason}" for name, reason in reasons.items())
         hint = "give the target labels, or a source with its classes and rows without labels"
-        raise ValueError(
-            explain("problem", expected="one that a strategy applies to", found=f"none ({why})", hint=hint)
-        )
+        raise wrong("problem", expected="one that a strategy applies to", found=f"none ({why})", hint=hint)
     return names, {name: reason for name, reason in reasons.items() if reason}
 
 

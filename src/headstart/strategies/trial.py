@@ -17,7 +17,7 @@ from torch.utils.data import default_collate
 
 from ..datasets import rotations
 from ..engine import Run, cached_features, fit, seeded
-from ..errors import explain
+from ..errors import wrong
 from ..models import Net, freeze, parameter_groups, unfreeze
 from ..tasks import Labelled, Multiclass, Stream, Task, X, batches
 from ..transfer import Supervised
@@ -175,13 +175,12 @@ class Trial:
         """Return the target's labelled training rows."""
         train = self.target.train
         if not isinstance(train, Labelled):
-            raise TypeError(
-                explain(
-                    "training rows of the target",
-                    expected="Labelled, in tensors, for features that are computed once",
-                    found=type(train).__name__,
-                    hint="read the rows into tensors, or take a strategy of batches, such as `finetune`",
-                )
+            raise wrong(
+                "training rows of the target",
+                expected="Labelled, in tensors, for features that are computed once",
+                found=type(train).__name__,
+                hint="read the rows into tensors, or take a strategy of batches, such as `finetune`",
+                error=TypeError,
             )
         return train.known()
 

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from .nouns import X
 
 
@@ -40,14 +40,12 @@ def check_finite_rows(x: X, what: str) -> None:
     for part in [x] if isinstance(x, Tensor) else x.values():
         if finite(part):
             continue
-        wrong = ~part.isfinite().reshape(len(part), -1).all(1)
-        count = int(wrong.sum())
+        bad = ~part.isfinite().reshape(len(part), -1).all(1)
+        count = int(bad.sum())
         more = f" and {count - 1} more" if count > 1 else ""
-        raise ValueError(
-            explain(
-                what,
-                expected="finite numbers",
-                found=f"NaN or infinity in row {int(wrong.int().argmax())}{more}",
-                hint="remove it, or fill the gaps",
-            )
+        raise wrong(
+            what,
+            expected="finite numbers",
+            found=f"NaN or infinity in row {int(bad.int().argmax())}{more}",
+            hint="remove it, or fill the gaps",
         )

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import did_you_mean, explain
+from ..errors import did_you_mean, wrong
 
 if TYPE_CHECKING:
     from torchmetrics import MetricCollection
@@ -40,12 +40,10 @@ def class_names(classes: int | Sequence[Label], *, least: int = 2) -> tuple[Labe
     """
     names: tuple[Label, ...] = tuple(range(classes)) if isinstance(classes, int) else tuple(classes)
     if len(names) < least:
-        raise ValueError(
-            explain("`classes`", expected=f"at least {least} classes", found=f"{len(names)} {list(names)}")
-        )
+        raise wrong("`classes`", expected=f"at least {least} classes", found=f"{len(names)} {list(names)}")
     if len(set(names)) != len(names):
         twice = sorted({str(n) for n in names if names.count(n) > 1})
-        raise ValueError(explain("`classes`", expected="distinct names", found=f"{twice} more than once"))
+        raise wrong("`classes`", expected="distinct names", found=f"{twice} more than once")
     return names
 
 
@@ -54,13 +52,11 @@ def _numbers(classes: tuple[Label, ...], labels: Sequence[Label] | Tensor) -> Te
     values = labels.tolist() if isinstance(labels, Tensor) else list(labels)
     unknown = [v for v in values if v not in index]
     if unknown:
-        raise ValueError(
-            explain(
-                "label",
-                expected=f"one of the {len(classes)} classes",
-                found=repr(unknown[0]),
-                hint=did_you_mean(str(unknown[0]), [str(c) for c in classes]),
-            )
+        raise wrong(
+            "label",
+            expected=f"one of the {len(classes)} classes",
+            found=repr(unknown[0]),
+            hint=did_you_mean(str(unknown[0]), [str(c) for c in classes]),
         )
     return torch.tensor([index[v] for v in values], dtype=torch.long)
 
@@ -132,29 +128,27 @@ def _yes_or_no(prediction: Tensor, y: Tensor, complete: bool) -> Tensor:
 def _check_axes(y: Tensor, *axes: str) -> None:
     if y.ndim != len(axes):
         shape = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
-        raise ValueError(explain("`y`", expected=f"of shape {shape}", found=tuple(y.shape)))
+        raise wrong("`y`", expected=f"of shape {shape}", found=tuple(y.shape))
 
 
 def _check_classes(y: Tensor, count: int) -> None:
     if y.dtype != torch.int64:
-        raise ValueError(explain("`y`", expected="class numbers (int64)", found=str(y.dtype)))
-    wrong = y[(y != MISSING) & ((y < 0) | (y >= count))]
-    if len(wrong):
-        raise ValueError(
-            explain(
-                "`y`",
-                expected=f"class numbers in [0, {count}), or {MISSING} where missing",
-                found=int(wrong[0]),
-            )
+        raise wrong("`y`", expected="class numbers (int64)", found=str(y.dtype))
+    bad = y[(y != MISSING) & ((y < 0) | (y >= count))]
+    if len(bad):
+        raise wrong(
+            "`y`",
+            expected=f"class numbers in [0, {count}), or {MISSING} where missing",
+            found=int(bad[0]),
         )
 
 
 def _check_yes_or_no(y: Tensor) -> None:
     if not y.is_floating_point():
-        raise ValueError(explain("`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype)))
-    wrong = y[~y.isnan() & (y != 0) & (y != 1)]
-    if len(wrong):
-        raise ValueError(explain("`y`", expected="0, 1 or NaN where missing", found=float(wrong[0])))
+        raise wrong("`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype))
+    bad = y[~y.isnan() & (y != 0) & (y != 1)]
+    if len(bad):
+        raise wrong("`y`", expected="0, 1 or NaN where missing", found=float(bad[0]))
 
 
 def _torchmetrics() -> ModuleType:
@@ -165,14 +159,13 @@ def _torchmetrics() -> ModuleType:
         if "torchvision::" not in str(error):
             raise
         first = "from headstart.models.torchvision import import_torchvision; import_torchvision()"
-        raise ImportError(
-            explain(
-                "torchvision, which torchmetrics imports,",
-                expected=f"built for torch {torch.__version__}",
-                found=f'"{error}"',
-                hint=f"install that build, uninstall torchvision, or run `{first}` before; "
-                "`headstart.evaluate` works as it is",
-            )
+        raise wrong(
+            "torchvision, which torchmetrics imports,",
+            expected=f"built for torch {torch.__version__}",
+            found=f'"{error}"',
+            hint=f"install that build, uninstall torchvision, or run `{first}` before; "
+            "`headstart.evaluate` works as it is",
+            error=ImportError,
         ) from error
     return torchmetrics
 
@@ -268,7 +261,7 @@ class Binary(Kind):
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", class_names(self.classes))
         if len(self.classes) != 2:
-            raise ValueError(explain("`classes`", expected="two names", found=len(self.classes)))
+            raise wrong("`classes`", expected="two names", found=len(self.classes))
 
     @property
     def outputs(self) -> int:
@@ -342,9 +335,7 @@ class Multilabel(_Named):
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a wrong width or a target other than 0, 1 and NaN."""
         if y.ndim != 2 or y.shape[1] != len(self.classes):
-            raise ValueError(
-                explain("`y`", expected=f"shape (rows, {len(self.classes)})", found=tuple(y.shape))
-            )
+            raise wrong("`y`", expected=f"shape (rows, {len(self.classes)})", found=tuple(y.shape))
         _check_yes_or_no(y)
 
     def decode(self, prediction: Tensor) -> list[list[Label]]:
@@ -373,7 +364,7 @@ class Regression(Kind):
 
     def __post_init__(self) -> None:
         if self.outputs < 1:
-            raise ValueError(explain("`outputs`", expected="at least 1", found=self.outputs))
+            raise wrong("`outputs`", expected="at least 1", found=self.outputs)
 
     def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
         """Squared error in squared target units per number that is there."""
@@ -397,15 +388,11 @@ class Regression(Kind):
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for integer targets, a wrong width or an infinite number."""
         if not y.is_floating_point():
-            raise ValueError(
-                explain("`y`", expected="float targets", found=str(y.dtype), hint="call `y.float()`")
-            )
+            raise wrong("`y`", expected="float targets", found=str(y.dtype), hint="call `y.float()`")
         if y.ndim > 2 or (y.ndim == 2 and y.shape[1] != self.outputs) or (y.ndim == 1 and self.outputs != 1):
-            raise ValueError(explain("`y`", expected=f"shape (rows, {self.outputs})", found=tuple(y.shape)))
+            raise wrong("`y`", expected=f"shape (rows, {self.outputs})", found=tuple(y.shape))
         if y.isinf().any():
-            raise ValueError(
-                explain("`y`", expected="finite numbers, or NaN where missing", found="infinity")
-            )
+            raise wrong("`y`", expected="finite numbers, or NaN where missing", found="infinity")
 
     def decode(self, prediction: Tensor) -> list[float] | list[list[float]]:
         """Return plain numbers."""

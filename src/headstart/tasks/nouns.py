@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ..errors import explain
+from ..errors import wrong
 from .kinds import Kind, known
 
 X = Tensor | Mapping[str, Tensor]
@@ -49,7 +49,7 @@ def _check_equal_rows(x: X) -> None:
     if not isinstance(x, Tensor):
         sizes = {name: len(value) for name, value in x.items()}
         if len(set(sizes.values())) != 1:
-            raise ValueError(explain("`x`", expected="tensors with one first axis", found=sizes))
+            raise wrong("`x`", expected="tensors with one first axis", found=sizes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,9 +110,7 @@ class Labelled:
     def __post_init__(self) -> None:
         _check_equal_rows(self.x)
         if rows(self.x) != len(self.y):
-            raise ValueError(
-                explain("`y`", expected=f"one target per row of `x` ({rows(self.x)})", found=f"{len(self.y)}")
-            )
+            raise wrong("`y`", expected=f"one target per row of `x` ({rows(self.x)})", found=f"{len(self.y)}")
 
     def __len__(self) -> int:
         return len(self.y)
@@ -174,15 +172,11 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
-            raise ValueError(
-                explain("`name` of a task", expected='a non-empty name without "."', found=f'"{self.name}"')
-            )
+            raise wrong("`name` of a task", expected='a non-empty name without "."', found=f'"{self.name}"')
         if self.name in RESERVED:
             expected = "a name that modules of PyTorch do not use themselves"
             hint = f'call it "{self.name}_"'
-            raise ValueError(
-                explain("`name` of a task", expected=expected, found=f'"{self.name}"', hint=hint)
-            )
+            raise wrong("`name` of a task", expected=expected, found=f'"{self.name}"', hint=hint)
         for part in ("train", "valid", "test"):
             data = getattr(self, part)
             if isinstance(data, Labelled):

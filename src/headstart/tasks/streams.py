@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ..errors import explain, unknown
+from ..errors import unknown, wrong
 from .finite import finite
 from .kinds import Binary, Multiclass, known
 from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X, take
@@ -28,7 +28,7 @@ SAMPLINGS = ("equal", "proportional", "temperature", "annealed", "alternate")
 def positive(name: str, value: int) -> int:
     """Return ``value``, or raise ``ValueError`` where it is not a whole number above zero."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(explain(f"`{name}`", expected="a whole number of at least 1", found=repr(value)))
+        raise wrong(f"`{name}`", expected="a whole number of at least 1", found=repr(value))
     return value
 
 
@@ -144,16 +144,14 @@ def labelled_rows(data: Labelled | Dataset, name: str) -> Tensor:
     present = data.present() if isinstance(data, Labelled) else torch.ones(len(data))  # type: ignore[arg-type]
     index = present.nonzero().flatten()
     if not len(index):
-        raise ValueError(
-            explain(f"training rows of task {name!r}", expected="at least one with a label", found="none")
-        )
+        raise wrong(f"training rows of task {name!r}", expected="at least one with a label", found="none")
     return index
 
 
 def _names(tasks: Sequence[Task]) -> None:
     names = [t.name for t in tasks]
     if not names or len(set(names)) != len(names):
-        raise ValueError(explain("`tasks`", expected="at least one task, with distinct names", found=names))
+        raise wrong("`tasks`", expected="at least one task, with distinct names", found=names)
 
 
 def _tables(group: Sequence[Task], reader: _Rows) -> dict[str, Labelled]:
@@ -239,20 +237,18 @@ class _Batches(Stream):
 def _sampling(sampling: str, steps: int | None) -> tuple[str, float, int]:
     scheme, _, value = sampling.partition(":")
     if scheme not in SAMPLINGS:
-        raise ValueError(unknown("`sampling`", sampling, SAMPLINGS))
+        raise unknown("`sampling`", sampling, SAMPLINGS)
     if scheme == "temperature":
         try:
             power = float(value)
         except ValueError:
             power = -1
         if not 0 <= power <= 1:
-            raise ValueError(
-                explain("`sampling`", expected='"temperature:P" with P in [0, 1]', found=f'"{sampling}"')
-            )
+            raise wrong("`sampling`", expected='"temperature:P" with P in [0, 1]', found=f'"{sampling}"')
         return scheme, power, 0
     if scheme == "annealed":
         if steps is None:
-            raise ValueError(explain("`steps`", expected='given with sampling="annealed"', found="None"))
+            raise wrong("`steps`", expected='given with sampling="annealed"', found="None")
         return scheme, 1.0, positive("steps", steps)
     return scheme, 1.0, 0
 
@@ -308,13 +304,11 @@ class _Shifted(Stream):
         super().__init__(generator)
         count = 0 if task.unlabelled is None else len(task.unlabelled)  # type: ignore[arg-type]
         if task.unlabelled is None or not count:
-            raise ValueError(
-                explain(
-                    f"`unlabelled` of task {task.name!r}",
-                    expected="rows from where the model will run",
-                    found="None" if task.unlabelled is None else "no row",
-                    hint="pass Task(..., unlabelled=Inputs(x))",
-                )
+            raise wrong(
+                f"`unlabelled` of task {task.name!r}",
+                expected="rows from where the model will run",
+                found="None" if task.unlabelled is None else "no row",
+                hint="pass Task(..., unlabelled=Inputs(x))",
             )
         self.size = positive("size", size)
         self.source = _Rows(task.train, labelled_rows(task.train, task.name), workers)
@@ -369,7 +363,7 @@ class _Episodes(Stream):
         self.classes = isinstance(tasks[0].kind, Multiclass | Binary)
         if any(isinstance(t.kind, Multiclass | Binary) != self.classes for t in tasks):
             kinds = sorted({type(t.kind).__name__ for t in tasks})
-            raise ValueError(explain("`tasks`", expected="all with classes, or none", found=kinds))
+            raise wrong("`tasks`", expected="all with classes, or none", found=kinds)
         self.ways = positive("ways", ways) if self.classes else 0
         for task in tasks:
             self.tables.append(self._table(task))
@@ -377,8 +371,11 @@ class _Episodes(Stream):
     def _table(self, task: Task) -> tuple[Labelled, Tensor, Tensor]:
         """List the rows of each class, padded: row numbers ``(C, n)`` and counts ``(C,)``."""
         if not isinstance(task.train, Labelled):
-            raise TypeError(
-                explain(f"training rows of task {task.name!r}", expected="in tensors", found="a dataset")
+            raise wrong(
+                f"training rows of task {task.name!r}",
+                expected="in tensors",
+                found="a dataset",
+                error=TypeError,
             )
         need, y = self.shots + self.queries, task.train.y
         present = labelled_rows(task.train, task.name)
@@ -387,12 +384,10 @@ class _Episodes(Stream):
         else:
             groups = [present[y[present] == c] for c in y[present].unique()]
             if len(groups) < self.ways:
-                raise ValueError(
-                    explain(
-                        "`ways`",
-                        expected=f"at most {len(groups)}, the classes of {task.name!r}",
-                        found=self.ways,
-                    )
+                raise wrong(
+                    "`ways`",
+                    expected=f"at most {len(groups)}, the classes of {task.name!r}",
+                    found=self.ways,
                 )
         least = min(groups, key=len)
         if len(least) < need:
@@ -400,13 +395,11 @@ class _Episodes(Stream):
             if self.classes:
                 label = int(y[least[0]])
                 where = f'the smallest class ("{task.kind.classes[label]}")'  # type: ignore[attr-defined]
-            raise ValueError(
-                explain(
-                    "`shots + queries`",
-                    expected=f"at most {len(least)}, the rows of {where}",
-                    found=need,
-                    hint="lower `queries` or drop the small classes",
-                )
+            raise wrong(
+                "`shots + queries`",
+                expected=f"at most {len(least)}, the rows of {where}",
+                found=need,
+                hint="lower `queries` or drop the small classes",
             )
         table = torch.zeros(len(groups), max(map(len, groups)), dtype=torch.long)
         for row, group in zip(table, groups, strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Net
 
 
@@ -52,7 +52,7 @@ class L2SP(nn.Module):
         super().__init__()
         for name, value in (("weight", weight), ("head_weight", head_weight)):
             if not 0 <= value < float("inf"):
-                raise ValueError(explain(f"`{name}`", expected="at least 0 and finite", found=value))
+                raise wrong(f"`{name}`", expected="at least 0 and finite", found=value)
         self.weight, self.head_weight = weight, head_weight
         self.names = [name for name, _ in net.backbone.named_parameters()]
         for k, parameter in enumerate(net.backbone.parameters()):
@@ -62,10 +62,8 @@ class L2SP(nn.Module):
         """Return the squared distance to the start; ``batch`` and ``progress`` are not read."""
         here = dict(net.backbone.named_parameters())
         start = dict(zip(self.names, self.buffers(), strict=True))
-        if wrong := [n for n in here.keys() | start.keys() if n not in here or n not in start]:
-            raise ValueError(
-                explain("backbone", expected="the parameters of the start", found=f"other {sorted(wrong)}")
-            )
+        if bad := [n for n in here.keys() | start.keys() if n not in here or n not in start]:
+            raise wrong("backbone", expected="the parameters of the start", found=f"other {sorted(bad)}")
         zero = next(net.parameters()).new_zeros(())  # where nothing trains
         ways = [(p - start[n]).square().sum() for n, p in here.items() if p.requires_grad]
         losses = {"l2sp": self.weight / 2 * sum(ways, zero)}

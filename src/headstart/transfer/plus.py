@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Net
 
 Objective = Callable[[Net, Any, float], dict[str, Tensor]]
@@ -44,7 +44,7 @@ class Plus(nn.Module):
     def __init__(self, *objectives: Objective) -> None:
         super().__init__()
         if not objectives:
-            raise ValueError(explain("`objectives`", expected="at least one", found="none"))
+            raise wrong("`objectives`", expected="at least one", found="none")
         self.objectives = objectives
         self.learned = nn.ModuleList(o for o in objectives if isinstance(o, nn.Module))
 
@@ -54,10 +54,8 @@ class Plus(nn.Module):
         for objective in self.objectives:
             new = objective(net, batch, progress)
             if clash := losses.keys() & new.keys():
-                raise ValueError(
-                    explain(
-                        "names of losses", expected="distinct", found=f"{sorted(clash)} from two objectives"
-                    )
+                raise wrong(
+                    "names of losses", expected="distinct", found=f"{sorted(clash)} from two objectives"
                 )
             losses |= new
         return losses

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import explain
+from ..errors import wrong
 from ..models import Net
 from ..models.net import Trunk
 from ..tasks import Labelled, Task
@@ -55,21 +55,18 @@ class Supervised:
     def __init__(self, *tasks: Task) -> None:
         names = [t.name for t in tasks]
         if not names or len(set(names)) != len(names):
-            raise ValueError(
-                explain("`tasks`", expected="at least one task, with distinct names", found=names)
-            )
+            raise wrong("`tasks`", expected="at least one task, with distinct names", found=names)
         object.__setattr__(self, "tasks", tasks)
 
     def __call__(self, net: Net, batch: Mapping[str, Labelled], progress: float) -> dict[str, Tensor]:
         """Return one loss per task that has a label in the batch."""
         if not isinstance(batch, Mapping):
-            raise TypeError(
-                explain(
-                    "batch",
-                    expected="labelled rows by task name",
-                    found=type(batch).__name__,
-                    hint="use `batches`",
-                )
+            raise wrong(
+                "batch",
+                expected="labelled rows by task name",
+                found=type(batch).__name__,
+                hint="use `batches`",
+                error=TypeError,
             )
         seen: dict[tuple[int, str | None], Tensor] = {}
         apart, losses = isinstance(net.backbone, Trunk), {}
