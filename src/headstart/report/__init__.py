@@ -4,7 +4,8 @@ The room reads the plain values of ``result.json`` and ``details.json`` and know
 so that a report can be made again from a directory long after the run.
 """
 
-from .page import page, write
+from .page import fragment, page, write
 from .table import table
+from .words import reasons
 
-__all__ = ["page", "table", "write"]
+__all__ = ["fragment", "page", "reasons", "table", "write"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,21 +51,23 @@ def _harm(board: Board, rows: list[Row]) -> str:
     return f"{len(harmed)} {'strategy' if len(harmed) == 1 else 'strategies'} did harm: {named}."
 
 
-def answer(board: Board, shots: int | None, choices: Mapping[str, Any]) -> Answer:
+def answer(board: Board, shots: int | None, choices: Sequence[Mapping[str, Any]]) -> Answer:
     """Say what to do with that many labels.
 
     Args:
-        choices: ``recommended_by_shots`` of the details: a strategy and a reason for each number of labels.
+        choices: what was chosen, as ``words.choices`` lists it.
+
     Example:
         >>> from headstart.report.board import read
         >>> row = {"strategy": "probe", "shots": 1, "mean": 0.8, "gain": 0.1, "gain_ci95": [0.05, 0.15]}
-        >>> found = answer(read({"metric": "accuracy", "rows": [row]}), 1, {})
+        >>> found = answer(read({"metric": "accuracy", "rows": [row]}), 1, [])
         >>> found.headline, found.sentences[0]
         ('probe', '80.0 % accuracy, 10.0 points above scratch (95 % interval +5.0 to +15.0, 0 seeds).')
     """
     rows = board.at(shots)
     gaining = [row for row in rows if board.verdict(row) == "gains"]
-    choice = choices.get("all" if shots is None else str(shots)) or choices.get(str(shots)) or {}
+    alike = (c for c in choices if c["shots"] == shots and clean(c["target"]) == board.task)
+    choice: Mapping[str, Any] = next(alike, {})
     name = clean(choice["strategy"]) if choice.get("strategy") else None
     if name is None and len(board.shots) == 1:
         name = board.recommended

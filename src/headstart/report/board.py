@@ -198,10 +198,30 @@ def _baseline(rows: Sequence[Row]) -> str:
     return "scratch" if "scratch" in without or not without else without[0]
 
 
-def read(result: Mapping[str, Any], details: Mapping[str, Any] | None = None) -> Board:
-    """Turn the plain values of ``result.json`` into a `Board`.
+def targets(result: Mapping[str, Any]) -> list[str]:
+    """List the targets of a comparison, in the order of the rows; releases before 0.2 had one, unnamed.
+
+    Example:
+        >>> targets({"task": "digits", "rows": [{"strategy": "probe"}]})
+        ['digits']
+    """
+    named = [str(row["target"]) for row in result.get("rows") or () if row.get("target")]
+    return list(dict.fromkeys(named)) or [str(result.get("task") or "task")]
+
+
+def about(details: Mapping[str, Any], target: str) -> Mapping[str, Any]:
+    """Find what the details say of a target; releases before 0.2 had one."""
+    several = details.get("targets") or [details.get("target") or {}]
+    return next((each for each in several if each.get("name") == target), several[0])
+
+
+def read(
+    result: Mapping[str, Any], details: Mapping[str, Any] | None = None, target: str | None = None
+) -> Board:
+    """Turn the plain values of ``result.json`` into a `Board` of one target.
 
     Args:
+        target: which of several; the first by default.
         details: the plain values of ``details.json``. Without them the baseline is guessed from the
             rows, and numbers of labels are taken to be for each class.
     Raises:
@@ -221,16 +241,18 @@ def read(result: Mapping[str, Any], details: Mapping[str, Any] | None = None) ->
             hint="pass what `headstart compare` wrote to result.json",
         )
     recommended, details = result.get("recommended"), details or {}
-    rows = tuple(_row(row) for row in result["rows"])
+    name = target or targets(result)[0]
+    rows = tuple(_row(row) for row in result["rows"] if row.get("target", name) == name)
+    metric = (details.get("metrics") or {}).get(name) or {}
     return Board(
-        task=clean(result.get("task") or "task"),
-        metric=clean(result["metric"]),
-        higher=bool(result.get("higher_is_better", True)),
+        task=clean(name),
+        metric=clean(metric.get("name") or result["metric"]),
+        higher=bool(metric.get("higher_is_better", result.get("higher_is_better", True))),
         rows=rows,
         recommended=None if recommended is None else clean(recommended),
         reasons=tuple(clean(reason) for reason in result.get("reasons") or ()),
         baseline=clean(details["baseline"]) if details.get("baseline") else _baseline(rows),
-        per_class=bool((details.get("target") or {}).get("per_class", True)),
+        per_class=bool(about(details, name).get("per_class", True)),
     )
 
 

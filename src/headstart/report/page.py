@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 from ..atomic import write_atomic
 from ..errors import wrong
 from .answer import Answer, answer
-from .board import Board, Row, clean, number, read, seconds, sentence
+from .board import Board, Row, about, clean, number, read, seconds, sentence, targets
 from .figures import by_shots, curve, gains, line_style, loss_names
+from .words import choices
 
 VERDICTS = {
     "gains": "● gains",
@@ -71,13 +72,9 @@ def _names(values: Sequence[object], most: int = 12) -> str:
     return named + (f" and {len(values) - most} more" if len(values) > most else "")
 
 
-def _header(board: Board, details: Mapping[str, Any]) -> str:
-    target, sources = details.get("target") or {}, details.get("sources") or []
-    rows = [f"{target[key]} {word} rows" for key, word in _PARTS if target.get(key) is not None]
-    classes = target.get("classes") or []
-    about = [esc(target.get("name") or board.task), ", ".join(esc(row) for row in rows)]
-    if classes:
-        about.append(f"{len(classes)} classes ({_names(classes)})")
+def _header(boards: Sequence[Board], details: Mapping[str, Any]) -> str:
+    facts = [("Target", _target(board, about(details, board.task))) for board in boards]
+    sources = details.get("sources") or []
     source = "; ".join(
         esc(s.get("name", "?"))
         + (f", {esc(s['rows'])} rows" if s.get("rows") is not None else "")
@@ -87,9 +84,18 @@ def _header(board: Board, details: Mapping[str, Any]) -> str:
     backbone = esc(details.get("backbone") or "")
     if details.get("pretrained"):
         backbone += f"{'; ' if backbone else ''}pretrained: {esc(details['pretrained'])}"
-    facts = [("Target", "; ".join(filter(None, about))), ("Sources", source), ("Backbone", backbone)]
-    facts.append(("Scored by", f"{esc(board.metric)}, {'higher' if board.higher else 'lower'} is better"))
-    return _facts(facts)
+    facts += [("Sources", source), ("Backbone", backbone)]
+    scored = dict.fromkeys(f"{esc(b.metric)}, {'higher' if b.higher else 'lower'} is better" for b in boards)
+    return _facts([*facts, ("Scored by", "; ".join(scored))])
+
+
+def _target(board: Board, target: Mapping[str, Any]) -> str:
+    rows = [f"{target[key]} {word} rows" for key, word in _PARTS if target.get(key) is not None]
+    classes = target.get("classes") or []
+    about_it = [esc(target.get("name") or board.task), ", ".join(esc(row) for row in rows)]
+    if classes:
+        about_it.append(f"{len(classes)} classes ({_names(classes)})")
+    return "; ".join(filter(None, about_it))
 
 
 _PARTS = (("train_rows", "training"), ("test_rows", "test"))
@@ -111,17 +117,36 @@ def _answers(board: Board, answers: Sequence[Answer]) -> str:
         + "</article>\n"
         for found in answers
     )
-    said = tuple(found.reason for found in answers if found.reason)
-    others = [reason for reason in board.reasons if not reason.lower().endswith(tuple(map(str.lower, said)))]
-    reasons = "".join(f"<li>{esc(reason)}</li>" for reason in others)
     kept = [found for found in answers if found.row and found.row.strategy == board.recommended]
     overall = ""
     if len(board.shots) > 1 and board.recommended is not None:
         learned = f", learned from {board.amount(kept[-1].shots)}" if kept else ""
         most = ", the most that were compared" if kept and kept[-1] is answers[-1] else ""
         overall = f'<p class="overall">Recommended model: {esc(board.recommended)}{learned}{most}.</p>'
-    reasons = f'<ul class="reasons">{reasons}</ul>' if reasons else ""
-    return f'<div class="answers">{cards}</div>\n{overall}{reasons}'
+    return f'<div class="answers">{cards}</div>\n{overall}'
+
+
+def _notes(board: Board, choices: Sequence[object]) -> str:
+    """List what is to be said beside the choices: trials that are missing or failed."""
+    notes = "".join(f"<li>{esc(note)}</li>" for note in board.reasons[len(choices) :])
+    return f'<ul class="reasons">{notes}</ul>' if notes else ""
+
+
+def _together(summary: Sequence[Mapping[str, Any]], board: Board) -> str:
+    """Lay out what all targets together gain, for each number of labels."""
+    text = ""
+    for shots in dict.fromkeys(row["shots"] for row in summary):
+        rows = [row for row in summary if row["shots"] == shots and row["delta_m"] is not None]
+        lines = []
+        for row in sorted(rows, key=lambda row: -row["delta_m"]):
+            ends = row["delta_m_ci95"]
+            span = f"{100 * ends[0]:+.1f} to {100 * ends[1]:+.1f}" if ends else ""
+            value = f'<td>{100 * row["delta_m"]:+.1f} <span class="range">{span}</span></td>'
+            lines.append(f'<tr><th scope="row">{_breakable(row["strategy"])}</th>{value}</tr>')
+        between = ' <span class="range">95 % interval</span>'
+        heads = ["strategy", f"mean relative gain, %{between}"]
+        text += _table(f"With {board.amount(shots)}", heads, lines, "board ranks")
+    return text
 
 
 def _board_row(board: Board, row: Row, chosen: str | None) -> str:
@@ -335,13 +360,19 @@ def _failure(trial: Mapping[str, Any]) -> str:
     return f"{text} ({trial['error']})" if trial.get("error") else text
 
 
-def _again(board: Board, details: Mapping[str, Any]) -> str:
+def _again(boards: Sequence[Board], details: Mapping[str, Any]) -> str:
     command = details.get("command")
     text = f"<pre><code>{esc(command)}</code></pre>" if command else ""
     facts = [("Seeds", _names(details.get("seeds") or [], 40))]
     facts += [(esc(name), esc(value)) for name, value in (details.get("environment") or {}).items()]
     text += _facts(facts)
+    return text + "".join(_every_score(board, len(boards) > 1) for board in boards)
+
+
+def _every_score(board: Board, named: bool) -> str:
     most = board.seeds
+    if not most:
+        return ""
     rows = [
         f'<tr><th scope="row">{esc(row.strategy)}</th><td>{"all" if row.shots is None else row.shots}</td>'
         + "".join(f"<td>{board.value(score)}</td>" for score in row.seeds)
@@ -350,14 +381,44 @@ def _again(board: Board, details: Mapping[str, Any]) -> str:
         for shots in board.shots
         for row in board.at(shots)
     ]
-    if most:
-        table = _table(
-            f"{esc(board.unit)} of each seed, in order",
-            ["strategy", "labels", *(f"#{i + 1}" for i in range(most))],
-            rows,
-        )
-        plural = "" if most == 1 else "s"
-        text += f"<details><summary>Every score ({most} seed{plural})</summary>{table}</details>"
+    table = _table(
+        f"{esc(board.unit)} of each seed, in order",
+        ["strategy", "labels", *(f"#{i + 1}" for i in range(most))],
+        rows,
+    )
+    title = f"Every score{f' of {esc(board.task)}' * named} ({most} seed{'s' * (most != 1)})"
+    return f"<details><summary>{title}</summary>{table}</details>"
+
+
+def _answered(board: Board, chosen: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    return [answer(board, shots, chosen) for shots in board.shots]
+
+
+def _lines(board: Board, answers: Sequence[Answer]) -> str:
+    line = by_shots(board, [found.row.strategy for found in answers if found.row])
+    return f"<figure>{line}</figure>" if line else ""
+
+
+def fragment(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    """Write the answer and the leaderboard as a piece of HTML, for a notebook.
+
+    Args:
+        result: the plain values of ``result.json``.
+        details: the plain values of ``details.json``.
+
+    Shape:
+        returns HTML text without a page around it.
+
+    Example:
+        >>> row = {"strategy": "probe", "shots": 1, "mean": 0.79, "seeds": [0.79]}
+        >>> "<td>79.0" in fragment({"task": "digits", "metric": "accuracy", "rows": [row]}, {})
+        True
+    """
+    chosen, text = choices(result, details), ""
+    for name in targets(result):
+        board = read(result, details, name)
+        answers = _answered(board, chosen)
+        text += f"<h3>{esc(name)}</h3>\n{_answers(board, answers)}{_leaderboard(board, answers)}"
     return text
 
 
@@ -388,10 +449,17 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         https://doi.org/10.1037/0003-066X.60.2.170
         Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/
     """
-    board = read(result, details)
-    choices = details.get("recommended_by_shots") or {}
-    answers = [answer(board, shots, choices) for shots in board.shots]
-    chosen = [found.row.strategy for found in answers if found.row]
+    boards = [read(result, details, name) for name in targets(result)]
+    chosen = choices(result, details)
+    board, found = boards[0], [_answered(each, chosen) for each in boards]
+
+    def each(part: Callable[[Board, Sequence[Answer]], str]) -> str:
+        """Write a part for every target, under its name where there are several."""
+        bodies = [(b, part(b, a)) for b, a in zip(boards, found, strict=True)]
+        if len(boards) == 1:
+            return bodies[0][1]
+        return "".join(f'<h3 class="target">{esc(b.task)}</h3>\n{body}' for b, body in bodies if body)
+
     several = len([row for row in board.at(board.shots[0]) if row.gain is not None]) if board.shots else 0
     lead = f"Best first. Gain is the paired difference to {esc(board.baseline)} over the same rows and seeds."
     caution = (
@@ -400,21 +468,28 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         if several > 1
         else ""
     )
-    line = by_shots(board, chosen)
+    confusions = details.get("confusions") or [details.get("confusion") or {}]
     parts = [
-        ("answer", "The answer", _answers(board, answers), ""),
-        ("board", "Leaderboard", _leaderboard(board, answers), lead + caution),
+        ("answer", "The answer", each(_answers) + _notes(board, chosen), ""),
+        (
+            "together",
+            "All targets together",
+            _together(result.get("summary") or (), board),
+            f"The relative gain over {esc(board.baseline)}, which learns each target alone, averaged over the "
+            "targets (Delta m).",
+        ),
+        ("board", "Leaderboard", each(_leaderboard), lead + caution),
         (
             "gain",
             "What reuse gained",
-            _gains(board, answers),
+            each(_gains),
             "Bars are 95 % intervals of the paired gain, faint dots the single seeds. "
             "An arrow marks an interval that goes on.",
         ),
         (
             "labels",
             f"{esc(board.metric[:1].upper() + board.metric[1:])} by number of labels",
-            f"<figure>{line}</figure>" if line else "",
+            each(_lines),
             "Bars are 95 % intervals. Up to six strategies are named; the others are the faint lines.",
         ),
         (
@@ -423,15 +498,15 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             _curves(details.get("curves") or {}),
             "Loss by training step, one trial each: faint as it was, strong as a running mean.",
         ),
-        ("mistakes", "What is taken for what", _confusion(board, details.get("confusion") or {}), ""),
+        ("mistakes", "What is taken for what", "".join(_confusion(board, c) for c in confusions), ""),
         (
             "recipes",
             "What was reused, and how it was set",
             _recipes(board, details.get("strategies") or {}, details.get("skipped") or {}),
             "",
         ),
-        ("cost", "Cost", _cost(board, details.get("budget") or {}), ""),
-        ("again", "To repeat this", _again(board, details), ""),
+        ("cost", "Cost", each(lambda b, a: _cost(b, details.get("budget") or {})), ""),
+        ("again", "To repeat this", _again(boards, details), ""),
     ]
     parts = [part for part in parts if part[2]]
     partial = (
@@ -448,7 +523,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<link rel="icon" href="data:,">\n<title>{title}</title>\n<style>\n{style}</style>\n'
         "</head>\n<body>\n"
-        f"<header>\n<h1>{title}</h1>\n{_header(board, details)}\n"
+        f"<header>\n<h1>{title}</h1>\n{_header(boards, details)}\n"
         f'<nav aria-label="Parts of this page">{links}</nav>\n{partial}</header>\n<main>\n'
         + "".join(_section(*part) for part in parts)
         + "</main>\n<footer><p>Made by headstart. It loads nothing: send it as one file.</p></footer>\n"

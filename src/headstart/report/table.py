@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .board import MINUS, Board, Row, count, read, seconds
+from .board import MINUS, Board, Row, count, read, seconds, targets
 
 LEAST_NAME = 10
 
@@ -100,24 +100,45 @@ def table(
         Cumming & Finch (2005), Inference by eye: how to read 95 % intervals and paired differences,
         https://doi.org/10.1037/0003-066X.60.2.170
     """
-    board = read(result, details)
+    boards = [read(result, details, name) for name in targets(result)]
     width = max(1, min(shutil.get_terminal_size().columns, 100) if width is None else width)
-    plural = "" if board.seeds == 1 else "s"
-    lines = [f"{board.task}: {board.unit}, mean of {board.seeds} seed{plural}"]
-    for shots in board.shots:
-        lines += ["", board.amount(shots), *_block(board, shots, width)]
-    marks = {board.verdict(row) for row in board.rows}
-    if any(row.gain is not None for row in board.rows):
-        legend = f"[low, high] is a 95 % interval; gain is the paired difference to {board.baseline}"
+    lines = [line for board in boards for line in [*_target(board, width), ""]][:-1]
+    lines += _together(result.get("summary") or (), boards[0])
+    rows = [(board, row) for board in boards for row in board.rows]
+    marks = {board.verdict(row) for board, row in rows}
+    if any(row.gain is not None for _, row in rows):
+        legend = f"[low, high] is a 95 % interval; gain is the paired difference to {boards[0].baseline}"
         legend += "; + gains" * ("gains" in marks) + "; ! does harm" * ("harms" in marks)
         lines += ["", *textwrap.wrap(legend, width)]
-    if board.recommended is not None:
-        lines += ["", *textwrap.wrap(f"Recommended: {board.recommended}", width)]
-    for reason in board.reasons:
+    if boards[0].recommended is not None:
+        lines += ["", *textwrap.wrap(f"Recommended: {boards[0].recommended}", width)]
+    for reason in boards[0].reasons:
         lines += (
             textwrap.wrap(reason, width, initial_indent="  ", subsequent_indent="  ") if width > 9 else []
         )
     return "\n".join(_fit(_plain(line), width).rstrip() for line in lines)
+
+
+def _target(board: Board, width: int) -> list[str]:
+    """Lay out the rows of one target."""
+    plural = "" if board.seeds == 1 else "s"
+    lines = [f"{board.task}: {board.unit}, mean of {board.seeds} seed{plural}"]
+    for shots in board.shots:
+        lines += ["", board.amount(shots), *_block(board, shots, width)]
+    return lines
+
+
+def _together(summary: Sequence[Mapping[str, Any]], board: Board) -> list[str]:
+    """Lay out the mean relative gain over several targets."""
+    lines = ["", "all targets together: mean relative gain, %"] if summary else []
+    for shots in dict.fromkeys(row["shots"] for row in summary):
+        rows = [row for row in summary if row["shots"] == shots and row["delta_m"] is not None]
+        lines += ["", board.amount(shots)]
+        for row in sorted(rows, key=lambda row: -row["delta_m"]):
+            ends = row["delta_m_ci95"]
+            span = f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]" if ends else ""
+            lines.append(f"  {_fit(row['strategy'], 26)}  {100 * row['delta_m']:+6.1f}{span}")
+    return lines
 
 
 def _plain(line: str) -> str:

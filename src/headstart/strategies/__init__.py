@@ -1,18 +1,10 @@
-"""Complete recipes of reuse, and their comparison on the user's own task."""
+"""Complete recipes of reuse: what a trial is given, and the strategies that are run in it."""
 
-from .comparison import Result, compare
-from .problem import Budget, Problem
-from .table import STRATEGIES, Strategy, applicable
+from .budget import Budget
+from .recipes import STRATEGIES
+from .situation import Situation
+from .starts import Starts
+from .strategy import Strategy
 from .trial import Trained, Trial
 
-__all__ = [
-    "STRATEGIES",
-    "Budget",
-    "Problem",
-    "Result",
-    "Strategy",
-    "Trained",
-    "Trial",
-    "applicable",
-    "compare",
-]
+__all__ = ["STRATEGIES", "Budget", "Situation", "Starts", "Strategy", "Trained", "Trial"]

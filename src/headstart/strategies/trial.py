@@ -5,82 +5,67 @@ Shapes: ``B`` rows, ``D`` features, ``C`` classes.
 
 from __future__ import annotations
 
-import copy
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from ..datasets import rotations
-from ..engine import Run, cached_features, fit, seeded
+from ..engine import Run, fit, seeded, total
 from ..errors import wrong
-from ..models import Net, freeze, parameter_groups, unfreeze
-from ..tasks import Labelled, Multiclass, Stream, Task, X, batches
+from ..models import Net, freeze, parameter_groups
+from ..seams import Combine, Objective
+from ..tasks import Labelled, Stream, Task, X, batches
 from ..transfer import Supervised
-from .problem import Problem, build
+from .situation import Situation, width_of
+from .starts import Starts
 
-Objective = Callable[[Net, Any, float], dict[str, Tensor]]
 Curves = dict[str, list[float]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a strategy hands back: the net, and the losses of its phases per step."""
+    """What a strategy hands back.
+
+    Args:
+        net: with a head for the trial's target; heads of other targets are results for those as well.
+        curves: the losses of its phases per step.
+    """
 
     net: Net
     curves: Curves
 
 
-class Memory:
-    """Nets that several trials of one seed start from, each made once.
-
-    Attributes:
-        spared: seconds of training that nets from memory saved their callers, so that the cost of a
-            strategy can be told with its start included.
-    """
-
-    def __init__(self) -> None:
-        self._made: dict[str, tuple[Net, float]] = {}
-        self.spared = 0.0
-
-    def get(self, name: str, make: Callable[[], Net]) -> Net:
-        """Return a copy of the net that ``make`` gave when ``name`` was first asked for."""
-        if name in self._made:
-            net, seconds = self._made[name]
-            self.spared += seconds
-        else:
-            start, before = time.perf_counter(), self.spared
-            net = make()
-            self._made[name] = net, time.perf_counter() - start + self.spared - before
-        return copy.deepcopy(net)
-
-
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a strategy is given: the problem cut to size, its settings, and a seed.
+    """What a strategy is given: the situation cut to size, its settings, and a seed.
 
     Args:
-        problem: its target's training rows are those of this trial (already cut to the shots).
+        problem: its targets' training rows are those of this trial (already cut to the shots).
         settings: the strategy's one or two main settings.
         seed: of everything random in the trial.
-        memory: nets that several trials of one seed start from; filled on first use.
+        starts: nets that several trials of one seed start from; filled on first use.
         run: where to write checkpoints, for runs that can be resumed.
     """
 
-    problem: Problem
+    problem: Situation
     settings: Mapping[str, Any]
     seed: int
-    memory: Memory = field(default_factory=Memory)
+    starts: Starts = field(default_factory=Starts)
     run: Run | None = None
 
     @property
     def target(self) -> Task:
-        """The task to learn."""
+        """The task to learn; of several targets the one that this trial is for."""
         return self.problem.target
+
+    @property
+    def targets(self) -> Sequence[Task]:
+        """All that is to be learned, ``target`` first: a strategy may learn the others along with it."""
+        return self.problem.targets
 
     def generator(self, purpose: str) -> torch.Generator:
         """Make a generator for one purpose; equal purposes and seeds give equal numbers."""
@@ -90,32 +75,35 @@ class Trial:
     def net(self, backbone: nn.Module, *tasks: Task) -> Net:
         """Put a new head for the target (and for ``tasks``) on a backbone."""
         width = width_of(backbone, self.target)
-        return Net(backbone, {t.name: t.kind.head(width) for t in (self.target, *tasks)})
+        return Net(backbone, {t.name: t.kind.head(width) for t in (self.target, *tasks)}).to(self.problem.on)
 
     def fresh(self) -> Net:
         """Give the backbone with new weights, and a new head."""
         with seeded(self.seed):
-            return self.net(build(self.problem, pretrained=False))
+            return self.net(self.problem.build(pretrained=False))
 
     def pretrained(self) -> Net:
         """Give the pretrained backbone, and a new head; pretrained on the sources if it came without."""
         if self.problem.comes_pretrained():
             with seeded(self.seed):
-                return self.net(build(self.problem, pretrained=True))
-        start = self.memory.get("pretrained", self._pretrain)
+                net = self.net(self.problem.build(pretrained=True))
+            self.starts.knows(net.backbone, "as it came")
+            return net
+        start = self.starts.get("pretrained", self.pretrain)
         with seeded(self.seed):
             return self.net(start.backbone)
 
-    def _pretrain(self) -> Net:
-        tasks = rotated(self.problem)
+    def pretrain(self) -> Net:
+        """Train a new backbone on the sources' labels, with a head for each source."""
+        tasks, problem = rotated(self.problem), self.problem
         with seeded(self.seed):
-            backbone = build(self.problem, pretrained=False)
+            backbone = problem.build(pretrained=False)
             width = width_of(backbone, self.target)
-            net = Net(backbone, {t.name: t.kind.head(width) for t in tasks})
+            net = Net(backbone, {t.name: t.kind.head(width) for t in tasks}).to(problem.on)
         stream = batches(tasks, 64, generator=self.generator("pretrain"))
-        if self.problem.shift:
-            stream = Moved(stream, self.problem.shift, generator=self.generator("pretrain"))
-        self.train(net, tasks, steps=self.problem.budget.pretrain, lr=3e-3, stream=stream, phase="pretrain")
+        if problem.shift:
+            stream = Shifted(stream, problem.shift, generator=self.generator("pretrain"))
+        self.train(net, tasks, steps=problem.budget.pretrain, lr=3e-3, stream=stream, phase="pretrain")
         return net
 
     def train(
@@ -128,14 +116,31 @@ class Trial:
         lr: float,
         factor: float = 1.0,
         decay: float = 1e-2,
+        combine: Combine = total,
         stream: Stream | None = None,
         phase: str,
     ) -> Curves:
-        """Lower an objective with AdamW and a one-cycle rate; return the losses per step by phase."""
+        """Lower an objective with AdamW and a one-cycle rate; return the losses per step by phase.
+
+        ``Budget`` says why these numbers. Parameters of an objective or a combine are trained too.
+
+        Args:
+            net: trained in place.
+            tasks: whose rows make the batches, and whose loss is lowered by default.
+            objective: what to lower.
+            steps: optimizer steps; 0 counts as 1.
+            lr: largest step size, of the heads.
+            factor: ratio of the step sizes of neighbouring stages, downwards.
+            decay: weight decay.
+            combine: how several losses become one gradient, such as ``multitask.backward(pcgrad)``.
+            stream: batches; by default ``budget.batch`` rows of every task.
+            phase: names the curves and the checkpoints.
+        """
         steps = max(1, steps)
         groups = parameter_groups(net, lr, factor=factor)
-        if isinstance(objective, nn.Module) and (own := list(objective.parameters())):
-            groups.append({"name": "objective", "params": own, "lr": lr})
+        for name, part in (("objective", objective), ("combine", combine)):
+            if own := list(_parameters(part)):
+                groups.append({"name": name, "params": own, "lr": lr})
         optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=decay)
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, [g["lr"] for g in groups], total_steps=steps + 1, cycle_momentum=False
@@ -149,51 +154,76 @@ class Trial:
                 objective or Supervised(*tasks),
                 steps=steps,
                 optimizer=optimizer,
+                combine=combine,
                 scheduler=scheduler,
                 run=self.run,
                 phase=phase,
+                precision=self.problem.number_format,
                 progress=None if self.run else False,
             )
         return {f"{phase}: {name}": values for name, values in history.losses.items()}
 
     def train_head(self, net: Net, *, steps: int, lr: float, phase: str = "head") -> Curves:
         """Train the target's head alone, over features that are computed once, or anew for a dataset."""
-        freeze(net.backbone)
-        if not isinstance(self.target.train, Labelled):
-            curves = self.train(net, [self.target], steps=steps, lr=lr, phase=phase)
-            unfreeze(net.backbone)
-            return curves
-        rows = self.labelled()
-        frozen = Labelled(cached_features(net, rows.x, task=self.target.name), rows.y)
-        task = Task(self.target.name, self.target.kind, frozen)
+        with frozen(net.backbone):
+            if not self.target.train.held:
+                return self.train(net, [self.target], steps=steps, lr=lr, phase=phase)
+            features = Labelled(self.features(net), self.labelled().y)
+        task = Task(self.target.name, self.target.kind, features)
         head = Net(nn.Identity(), {task.name: net.heads[task.name]})
-        curves = self.train(head, [task], steps=steps, lr=lr, phase=phase)
-        unfreeze(net.backbone)
-        return curves
+        return self.train(head, [task], steps=steps, lr=lr, phase=phase)
+
+    def features(self, net: Net) -> Tensor:
+        """Return a frozen backbone's features of the target's labelled rows, ``(B, D)``."""
+        return self.starts.features(net, self.labelled().x, self.target.name)
 
     def labelled(self) -> Labelled:
         """Return the target's labelled training rows."""
-        train = self.target.train
-        if not isinstance(train, Labelled):
+        if not self.target.train.held:
             raise wrong(
                 "training rows of the target",
                 expected="Labelled, in tensors, for features that are computed once",
-                found=type(train).__name__,
+                found="a dataset",
                 hint="read the rows into tensors, or take a strategy of batches, such as `finetune`",
                 error=TypeError,
             )
-        return train.known()
+        return self.target.train.known()
+
+
+def _parameters(part: object) -> Iterator[nn.Parameter]:
+    return part.parameters() if isinstance(part, nn.Module) else iter(())
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Freeze a module for a while; every parameter trains afterwards if it did before.
+
+    Example:
+        >>> layer = nn.Linear(1, 1)
+        >>> with frozen(layer):
+        ...     layer.weight.requires_grad
+        False
+        >>> layer.weight.requires_grad
+        True
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    freeze(module)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 @final
-class Moved(Stream):
-    """Move the images of a stream's batches by a few pixels at random, each by its own amount.
+class Shifted(Stream):
+    """Shift the images of a stream's batches by a few pixels at random, each by its own amount.
 
-    What moves in is 0.
+    What comes in at the edges is 0.
 
     Args:
         stream: of labelled batches with images ``(B, C, H, W)``.
-        pixels: the largest move in each direction.
+        pixels: the largest shift in each direction.
         generator: one number is drawn from it.
     """
 
@@ -204,7 +234,7 @@ class Moved(Stream):
     def _batch(self) -> dict[str, Labelled]:
         generator = torch.Generator().manual_seed((self._seed + 0x9E3779B9 * (self._step + 1)) & (2**63 - 1))
         batch = next(self.stream)
-        return {name: Labelled(moved(part.x, self.pixels, generator), part.y) for name, part in batch.items()}
+        return {n: Labelled(shifted_images(b.x, self.pixels, generator), b.y) for n, b in batch.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, and that of the stream within."""
@@ -216,36 +246,19 @@ class Moved(Stream):
         self.stream.load_state_dict(state["stream"])
 
 
-def moved(x: X, pixels: int, generator: torch.Generator) -> Tensor:
-    """Move each image ``(B, C, H, W)`` by up to ``pixels`` up, down, left or right; what comes in is 0."""
+def shifted_images(x: X, pixels: int, generator: torch.Generator) -> Tensor:
+    """Shift each image ``(B, C, H, W)`` by up to ``pixels`` up, down, left or right; what comes in is 0."""
     assert isinstance(x, Tensor)
     rows, _, height, width = x.shape
     by = torch.randint(0, 2 * pixels + 1, (2, rows, 1), generator=generator)
     down, right = torch.arange(height) + by[0], torch.arange(width) + by[1]  # (B, H), (B, W)
     padded = nn.functional.pad(x, (pixels,) * 4).movedim(1, 3)  # (B, H', W', C)
-    return padded[torch.arange(rows)[:, None, None], down[:, :, None], right[:, None, :]].movedim(3, 1)
+    at = torch.arange(rows)[:, None, None], down[:, :, None], right[:, None, :]
+    return padded[tuple(index.to(x.device) for index in at)].movedim(3, 1)
 
 
-def width_of(backbone: nn.Module, task: Task) -> int:
-    """Measure the features per row of a backbone, on one row of a task."""
-    from ..models import Backbone
-    from ..tasks.nouns import take
-
-    if isinstance(backbone, Backbone):
-        return backbone.width
-    train = task.train
-    first = (
-        take(train.x, torch.tensor([0])) if isinstance(train, Labelled) else default_collate([train[0][0]])
-    )
-    training = backbone.training
-    with torch.no_grad():
-        width = backbone.eval()(first).shape[1]
-    backbone.train(training)
-    return width
-
-
-def rotated(problem: Problem) -> list[Task]:
-    """Return the sources, with their rotations as extra classes where the problem says so."""
+def rotated(problem: Situation) -> list[Task]:
+    """Return the sources, with their rotations as extra classes where the situation says so."""
     if not problem.rotations:
         return list(problem.sources)
-    return [rotations(s) if isinstance(s.kind, Multiclass) else s for s in problem.sources]
+    return [rotations(s) if s.kind.extensible else s for s in problem.sources]

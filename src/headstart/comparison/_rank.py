@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
-import torch
-
-from ..engine import cached_features, predict
+from ..engine import FeatureStore, predict
 from ..errors import wrong
 from ..measure import leep, logme
 from ..models import freeze
-from ..tasks import Binary, Multiclass, Task
-from .choose import cut
+from ..strategies import Starts, Trial
+from ..tasks import Task
 from .problem import Problem
-from .trial import Trial
+from .trials import FEATURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Ranked:
     leep: float | None
 
 
-def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
+def rank(problem: Problem, seed: int = 0, *, out: str | Path | None = None) -> list[Ranked]:
     """Score each start for the target, best LogME first.
 
     A backbone that comes pretrained is one start; otherwise each source is one, by a backbone
@@ -43,15 +41,17 @@ def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
     Args:
         problem: with a target of classes, and something to start from.
         seed: of the labelled rows that are kept, and of pretraining.
+        out: directory of a comparison, whose kept features are used and added to.
 
     Raises:
         ValueError: if there is nothing to start from, or the target has no classes or no labels.
 
     Example:
-        >>> from headstart.tasks import Labelled
+        >>> import torch
+        >>> from headstart.strategies import Budget
+        >>> from headstart.tasks import Labelled, Multiclass
         >>> rows = Labelled(torch.randn(20, 4), torch.arange(20) % 2)
         >>> new, old = (Task(name, Multiclass(2), rows, test=rows) for name in ("new", "old"))
-        >>> from headstart.strategies import Budget
         >>> [r.start for r in rank(Problem(new, [old], budget=Budget(pretrain=2)))]
         ['old']
 
@@ -59,38 +59,32 @@ def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
         LogME: You et al. (ICML 2021), https://arxiv.org/abs/2102.11005
         LEEP: Nguyen et al. (ICML 2020), https://arxiv.org/abs/2002.12462
     """
-    problem = cut(problem, max(problem.counts(), default=None), seed)
+    problem = problem.cut(max(problem.counts(), default=None), seed)
     target = problem.target
-    if not isinstance(target.kind, Multiclass | Binary) or not problem.labelled():
-        raise wrong("target to rank for", expected="classes and labelled rows", found=str(target.kind))
+    if not target.kind.exclusive or not problem.labelled():
+        what, expected = "target to rank for", "classes and labelled rows"
+        raise wrong(what, expected=expected, found=str(target.kind))
+    store = None if out is None else FeatureStore(Path(out) / FEATURES)
     if problem.comes_pretrained():
-        return [_score(str(problem.backbone), Trial(problem, {}, seed), None)]
+        return [_score(problem.start.name, Trial(problem, {}, seed, Starts(store)), None)]
     if not problem.sources:
         hint = "add [[sources]], or name a backbone that comes pretrained"
         raise wrong("`sources`", expected="given", found="none, and no pretrained backbone", hint=hint)
-    rows = [
-        _score(
-            source.name,
-            Trial(dataclasses.replace(problem, sources=[source], rotations=False), {}, seed),
-            source,
-        )
-        for source in problem.sources
-    ]
+    rows = []
+    for source in problem.sources:
+        alone = problem.with_rows(sources=[source], rotations=False)
+        rows.append(_score(source.name, Trial(alone, {}, seed, Starts(store)), source))
     return sorted(rows, key=lambda row: -row.logme)
 
 
 def _score(start: str, trial: Trial, source: Task | None) -> Ranked:
-    rows = trial.labelled()
-    net = trial.pretrained() if source is None else trial._pretrain()
+    rows, kind = trial.labelled(), trial.target.kind
+    net = trial.pretrained() if source is None else trial.pretrain()
     freeze(net.backbone)
-    head, labels = next(iter(net.heads)), rows.y.long()
-    evidence = logme(cached_features(net, rows.x, task=head), labels)
-    if source is None or not isinstance(source.kind, Multiclass | Binary):
+    head, labels = next(iter(net.heads)), kind.numbers(rows.y)
+    evidence = logme(trial.starts.features(net, rows.x, head), labels)
+    if source is None or not source.kind.exclusive:
         return Ranked(start, evidence, None)
-    outputs = predict(net, head, rows.x)
-    p = (
-        outputs.softmax(1)
-        if isinstance(source.kind, Multiclass)
-        else torch.cat([-outputs, outputs], 1).sigmoid()
-    )
+    p = source.kind.probabilities(predict(net, head, rows.x))
+    assert p is not None  # the source has classes
     return Ranked(start, evidence, leep(p, labels))

@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ..datasets import rotations, shots
 from ..datasets.shots import keep_classes
-from ..engine import score
-from ..tasks import Binary, Labelled, Multiclass, Task
-from . import domain
-from .problem import Problem
-from .table import Strategy
-from .trial import Memory, Trial
+from ..strategies import Situation, Strategy
+from ..tasks import Labelled, Task
+
+S = TypeVar("S", bound=Situation)
 
 ENOUGH = 20  # labelled rows per class, from which a quarter serves for validation
 KEEPS = 0.02  # source validation accuracy that an adapted net may lose before its setting is refused
@@ -39,42 +38,15 @@ VALID, HELD_OUT, PSEUDO, INFORMATION, DEFAULTS = (
 )
 
 
-def way(problem: Problem, strategy: Strategy, count: int | None) -> str:
-    """Name the way in which a strategy's settings are chosen at a number of shots."""
-    if not strategy.labels:
+def chosen_on(problem: Situation, strategy: Strategy, count: int | None) -> str:
+    """Name the rows on which a strategy's settings are chosen at a number of shots."""
+    if strategy.learns == "unlabelled":
         return INFORMATION
-    if problem.target.valid is not None:
+    if all(t.valid is not None for t in problem.targets):
         return VALID
-    if _smallest(problem.target, count) >= ENOUGH:
+    if min(smallest(t, count) for t in problem.targets) >= ENOUGH:
         return HELD_OUT
-    return PSEUDO if _can_hold_out(problem, count) else DEFAULTS
-
-
-def judge(
-    problem: Problem, strategy: Strategy, option: int, count: int | None, repeat: int, memory: Memory
-) -> tuple[float, float]:
-    """Score one option: the value to raise, and a guard (source validation accuracy, else 0).
-
-    ``memory`` holds what the options of one repeat share.
-    """
-    how = way(problem, strategy, count)
-    seed = 1000 + repeat
-    if how == INFORMATION:
-        return _judge_by_information(problem, strategy, option, seed)
-    if how == PSEUDO:
-        posed = pseudo(problem, seed)
-        judged = posed.target.test
-    elif how == VALID:
-        posed, judged = problem, problem.target.valid
-    else:
-        posed = problem
-        judged = None
-    posed = cut(posed, count, seed if how == PSEUDO else repeat)
-    if how == HELD_OUT:
-        posed, judged = hold_out(posed, seed)
-    trial = Trial(posed, strategy.options[option], seed, memory)
-    net = strategy.run(trial).net
-    return score(net, trial.target, judged), 0.0
+    return PSEUDO if can_hold_out(problem, count) else DEFAULTS
 
 
 def best(scores: Sequence[Sequence[tuple[float, float]]]) -> int:
@@ -90,38 +62,23 @@ def best(scores: Sequence[Sequence[tuple[float, float]]]) -> int:
     return max(allowed, key=lambda i: means[i][0])
 
 
-def _judge_by_information(
-    problem: Problem, strategy: Strategy, option: int, seed: int
-) -> tuple[float, float]:
-    source = domain.joined(problem.target, problem.shared())
-    train, valid = _part(source.train, 0.2, seed)  # type: ignore[arg-type]
-    posed = dataclasses.replace(
-        problem,
-        sources=[dataclasses.replace(source, name="the sources", train=train, unlabelled=None)],
-        rotations=False,
-    )
-    trial = Trial(posed, strategy.options[option], seed)
-    net = strategy.run(trial).net
-    return domain.information(net, problem.target), score(net, problem.target, valid)
-
-
-def cut(problem: Problem, count: int | None, seed: int) -> Problem:
-    """Keep ``count`` labelled target rows per class, the same for every strategy at a seed."""
+def cut(problem: Situation, count: int | None, seed: int) -> list[Task]:
+    """Keep ``count`` labelled rows per class of each target, the same for every strategy at a seed."""
     if count is None:
-        return problem
-    generator = torch.Generator().manual_seed(seed)
-    return dataclasses.replace(problem, target=shots(problem.target, count, generator=generator))
+        return list(problem.targets)
+    return [
+        shots(t, count, generator=torch.Generator().manual_seed(seed)) if t.train.present().any() else t
+        for t in problem.targets
+    ]
 
 
-def hold_out(problem: Problem, seed: int) -> tuple[Problem, Labelled]:
-    """Set a quarter of the target's labelled rows apart."""
-    train = problem.target.train
-    assert isinstance(train, Labelled)
-    kept, held = _part(train.known(), 0.25, seed)
-    return dataclasses.replace(problem, target=dataclasses.replace(problem.target, train=kept)), held
+def hold_out(task: Task, seed: int) -> tuple[Task, Labelled]:
+    """Set a quarter of a task's labelled rows apart."""
+    kept, held = part(task.train.known(), 0.25, seed)
+    return dataclasses.replace(task, train=kept), held
 
 
-def _part(rows: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
+def part(rows: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
     """Split rows in two, class by class where there are classes."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(rows), generator=generator)
@@ -132,34 +89,34 @@ def _part(rows: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelle
     return rows.take((~held).nonzero().flatten()), rows.take(held.nonzero().flatten())
 
 
-def _smallest(task: Task, count: int | None) -> int:
-    """Count the labelled rows of the smallest class."""
-    if not isinstance(task.train, Labelled):
-        return 0  # a dataset is not divided
+def smallest(task: Task, count: int | None) -> int:
+    """Count the labelled rows of the smallest class; a dataset is not divided and counts none."""
+    if not task.train.held:
+        return 0
     y = task.train.y[task.train.present()]
     least = len(y)
-    if isinstance(task.kind, Multiclass | Binary):
-        least = int(y.long().bincount(minlength=len(task.kind.classes)).min())
+    if task.kind.exclusive:
+        least = int(task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).min())
     return least if count is None else min(least, count)
 
 
-def _largest_source(problem: Problem) -> Task | None:
-    fit = [s for s in problem.sources if isinstance(s.kind, Multiclass) and isinstance(s.train, Labelled)]
+def _largest_source(problem: Situation) -> Task | None:
+    fit = [s for s in problem.sources if s.kind.extensible and s.train.held]
     return max(fit, key=lambda s: s.kind.outputs, default=None)
 
 
-def _can_hold_out(problem: Problem, count: int | None) -> bool:
+def can_hold_out(problem: Situation, count: int | None) -> bool:
+    """Tell whether classes of a source can play the target at a number of shots."""
     source = _largest_source(problem)
     if count is None or source is None or source.kind.outputs < 4:
         return False
-    if not isinstance(problem.target.kind, Multiclass | Binary):
+    if not problem.target.kind.exclusive:
         return False  # classes do not stand in for numbers
-    assert isinstance(source.train, Labelled)
     y = source.train.y[source.train.present()]
     return int(y.bincount(minlength=source.kind.outputs).min()) >= 2 * count + 2
 
 
-def pseudo(problem: Problem, seed: int) -> Problem:
+def pseudo(problem: S, seed: int) -> S:
     """Make a problem whose target is classes held out of the sources: two fifths of the largest one.
 
     Half of their rows are the pseudo-target's test rows. Where the problem rotates its sources, the
@@ -173,22 +130,17 @@ def pseudo(problem: Problem, seed: int) -> Problem:
     new = only(source, order[:held], "pseudo-target")
     if problem.rotations:
         new = rotations(new)
-    assert isinstance(problem.target.kind, Multiclass | Binary)
     ways = len(problem.target.kind.classes)
     if new.kind.outputs > ways:
         new = only(new, torch.randperm(new.kind.outputs, generator=generator)[:ways], new.name)
-    assert isinstance(new.train, Labelled)
-    train, test = _part(new.train, 0.5, seed)
+    train, test = part(new.train, 0.5, seed)
     rest = only(source, order[held:], source.name)
-    return dataclasses.replace(
-        problem,
-        target=dataclasses.replace(new, train=train, test=test, valid=None, unlabelled=None),
+    return problem.with_rows(
+        targets=[dataclasses.replace(new, train=train, test=test, valid=None, unlabelled=None)],
         sources=[rest if s is source else s for s in problem.sources],
     )
 
 
 def only(task: Task, classes: Tensor, name: str) -> Task:
     """Keep the labelled training rows of some of a task's classes, numbered anew in the order given."""
-    assert isinstance(task.train, Labelled)
-    rows = task.train.known()
-    return keep_classes(Task(name, task.kind, rows), classes.tolist())
+    return keep_classes(Task(name, task.kind, task.train.known()), classes.tolist())

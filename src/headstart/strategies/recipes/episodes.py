@@ -9,15 +9,20 @@ References:
 from __future__ import annotations
 
 import torch
+from torch import nn
 
-from ..engine import seeded
-from ..meta import MAML, Episodic, ProtoNet
-from ..models import Adapted, Net, freeze
-from ..tasks import Labelled, Multiclass, Stream, Task, episodes
-from .supervised import _together
-from .trial import Curves, Trained, Trial, rotated
+from ...engine import seeded
+from ...meta import MAML, Episodic, ProtoNet
+from ...models import Adapted, Net, freeze
+from ...seams import Adaptation
+from ...tasks import Stream, Task, episodes
+from .. import needs
+from ..needs import QUERIES, allows_episodes, class_counts
+from ..strategy import Strategy, rates
+from ..trial import Curves, Trained, Trial, rotated
+from .finetune import START
+from .sharing import together
 
-QUERIES = 5
 HALVINGS = 6  # of MAML's rate on the target, before it is given up
 
 
@@ -25,24 +30,48 @@ def protonet(trial: Trial) -> Trained:
     """Meta-train the features on episodes of the sources, then take the nearest class mean."""
     name = trial.target.name
     adaptation = ProtoNet(name)
-    net, curves = _meta_train(trial, adaptation, lr=trial.settings["meta_lr"])
-    return Trained(_adapt(adaptation(net.eval(), trial.labelled()), name), curves)
+    net, curves = meta_train(trial, adaptation, lr=trial.settings["meta_lr"])
+    return Trained(exported(adaptation(net.eval(), trial.labelled())), curves)
+
+
+PROTONET = Strategy(
+    name="protonet",
+    run=protonet,
+    summary="episodes on the sources, then nearest class mean",
+    options=rates(1e-4, 3e-4, 1e-3, name="meta_lr"),
+    needs=needs.episodes,
+    reused=START + " for episodes",
+    frozen="backbone",
+    paper="[Snell et al. 2017](https://arxiv.org/abs/1703.05175)",
+)
 
 
 def maml(trial: Trial) -> Trained:
     """Meta-train start weights on episodes of the sources, then take gradient steps on the target."""
     name, lr = trial.target.name, trial.settings["lr"]
-    net, curves = _meta_train(trial, MAML(name, lr=lr, steps=1, loss=trial.target.kind.loss), lr=3e-4)
+    net, curves = meta_train(trial, MAML(name, lr=lr, steps=1, loss=trial.target.kind.loss), lr=3e-4)
     # The head is new for the target's classes: start it at zero, where every class is alike. It has
     # further to go than one step, so the adaptation takes as many as every strategy may.
     for parameter in net.heads[name].parameters():
-        torch.nn.init.zeros_(parameter)
-    return Trained(_adapt(_descend(trial, net.eval(), lr), name), curves)
+        nn.init.zeros_(parameter)
+    return Trained(exported(_descend(trial, net.eval(), lr)), curves)
+
+
+MAML_STRATEGY = Strategy(
+    name="maml",
+    run=maml,
+    summary="episodes on the sources, then a few gradient steps",
+    options=rates(0.01, 0.003, 0.03),
+    needs=needs.episodes,
+    reused=START + " for episodes",
+    frozen="normalisation",
+    paper="[Finn et al. 2017](https://arxiv.org/abs/1703.03400)",
+)
 
 
 def _descend(trial: Trial, net: Net, lr: float) -> Adapted:
     """Take MAML's steps on the target's rows; where they end higher than they began, with half the rate."""
-    rows, kind = trial.labelled(), trial.target.kind
+    rows, kind = trial.labelled().to(trial.problem.on), trial.target.kind
     with torch.no_grad():  # nothing is learned from the way here
         start = kind.loss(net(rows.x, trial.target.name), rows.y)
         for _ in range(HALVINGS):
@@ -56,14 +85,27 @@ def _descend(trial: Trial, net: Net, lr: float) -> Adapted:
 
 def pretrain_multitask_fewshot(trial: Trial) -> Trained:
     """Start from the pretrained backbone, train with the sources, then take the nearest class mean."""
-    net, curves = _together(trial, trial.pretrained(), trial.settings["lr"])
-    name = trial.target.name
-    return Trained(_adapt(ProtoNet(name)(net.eval(), trial.labelled()), name), curves)
+    net, curves = together(trial, trial.pretrained(), trial.settings["lr"])
+    rows = trial.labelled().to(trial.problem.on)
+    return Trained(exported(ProtoNet(trial.target.name)(net.eval(), rows)), curves)
 
 
-def _adapt(adapted: Adapted, task: str) -> Net:
+PRETRAIN_MULTITASK_FEWSHOT = Strategy(
+    name="pretrain+multitask+fewshot",
+    run=pretrain_multitask_fewshot,
+    summary="pretrained, trained with the sources, then class means",
+    options=rates(1e-3, 3e-4, 3e-3),
+    needs=needs.prototypes,
+    reused=START + ", and the sources' rows",
+    frozen="backbone at last",
+    paper="[Chen et al. 2021](https://arxiv.org/abs/2003.04390)",
+)
+
+
+def exported(adapted: Adapted) -> Net:
+    """Give the adapted net with the head of its task alone."""
     net = adapted.export()
-    return Net(net.backbone, {task: net.heads[task]})
+    return Net(net.backbone, {adapted.task: net.heads[adapted.task]})
 
 
 def episode_source(trial: Trial) -> tuple[list[Task], int, int]:
@@ -72,24 +114,10 @@ def episode_source(trial: Trial) -> tuple[list[Task], int, int]:
     counts = [class_counts(t) for t in tasks]
     ways = min([trial.target.kind.outputs, *map(len, counts)])
     shots = max(1, len(trial.labelled()) // trial.target.kind.outputs)
-    return tasks, ways, min(shots, 5, *(int(c.min()) - QUERIES for c in counts))
+    return tasks, ways, min(shots, 5, *(min(c) - QUERIES for c in counts))
 
 
-def class_counts(task: Task) -> torch.Tensor:
-    """Count the labelled rows of each class that has any."""
-    assert isinstance(task.train, Labelled)
-    return task.train.y[task.train.present()].unique(return_counts=True)[1]
-
-
-def allows_episodes(task: Task) -> bool:
-    """Tell whether every class has rows for a shot and the queries."""
-    if not isinstance(task.kind, Multiclass) or not isinstance(task.train, Labelled):
-        return False
-    counts = class_counts(task)
-    return len(counts) >= 2 and int(counts.min()) > QUERIES
-
-
-def _meta_train(trial: Trial, adaptation: ProtoNet | MAML, *, lr: float) -> tuple[Net, Curves]:
+def meta_train(trial: Trial, adaptation: Adaptation, *, lr: float) -> tuple[Net, Curves]:
     """Train the pretrained backbone on episodes; its normalisation keeps the statistics it has."""
     tasks, ways, shots = episode_source(trial)
     budget, name = trial.problem.budget, trial.target.name
@@ -106,30 +134,24 @@ def _meta_train(trial: Trial, adaptation: ProtoNet | MAML, *, lr: float) -> tupl
     def make() -> Net:
         start = trial.pretrained()
         with seeded(trial.seed):
-            net = Net(start.backbone, {name: torch.nn.Linear(start.heads[name].in_features, ways)})  # type: ignore[arg-type]
-        torch.nn.init.zeros_(net.heads[name].weight)  # type: ignore[arg-type]
-        torch.nn.init.zeros_(net.heads[name].bias)  # type: ignore[arg-type]
+            net = Net(start.backbone, {name: nn.Linear(start.heads[name].in_features, ways)})  # type: ignore[arg-type]
+        for parameter in net.heads[name].parameters():
+            nn.init.zeros_(parameter)
         for layer in norms(net):
             freeze(layer)
+        net, objective = net.to(trial.problem.on), Episodic(adaptation)
         curves.update(
             trial.train(
-                net,
-                [],
-                Episodic(adaptation),
-                steps=budget.meta,
-                lr=lr,
-                decay=0.0,
-                stream=stream,
-                phase="meta",
+                net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta"
             )
         )
         return net
 
-    net = trial.memory.get(f"{adaptation} {lr} {ways} {shots}", make)
+    net = trial.starts.get(f"{adaptation} {lr} {ways} {shots}", make)
     with seeded(trial.seed):
         return trial.net(net.backbone), curves
 
 
-def norms(net: Net) -> list[torch.nn.Module]:
+def norms(net: Net) -> list[nn.Module]:
     """List the normalisation layers that keep running statistics."""
-    return [m for m in net.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    return [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]

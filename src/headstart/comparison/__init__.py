@@ -1,0 +1,13 @@
+"""The main job: which way of reuse is best for a problem, by how much, and did it do harm."""
+
+from ._compare import compare
+from ._rank import Ranked, rank
+from .plan import Asked, applicable
+from .problem import Problem
+from .question import Choice, Metric, Outcome, Question
+from .result import Best, Result
+
+__all__ = [
+    "Asked", "Best", "Choice", "Metric", "Outcome", "Problem", "Question", "Ranked", "Result", "applicable",
+    "compare", "rank",
+]  # fmt: skip

@@ -1,0 +1,164 @@
+"""Run strategies against each other on the user's own task."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..atomic import write_atomic
+from ..engine import BEAT, Status
+from ..errors import wrong
+from ..progress import Bar
+from ..strategies import Strategy
+from ..version import __version__
+from . import jobs, trials
+from .plan import Plan, applicable, check_picklable
+from .question import Question
+from .result import Result
+from .summary import summarise
+
+
+def compare(
+    problem: Question,
+    strategies: str | Strategy | Sequence[str | Strategy] = "auto",
+    seeds: int | Sequence[int] = 5,
+    *,
+    out: str | Path | None = None,
+    workers: int = 1,
+    threads: int = 1,
+    seconds: float | None = None,
+    command: str = "",
+    progress: bool | None = None,
+) -> Result:
+    """Measure which way of reuse is best for a task, by how much, and whether it did harm.
+
+    Every strategy sees the same rows at the same seed, chooses its settings with the same small
+    budget and never on the test rows, and is compared with training from scratch seed by seed.
+
+    Args:
+        problem: the targets, and what there is to start from.
+        strategies: ``"auto"`` for all that apply; or names; or strategies as values, the caller's own
+            among them.
+        seeds: how many, or which; each draws its own labelled rows, weights and pretraining.
+        out: directory for the results; one that holds the same comparison is continued.
+        workers: processes; above 1 a script needs ``if __name__ == "__main__":``. Results do not depend
+            on how many.
+        threads: of each process. Sums over more threads differ in their last digits, so numbers stay the
+            same only for the same number; small nets gain little from more than one.
+        seconds: stop starting trials after this time; what is there is reported.
+        command: how to repeat it, for the report.
+        progress: show progress; by default on a terminal, after two seconds.
+
+    Returns:
+        A ``Result``: ``table()``, ``report(path)``, ``best.save(directory)``, ``to_dict()``.
+
+    Raises:
+        ValueError: for an unknown strategy, one that other processes cannot import, no seeds, no time, or
+            a directory that holds something else.
+        FileExistsError: if another process is at work in the directory.
+        ChildProcessError: if a worker process ended before its work was done.
+
+    Example:
+        >>> import torch
+        >>> import headstart as hs
+        >>> g = torch.Generator().manual_seed(0)
+        >>> y = torch.arange(40) % 2
+        >>> x = torch.randn(40, 4, generator=g) + y[:, None]
+        >>> train, test = (hs.tasks.Labelled(x[at], y[at]) for at in (slice(20), slice(20, 40)))
+        >>> problem = hs.Problem(hs.Task("new", hs.tasks.Multiclass(2), train, test=test), shots=[5])
+        >>> result = hs.compare(problem, "scratch", seeds=2)
+        >>> result.rows[0]["strategy"], len(result.rows[0]["seeds"])
+        ('scratch', 2)
+    """
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    _check(seeds, numbers, workers, threads, seconds)
+    asked = applicable(problem, strategies)
+    if workers > 1:
+        check_picklable(asked.strategies)
+    problem.check()
+    holder = _Holder() if out is None else None
+    directory = Path(holder.path if holder else out)  # type: ignore[arg-type]
+    start = time.time()
+    plan = Plan(
+        problem,
+        asked.strategies,
+        asked.targets,
+        list(problem.amounts()),
+        numbers,
+        directory,
+        start + seconds if seconds else None,
+    )
+    _open(plan, threads)
+    with Status.keeping(directory) as status, Bar("compare", plan.cells(), progress, unit="trial") as bar:
+        done, due = 0, 0.0
+
+        def show(count: int) -> None:
+            nonlocal due
+            bar.show(done + count)
+            if time.monotonic() >= due:
+                status.beat("running", "trials", done + count, bar.steps)
+                due = time.monotonic() + BEAT
+
+        tries = trials.tries(plan)
+        jobs.run(plan, tries, trials.run_tries, workers=workers, threads=threads, show=show)
+        done, options = sum(len(cells) for _, cells in tries), trials.chosen(plan)
+        work = trials.trials(plan, options)
+        jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
+    elapsed = time.time() - start
+    result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
+    return Result(result.data, result.details, directory, _holder=holder)
+
+
+def _check(
+    seeds: object, numbers: Sequence[int], workers: int, threads: int, seconds: float | None
+) -> None:
+    if not numbers or len(set(numbers)) != len(numbers):
+        raise wrong("`seeds`", expected="at least one, and distinct", found=repr(seeds))
+    for name, value in (("workers", workers), ("threads", threads)):
+        if value < 1:
+            raise wrong(f"`{name}`", expected="at least 1", found=value)
+    if seconds is not None and not seconds > 0:
+        raise wrong("`seconds`", expected="above 0, or None", found=seconds)
+
+
+class _Holder:
+    """Keep a temporary directory for as long as this object, or the process, lives."""
+
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(prefix="headstart-")
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+MARK = "comparison.json"
+
+
+def _open(plan: Plan, threads: int) -> None:
+    """Make the directory, or check that it holds this very comparison."""
+    mark, what = plan.directory / MARK, f"`out` {plan.directory}"
+    mine = {"fingerprint": plan.problem.fingerprint(), "headstart": __version__, "threads": threads}
+    if mark.exists():
+        there = json.loads(mark.read_text())
+        if (there["fingerprint"], there.get("threads", 1)) != (mine["fingerprint"], threads):
+            release = there.get("headstart", "0.1.0")
+            found = "one of other data or settings"
+            if release != __version__:
+                found += f", by headstart {release}"
+            expected = "empty, or the directory of this very comparison"
+            raise wrong(what, expected=expected, found=found, hint="pass another directory")
+    elif plan.directory.exists() and any(_foreign(plan.directory)):
+        raise wrong(what, expected="an empty directory", found="files in it", hint="pass another one")
+    for sort in ("settings", "trials", "models"):
+        (plan.directory / sort).mkdir(parents=True, exist_ok=True)
+    write_atomic(mark, json.dumps(mine))
+
+
+OWN = ("problem.toml", "command.json")  # what the command line puts there before anything runs
+
+
+def _foreign(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name not in OWN]

@@ -1,0 +1,109 @@
+"""How the jobs of a comparison are run: here, or in several processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from typing import Any
+
+import torch
+
+from ..errors import explain
+from .plan import Plan
+from .trials import Job
+
+Steps = Callable[[Plan, Job], Iterator[None]]
+
+
+def run(
+    plan: Plan, jobs: Sequence[Job], steps: Steps, *, workers: int, threads: int, show: Callable[[int], None]
+) -> None:
+    """Run jobs cell by cell.
+
+    Args:
+        plan: what every process gets.
+        jobs: each with its cells; those without any are left out.
+        steps: runs a job, and gives a value after every cell.
+        workers: processes; 1 runs the jobs in this one.
+        threads: of each process.
+        show: told how many cells are done.
+    """
+    jobs = [job for job in jobs if job[1]]
+    if workers == 1 or len(jobs) == 1:
+        _here(plan, jobs, steps, threads, show)
+    else:
+        _elsewhere(plan, jobs, steps, workers, threads, show)
+
+
+def _here(
+    plan: Plan, jobs: Sequence[Job], steps: Steps, threads: int, show: Callable[[int], None]
+) -> None:
+    before, done = torch.get_num_threads(), 0
+    torch.set_num_threads(threads)
+    try:
+        for job in jobs:
+            for _ in steps(plan, job):
+                done += 1
+                show(done)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _elsewhere(
+    plan: Plan, jobs: Sequence[Job], steps: Steps, workers: int, threads: int, show: Callable[[int], None]
+) -> None:
+    context = torch.multiprocessing.get_context("spawn")
+    counter = context.Value("i", 0)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(plan, counter, threads, os.getpid())
+    )
+    try:
+        futures: list[Future[None]] = [pool.submit(_work, steps, job) for job in jobs]
+        while any(not f.done() for f in futures):
+            time.sleep(0.1)
+            show(counter.value)
+        for future in as_completed(futures):
+            future.result()
+    except BrokenExecutor:
+        raise ChildProcessError(
+            explain(
+                "worker process",
+                expected="alive until its work is done",
+                found="one that ended",
+                hint='in a script, call `compare` under `if __name__ == "__main__":`; if memory ran out, '
+                "run the same comparison with fewer `workers`, it goes on with the trials that are missing",
+            )
+        ) from None
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()  # a cell is written whole or not at all
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _begin(plan: Plan, counter: Any, threads: int, parent: int) -> None:
+    import signal
+    import threading
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    torch.set_num_threads(threads)
+    _worker.update(plan=plan, counter=counter)
+
+    def follow() -> None:  # end with the parent, even if it was killed
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _work(steps: Steps, job: Job) -> None:
+    for _ in steps(_worker["plan"], job):
+        with _worker["counter"].get_lock():
+            _worker["counter"].value += 1

@@ -1,0 +1,176 @@
+"""What is to be run: plain values that every process of a comparison gets."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from ..errors import unknown, wrong
+from ..strategies import Strategy
+from .question import Choice, Question
+
+Cell = tuple[str, int | None, int]  # strategy, amount, and the option's or the seed's number
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Hold what every process needs to know.
+
+    Args:
+        problem: what is asked.
+        strategies: by name, in the order of the rows.
+        targets: the targets that each strategy applies to.
+        amounts: smallest first.
+        seeds: in the order of the scores.
+        directory: where cells and models lie.
+        deadline: seconds since 1970 after which no cell is begun.
+        choices: how each strategy's settings are chosen, by strategy and amount.
+    """
+
+    problem: Question
+    strategies: Mapping[str, Strategy]
+    targets: Mapping[str, Sequence[str]]
+    amounts: Sequence[int | None]
+    seeds: Sequence[int]
+    directory: Path
+    deadline: float | None = None
+    choices: dict[tuple[str, int | None], Choice] = field(default_factory=dict)
+
+    def options(self, name: str) -> int:
+        """Count the settings that a strategy may choose from."""
+        return min(self.problem.budget.options, len(self.strategies[name].options))
+
+    def file(self, sort: str, cell: Cell, repeat: int | None = None) -> Path:
+        """Name the file of a cell, among ``"settings"`` (with a repeat) or ``"trials"``."""
+        name, amount, number = cell
+        words = [name, "all" if amount is None else str(amount), str(number)]
+        return self.directory / sort / f"{'-'.join(words + [str(repeat)] * (repeat is not None))}.json"
+
+    def late(self) -> bool:
+        """Tell whether the time is over."""
+        return self.deadline is not None and time.time() > self.deadline
+
+    def choice(self, name: str, amount: int | None) -> Choice:
+        """Say how a strategy's settings are chosen; asked of the problem once."""
+        if (name, amount) not in self.choices:
+            self.choices[name, amount] = self.problem.choice(self.strategies[name], amount)
+        return self.choices[name, amount]
+
+    def cells(self) -> int:
+        """Count the cells: settings to try, and trials."""
+        tried = sum(
+            self.options(name) * self.problem.budget.repeats
+            for name in self.strategies
+            for amount in self.amounts
+            if self.choice(name, amount).when == "before"
+        )
+        return tried + len(self.strategies) * len(self.amounts) * len(self.seeds)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Hold which of the strategies that were asked for apply.
+
+    Args:
+        strategies: those that do, by name.
+        targets: the targets that each applies to.
+        skipped: why the others do not.
+    """
+
+    strategies: dict[str, Strategy]
+    targets: dict[str, list[str]]
+    skipped: dict[str, str]
+
+
+def applicable(problem: Question, strategies: str | Strategy | Sequence[str | Strategy] = "auto") -> Asked:
+    """Find the strategies that apply to a problem, and say why the others do not.
+
+    Args:
+        problem: the user's.
+        strategies: ``"auto"`` for all of the library's that apply; or names, of the library's or of another
+            package's entry points ``strategies.NAME`` in the group ``headstart.methods``; or strategies
+            as values; the baseline is always among them.
+
+    Raises:
+        ValueError: for an unknown name, two strategies of one name, or where none applies.
+
+    Example:
+        >>> import torch
+        >>> from headstart.tasks import Labelled, Multiclass, Task
+        >>> from headstart.comparison import Problem
+        >>> rows = Labelled(torch.randn(8, 4), torch.arange(8) % 2)
+        >>> asked = applicable(Problem(Task("new", Multiclass(2), rows, test=rows)))
+        >>> list(asked.strategies), asked.skipped["multitask"]
+        (['scratch'], 'there is no source to train with')
+    """
+    named = resolve(problem, strategies)
+    targets: dict[str, list[str]] = {}
+    skipped: dict[str, str] = {}
+    for name, strategy in named.items():
+        reasons = {target: problem.applies(strategy, target) for target in problem.names}
+        targets[name] = [target for target, reason in reasons.items() if not reason]
+        if not targets[name]:
+            skipped[name] = next(iter(reasons.values()))
+    found = {name: strategy for name, strategy in named.items() if targets[name]}
+    if not found:
+        why = ", ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        hint = "give the target labels, or a source with its classes and rows without labels"
+        raise wrong("problem", expected="one that a strategy applies to", found=f"none ({why})", hint=hint)
+    return Asked(found, {name: targets[name] for name in found}, skipped)
+
+
+def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strategy]) -> dict[str, Strategy]:
+    """Turn names into strategies; the baseline stands first unless it is asked for elsewhere."""
+    known = problem.strategies()
+    asked = [strategies] if isinstance(strategies, str | Strategy) else list(strategies)
+    found: dict[str, Strategy] = {}
+    for one in asked:
+        if isinstance(one, Strategy):
+            several = [one]
+        else:
+            several = list(known.values()) if one == "auto" else [named(one, known)]
+        for strategy in several:
+            if found.get(strategy.name, strategy) != strategy:
+                hint = "give one of them another name"
+                raise wrong("names of strategies", expected="distinct", found=strategy.name, hint=hint)
+            found[strategy.name] = strategy
+    base = problem.baseline()
+    return found if base in found else {base: known[base], **found}
+
+
+def named(name: str, known: Mapping[str, Strategy], what: str = "strategy") -> Strategy:
+    """Find a strategy by name among those known, else among the entry points of other packages.
+
+    Raises:
+        ValueError: for an unknown name, or an entry point that is no strategy.
+    """
+    if name in known:
+        return known[name]
+    points = {point.name: point for point in entry_points(group="headstart.methods")}
+    if f"strategies.{name}" not in points:
+        others = [n.removeprefix("strategies.") for n in points if n.startswith("strategies.")]
+        raise unknown(what, name, [*known, *others])
+    point = points[f"strategies.{name}"]
+    loaded = point.load()
+    if not isinstance(loaded, Strategy):
+        expected, found = "a `headstart.Strategy`", f"{type(loaded).__name__} at {point.value}"
+        raise wrong(f"strategy {name!r} of another package", expected=expected, found=found)
+    return loaded
+
+
+def check_picklable(strategies: Mapping[str, Strategy]) -> None:
+    """Raise ``ValueError`` that names a strategy which cannot reach another process."""
+    for name, strategy in strategies.items():
+        try:
+            pickle.dumps(strategy)
+        except Exception as error:
+            raise wrong(
+                f"strategy {name!r}",
+                expected="of functions that other processes can import, where `workers` is above 1",
+                found=str(error),
+                hint="define `run` and `needs` at the top of a module, or pass `workers=1`",
+            ) from None

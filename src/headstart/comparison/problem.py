@@ -1,0 +1,350 @@
+"""What the user has: a new task, and what there is to start from. It answers what ``compare`` asks."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor
+
+from ..datasets.splits import count_duplicates
+from ..engine import FeatureStore
+from ..models import Net, count_parameters, save
+from ..strategies import STRATEGIES, Situation, Starts, Strategy, Trained, Trial
+from ..strategies.recipes.align import information, joined
+from ..strategies.situation import check_numbers
+from ..tasks import Labelled, Task
+from ..tasks.nouns import tensors
+from ..version import __version__
+from . import choice
+from .question import Choice, Metric
+
+CURVE_POINTS = 200
+CONFUSED = 30  # classes of the largest matrix that is kept
+
+
+@final
+@dataclass(frozen=True, eq=False, init=False)
+class Problem(Situation):
+    """Say what is to be learned and what there is to start from.
+
+    Args:
+        target: the new task. Its test rows are touched once per trial, by the final score.
+        sources: related tasks with labels.
+        backbone: a name for ``hs.backbone`` (``"torchvision:resnet18"``), a pretrained module, or
+            ``"auto"``: ``conv4`` for images, ``mlp`` for numbers, ``textcnn`` for token ids. A backbone
+            that does not come pretrained is pretrained on the sources.
+        weights: as for ``hs.backbone``: its default ones, a name, a path, or ``None`` for random.
+        settings: the backbone's own settings, such as ``{"width": 32}``.
+        shots: labelled target rows per class (in all, where there are no classes), several for a
+            learning curve; ``None`` for all rows.
+        rotations: rotate source images to make extra classes for pretraining and episodes;
+            ``None`` does so for square images whose classes are not the target's.
+        shift: pixels by which source images are moved at random in pretraining, so that the features
+            do not mind; ``None`` takes an eighth of the side of square images, 0 none.
+        budget: how long things may train.
+        targets: several tasks that are wanted at once, each scored by its own metric, in place of
+            ``target``; their rows are alike in shape.
+        device: ``"auto"`` (CUDA, then MPS, then the CPU), or the name of one.
+        precision: what activations are computed in: ``"float32"``, ``"bf16"``, or ``"auto"``, which is
+            bf16 on a CUDA device that has it, else float32.
+
+    Raises:
+        ValueError: if names collide, rows differ in shape or words, inputs hold NaN or infinity, a task
+            asks for an answer per token, a number of shots is below 1, or there is no such device.
+
+    Example:
+        >>> from headstart.tasks import Labelled, Multiclass, Task
+        >>> rows = Labelled(torch.randn(8, 4), torch.arange(8) % 2)
+        >>> Problem(Task("new", Multiclass(2), rows, test=rows), shots=[1, 2]).backbone
+        'mlp'
+    """
+
+    @property
+    def names(self) -> list[str]:
+        """The targets' names."""
+        return [t.name for t in self.targets]
+
+    def metric(self, name: str) -> Metric:
+        """Say how a target is scored: by the main metric of its kind."""
+        kind = next(t.kind for t in self.targets if t.name == name)
+        return Metric(kind.metric, kind.higher_is_better, kind.bounds)
+
+    def amounts(self) -> list[int | None]:
+        """The numbers of shots; ``None`` where all rows are used, or none has a label."""
+        counts = self.counts() if any(self.focused(n).labelled() for n in self.names) else []
+        return [*counts] or [None]
+
+    def strategies(self) -> Mapping[str, Strategy]:
+        """The strategies of this library."""
+        return STRATEGIES
+
+    def applies(self, strategy: Strategy, name: str) -> str:
+        """Tell why a strategy does not apply to a target, or ``""``."""
+        return strategy.needs(self.focused(name))
+
+    def baseline(self) -> str:
+        """Name ``scratch``, or ``source-only`` where the target has no labels."""
+        return "scratch" if self.labelled() else "source-only"
+
+    def check(self) -> None:
+        """Look at the test rows, and try each number of shots: what is wrong is told before anything runs."""
+        for count in self.amounts():
+            choice.cut(self, count, 0)
+        for target in self.targets:
+            check_numbers(target, "test")
+            self._warn_of_duplicates(target)
+
+    def _warn_of_duplicates(self, target: Task) -> None:
+        """Warn where a test row is trained on: among the target's rows, unless its reader told, or others'."""
+        if target.test is None or not target.test.held:
+            return
+        rows = {t.name: t.train.x for t in (*self.targets, *self.sources) if t.train.held}
+        told = {target.name: target.encoding.duplicates if target.encoding is not None else 0}
+        for name, both in zip(rows, count_duplicates(target.test.x, list(rows.values())), strict=True):
+            if both > told.get(name, 0):
+                warnings.warn(
+                    f"{both} of {len(target.test)} test rows of {target.name!r} are among the training rows "
+                    f"of {name!r}; scores may be too high; drop the duplicates",
+                    UserWarning,
+                    stacklevel=4,
+                )
+
+    def fingerprint(self) -> str:
+        """Hash what a result depends on, so that a directory is only ever continued by its own comparison."""
+        digest = hashlib.sha256(__version__.encode())  # another release may train in another way
+        for task in (*self.targets, *self.sources):
+            digest.update(f"{task.name} {task.kind}".encode())
+            for part in _arrays(task):
+                digest.update(part.contiguous().cpu().numpy().tobytes())
+        settings = f"{self.weights} {dict(self.settings)} {self.rotations} {self.shift} {self.budget}"
+        digest.update(f"{self.start.fingerprint()} {settings}".encode())
+        if (place := f"{self.on.type} {self.number_format}") != "cpu float32":  # sums differ in their last digits
+            digest.update(place.encode())
+        return digest.hexdigest()
+
+    def starts(self, directory: Path) -> Starts:
+        """Make what the trials of one seed share."""
+        return Starts(FeatureStore(directory))
+
+    def choice(self, strategy: Strategy, amount: int | None) -> Choice:
+        """Say how a strategy's settings are chosen at a number of shots."""
+        how = choice.chosen_on(self, strategy, amount)
+        if how == choice.DEFAULTS or min(self.budget.options, len(strategy.options)) < 2:
+            return Choice(choice.DEFAULTS, "never")
+        return Choice(how, "within" if how == choice.HELD_OUT and amount is not None else "before")
+
+    def judge(
+        self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
+    ) -> tuple[float, float]:
+        """Score one option: the value to raise, and a guard (source validation accuracy, else 0)."""
+        how, seed, settings = self.choice(strategy, amount).how, 1000 + repeat, strategy.options[option]
+        if how == choice.INFORMATION:
+            pairs = [self.focused(name)._information(strategy, settings, seed) for name in self.names]
+            return _mean([value for value, _ in pairs]), _mean([guard for _, guard in pairs])
+        if how == choice.PSEUDO:
+            posed = choice.pseudo(self, seed)
+            judged = {t.name: t.test for t in posed.targets}
+            posed = posed.cut(amount, seed)
+        elif how == choice.VALID:
+            judged = {t.name: t.valid for t in self.targets}
+            posed = self.cut(amount, repeat)
+        else:
+            posed, judged = self.cut(amount, repeat)._held_out(seed)
+        return posed._value(strategy, settings, seed, judged, starts), 0.0
+
+    def _information(
+        self, strategy: Strategy, settings: Mapping[str, Any], seed: int
+    ) -> tuple[float, float]:
+        """Judge by the unlabelled rows, and guard by a fifth of the source's labelled ones."""
+        source = joined(self.target, self.shared())
+        train, valid = choice.part(source.train, 0.2, seed)
+        source = dataclasses.replace(source, name="the sources", train=train, unlabelled=None)
+        posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
+        starts = Starts()
+        net = strategy.run(Trial(posed, settings, seed, starts)).net
+        return information(net, self.target), _score(starts, net, self.target, valid)
+
+    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> int:
+        """Choose on a quarter of this trial's own rows."""
+        posed, judged = self._held_out(seed)
+        scores = []
+        for option in range(options):
+            try:
+                value = posed._value(strategy, strategy.options[option], seed, judged, starts)
+            except FloatingPointError:  # diverged: the worst there is
+                value = float("-inf")
+            scores.append([(value, 0.0)])
+        return choice.best(scores)
+
+    def _held_out(self, seed: int) -> tuple[Self, dict[str, Labelled]]:
+        parts = [choice.hold_out(t, seed) for t in self.targets]
+        return self.with_rows(targets=[t for t, _ in parts]), {t.name: held for t, held in parts}
+
+    def _value(
+        self,
+        strategy: Strategy,
+        settings: Mapping[str, Any],
+        seed: int,
+        judged: Mapping[str, Any],
+        starts: Starts,
+    ) -> float:
+        """Train and score on other rows than the test rows; the mean over the targets, higher is better."""
+        scores = [
+            self.metric(name).sign * _score(starts, trained.net, self._named(name), judged[name])
+            for name, trained, _ in self._runs(strategy, self._applied(strategy), settings, seed, starts)
+        ]
+        return _mean(scores)
+
+    def _applied(self, strategy: Strategy) -> list[str]:
+        return [name for name in self.names if not self.applies(strategy, name)] or self.names
+
+    def _named(self, name: str) -> Task:
+        return next(t for t in self.targets if t.name == name)
+
+    def _runs(
+        self, strategy: Strategy, names: Sequence[str], settings: Mapping[str, Any], seed: int, starts: Starts
+    ) -> Iterator[tuple[str, Trained, float]]:
+        """Train until every target that is named has a head; give each with the seconds it took."""
+        left, problem = list(names), self.resident()
+        while left:
+            begun, spared = time.perf_counter(), starts.spared
+            trained = strategy.run(Trial(problem.focused(left[0]), settings, seed, starts))
+            seconds = time.perf_counter() - begun + starts.spared - spared
+            done = [name for name in left if name == left[0] or name in trained.net.heads]
+            left = [name for name in left if name not in done]
+            for name in done:
+                yield name, trained, seconds
+
+    def cut(self, amount: int | None, seed: int) -> Self:
+        """Keep so many labelled rows per class of each target."""
+        return self.with_rows(targets=choice.cut(self, amount, seed))
+
+    def train(
+        self, strategy: Strategy, names: Sequence[str], settings: Mapping[str, Any], seed: int, starts: Starts
+    ) -> dict[str, Learned]:
+        """Train for each target that is named and score it on its test rows."""
+        found: dict[str, Learned] = {}
+        for name, trained, seconds in self._runs(strategy, names, settings, seed, starts):
+            found[name] = Learned(self._named(name), trained, seconds, starts)
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Say what the report shows of the problem."""
+        return {
+            "title": f"Which way of reuse is best for {' and '.join(self.names)}?",
+            "targets": [_about(t) for t in self.targets],
+            "sources": [
+                {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in self.sources
+            ],
+            "backbone": self.start.name,
+            "pretrained": self._pretrained(),
+        }
+
+    def _pretrained(self) -> str:
+        if self.comes_pretrained():
+            return "the caller's own" if self.start.use is None else f"came with weights {self.weights!r}"
+        if not self.sources:
+            return "no"
+        turned = ", their rotations as extra classes" if self.rotations else ""
+        by = f", moved by up to {self.shift} pixel{'s' * (self.shift > 1)}" if self.shift else ""
+        return f"on the sources{turned}{by}, {self.budget.pretrain} steps, anew for every seed"
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What one training gave for one target; its test rows are touched when ``record`` is asked for."""
+
+    target: Task
+    trained: Trained
+    seconds: float
+    starts: Starts
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Facts for the trial's file."""
+        net, target = self.trained.net, self.target
+        assert target.test is not None
+        outputs, y = _outputs(self.starts, net, target, target.test)
+        return {
+            "seconds": self.seconds,
+            "trained_parameters": count_parameters(net),
+            "score": _measure(target, outputs, y),
+            "curves": {phase: _thin(values) for phase, values in self.trained.curves.items()},
+            "confusion": _confusion(target, outputs, y),
+        }
+
+    def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
+        """Write the model: the net with this target's head alone."""
+        net, target = self.trained.net, self.target
+        alone = Net(net.backbone, {target.name: net.heads[target.name]})
+        save(alone, directory, kinds={target.name: target.kind}, encoding=target.encoding, notes=notes)
+
+
+def _arrays(task: Task) -> Iterator[Tensor]:
+    """Walk over the tensors of a task, parts that are datasets left out."""
+    for data in (task.train, task.valid, task.test, task.unlabelled):
+        if data is not None and data.held:
+            yield from tensors(data.x)
+            if data is not task.unlabelled:
+                yield data.y
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _outputs(starts: Starts, net: Net, task: Task, data: Any) -> tuple[Tensor, Tensor]:
+    """Return outputs and targets, on the CPU."""
+    if data.held:
+        return starts.predict(net, task.name, data.x).cpu(), data.y.cpu()
+    parts = [data.take(at) for at in torch.arange(len(data)).split(128)]
+    outputs = [starts.predict(net, task.name, part.x).cpu() for part in parts]
+    return torch.cat(outputs), torch.cat([part.y for part in parts])
+
+
+def _score(starts: Starts, net: Net, task: Task, data: Any) -> float:
+    return _measure(task, *_outputs(starts, net, task, data))
+
+
+def _measure(task: Task, outputs: Tensor, y: Tensor) -> float:
+    """Return the main metric of a head's outputs, NaN where no row has a label."""
+    known = Labelled(outputs, y).known()
+    p, t, _ = task.kind.scored(known.x, known.y)
+    if not len(t):
+        return float("nan")
+    return task.kind.measures()[task.kind.metric](p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
+
+
+def _thin(values: Sequence[float]) -> list[float]:
+    step = max(1, len(values) // CURVE_POINTS)
+    return [float(f"{v:.5g}") for v in values[::step]]
+
+
+def _confusion(task: Task, outputs: Tensor, y: Tensor) -> list[list[int]] | None:
+    """Count test rows by class (rows of the matrix) and answer (columns)."""
+    kind, size = task.kind, len(task.kind.classes)
+    if not kind.exclusive or size > CONFUSED:
+        return None
+    known = Labelled(outputs, y).known()
+    answers = kind.encode(kind.decode(known.x))  # type: ignore[arg-type]
+    pairs = kind.numbers(known.y) * size + kind.numbers(answers)
+    return pairs.bincount(minlength=size * size).reshape(size, size).tolist()
+
+
+def _about(target: Task) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "classes": [str(c) for c in target.kind.classes],
+        "per_class": target.kind.exclusive,
+        "asks": target.kind.describe(),
+        "train_rows": len(target.train),
+        "test_rows": 0 if target.test is None else len(target.test),
+    }

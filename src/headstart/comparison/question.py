@@ -1,0 +1,123 @@
+"""What ``compare`` asks of a problem, whatever its field.
+
+``hs.Problem`` answers from rows with labels; a problem of environments in place of rows gives the same
+answers, and nothing in this room asks which of the two it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+from ..strategies import Budget, Starts, Strategy
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Say how scores of one target are read.
+
+    Args:
+        name: as in ``result.json``.
+        higher_is_better: which way is up.
+        bounds: what no score can leave; an interval ends there.
+    """
+
+    name: str
+    higher_is_better: bool = True
+    bounds: tuple[float, float] = (float("-inf"), float("inf"))
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Say how a strategy's settings are chosen.
+
+    Args:
+        how: in words, for the report.
+        when: ``"before"`` the trials, once for all seeds; ``"within"`` each trial, on a part of its own
+            rows; or ``"never"``: the stated default is taken.
+    """
+
+    how: str
+    when: Literal["before", "within", "never"]
+
+
+class Outcome(Protocol):
+    """What one training gave for one target."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Facts for the trial's file, as JSON: ``score``, ``seconds``, ``trained_parameters``, ``curves``."""
+
+    def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
+        """Write the model."""
+
+
+class Question(Protocol):
+    """What ``compare`` asks of a problem.
+
+    Amounts are what is varied along a learning curve: labelled rows per class, or steps in a world;
+    ``None`` is all there is. Everything is a function of the arguments and of the problem alone, and the
+    problem can be pickled, so that any worker process gives the same answers.
+    """
+
+    budget: Budget
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The targets, each scored by its own metric."""
+
+    def metric(self, name: str) -> Metric:
+        """Say how a target is scored."""
+
+    def amounts(self) -> Sequence[int | None]:
+        """The amounts to try, smallest first; at least one."""
+
+    def strategies(self) -> Mapping[str, Strategy]:
+        """The strategies that a name, or ``"auto"``, means."""
+
+    def applies(self, strategy: Strategy, name: str) -> str:
+        """Tell why a strategy does not apply to a target, or ``""``."""
+
+    def baseline(self) -> str:
+        """Name the strategy that gains are measured against."""
+
+    def check(self) -> None:
+        """Raise or warn, before anything runs, of what would spoil the comparison."""
+
+    def fingerprint(self) -> str:
+        """Hash all that a result depends on, but the strategies and the seeds."""
+
+    def starts(self, directory: Path) -> Starts:
+        """Make what the cells of one job share, kept features in ``directory``."""
+
+    def choice(self, strategy: Strategy, amount: int | None) -> Choice:
+        """Say how a strategy's settings are chosen at an amount."""
+
+    def judge(
+        self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
+    ) -> tuple[float, float]:
+        """Score one option without the test rows: the value to raise, and a guard not to fall under."""
+
+    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> int:
+        """Choose among the first ``options`` on a part of this trial's own rows."""
+
+    def cut(self, amount: int | None, seed: int) -> Self:
+        """Keep an amount, the same for every strategy at a seed."""
+
+    def train(
+        self, strategy: Strategy, names: Sequence[str], settings: Mapping[str, Any], seed: int, starts: Starts
+    ) -> Mapping[str, Outcome]:
+        """Train for each target that is named and score it, touching its test rows once.
+
+        A strategy that learns several targets at once is run once for all that it gives a head for.
+        """
+
+    def facts(self) -> Mapping[str, Any]:
+        """Say what the report shows of the problem: ``title``, ``targets``, ``sources``, ``backbone``."""

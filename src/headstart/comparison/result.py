@@ -1,0 +1,117 @@
+"""What a comparison found: its rows, its report and its model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import report
+from ..atomic import write_atomic
+from ..errors import wrong
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The recommended model: where it lies, and what made it."""
+
+    strategy: str
+    directory: Path
+
+    def save(self, directory: str | Path) -> Path:
+        """Copy the model's directory; ``hs.load`` reads it.
+
+        Raises:
+            FileExistsError: if ``directory`` is there and not empty.
+            FileNotFoundError: if the trial of the first seed, which makes the model, did not run or failed.
+        """
+        path = Path(directory)
+        if not self.directory.exists():
+            raise wrong(
+                f"model of {self.strategy!r}",
+                expected=f"at {self.directory}",
+                found="none: the trial of the first seed did not run or failed",
+                hint="run the same comparison again, or put another seed first",
+                error=FileNotFoundError,
+            )
+        if path.exists() and any(path.iterdir()):
+            what = f"`directory` {path}"
+            raise wrong(what, expected="new or empty", found="files in it", error=FileExistsError)
+        shutil.copytree(self.directory, path, dirs_exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Hold a comparison: ``data`` is ``result.json``, ``details`` what the report shows beside it.
+
+    Example:
+        >>> data = {"task": "new", "metric": "accuracy", "higher_is_better": True, "rows": [],
+        ...         "recommended": "scratch", "reasons": []}
+        >>> Result(data, {}, Path("runs/x")).recommended
+        'scratch'
+    """
+
+    data: dict[str, Any]
+    details: dict[str, Any]
+    directory: Path
+    _holder: object = None  # keeps a temporary directory alive
+
+    def __repr__(self) -> str:
+        return f"Result(task={self.data['task']!r}, recommended={self.recommended!r}, {self.directory})"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        """Show the answer and the leaderboard in a notebook."""
+        return report.fragment(self.data, self.details)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Result:
+        """Read a comparison's directory; ``FileNotFoundError`` where there is none."""
+        path = Path(directory)
+        if not (path / "result.json").exists():
+            found, what = "no result.json in it", f"directory {path}"
+            raise wrong(what, expected="a finished comparison", found=found, error=FileNotFoundError)
+        data, details = (json.loads((path / name).read_text()) for name in ("result.json", "details.json"))
+        return cls(data, details, path)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per target, strategy and number of shots, as in ``result.json``."""
+        return self.data["rows"]
+
+    @property
+    def recommended(self) -> str | None:
+        """The strategy to use at the largest number of labels."""
+        return self.data["recommended"]
+
+    @property
+    def best(self) -> Best:
+        """The recommended strategy's model, of the first seed; of several targets one folder for each."""
+        if self.recommended is None:
+            raise wrong(
+                "trials of the comparison",
+                expected="at least one with a score",
+                found="none",
+                hint="`reasons` tells why; the same command goes on with the trials that are missing",
+            )
+        return Best(self.recommended, self.directory / "models" / self.recommended)
+
+    def table(self) -> str:
+        """Lay the rows out as text."""
+        return report.table(self.data, self.details)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the self-contained HTML report."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, report.page(self.data, self.details))
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``result.json`` as a dict."""
+        return self.data

@@ -1,0 +1,137 @@
+"""The cells of a comparison: a setting tried, or a trial scored, each with a small file of its own.
+
+A cell that has its file is never run again, so a comparison that was killed goes on with the cells
+that are missing. Cells of one seed share their pretrained nets and run in one process, each on as many
+threads, so results do not depend on the number of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..atomic import write_atomic
+from ..strategies import Starts
+from . import choice
+from .plan import Cell, Plan
+
+FEATURES = "features"  # folder of what frozen backbones said
+Job = tuple[int, list[Cell]]  # a repeat or a seed, and its cells
+Record = dict[str, Any]
+
+
+def tries(plan: Plan) -> list[Job]:
+    """List the settings to try, by repeat."""
+    cells = [
+        (name, amount, option)
+        for amount in plan.amounts
+        for name in plan.strategies
+        if plan.choice(name, amount).when == "before"
+        for option in range(plan.options(name))
+    ]
+    return [(repeat, cells) for repeat in range(plan.problem.budget.repeats)]
+
+
+def run_tries(plan: Plan, job: Job) -> Iterator[None]:
+    """Score options on whatever stands in for the target's test rows."""
+    repeat, cells = job
+    shared: dict[str, Starts] = {}  # pseudo-targets of all amounts share their pretrained nets
+    for name, amount, option in cells:
+        file = plan.file("settings", (name, amount, option), repeat)
+        if not file.exists() and not plan.late():
+            strategy, how = plan.strategies[name], plan.choice(name, amount).how
+            starts = shared.setdefault(how, plan.problem.starts(plan.directory / FEATURES))
+            try:
+                score = plan.problem.judge(strategy, option, amount, repeat, starts)
+            except FloatingPointError:  # diverged: the worst there is
+                score = (-math.inf, 0.0)
+            write_atomic(file, json.dumps({"settings": dict(strategy.options[option]), "score": score}))
+        yield
+
+
+def chosen(plan: Plan) -> dict[tuple[str, int | None], int]:
+    """Choose an option for each strategy and amount, from the files of the tries; else the default."""
+    repeats, found = range(plan.problem.budget.repeats), {}
+    for amount in plan.amounts:
+        for name in plan.strategies:
+            files = [
+                [plan.file("settings", (name, amount, option), repeat) for repeat in repeats]
+                for option in range(plan.options(name))
+            ]
+            tried = plan.choice(name, amount).when == "before" and all(f.exists() for row in files for f in row)
+            found[name, amount] = choice.best([[_pair(f) for f in row] for row in files]) if tried else 0
+    return found
+
+
+def _pair(file: Path) -> tuple[float, float]:
+    value, guard = json.loads(file.read_text())["score"]
+    return value, guard
+
+
+def trials(plan: Plan, options: Mapping[tuple[str, int | None], int]) -> list[Job]:
+    """List the trials, by seed, each with the option that was chosen."""
+    return [
+        (seed, [(name, amount, options[name, amount]) for amount in plan.amounts for name in plan.strategies])
+        for seed in plan.seeds
+    ]
+
+
+def run_trials(plan: Plan, job: Job) -> Iterator[None]:
+    """Train and score, touching the test rows once per trial."""
+    seed, cells = job
+    starts = plan.problem.starts(plan.directory / FEATURES)
+    for cell in cells:
+        name, amount, _ = cell
+        file = plan.file("trials", (name, amount, seed))
+        if not file.exists() and not plan.late():
+            write_atomic(file, json.dumps(_trial(plan, cell, seed, starts)))
+        yield
+
+
+def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> Record:
+    name, amount, option = cell
+    strategy, problem = plan.strategies[name], plan.problem.cut(amount, seed)
+    record: Record = {"strategy": name, "shots": amount, "seed": seed}
+    try:
+        if plan.choice(name, amount).when == "within":
+            option = problem.choose(strategy, plan.options(name), seed, starts)
+        record["settings"] = dict(strategy.options[option])
+        found = problem.train(strategy, plan.targets[name], record["settings"], seed, starts)
+    except FloatingPointError as error:
+        settings = record.get("settings", dict(strategy.options[option]))
+        return record | {"settings": settings, "error": str(error), "targets": {}}
+    record["targets"] = {}
+    for target, outcome in found.items():
+        facts = dict(outcome.record)
+        if seed == plan.seeds[0]:  # amounts rise, so the model with the most labels is what stays
+            outcome.save(model(plan, name, target), {k: record[k] for k in NOTES})
+        else:
+            facts = {key: facts[key] for key in ("score", "seconds", "trained_parameters")}
+        record["targets"][target] = facts
+    return record
+
+
+NOTES = ("strategy", "shots", "seed", "settings")
+
+
+def model(plan: Plan, name: str, target: str) -> Path:
+    """Name the directory of a strategy's model for a target; of several targets each has a folder."""
+    return model_directory(plan.directory, name, target, plan.problem.names)
+
+
+def model_directory(directory: Path, name: str, target: str, names: Any) -> Path:
+    """Name the directory of a strategy's model in the directory of a comparison."""
+    place = directory / "models" / name
+    return place if len(names) == 1 else place / target
+
+
+def read_trial(file: Path, names: Any) -> Record:
+    """Read a trial's file; one of an earlier release holds the facts of its one target at the top."""
+    record = json.loads(file.read_text())
+    if "targets" in record:
+        return record
+    facts = {key: record.pop(key) for key in list(record) if key not in (*NOTES, "error")}
+    return record | {"targets": {names[0]: facts} if facts.get("score") is not None else {}}

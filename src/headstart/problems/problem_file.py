@@ -1,0 +1,351 @@
+"""A problem, or one run of one strategy, written in a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..comparison import Problem
+from ..comparison.plan import named
+from ..datasets import SplitSpec, read, unlabel
+from ..datasets.references import ENCODERS, LABELLED
+from ..engine import seeded
+from ..errors import wrong
+from ..strategies import STRATEGIES, Budget, Strategy
+from ..tasks import Task
+from .messages import messages
+from .schema import Compare, File, Fit, Source, Target
+
+
+@dataclass(frozen=True, eq=False)
+class ProblemFile:
+    """Hold a checked file.
+
+    Args:
+        path: where it was read.
+        settings: every key, defaults included.
+    """
+
+    path: Path
+    settings: File
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return self.path.stem
+
+    @property
+    def base(self) -> Path:
+        """The folder that paths in the file start from."""
+        return self.path.parent / self.settings.base
+
+    @property
+    def targets(self) -> list[Target]:
+        """The table ``[target]``, or those under ``[[targets]]``."""
+        return [self.settings.target] if self.settings.target else self.settings.targets
+
+    @property
+    def compare(self) -> Compare:
+        """The table ``[compare]``."""
+        return self.settings.compare
+
+    @property
+    def fit(self) -> Fit:
+        """The table ``[fit]``; ``ValueError`` where there is none."""
+        if self.settings.fit is None:
+            hint = 'add [fit] with strategy = "finetune"'
+            what = f"`fit` of {self.path}"
+            raise wrong(what, expected="a table that names a strategy", found="none", hint=hint)
+        return self.settings.fit
+
+    def complete(self) -> dict[str, Any]:
+        """Return the file with every default, and ``base`` absolute, so that a copy works elsewhere."""
+        whole = self.settings.model_dump(exclude_none=True)
+        return whole | {"base": str(self.base.resolve())}
+
+    def variants(self) -> dict[str, Strategy]:
+        """Make the strategies under ``[[strategies]]``, by name.
+
+        Raises:
+            ValueError: for an unknown strategy or setting, or a name that is taken.
+        """
+        made: dict[str, Strategy] = {}
+        for number, table in enumerate(self.settings.strategies):
+            name, what = table.name or table.use, f"`strategies.{number}.name` of {self.path}"
+            if name in made or (table.name and name in STRATEGIES):
+                raise wrong(what, expected="a name that no other strategy has", found=f'"{name}"')
+            made[name] = named(table.use, STRATEGIES).fixed(name, table.model_extra or {})
+        return made
+
+    def strategies(self) -> list[str | Strategy]:
+        """List what ``[compare]`` names, then the strategies under ``[[strategies]]``."""
+        made, asked = self.variants(), self.compare.strategies
+        names = asked if isinstance(asked, list) else [asked]
+        chosen: list[str | Strategy] = [made.get(name, name) for name in names]
+        return chosen + [strategy for name, strategy in made.items() if name not in names]
+
+    def strategy(self) -> Strategy:
+        """Give the one strategy of ``[fit]``."""
+        made = self.variants()
+        return named(self.fit.strategy, STRATEGIES | made, "`fit.strategy`")
+
+    def problem(self) -> Problem:
+        """Read the data.
+
+        Raises:
+            ValueError: if the data or the backbone's name are wrong.
+            FileNotFoundError: if data are not there.
+        """
+        file = self.settings
+        labels = _labels(*self.targets, *file.sources)
+        targets: list[Task] = []
+        for section in self.targets:
+            targets += _targets(section, self.base, labels, targets, alone=file.target is not None)
+        sources: list[Task] = []
+        for source in file.sources:
+            taken = [t.name for t in (*targets, *sources)]
+            sources += _sources(source, self.base, labels, targets[0], taken)
+        problem = Problem(
+            targets=targets,
+            sources=sources,
+            backbone=_under(self.base, file.backbone.use, "file:"),
+            weights=_weights(file.backbone.weights, self.base),
+            settings=dict(file.backbone.model_extra or {}),
+            shots=self.targets[0].shots,
+            rotations=file.pretrain.rotations,
+            shift=file.pretrain.shift,
+            budget=Budget(**file.budget.model_dump()),
+            device=self.compare.device,
+            precision=self.compare.precision,
+        )
+        with seeded(0):  # names and shapes are told before any training
+            problem.build(pretrained=problem.comes_pretrained())
+        return problem
+
+
+def load_problem(
+    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False
+) -> ProblemFile:
+    """Read and check a problem file.
+
+    Args:
+        path: a TOML file; paths inside it start from its folder.
+        overrides: ``key=value`` by dotted key; values are TOML, or else plain text. Of several tables
+            under one name, a number or the ``name`` within says which.
+        skip_broken: sets the key of that name for the targets and every source.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is not TOML, or a key or value is wrong.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "problem.toml"
+        ...     _ = path.write_text('target.data = "digits:5-9"')
+        ...     file = load_problem(path, ["target.shots=[1, 5]", "compare.seeds=3"])
+        >>> file.settings.target.shots, file.compare.seeds
+        ([1, 5], 3)
+    """
+    path = Path(path)
+    raw = _parse(path)
+    for override in overrides:
+        _override(raw, override)
+    try:
+        file = File.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError("\n".join(messages(error, raw, path))) from None
+    checked = ProblemFile(path, file)
+    _check_targets(checked)
+    checked.variants()
+    for section in (*checked.targets, *file.sources):
+        section.skip_broken |= skip_broken
+    return checked
+
+
+def _check_targets(file: ProblemFile) -> None:
+    if not file.targets:
+        raise wrong(f"`target` of {file.path}", expected="a table with `data`", found="nothing")
+    if file.settings.target and file.settings.targets:
+        hint = "write each of them under [[targets]]"
+        raise wrong(f"`target` of {file.path}", expected="left out beside [[targets]]", found="both", hint=hint)
+    for number, section in enumerate(file.targets[1:], start=1):
+        if section.shots != file.targets[0].shots:
+            expected = f"those of the first target, {file.targets[0].shots}"
+            raise wrong(f"`targets.{number}.shots` of {file.path}", expected=expected, found=section.shots)
+
+
+def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False) -> ProblemFile:
+    """Read a problem file with a table ``[fit]``: one strategy, one seed.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: as ``load_problem``; also for an unknown strategy or setting of it, or several shots.
+    """
+    file = load_problem(path, overrides, skip_broken=skip_broken)
+    whole = file.strategy().settings(file.fit.settings)
+    if len(file.targets) > 1:
+        found, hint = f"{len(file.targets)} under [[targets]]", "write one under [target]"
+        raise wrong("`targets` of a single run", expected="one target", found=found, hint=hint)
+    shots = file.targets[0].shots
+    if isinstance(shots, list) and len(shots) > 1:
+        hint = "pass --set target.shots=5"
+        raise wrong("`target.shots` of a single run", expected="one number", found=shots, hint=hint)
+    fit = file.fit.model_copy(update={"settings": whole})
+    return dataclasses.replace(file, settings=file.settings.model_copy(update={"fit": fit}))
+
+
+# Reading the file.
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    what = f"`{path}`"
+    if not path.exists():
+        raise wrong(what, expected="a TOML file", found="nothing there", error=FileNotFoundError)
+    if path.is_dir():
+        raise wrong(what, expected="a TOML file", found="a folder")
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise wrong(what, expected="TOML (UTF-8 text)", found="a binary file") from None
+    except tomllib.TOMLDecodeError as error:
+        hint = 'strings need quotes, as in data = "csv:train.csv#label"'
+        raise wrong(what, expected="TOML", found=f"an error: {error}", hint=hint) from None
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    """Set ``raw["target"]["shots"]`` by ``"target.shots=[1]"``."""
+    key, equals, written = override.partition("=")
+    if not equals or not all(key.split(".")):
+        expected = '"key=value", such as target.shots=5'
+        raise wrong("`--set`", expected=expected, found=f'"{override}"')
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = written
+    place: Any = raw
+    words = key.strip().split(".")
+    while len(words) > 1:
+        place, words = _step(place, words, key, override)
+    if isinstance(place, list):
+        place[_number(place, words[0], override)] = value
+    else:
+        place[words[0]] = value
+
+
+def _step(place: Any, words: list[str], key: str, override: str) -> tuple[Any, list[str]]:
+    """Go into the table that the first words name; the name of one of several may hold dots itself."""
+    first, rest = words[0], words[1:]
+    if isinstance(place, list):
+        names = [table.get("name") for table in place if isinstance(table, dict)]
+        taken = next((n for n in range(1, len(words)) if ".".join(words[:n]) in names), 1)
+        first, rest = ".".join(words[:taken]), words[taken:]
+        inner = place[_number(place, first, override)]
+    else:
+        inner = place.setdefault(first, {})
+    if not isinstance(inner, dict | list):
+        above = key.strip().removesuffix("." + ".".join(rest))
+        raise wrong(f'`--set` "{override}"', expected=f"a table at `{above}`", found=repr(inner))
+    return inner, rest
+
+
+def _number(tables: list[Any], word: str, override: str) -> int:
+    """Find one of several tables, by its number or its name."""
+    names = [table.get("name") if isinstance(table, dict) else None for table in tables]
+    if word in names:
+        return names.index(word)
+    if not (word.isdigit() and int(word) < len(tables)):
+        expected = f"a number below {len(tables)} in place of {word!r}"
+        raise wrong(f'`--set` "{override}"', expected=expected, found=repr(word))
+    return int(word)
+
+
+# From the file to the problem.
+
+
+def _under(base: Path, name: str, prefix: str) -> str:
+    """Let a path after ``prefix`` start from ``base``."""
+    return f"{prefix}{base / name.removeprefix(prefix)}" if name.startswith(prefix) else name
+
+
+def _weights(name: str, base: Path) -> str | None:
+    if name == "none":
+        return None
+    return str(base / name) if (base / name).exists() else name
+
+
+def _labels(*sections: Source) -> list[str]:
+    """List the label columns of all tables; rows are read alike, so that none may be an input of any."""
+    from ..datasets.readers.tables import columns_after
+
+    tables = (s.data for s in sections if s.data.partition(":")[0] in LABELLED)
+    return sorted({name for data in tables for name in columns_after(data)})
+
+
+def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = None) -> list[Task]:
+    resize = tuple(source.resize) if isinstance(source.resize, list) else source.resize
+    alike = like.encoding if like is not None and source.resize is None else None
+    if alike is not None:  # what makes a source's rows like the target's (columns, words, pixels)
+        alike = alike.alike() if alike.reads(source.data.partition(":")[0]) else None
+    return read(
+        source.data,
+        base=base,
+        split=SplitSpec(**source.split.model_dump()),
+        resize=resize,  # type: ignore[arg-type]
+        skip_broken=source.skip_broken,
+        encoding=alike,
+        drop=drop,
+        kind=source.kind,
+    )
+
+
+def _targets(
+    section: Target, base: Path, labels: Sequence[str], before: Sequence[Task], *, alone: bool
+) -> list[Task]:
+    """Read a target, which may be several tasks on the same rows; those after the first are read like it."""
+    tasks = _read(section, base, labels, before[0] if before else None)
+    if alone and len(tasks) != 1:
+        names = [t.name for t in tasks]
+        set_of_tasks = section.data.partition(":")[0].partition("#")[0] not in ENCODERS
+        part = "name" if set_of_tasks else "column"
+        hint = f"keep one {part} after the # of `target.data` ({section.data!r}), or write [[targets]]"
+        if "#" not in section.data:
+            hint = f'name one of them: target.data = "{section.data}#{names[0]}", or write [[targets]]'
+        found = f"{len(tasks)}: {names}"
+        raise wrong("`target.data`", expected="one task", found=found, hint=hint)
+    if section.name and len(tasks) == 1:
+        tasks = [dataclasses.replace(tasks[0], name=section.name)]
+    if section.labels == "all":
+        return tasks
+    if section.shots is not None:
+        expected = 'left out where `target.labels` is "none"'
+        raise wrong("`target.shots`", expected=expected, found=section.shots)
+    return [unlabel(task) for task in tasks]
+
+
+def _sources(
+    section: Source, base: Path, labels: Sequence[str], target: Task, taken: Sequence[str]
+) -> list[Task]:
+    """Read a source; give its tasks names that are not taken."""
+    tasks: list[Task] = []
+    with warnings.catch_warnings():  # a source's test rows are never used
+        warnings.filterwarnings("ignore", message=".* are equal to a train row")
+        found = _read(section, base, labels, target)
+    for task in found:
+        wanted = section.name or task.name
+        if wanted in (known := [*taken, *(t.name for t in tasks)]):
+            path = Path(section.data.partition(":")[2].partition("#")[0])
+            origin = path.stem or section.data.partition("#")[0]
+            wanted = f"{wanted} of {origin}".replace(".", "_")
+        name, number = wanted, 2
+        while name in known:
+            name, number = f"{wanted} {number}", number + 1
+        tasks.append(dataclasses.replace(task, name=name))
+    return tasks

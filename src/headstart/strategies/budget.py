@@ -1,0 +1,54 @@
+"""How long things may train: the same for every strategy, which is what makes a comparison fair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import wrong
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Say how long things may train. Every strategy gets the same numbers.
+
+    A comparison of ways of reuse is only as fair as its budget. So the steps on the target's own rows
+    are counted over all phases of a strategy together, whatever it did before; what is spent on the
+    sources (``pretrain``, ``meta``) is the same for all strategies that spend it; and every strategy
+    may choose among equally many settings, judged on the same stand-ins for the test rows.
+
+    What is not in the budget is the same for all as well, and stands in ``Trial.train``: AdamW, whose
+    decay does not depend on the rate; its decay of 0.01, PyTorch's own default; and a one-cycle rate,
+    which rises and falls to zero over the phase, so that no schedule has to be made for each length.
+    Pretraining on the sources takes 64 rows a step at 3e-3, the rate that ``scratch`` states as its own.
+
+    Args:
+        steps: optimizer steps on the target's rows, over all phases of a strategy together. 200 steps
+            of 32 rows pass over 100 rows sixty times.
+        pretrain: steps of supervised training on the sources, where no pretrained backbone is given;
+            also those of a strategy that learns from the sources' labels alone.
+        meta: steps of episodic training on the sources.
+        episodes: episodes per such step.
+        batch: rows per task and step.
+        options: settings that each strategy may choose from, at most (its stated default is the first).
+        repeats: pseudo-targets, or validation splits, that the settings are judged on.
+
+    Raises:
+        ValueError: if a number is below 1.
+
+    Example:
+        >>> Budget(steps=50).pretrain
+        1000
+    """
+
+    steps: int = 200
+    pretrain: int = 1000
+    meta: int = 100
+    episodes: int = 8
+    batch: int = 32
+    options: int = 3
+    repeats: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise wrong(f"`{name}` of the budget", expected="at least 1", found=value)

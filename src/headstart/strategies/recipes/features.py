@@ -1,0 +1,188 @@
+"""Strategies that learn on the features of a frozen pretrained backbone.
+
+References:
+    Donahue et al. (ICML 2014), https://arxiv.org/abs/1310.1531
+    Alain & Bengio (2016), https://arxiv.org/abs/1610.01644
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...engine import seeded
+from ...models import Net, freeze
+from ...tasks import Labelled, Task
+from .. import needs
+from ..strategy import Strategy, rates
+from ..trial import Trained, Trial
+
+EXTRACTOR = "the pretrained backbone, as a fixed extractor"
+DONAHUE = "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)"
+
+
+def logreg(trial: Trial) -> Trained:
+    """Fit a logistic regression, with class weights, on frozen pretrained features."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=trial.settings["C"], class_weight="balanced", max_iter=1000)
+    return linear(trial, model)
+
+
+LOGREG = Strategy(
+    name="features+logreg",
+    run=logreg,
+    summary="logistic regression on frozen features",
+    options=rates(1.0, 0.1, 10.0, name="C"),
+    needs=needs.classes,
+    reused=EXTRACTOR,
+    frozen="backbone",
+    paper=DONAHUE,
+)
+
+
+def svm(trial: Trial) -> Trained:
+    """Fit a linear support vector machine, with class weights, on frozen pretrained features."""
+    from sklearn.svm import LinearSVC
+
+    model = LinearSVC(C=trial.settings["C"], class_weight="balanced", random_state=trial.seed, max_iter=5000)
+    return linear(trial, model)
+
+
+SVM = Strategy(
+    name="features+svm",
+    run=svm,
+    summary="linear SVM on frozen features",
+    options=rates(0.1, 0.01, 1.0, name="C"),
+    needs=needs.classes,
+    reused=EXTRACTOR,
+    frozen="backbone",
+    paper=DONAHUE,
+)
+
+
+def mlp(trial: Trial) -> Trained:
+    """Train a small net with one hidden layer and class weights on frozen pretrained features."""
+    net = trial.pretrained()
+    freeze(net.backbone)
+    name, kind, y = trial.target.name, trial.target.kind, trial.labelled().y
+    z = trial.features(net)
+    mean, scale = standard(z)
+    with seeded(trial.seed):
+        hidden = nn.Linear(z.shape[1], 64)
+        head = nn.Sequential(hidden, nn.ReLU(), nn.Linear(64, kind.outputs))
+    generator = trial.generator("hidden layer")
+    for parameter in head.parameters():
+        bound = parameter.shape[-1] ** -0.5 if parameter.ndim == 2 else 0.0
+        with torch.no_grad():
+            parameter.uniform_(-bound, bound, generator=generator)
+    small = Net(nn.Identity(), {name: head}).to(z.device)
+    task = Task(name, kind, Labelled((z - mean) / scale, y))
+    loss = balanced_loss(y, kind.outputs)
+
+    def balanced(net: Net, batch: dict[str, Labelled], progress: float) -> dict[str, Tensor]:
+        part = batch[name]
+        return {name: loss(net(part.x, name), part.y)}
+
+    steps, lr = trial.problem.budget.steps, trial.settings["lr"]
+    curves = trial.train(small, [task], balanced, steps=steps, lr=lr, phase="head")
+    fold(hidden, mean, scale)
+    return Trained(Net(net.backbone, {name: head}), curves)
+
+
+MLP = Strategy(
+    name="features+mlp",
+    run=mlp,
+    summary="small net on frozen features",
+    options=rates(3e-3, 1e-3, 1e-2),
+    needs=needs.classes,
+    reused=EXTRACTOR,
+    frozen="backbone",
+    paper=DONAHUE,
+)
+
+
+def probe(trial: Trial) -> Trained:
+    """Train a new linear head on the frozen pretrained backbone."""
+    net = trial.pretrained()
+    curves = trial.train_head(net, steps=trial.problem.budget.steps, lr=trial.settings["lr"])
+    freeze(net.backbone)
+    return Trained(net, curves)
+
+
+PROBE = Strategy(
+    name="probe",
+    run=probe,
+    summary="new linear head on the frozen backbone",
+    options=rates(1e-2, 3e-3, 3e-2),
+    needs=needs.start,
+    reused=EXTRACTOR,
+    frozen="backbone",
+    paper="[Alain & Bengio 2016](https://arxiv.org/abs/1610.01644)",
+)
+
+
+def standard(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of each feature and one spread for all: the spread of each is not known from a few rows."""
+    mean = z.mean(0)
+    return mean, (z - mean).square().sum(1).mean().sqrt().clamp(min=1e-6)
+
+
+def balanced_loss(y: Tensor, outputs: int) -> nn.Module:
+    """Weigh classes by the inverse of their counts, as scikit-learn's ``"balanced"``."""
+    if outputs == 1:
+        positive = y.sum().clamp(min=1)
+        binary = nn.BCEWithLogitsLoss(pos_weight=(len(y) - positive).clamp(min=1) / positive)
+        return _Column(binary)
+    counts = torch.bincount(y, minlength=outputs).clamp(min=1)
+    return nn.CrossEntropyLoss(weight=len(y) / (outputs * counts))
+
+
+class _Column(nn.Module):
+    """Give a loss the one column of a binary head."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return self.loss(prediction[:, 0], y)
+
+
+def fold(layer: nn.Linear, mean: Tensor, scale: Tensor) -> None:
+    """Write the standardisation of the features into the layer that reads them."""
+    with torch.no_grad():
+        layer.weight.div_(scale)
+        layer.bias.sub_(layer.weight @ mean)
+
+
+def linear(trial: Trial, model: Any) -> Trained:
+    """Fit scikit-learn's linear classifier on standardised features and write it into the head."""
+    net = trial.pretrained()
+    freeze(net.backbone)
+    y, kind, z = trial.labelled().y, trial.target.kind, trial.features(net)
+    mean, scale = standard(z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # convergence warnings: the scores tell
+        model.fit(((z - mean) / scale).double().cpu().numpy(), y.cpu().numpy())
+    coefficients = torch.from_numpy(model.coef_).float().to(z.device)
+    intercept = torch.from_numpy(model.intercept_).float().to(z.device)
+    with seeded(trial.seed):
+        head = nn.Linear(z.shape[1], kind.outputs).to(z.device)
+    with torch.no_grad():
+        if kind.extensible:
+            if len(coefficients) == 1:  # two classes: one plane, seen from both sides
+                coefficients = torch.cat([-coefficients, coefficients]) / 2
+                intercept = torch.cat([-intercept, intercept]) / 2
+            head.weight.zero_()
+            head.bias.fill_(-1e4)  # a class without rows is never the answer
+            seen = torch.from_numpy(model.classes_).long()
+            head.weight[seen], head.bias[seen] = coefficients, intercept
+        else:
+            head.weight.copy_(coefficients)
+            head.bias.copy_(intercept)
+    fold(head, mean, scale)
+    return Trained(Net(net.backbone, {trial.target.name: head}), {})

@@ -1,0 +1,107 @@
+"""Strategies that go on training a pretrained backbone on the target's labelled rows.
+
+References:
+    Gradual unfreezing: Howard & Ruder (ACL 2018), section 3.3, https://arxiv.org/abs/1801.06146
+    LP-FT: Kumar et al. (ICLR 2022), section 3.4, https://arxiv.org/abs/2202.10054
+    L2-SP: Li, Grandvalet & Davoine (ICML 2018), https://arxiv.org/abs/1802.01483
+"""
+
+from __future__ import annotations
+
+from ...models import freeze, stages, unfreeze
+from ...transfer import L2SP, Plus, Supervised
+from .. import needs
+from ..strategy import Strategy, rates
+from ..trial import Trained, Trial
+
+LOWER = 0.5  # ratio of the step sizes of neighbouring stages, from the head down
+HEAD_LR = 1e-2  # of the head alone, over frozen features; the choice is for the later phase
+START = "the pretrained backbone, as a start"
+
+
+def finetune(trial: Trial) -> Trained:
+    """Train the head first, then everything, with smaller rates further down."""
+    net, steps, lr = trial.pretrained(), trial.problem.budget.steps, trial.settings["lr"]
+    curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
+    curves |= trial.train(net, [trial.target], steps=steps - steps // 4, lr=lr, factor=LOWER, phase="all")
+    return Trained(net, curves)
+
+
+FINETUNE = Strategy(
+    name="finetune",
+    run=finetune,
+    summary="head first, then all, smaller rates below",
+    options=rates(1e-3, 3e-4, 3e-3),
+    needs=needs.start,
+    reused=START,
+    frozen="backbone at first",
+    paper="[Yosinski et al. 2014](https://arxiv.org/abs/1411.1792)",
+)
+
+
+def lp_ft(trial: Trial) -> Trained:
+    """Train the head for half of the steps, then everything with one small rate (LP-FT)."""
+    net, steps, lr = trial.pretrained(), trial.problem.budget.steps, trial.settings["lr"]
+    curves = trial.train_head(net, steps=steps // 2, lr=HEAD_LR)
+    curves |= trial.train(net, [trial.target], steps=steps - steps // 2, lr=lr, phase="all")
+    return Trained(net, curves)
+
+
+LP_FT = Strategy(
+    name="lp_ft",
+    run=lp_ft,
+    summary="head for half the steps, then all with one small rate",
+    options=rates(3e-4, 1e-4, 1e-3),
+    needs=needs.start,
+    reused=START,
+    frozen="backbone at first",
+    paper="[Kumar et al. 2022](https://arxiv.org/abs/2202.10054)",
+)
+
+
+def gradual(trial: Trial) -> Trained:
+    """Train the head, then unfreeze one stage at a time from the top down."""
+    net, lr = trial.pretrained(), trial.settings["lr"]
+    parts = list(stages(net.backbone).values())
+    steps = trial.problem.budget.steps // (len(parts) + 1)
+    curves = trial.train_head(net, steps=steps, lr=HEAD_LR)
+    freeze(net.backbone)
+    for depth, part in enumerate(reversed(parts), start=1):
+        unfreeze(part)
+        phase = f"top {depth}"
+        curves |= trial.train(net, [trial.target], steps=steps, lr=lr, factor=LOWER, phase=phase)
+    return Trained(net, curves)
+
+
+GRADUAL = Strategy(
+    name="gradual",
+    run=gradual,
+    summary="unfreeze stage by stage from the top down",
+    options=rates(1e-3, 3e-4, 3e-3),
+    needs=needs.start,
+    reused=START,
+    frozen="lower stages at first",
+    paper="[Howard & Ruder 2018](https://arxiv.org/abs/1801.06146)",
+)
+
+
+def l2sp(trial: Trial) -> Trained:
+    """Fine-tune, and pay for every step away from the pretrained weights (L2-SP)."""
+    net, steps = trial.pretrained(), trial.problem.budget.steps
+    curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
+    objective = Plus(Supervised(trial.target), L2SP(net, weight=trial.settings["weight"]))
+    rest = steps - steps // 4
+    curves |= trial.train(net, [trial.target], objective, steps=rest, lr=1e-3, decay=0.0, phase="all")
+    return Trained(net, curves)
+
+
+L2_SP = Strategy(
+    name="l2sp",
+    run=l2sp,
+    summary="fine-tune near the pretrained weights",
+    options=rates(1.0, 0.1, 10.0, name="weight"),
+    needs=needs.start,
+    reused=START,
+    frozen="backbone at first",
+    paper="[Li et al. 2018](https://arxiv.org/abs/1802.01483)",
+)

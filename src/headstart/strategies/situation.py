@@ -1,0 +1,277 @@
+"""What there is to learn and to start from, checked once; what a trial is given of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from ..engine import device, precision
+from ..errors import wrong
+from ..models.backbones import Start, fitting, start
+from ..tasks import Task, X
+from ..tasks.finite import check_finite_rows
+from ..tasks.nouns import rows, take, tensors
+from .budget import Budget
+
+FITS = 0.25  # share of a device's free memory that rows may fill, to stay there
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Situation:
+    """Hold the targets, what there is to start from, and the budget.
+
+    The rows are looked at once, when it is made; a part of them (``with_rows``) is not looked at again.
+    ``hs.Problem``, which answers what ``compare`` asks, says what each argument means.
+    """
+
+    targets: tuple[Task, ...]
+    sources: tuple[Task, ...]
+    backbone: str | nn.Module
+    weights: str | None
+    settings: Mapping[str, Any]
+    shots: int | Sequence[int] | None
+    rotations: bool
+    shift: int
+    budget: Budget
+    device: str
+    precision: str
+
+    def __init__(
+        self,
+        target: Task | None = None,
+        sources: Sequence[Task] = (),
+        backbone: str | nn.Module = "auto",
+        weights: str | None = "default",
+        settings: Mapping[str, Any] | None = None,
+        shots: int | Sequence[int] | None = None,
+        rotations: bool | None = None,
+        shift: int | None = None,
+        budget: Budget | None = None,
+        *,
+        targets: Sequence[Task] = (),
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        if target is not None and len(targets) > 1:
+            raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
+        chosen = tuple(targets) if target is None else (target,)
+        if not chosen:
+            raise wrong("`target`", expected="a task, or several in `targets`", found="none")
+        self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
+        self._set(settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision)
+        _check_tasks(self)
+        self._set(backbone=_named(self) if backbone == "auto" else backbone)
+        self._set(shift=_shift(self, shift))
+        self._set(rotations=_rotations(self, rotations))
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def with_rows(
+        self,
+        *,
+        targets: Sequence[Task] | None = None,
+        sources: Sequence[Task] | None = None,
+        rotations: bool | None = None,
+    ) -> Self:
+        """Return the situation with other rows of the same form, which are not looked at again."""
+        other = copy.copy(self)
+        values = {"targets": targets, "sources": sources, "rotations": rotations}
+        other._set(**{name: value for name, value in values.items() if value is not None})
+        return other
+
+    @property
+    def target(self) -> Task:
+        """The task to learn; the first of several."""
+        return self.targets[0]
+
+    def focused(self, name: str) -> Self:
+        """Put the target of that name first."""
+        return self.with_rows(targets=sorted(self.targets, key=lambda t: t.name != name))
+
+    def counts(self) -> list[int]:
+        """Return the numbers of labelled rows to try, fewest first; none where all rows are used."""
+        if self.shots is None:
+            return []
+        return [self.shots] if isinstance(self.shots, int) else sorted(set(self.shots))
+
+    def shared(self) -> list[Task]:
+        """List the sources that have the target's very classes."""
+        return [s for s in self.sources if self.target.kind.exclusive and s.kind == self.target.kind]
+
+    def labelled(self) -> int:
+        """Count the target's labelled training rows."""
+        return int(self.target.train.present().sum())
+
+    @property
+    def start(self) -> Start:
+        """Where the backbone comes from."""
+        return start(self.backbone)
+
+    def comes_pretrained(self) -> bool:
+        """Tell whether the backbone brings knowledge of its own."""
+        return self.start.comes_pretrained(self.weights)
+
+    def build(self, *, pretrained: bool) -> nn.Module:
+        """Make the backbone on its device, with pretrained weights or (global random state) new ones."""
+        built = self.start.build(
+            inputs=row_shape(self.target),
+            weights=self.weights if pretrained and self.comes_pretrained() else None,
+            settings=self.settings,
+            facts=self.target.encoding.facts() if self.target.encoding is not None else {},
+        )
+        return built.to(self.on)
+
+    @property
+    def on(self) -> torch.device:
+        """The device that nets are trained on."""
+        return device(self.device)
+
+    @property
+    def number_format(self) -> str:
+        """What activations are computed in, ``"float32"`` or ``"bf16"``."""
+        return precision(self.precision, self.on)
+
+    def resident(self) -> Self:
+        """Keep the training rows on the device, where it is another and they fit in a quarter of its memory."""
+        if self.on.type == "cpu":
+            return self
+        tasks = (*self.targets, *self.sources)
+        size = sum(t.nbytes for task in tasks if task.train.held for t in tensors(task.train.x))
+        free = torch.cuda.mem_get_info(self.on)[0] if self.on.type == "cuda" else 4 << 30
+        if size > FITS * free:
+            return self
+
+        def there(task: Task) -> Task:
+            if not task.train.held:
+                return task
+            bare = task.unlabelled.to(self.on) if task.unlabelled is not None else None
+            return replace(task, train=task.train.to(self.on), unlabelled=bare)
+
+        return self.with_rows(targets=list(map(there, self.targets)), sources=list(map(there, self.sources)))
+
+
+def row_shape(task: Task) -> tuple[int, ...] | None:
+    """Tell the shape of one row; ``None`` for mappings and datasets."""
+    first = one_row(task)
+    return None if first is None else tuple(first.shape[1:])
+
+
+def one_row(task: Task) -> torch.Tensor | None:
+    """Give the first row where rows are one tensor; ``None`` for mappings and datasets."""
+    if not task.train.held:
+        return None
+    x: X = task.train.x
+    alone = tensors(x)
+    return alone[0][:1] if alone[0] is x else None
+
+
+# What is looked at when a situation is made.
+
+
+def _check_tasks(situation: Situation) -> None:
+    targets, sources = situation.targets, situation.sources
+    names = [t.name for t in (*targets, *sources)]
+    if len(set(names)) != len(names):
+        raise wrong("names of target and sources", expected="distinct", found=names)
+    for target in targets:
+        if target.test is None:
+            hint = "pass Task(..., test=rows)"
+            raise wrong("`test` of the target", expected="rows to be scored on", found="None", hint=hint)
+    counts = situation.counts()
+    if situation.shots is not None and (not counts or min(counts) < 1):
+        raise wrong("`shots`", expected="whole numbers of at least 1", found=counts)
+    for task in (*targets, *sources):
+        if not task.kind.per_row:
+            raise wrong(
+                f"task {task.name!r}",
+                expected="of one answer per row, since no backbone gives features of each token yet",
+                found="one answer per token",
+                hint='choose another task, such as "snips#snips_intent"',
+            )
+        check_numbers(task, "train", "valid", "unlabelled")  # test rows: when they are to be touched
+    for other in targets[1:]:
+        _check_alike(situation.target, other, f"rows of target {other.name!r}")
+    for source in sources:
+        _check_alike(situation.target, source, f"rows of source {source.name!r}")
+
+
+def _check_alike(target: Task, other: Task, what: str) -> None:
+    """Raise ``ValueError`` where one net cannot read both tasks' rows."""
+    shape, theirs = row_shape(target), row_shape(other)
+    if theirs != shape:
+        hint = _likeness(target)
+        raise wrong(what, expected=f"of the target's shape {shape}", found=theirs, hint=hint)
+    if target.encoding is None or other.encoding is None:
+        return
+    if reason := target.encoding.differs(other.encoding):
+        hint = _likeness(target)
+        raise wrong(what, expected="numbered by the target's words", found=reason, hint=hint)
+
+
+def _likeness(task: Task) -> str:
+    """Say how other rows become like a task's."""
+    row = one_row(task)
+    if row is not None and row.ndim == 2 and not row.is_floating_point():
+        return 'write both as tables ("text:new.csv#label"), so that sources are read by the target\'s words'
+    return "resize the images" if row is not None and row.ndim == 4 else "choose common columns"
+
+
+def check_numbers(task: Task, *parts: str) -> None:
+    """Raise ``ValueError`` where inputs hold NaN or infinity, which would spoil all that is learned."""
+    for part in parts:
+        data = getattr(task, part)
+        if data is not None and data.held:
+            check_finite_rows(data.x, f"{part} rows of task {task.name!r}")
+
+
+def _named(situation: Situation) -> str:
+    """Name the small backbone that fits the target's rows."""
+    row = one_row(situation.target)
+    if row is None:
+        raise wrong(
+            "`backbone`",
+            expected="named, for rows that are no images, numbers or token ids",
+            found='"auto"',
+            hint='pass backbone="torchvision:resnet18" or a module',
+        )
+    return fitting(tuple(row.shape[1:]), not row.is_floating_point())
+
+
+def _shift(situation: Situation, asked: int | None) -> int:
+    shape = row_shape(situation.target)
+    if asked is None:
+        return shape[1] // 8 if shape and _square(situation) else 0
+    if asked < 0 or (asked and (shape is None or len(shape) != 3)):
+        raise wrong("`shift`", expected="at least 0, and 0 for rows that are no images", found=asked)
+    return asked
+
+
+def _rotations(situation: Situation, asked: bool | None) -> bool:
+    if asked is None:
+        return _square(situation) and not situation.shared()
+    if asked and not _square(situation):
+        raise wrong("`rotations`", expected="off, for rows that are no square images", found=True)
+    return asked
+
+
+def _square(situation: Situation) -> bool:
+    shape = row_shape(situation.target)
+    return shape is not None and len(shape) == 3 and shape[1] == shape[2]
+
+
+def width_of(backbone: nn.Module, task: Task) -> int:
+    """Measure the features per row of a backbone, on one row of a task."""
+    from ..models.backbones import width_of as measured
+
+    first = take(task.train.x, torch.tensor([0])) if task.train.held else task.train.take(torch.tensor([0])).x
+    return measured(backbone, first)
+
+
+__all__ = ["Situation", "check_numbers", "one_row", "row_shape", "rows", "width_of"]

@@ -1,0 +1,87 @@
+"""Nets that several trials start from, each made once, and what a frozen one says of each row."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, nn
+
+from ..engine import FeatureStore, cached_features, predict
+from ..models import Net
+from ..tasks import X
+
+Versions = tuple[int, ...]
+
+
+class Starts:
+    """Keep the nets that trials of one seed start from, and the features of frozen ones.
+
+    Args:
+        store: where features of frozen backbones are kept, each row once; ``None`` computes them anew.
+
+    Attributes:
+        spared: seconds of training that kept nets saved their callers, so that the cost of a strategy
+            can be told with its start included.
+    """
+
+    def __init__(self, store: FeatureStore | None = None) -> None:
+        self.store = store
+        self.spared = 0.0
+        self._made: dict[str, tuple[Net, float]] = {}
+        self._keys: dict[str, str] = {}
+        self._origins: WeakKeyDictionary[nn.Module, tuple[str, Versions]] = WeakKeyDictionary()
+
+    def get(self, name: str, make: Callable[[], Net]) -> Net:
+        """Return a copy of the net that ``make`` gave when ``name`` was first asked for."""
+        if name in self._made:
+            net, seconds = self._made[name]
+            self.spared += seconds
+        else:
+            start, before = time.perf_counter(), self.spared
+            net = make()
+            self._made[name] = net, time.perf_counter() - start + self.spared - before
+        net = copy.deepcopy(net)
+        self.knows(net.backbone, name)
+        return net
+
+    def knows(self, backbone: nn.Module, name: str) -> None:
+        """Take note that a backbone has, as long as nobody trains it, the weights of the start ``name``."""
+        self._origins[backbone] = name, _versions(backbone)
+
+    def features(self, net: Net, x: X, task: str) -> Tensor:
+        """Return the features of a frozen backbone, ``(n, D)``, each distinct row computed once.
+
+        Raises:
+            ValueError: if the backbone is not frozen, or would give other features the next time.
+        """
+        if self.store is None:
+            return cached_features(net, x, task=task)
+        return self.store.features(net, self._key(net.backbone) or self.store.key(net.backbone), x, task=task)
+
+    def predict(self, net: Net, task: str, x: X) -> Tensor:
+        """Return a head's outputs, over kept features where the backbone is as it was made."""
+        if self.store is None or self._key(net.backbone) is None or not _frozen(net.backbone):
+            return predict(net, task, x, progress=False)
+        head = Net(nn.Identity(), {task: net.head(task)})
+        return predict(head, task, self.features(net, x, task), progress=False)
+
+    def _key(self, backbone: nn.Module) -> str | None:
+        """Give the key of a backbone's start, where the weights are still those."""
+        name, versions = self._origins.get(backbone, ("", ()))
+        if self.store is None or not name or versions != _versions(backbone):
+            return None
+        if name not in self._keys:
+            self._keys[name] = self.store.key(backbone)
+        return self._keys[name]
+
+
+def _versions(module: nn.Module) -> Versions:
+    """Count the writes to each tensor of a module: every step of an optimizer and of a norm is one."""
+    return tuple(t._version for t in (*module.parameters(), *module.buffers()))
+
+
+def _frozen(module: nn.Module) -> bool:
+    return not any(p.requires_grad for p in module.parameters())
