@@ -15,9 +15,10 @@ from torch import Tensor
 from ..domains import DANN, MMD
 from ..engine import predict, seeded
 from ..models import Net
+from ..seams import Objective
 from ..tasks import Inputs, Labelled, Task, shifted
 from ..tasks.nouns import join, rows, take
-from .trial import Objective, Trained, Trial, width_of
+from .trial import Trained, Trial, width_of
 
 
 def source_only(trial: Trial) -> Trained:

@@ -19,11 +19,11 @@ from ..datasets import rotations
 from ..engine import Run, cached_features, fit, seeded
 from ..errors import wrong
 from ..models import Net, freeze, parameter_groups, unfreeze
+from ..seams import Objective
 from ..tasks import Labelled, Multiclass, Stream, Task, X, batches
 from ..transfer import Supervised
 from .problem import Problem, build
 
-Objective = Callable[[Net, Any, float], dict[str, Tensor]]
 Curves = dict[str, list[float]]
 
 

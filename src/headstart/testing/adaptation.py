@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 
 from ..models import Adapted, Net, freeze
+from ..seams import Adaptation
 from ..tasks import Labelled
 from ._common import cast, close, converted, moved, pickled, reaches, require, same, untouched
-
-Adaptation = Callable[[Net, Labelled], Adapted]
 
 
 def check_adaptation(adaptation: Adaptation, net: Net, support: Labelled, query: Labelled) -> None:

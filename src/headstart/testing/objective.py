@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..models import Net, freeze
+from ..seams import Objective
 from ._common import cast, close, converted, moved, pickled, reaches, require, same, untouched
-
-Objective = Callable[[Net, Any, float], dict[str, Tensor]]
 
 
 def check_objective(objective: Objective, net: Net, batch: Any) -> None:

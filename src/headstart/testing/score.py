@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from ..seams import Score
 from ._common import pickled, require, untouched
-
-Score = Callable[[Tensor, Tensor], float]
 
 
 def check_score(score: Score, values: Tensor | None = None, labels: Tensor | None = None) -> None:

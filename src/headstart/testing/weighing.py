@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ..seams import GramianWeighing, LossWeighing
 from ._common import cast, close, pickled, require, same, untouched
-
-Weighing = Callable[[Tensor], Tensor]
 
 
 def check_weighing(
-    weighing: Weighing, *, of: Literal["gramian", "losses"] = "gramian", tasks: int = 3
+    weighing: GramianWeighing | LossWeighing, *, of: Literal["gramian", "losses"] = "gramian", tasks: int = 3
 ) -> None:
     """Check that a weighing keeps the contract of its seam.
 
