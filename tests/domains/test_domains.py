@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from headstart.domains import DANN, MMD
-from headstart.domains.mmd import discrepancy
+from headstart.domains._mmd import discrepancy
 from headstart.models import Net
 from headstart.tasks import Inputs, Labelled, Multiclass, Shift, Task, shifted
 
