@@ -192,9 +192,6 @@ class TaskAdaptation(Adaptation, Protocol):
 
     All is as in ``Adaptation``; the result's ``task`` is this one.
 
-    Attributes:
-        task: the head to use.
-
     Example:
         >>> from headstart.meta import ProtoNet
         >>> nearest: TaskAdaptation = ProtoNet("coins")

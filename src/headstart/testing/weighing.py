@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..seams import GramianWeighing, LossWeighing
-from ._common import cast, close, pickled, require, same, untouched
+from ._common import cast, close, name_of, pickled, require, same, untouched
 
 
 def check_weighing(
@@ -35,7 +35,7 @@ def check_weighing(
         >>> check_weighing(pcgrad)
         >>> check_weighing(torch.sum, of="losses")
     """
-    name = str(getattr(weighing, "__name__", type(weighing).__name__))
+    name = name_of(weighing)
     cases = _gramians(tasks) if of == "gramian" else _losses(tasks)
     for case, value in cases.items():
         for dtype in (torch.float32, torch.float64):
