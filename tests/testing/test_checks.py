@@ -181,7 +181,7 @@ def bare(net, support):
         (cut, "gives the backbone no gradient"),
         (inplace, "changes its inputs or the net"),
         (noisy, "adapts differently when called again"),
-        (bare, "should return `Adapted`"),
+        (bare, "what bare returns should be of type Adapted, not function"),
     ],
 )
 def test_broken_adaptations_are_found(broken, message):
@@ -208,7 +208,7 @@ def lax_score(values, labels):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (tensor_score, "should return a float, not Tensor"),
+        (tensor_score, "returns should be of type float, not Tensor"),
         (order_score, "for another order of the rows"),
         (nan_score, "returns nan"),
         (lax_score, "without a ValueError"),

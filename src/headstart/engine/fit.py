@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..errors import wrong
 from ..models import Net, device_of
 from ..progress import Bar
+from ..seams import Combine, Objective
 from ..tasks import Batch, Episodes, Labelled, Shift, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import move
@@ -23,9 +24,6 @@ from .distributed import several, synchronize
 
 if TYPE_CHECKING:
     from .run import Run
-
-Objective = Callable[[Net, Any, float], dict[str, Tensor]]
-Combine = Callable[[dict[str, Tensor], Net], None]
 
 
 @dataclass(frozen=True, slots=True)

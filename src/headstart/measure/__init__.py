@@ -1,6 +1,6 @@
 """Scores that say, before any training, how well a pretrained net would transfer."""
 
-from .leep import leep
-from .logme import logme
+from ._leep import leep
+from ._logme import logme
 
 __all__ = ["leep", "logme"]

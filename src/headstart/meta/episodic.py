@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..errors import wrong
-from ..models import Adapted, Net
+from ..models import Net
+from ..seams import Adaptation
 from ..tasks import Episodes, Labelled, X
 from ._vectorise import Accumulated, over_episodes
-
-Adaptation = Callable[[Net, Labelled], Adapted]
 
 
 @final

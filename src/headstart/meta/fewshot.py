@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, final
+from typing import Any, Self, final
 
 import numpy
 import torch
@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from ..atomic import write_atomic
 from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save
+from ..seams import TaskAdaptation
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import join, move, rows, take
@@ -27,19 +28,8 @@ from .maml import MAML
 from .protonet import ProtoNet
 
 FILE = "fewshot.safetensors"
-ADAPTATIONS: dict[str, Callable[..., Adaptation]] = {"MAML": MAML, "ProtoNet": ProtoNet}
+ADAPTATIONS: dict[str, Callable[..., TaskAdaptation]] = {"MAML": MAML, "ProtoNet": ProtoNet}
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross_entropy": cross_entropy, "mse": mse_loss}
-
-
-class Adaptation(Protocol):
-    """What turns a net and a support set into an adapted net, by the head of ``task``."""
-
-    @property
-    def task(self) -> str:
-        """The head to use."""
-
-    def __call__(self, net: Net, support: Labelled) -> Adapted:
-        """Adapt ``net`` to the support set."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +68,7 @@ class FewShot:
     """
 
     def __init__(
-        self, net: Net, adaptation: Adaptation, *, encoding: Mapping[str, Any] | None = None
+        self, net: Net, adaptation: TaskAdaptation, *, encoding: Mapping[str, Any] | None = None
     ) -> None:
         head = net.head(adaptation.task)
         self.adaptation, self.encoding = adaptation, encoding
@@ -228,7 +218,7 @@ def _prefix(x: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"x.{name}": value for name, value in x.items()}
 
 
-def _describe(adaptation: Adaptation) -> dict[str, Any]:
+def _describe(adaptation: TaskAdaptation) -> dict[str, Any]:
     name = type(adaptation).__name__
     if ADAPTATIONS.get(name) is not type(adaptation):
         hint = "save `adapted.export()` with `hs.models.save` instead"
@@ -247,7 +237,7 @@ def _describe(adaptation: Adaptation) -> dict[str, Any]:
     return {"adaptation": name, "settings": settings}
 
 
-def _build(about: Mapping[str, Any]) -> Adaptation:
+def _build(about: Mapping[str, Any]) -> TaskAdaptation:
     if about["adaptation"] not in ADAPTATIONS:
         raise unknown("adaptation", about["adaptation"], ADAPTATIONS)
     settings = dict(about["settings"])

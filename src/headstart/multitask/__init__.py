@@ -3,10 +3,10 @@
 Hard sharing, one backbone with one head per task, is a plain ``Net`` trained by ``Supervised``.
 """
 
-from .backward import backward
-from .mgda import mgda
-from .pcgrad import pcgrad
-from .uncertainty import Uncertainty
-from .weighted import PerTask, weighted
+from ._backward import backward
+from ._mgda import mgda
+from ._pcgrad import pcgrad
+from ._uncertainty import Uncertainty
+from ._weighted import PerTask, weighted
 
 __all__ = ["PerTask", "Uncertainty", "backward", "mgda", "pcgrad", "weighted"]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models import Net
+from ..seams import learned
 from ..tasks import Episodes, Inputs, Labelled, Shift
 
 
@@ -21,6 +22,19 @@ def require(holds: bool | Tensor, message: str) -> None:
     """Raise ``AssertionError`` with a message, also where Python runs with ``-O``."""
     if not holds:
         raise AssertionError(message)
+
+
+def name_of(method: object) -> str:
+    """Name a method in a message: a function by its own name, a value by that of its class."""
+    return str(getattr(method, "__name__", type(method).__name__))
+
+
+def require_type(value: object, expected: type, what: str) -> None:
+    """Raise ``AssertionError`` where a value is not of a type."""
+    require(
+        isinstance(value, expected),
+        f"{what} should be of type {expected.__name__}, not {type(value).__name__}",
+    )
 
 
 def tensors(value: Any) -> list[Tensor]:
@@ -115,4 +129,6 @@ def reaches(module: nn.Module) -> bool:
 def cast(value: Any, to: torch.dtype | torch.device | str) -> Any:
     """Copy a method, with its weights in another type or on another device where it has some."""
     value = copy.deepcopy(value)
-    return value.to(to) if isinstance(value, nn.Module) else value
+    for module in learned(value):
+        module.to(to)
+    return value

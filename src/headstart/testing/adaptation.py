@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 
 from ..models import Adapted, Net, freeze
+from ..seams import Adaptation
 from ..tasks import Labelled
-from ._common import cast, close, converted, moved, pickled, reaches, require, same, untouched
-
-Adaptation = Callable[[Net, Labelled], Adapted]
+from ._common import (
+    cast,
+    close,
+    converted,
+    moved,
+    name_of,
+    pickled,
+    reaches,
+    require,
+    require_type,
+    same,
+    untouched,
+)
 
 
 def check_adaptation(adaptation: Adaptation, net: Net, support: Labelled, query: Labelled) -> None:
@@ -37,12 +47,12 @@ def check_adaptation(adaptation: Adaptation, net: Net, support: Labelled, query:
         >>> net = Net(torch.nn.Linear(3, 8), {"coins": torch.nn.Linear(8, 2)})
         >>> check_adaptation(ProtoNet("coins"), net, rows, rows)
     """
-    name = type(adaptation).__name__
+    name = name_of(adaptation)
     net = moved(net)
     with untouched(name, support, query, net.state_dict()):
         adapted = adaptation(net, support)
         output = adapted(query.x)
-    require(isinstance(adapted, Adapted), f"{name} should return `Adapted`, not {type(adapted).__name__}")
+    require_type(adapted, Adapted, f"what {name} returns")
     require(len(output) == len(query), f"{name} gives {len(output)} outputs for {len(query)} rows")
     require(output.isfinite().all(), f"{name} gives outputs that are not finite")
     require(same(output, adaptation(net, support)(query.x)), f"{name} adapts differently when called again")

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..models import Net, freeze
-from ._common import cast, close, converted, moved, pickled, reaches, require, same, untouched
-
-Objective = Callable[[Net, Any, float], dict[str, Tensor]]
+from ..seams import Objective, learned
+from ._common import (
+    cast,
+    close,
+    converted,
+    moved,
+    name_of,
+    pickled,
+    reaches,
+    require,
+    require_type,
+    same,
+    untouched,
+)
 
 
 def check_objective(objective: Objective, net: Net, batch: Any) -> None:
@@ -35,10 +45,10 @@ def check_objective(objective: Objective, net: Net, batch: Any) -> None:
         >>> from headstart.tasks import Labelled, Multiclass, Task
         >>> from headstart.transfer import Supervised
         >>> rows = Labelled(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
-        >>> net = Net(nn.Linear(3, 8), {"coins": nn.Linear(8, 2)})
+        >>> net = Net(torch.nn.Linear(3, 8), {"coins": torch.nn.Linear(8, 2)})
         >>> check_objective(Supervised(Task("coins", Multiclass(2), rows)), net, {"coins": rows})
     """
-    name = type(objective).__name__
+    name = name_of(objective)
     net = moved(net)
     for progress in (0.0, 0.5, 0.999):
         with untouched(name, batch, dict(net.named_parameters())):
@@ -67,20 +77,22 @@ def check_objective(objective: Objective, net: Net, batch: Any) -> None:
     agrees("after pickling", pickled(name, objective), net, batch)
     if torch.cuda.is_available():
         agrees("on the GPU", cast(objective, "cuda"), copy.deepcopy(net).cuda(), converted(batch, "cuda"))
-    if isinstance(objective, nn.Module):
-        twin = copy.deepcopy(objective)
+    for module in learned(objective):
+        twin = copy.deepcopy(module)
         with torch.no_grad():
             for value in twin.state_dict().values():
                 value.mul_(0)
-        twin.load_state_dict(objective.state_dict())
+        twin.load_state_dict(module.state_dict())
         agrees("after its state was loaded", twin, net, batch)
 
 
 def _check_losses(name: str, losses: dict[str, Tensor]) -> None:
-    require(isinstance(losses, dict) and len(losses) > 0, f"{name} should return at least one loss by name")
+    require_type(losses, dict, f"what {name} returns")
+    require(len(losses) > 0, f"{name} should return at least one loss by name")
     for key, value in losses.items():
-        require(isinstance(key, str), f"{name} names a loss {key!r}, not a string")
-        require(isinstance(value, Tensor) and value.shape == (), f"{name} should return a scalar as {key!r}")
+        require_type(key, str, f"the name {key!r} that {name} gives a loss")
+        require_type(value, Tensor, f"what {name} returns as {key!r}")
+        require(value.shape == (), f"{name} should return a scalar as {key!r}, not {tuple(value.shape)}")
         require(value.is_floating_point(), f"{name} returns {key!r} as {value.dtype}")
         require(value.isfinite(), f"{name} returns {value.item()} as {key!r}")
 
@@ -89,8 +101,8 @@ def _check_gradients(name: str, objective: Objective, net: Net, batch: Any) -> N
     net, objective = copy.deepcopy(net), copy.deepcopy(objective)
     torch.stack(list(objective(net, batch, 0.5).values())).sum().backward()
     require(reaches(net.backbone), f"{name} gives the backbone no gradient, or not a finite one")
-    if isinstance(objective, nn.Module):
-        for key, parameter in objective.named_parameters():
+    for module in learned(objective):
+        for key, parameter in module.named_parameters():
             require(parameter.grad is not None, f"{name} has a parameter {key!r} that gets no gradient")
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ._common import pickled, require, untouched
-
-Score = Callable[[Tensor, Tensor], float]
+from ..seams import Score
+from ._common import name_of, pickled, require, require_type, untouched
 
 
 def check_score(score: Score, values: Tensor | None = None, labels: Tensor | None = None) -> None:
@@ -32,7 +30,7 @@ def check_score(score: Score, values: Tensor | None = None, labels: Tensor | Non
         >>> from headstart.measure import leep
         >>> check_score(leep)
     """
-    name = str(getattr(score, "__name__", type(score).__name__))
+    name = name_of(score)
     generator = torch.Generator().manual_seed(0)
     if values is None:
         values = torch.randn(30, 5, generator=generator).softmax(1)
@@ -40,7 +38,7 @@ def check_score(score: Score, values: Tensor | None = None, labels: Tensor | Non
         labels = torch.arange(len(values)) % 3
     with untouched(name, values, labels):
         result = score(values, labels)
-    require(isinstance(result, float), f"{name} should return a float, not {type(result).__name__}")
+    require_type(result, float, f"what {name} returns")
     require(math.isfinite(result), f"{name} returns {result}")
     require(score(values, labels) == result, f"{name} gives another score when called again")
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ._common import cast, close, pickled, require, same, untouched
-
-Weighing = Callable[[Tensor], Tensor]
+from ..seams import GramianWeighing, LossWeighing
+from ._common import cast, close, name_of, pickled, require, same, untouched
 
 
 def check_weighing(
-    weighing: Weighing, *, of: Literal["gramian", "losses"] = "gramian", tasks: int = 3
+    weighing: GramianWeighing | LossWeighing, *, of: Literal["gramian", "losses"] = "gramian", tasks: int = 3
 ) -> None:
     """Check that a weighing keeps the contract of its seam.
 
@@ -37,7 +35,7 @@ def check_weighing(
         >>> check_weighing(pcgrad)
         >>> check_weighing(torch.sum, of="losses")
     """
-    name = str(getattr(weighing, "__name__", type(weighing).__name__))
+    name = name_of(weighing)
     cases = _gramians(tasks) if of == "gramian" else _losses(tasks)
     for case, value in cases.items():
         for dtype in (torch.float32, torch.float64):

@@ -5,15 +5,14 @@ Shapes: ``K`` tasks, ``p`` parameters of one layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import wrong
 from ..models import Net
-
-GramianWeighing = Callable[[Tensor], Tensor]
+from ..seams import GramianWeighing
 
 
 def backward(weighing: GramianWeighing) -> _Backward:

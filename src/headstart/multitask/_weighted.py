@@ -5,15 +5,14 @@ Shapes: ``K`` tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import unknown
 from ..models import Net
-
-LossWeighing = Callable[[Tensor], Tensor]
+from ..seams import LossWeighing
 
 
 class PerTask(nn.Module):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..errors import wrong
 from ..models import Net
-
-Objective = Callable[[Net, Any, float], dict[str, Tensor]]
+from ..seams import Objective, learned
 
 
 class Plus(nn.Module):
@@ -46,7 +44,7 @@ class Plus(nn.Module):
         if not objectives:
             raise wrong("`objectives`", expected="at least one", found="none")
         self.objectives = objectives
-        self.learned = nn.ModuleList(o for o in objectives if isinstance(o, nn.Module))
+        self.learned = nn.ModuleList(learned(*objectives))
 
     def forward(self, net: Net, batch: Any, progress: float) -> dict[str, Tensor]:
         """Return the losses of all parts."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import unknown, wrong
-from .weighted import PerTask
+from ._weighted import PerTask
 
 
 class Uncertainty(PerTask):
