@@ -158,7 +158,7 @@ def _torchmetrics() -> ModuleType:
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
-        first = "from headstart.models.torchvision import import_torchvision; import_torchvision()"
+        first = "from headstart.models.backbones.torchvision import import_torchvision; import_torchvision()"
         raise wrong(
             "torchvision, which torchmetrics imports,",
             expected=f"built for torch {torch.__version__}",

@@ -11,8 +11,8 @@ from typing import Literal, final, get_args
 
 from torch import Tensor, nn
 
-from ..errors import unknown, wrong
-from .net import Backbone
+from ...errors import unknown, wrong
+from ..net import Backbone
 
 Geometry = Literal["pooled", "strided"]
 Norm = Literal["batch", "group", "layer", "instance", "none"]
