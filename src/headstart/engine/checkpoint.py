@@ -54,7 +54,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     with writing(directory):
         directory.mkdir(exist_ok=True)
     write_atomic(directory / f"{name}.safetensors", blob)
-    write_atomic(directory / f"{name}.json", json.dumps(sealed.seal(facts)))
+    write_atomic(directory / f"{name}.json", json.dumps(sealed.seal(facts), sort_keys=True))
 
 
 FACTS = ("phase", "step", "steps", "start", "offset", "seconds")

@@ -9,14 +9,17 @@ from torch import nn
 
 from ...errors import unknown, wrong
 from ..net import Backbone
+from . import providers
 from .file import FILE
 from .module import Module
-from .provider import Named, Start
-from .providers import PROVIDERS, find
+from .provider import Named, Provider, Start
 
-BACKBONES: dict[str, str] = {
-    name: text for provider in (*PROVIDERS, FILE) for name, text in provider.names.items()
-}
+
+def _sources() -> tuple[Provider, ...]:
+    return (*providers.PROVIDERS, FILE)
+
+
+BACKBONES: dict[str, str] = {name: text for source in _sources() for name, text in source.names.items()}
 
 
 def backbone(
@@ -74,12 +77,12 @@ def start(use: str | nn.Module) -> Start:
 
 
 def _named(use: str) -> Named:
-    if found := find(use) or FILE.find(use):
+    if found := providers.find(use) or FILE.find(use):
         return found
-    source, colon, _ = use.partition(":")
+    word, colon, _ = use.partition(":")
     if not colon:
         raise unknown("`use` of a backbone", use, BACKBONES)
-    *others, last = (f'"{word}:"' for provider in (*PROVIDERS, FILE) for word in provider.prefixes())
-    hint = f'"{source}:" is not supported yet' if source in {"timm", "hf", "keras"} else ""
+    *others, last = (f'"{prefix}:"' for source in _sources() for prefix in source.prefixes())
+    hint = f'"{word}:" is not supported yet' if word in {"timm", "hf", "keras"} else ""
     expected = f"one of {', '.join(others)} and {last}"
     raise wrong("source of a backbone", expected=expected, found=f'"{use}"', hint=hint)
