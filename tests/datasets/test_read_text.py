@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from headstart.datasets import encode, read
-from headstart.datasets.text import token_ids, vocabulary
+from headstart.datasets.readers.text import token_ids, vocabulary
 
 LINES = [
     ("A good bolt, a GOOD nut", "pos", "train"),

@@ -200,7 +200,7 @@ def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> Non
 
 def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[list[str], Tensor] | None:
     """Decode images of the user's own and name their files; ``None`` for data of any other kind."""
-    from ..datasets.images import load_images
+    from ..datasets.readers.images import load_images
 
     if not (files := _image_files(data, encoding)):
         return None
@@ -211,7 +211,7 @@ def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[
 
 def _image_files(data: str, encoding: Mapping[str, Any]) -> list[Path]:
     """List the images of a user's own that are to become rows."""
-    from ..datasets.images import image_files
+    from ..datasets.readers.images import image_files
 
     path = Path(data.removeprefix("images:"))
     own = encoding.get("reader") == "images" and path.suffix != ".npz" and path.exists()

@@ -114,9 +114,7 @@ def compare(
     return Result(result.data, result.details, directory, _holder=holder)
 
 
-def _check(
-    seeds: object, numbers: Sequence[int], workers: int, threads: int, seconds: float | None
-) -> None:
+def _check(seeds: object, numbers: Sequence[int], workers: int, threads: int, seconds: float | None) -> None:
     if not numbers or len(set(numbers)) != len(numbers):
         raise wrong("`seeds`", expected="at least one, and distinct", found=repr(seeds))
     for name, value in (("workers", workers), ("threads", threads)):

@@ -37,9 +37,7 @@ def run(
         _elsewhere(plan, jobs, steps, workers, threads, show)
 
 
-def _here(
-    plan: Plan, jobs: Sequence[Job], steps: Steps, threads: int, show: Callable[[int], None]
-) -> None:
+def _here(plan: Plan, jobs: Sequence[Job], steps: Steps, threads: int, show: Callable[[int], None]) -> None:
     before, done = torch.get_num_threads(), 0
     torch.set_num_threads(threads)
     try:

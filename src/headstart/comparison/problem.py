@@ -126,7 +126,9 @@ class Problem(Situation):
                 digest.update(part.contiguous().cpu().numpy().tobytes())
         settings = f"{self.weights} {dict(self.settings)} {self.rotations} {self.shift} {self.budget}"
         digest.update(f"{self.start.fingerprint()} {settings}".encode())
-        if (place := f"{self.on.type} {self.number_format}") != "cpu float32":  # sums differ in their last digits
+        if (
+            place := f"{self.on.type} {self.number_format}"
+        ) != "cpu float32":  # sums differ in their last digits
             digest.update(place.encode())
         return digest.hexdigest()
 
@@ -160,9 +162,7 @@ class Problem(Situation):
             posed, judged = self.cut(amount, repeat)._held_out(seed)
         return posed._value(strategy, settings, seed, judged, starts), 0.0
 
-    def _information(
-        self, strategy: Strategy, settings: Mapping[str, Any], seed: int
-    ) -> tuple[float, float]:
+    def _information(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[float, float]:
         """Judge by the unlabelled rows, and guard by a fifth of the source's labelled ones."""
         source = joined(self.target, self.shared())
         train, valid = choice.part(source.train, 0.2, seed)

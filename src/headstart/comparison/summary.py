@@ -236,7 +236,13 @@ def _details(
     curves = {name: next((f["curves"] for f in at_first(name).values() if f.get("curves")), None)
               for name in plan.strategies}  # fmt: skip
     confusions = [
-        {"target": t["name"], "strategy": recommended, "shots": last, "classes": t["classes"], "matrix": matrix}
+        {
+            "target": t["name"],
+            "strategy": recommended,
+            "shots": last,
+            "classes": t["classes"],
+            "matrix": matrix,
+        }
         for t in facts["targets"]
         if recommended and (matrix := at_first(recommended).get(t["name"], {}).get("confusion"))
     ]

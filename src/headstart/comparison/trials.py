@@ -61,7 +61,9 @@ def chosen(plan: Plan) -> dict[tuple[str, int | None], int]:
                 [plan.file("settings", (name, amount, option), repeat) for repeat in repeats]
                 for option in range(plan.options(name))
             ]
-            tried = plan.choice(name, amount).when == "before" and all(f.exists() for row in files for f in row)
+            tried = plan.choice(name, amount).when == "before" and all(
+                f.exists() for row in files for f in row
+            )
             found[name, amount] = choice.best([[_pair(f) for f in row] for row in files]) if tried else 0
     return found
 

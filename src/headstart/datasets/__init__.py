@@ -1,6 +1,6 @@
 """Readers that turn files and references into tasks."""
 
-from .digits import rotations
+from .classes import rotations
 from .options import Reader
 from .references import READERS, encode, read
 from .shots import shots, unlabel

@@ -34,6 +34,9 @@ class Reader:
         read: makes tasks from the part of the reference after ``:``.
         description: one line for ``headstart list datasets``.
         extra: the optional dependencies it needs, as in ``pip install "headstart[extra]"``.
+        files: whether it reads files of the user's own; what stands after a # is then for it to read.
+        labels: whether labels may be of either kind, as ``kind=`` says.
+        sized: whether images may be brought to a size, as ``resize=`` says.
 
     Example:
         >>> from headstart.datasets import READERS
@@ -44,6 +47,9 @@ class Reader:
     read: Callable[[str, Options], list[Task]]
     description: str
     extra: str = ""
+    files: bool = False
+    labels: bool = False
+    sized: bool = False
 
 
 def need(module: str, extra: str) -> None:

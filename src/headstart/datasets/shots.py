@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from ..errors import wrong
-from ..tasks import Inputs, Labelled, Multiclass, Task
+from ..tasks import Inputs, Labelled, Task
 from ..tasks.nouns import join
 from ..tasks.streams import positive
+from .classes import keep_classes
 
 
 def _train(task: Task) -> Labelled:
@@ -20,31 +20,6 @@ def _train(task: Task) -> Labelled:
             f"training rows of task {task.name!r}", expected="in tensors", found="a dataset", error=TypeError
         )
     return task.train
-
-
-def keep_classes(task: Task, keep: list[int]) -> Task:
-    """Leave only some classes of a ``Multiclass`` task, numbered anew, in every part."""
-    kind = task.kind
-    number = torch.full((len(kind.classes),), -1)
-    number[keep] = torch.arange(len(keep))
-
-    def part(data: Labelled | Dataset | None) -> Labelled | Dataset | None:
-        if not isinstance(data, Labelled):
-            return data
-        y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
-        at = (y != -1).nonzero()[:, 0]
-        return Labelled(data.take(at).x, y[at])
-
-    classes = [kind.classes[k] for k in keep]
-    encoding = None if task.encoding is None else dict(task.encoding) | {"classes": classes}
-    return replace(
-        task,
-        kind=Multiclass(classes),
-        encoding=encoding,
-        train=part(task.train),  # type: ignore[arg-type]
-        valid=part(task.valid),
-        test=part(task.test),
-    )
 
 
 def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: bool = False) -> Task:

@@ -22,7 +22,6 @@ from .backbones.providers import rebuild
 from .net import Net, as_backbone
 
 
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Saved:
     """Hold a loaded model.
@@ -206,5 +205,3 @@ def _build_heads(about: Mapping[str, Any], given: Mapping[str, nn.Module]) -> di
             f"head {own[0]!r}", expected="of linear layers and ReLUs", found="another module", hint=hint
         )
     return {name: given[name] if name in given else _build_head(head) for name, head in about.items()}
-
-

@@ -175,7 +175,9 @@ def _check_targets(file: ProblemFile) -> None:
         raise wrong(f"`target` of {file.path}", expected="a table with `data`", found="nothing")
     if file.settings.target and file.settings.targets:
         hint = "write each of them under [[targets]]"
-        raise wrong(f"`target` of {file.path}", expected="left out beside [[targets]]", found="both", hint=hint)
+        raise wrong(
+            f"`target` of {file.path}", expected="left out beside [[targets]]", found="both", hint=hint
+        )
     for number, section in enumerate(file.targets[1:], start=1):
         if section.shots != file.targets[0].shots:
             expected = f"those of the first target, {file.targets[0].shots}"

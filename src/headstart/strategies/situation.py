@@ -63,7 +63,9 @@ class Situation:
         if not chosen:
             raise wrong("`target`", expected="a task, or several in `targets`", found="none")
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
-        self._set(settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision)
+        self._set(
+            settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
+        )
         _check_tasks(self)
         self._set(backbone=_named(self) if backbone == "auto" else backbone)
         self._set(shift=_shift(self, shift))

@@ -141,9 +141,7 @@ def meta_train(trial: Trial, adaptation: Adaptation, *, lr: float) -> tuple[Net,
             freeze(layer)
         net, objective = net.to(trial.problem.on), Episodic(adaptation)
         curves.update(
-            trial.train(
-                net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta"
-            )
+            trial.train(net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta")
         )
         return net
 

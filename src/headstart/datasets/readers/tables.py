@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import did_you_mean, unknown, wrong
-from ..tasks import Kind, Task
+from ...errors import did_you_mean, unknown, wrong
+from ...tasks import Kind, Task
+from ..options import Options, Reader, need
+from ..splits import Division, build, divide, given, warn_duplicates
 from .labels import FREE_TEXT_CLASSES, NOTHING, answers, typed
-from .options import Options, need
-from .splits import Division, build, divide, given, warn_duplicates
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
@@ -384,3 +384,9 @@ def read_parquet(argument: str, options: Options) -> list[Task]:
 def encode_table(path: Path, encoding: Mapping[str, Any]) -> Tensor:
     """Make the rows of a new file, with or without labels, into features ``(N, D)``."""
     return features(load(path), encoding)
+
+
+CSV = Reader(read_csv, 'a table with a header: "csv:train.csv#label"', files=True, labels=True)
+PARQUET = Reader(
+    read_parquet, 'a table: "parquet:train.parquet#income,married"', "tables", files=True, labels=True
+)

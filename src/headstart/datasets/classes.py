@@ -1,54 +1,39 @@
-"""The digits that ship with scikit-learn, and rotations as extra classes."""
+"""Fewer classes, or more: some left out, or turned images as classes of their own."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import torch
+from torch.utils.data import Dataset
 
 from ..errors import wrong
 from ..tasks import Labelled, Multiclass, Task
-from .options import Options
-from .splits import SplitSpec, build, divide
-
-DIGITS_SPLIT = SplitSpec(test=0.4, seed=0)
 
 
-def _chosen(argument: str) -> list[int]:
-    try:
-        ends = [[int(end) for end in part.split("-")] for part in (argument or "0-9").split(",")]
-        chosen = sorted({digit for end in ends for digit in range(end[0], end[-1] + 1)})
-    except ValueError:
-        chosen = []
-    if len(chosen) < 2 or not set(chosen) <= set(range(10)):
-        raise wrong(
-            "part of `digits`",
-            expected='two digits or more, as in "0-4" or "1,3,7"',
-            found=f'"{argument}"',
-        )
-    return chosen
+def keep_classes(task: Task, keep: list[int]) -> Task:
+    """Leave only some classes of a ``Multiclass`` task, numbered anew, in every part."""
+    kind = task.kind
+    assert isinstance(kind, Multiclass)
+    number = torch.full((len(kind.classes),), -1)
+    number[keep] = torch.arange(len(keep))
 
+    def part(data: Labelled | Dataset | None) -> Labelled | Dataset | None:
+        if not isinstance(data, Labelled):
+            return data
+        y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
+        at = (y != -1).nonzero()[:, 0]
+        return Labelled(data.take(at).x, y[at])
 
-def read_digits(argument: str, options: Options) -> list[Task]:
-    """Read ``digits``, ``digits:5-9`` or ``digits:1,3,7``: 1797 scans of 8 x 8 pixels in [0, 1].
-
-    The set has no test part of its own: a fixed, stratified 40 % of all 1797 rows is the test part
-    here, the same rows whichever digits are chosen and whatever split is asked for.
-    """
-    from sklearn.datasets import load_digits
-
-    chosen = _chosen(argument)
-    bunch = load_digits()
-    x = torch.from_numpy(bunch.images).float().div(16).unsqueeze(1)
-    y = torch.from_numpy(bunch.target).long()
-    number = torch.full((10,), -1)
-    number[chosen] = torch.arange(len(chosen))
-    division = {
-        part: index[number[y[index]] >= 0] for part, index in divide(DIGITS_SPLIT, len(y), y.tolist()).items()
-    }
-    name = f"digits_{argument}" if argument else "digits"
-    return build(
-        [(name, Multiclass(chosen), number[y])], x, division, {"reader": "images", "shape": [1, 8, 8]}
+    classes = [kind.classes[k] for k in keep]
+    encoding = None if task.encoding is None else dict(task.encoding) | {"classes": classes}
+    return replace(
+        task,
+        kind=Multiclass(classes),
+        encoding=encoding,
+        train=part(task.train),  # type: ignore[arg-type]
+        valid=part(task.valid),
+        test=part(task.test),
     )
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import unknown, wrong
-from ..tasks import Kind, Multilabel, Regression, Task
+from ...errors import unknown, wrong
+from ...tasks import Kind, Multilabel, Regression, Task
+from ..options import Options, Reader
+from ..splits import build, divide, warn_duplicates
 from .labels import answers
-from .options import Options
-from .splits import build, divide, warn_duplicates
 from .tables import existing
 
 
@@ -149,3 +149,6 @@ def encode_npz(path: Path, encoding: Mapping[str, Any]) -> Tensor:
     if list(x.shape[1:]) != list(encoding["shape"]):
         raise wrong(f"`{key}` of `{path}`", expected=f"rows of {encoding['shape']}", found=list(x.shape[1:]))
     return x
+
+
+READER = Reader(read_npz, 'arrays: "npz:file.npz#x,y"', files=True)

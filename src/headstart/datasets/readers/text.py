@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import wrong
-from ..tasks import Task
-from .options import Options
+from ...errors import wrong
+from ...tasks import Task
+from ..options import Options, Reader
 from .tables import Table, load, table_tasks
 
 WORDS, LENGTH = 30_000, 256
@@ -110,3 +110,6 @@ def encode_text(path: Path, encoding: Mapping[str, Any]) -> Tensor:
     return token_ids(
         [CUTS[encoding["tokens"]](line) for line in lines], encoding["vocabulary"], encoding["length"]
     )
+
+
+READER = Reader(read_text, 'a table with a column of text: "text:reviews.csv#label"', files=True, labels=True)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..errors import wrong
-from ..tasks import Kind, Label, Multiclass, Regression
-from ..tasks.kinds import MISSING
+from ...errors import wrong
+from ...tasks import Kind, Label, Multiclass, Regression
+from ...tasks.kinds import MISSING
 
 Value = Label | float | None
 WHOLE_NUMBER_CLASSES = 50

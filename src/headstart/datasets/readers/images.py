@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import wrong
-from ..tasks import Multiclass, Task
-from .options import Options, need
-from .splits import PARTS, build, divide, warn_duplicates
+from ...errors import wrong
+from ...tasks import Multiclass, Task
+from ..options import Options, Reader, need
+from ..splits import PARTS, build, divide, warn_duplicates
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -181,3 +181,6 @@ def encode_images(path: Path, encoding: Mapping[str, Any]) -> Tensor:
         )
     channels, high, wide = encoding["shape"]
     return load_images(files, (high, wide), channels=channels)[0]
+
+
+READER = Reader(read_images, 'a folder per class: "images:folder"', "images", files=True, sized=True)
