@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import (
+        comparison,
         datasets,
         domains,
         engine,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         meta,
         models,
         multitask,
+        problems,
         report,
         seams,
         strategies,
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
         testing,
         transfer,
     )
+    from .comparison import Problem, compare
     from .engine import evaluate, fit
     from .meta import FewShot
     from .models import Net, backbone
-    from .strategies import Problem, compare
+    from .strategies import Strategy
     from .tasks import Task, batches, episodes, shifted
     from .transfer import Supervised
 
@@ -39,11 +42,13 @@ __all__ = [
     "FewShot",
     "Net",
     "Problem",
+    "Strategy",
     "Supervised",
     "Task",
     "backbone",
     "batches",
     "compare",
+    "comparison",
     "datasets",
     "domains",
     "engine",
@@ -54,6 +59,7 @@ __all__ = [
     "meta",
     "models",
     "multitask",
+    "problems",
     "report",
     "seams",
     "shifted",
@@ -66,12 +72,13 @@ __all__ = [
 _HOME = {
     "FewShot": "meta",
     "Net": "models",
-    "Problem": "strategies",
+    "Problem": "comparison",
     "Supervised": "transfer",
     "Task": "tasks",
     "backbone": "models",
     "batches": "tasks",
-    "compare": "strategies",
+    "Strategy": "strategies",
+    "compare": "comparison",
     "episodes": "tasks",
     "evaluate": "engine",
     "fit": "engine",

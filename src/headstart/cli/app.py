@@ -130,7 +130,7 @@ def spelled(text: str, words: Sequence[str]) -> str:
 
 def _keys() -> set[str]:
     """List the keys that a file has on data and on the backbone."""
-    from ..strategies.files import Backbone, Target
+    from ..problems.schema import Backbone, Target
 
     return Target.model_fields.keys() | Backbone.model_fields.keys()
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Out, Problem, Set, SkipBroken, Workers, columns, resumable
+from .options import Device, Out, Problem, Set, SkipBroken, Workers, columns, resumable
 
 if TYPE_CHECKING:
-    from ..strategies import Result
-    from ..strategies.files import ProblemFile
+    from ..problems import ProblemFile
 
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory of a comparison.", show_default=False)
@@ -23,13 +22,20 @@ Strategies = Annotated[
 Seeds = Annotated[
     int | None, typer.Option(min=1, help="Seeds, each with its own labelled rows.", show_default=False)
 ]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of each process; 1 by default.", show_default=False)
+]
 Seconds = Annotated[float | None, typer.Option(help="Start no trial after this time.", show_default=False)]
 
 DEMO = Path(__file__).with_name("demo.toml")
 
 
 def demo(
-    out: Out = Path("runs/demo"), seeds: Seeds = None, workers: Workers = None, overrides: Set = None
+    out: Out = Path("runs/demo"),
+    seeds: Seeds = None,
+    workers: Workers = None,
+    device: Device = None,
+    overrides: Set = None,
 ) -> None:
     """Compare on real digits that ship with scikit-learn; a report in a few minutes."""
     import os
@@ -37,16 +43,11 @@ def demo(
     typer.echo("The new task: tell the digits 5 to 9 apart, with 1 or 5 labelled scans of each.")
     typer.echo("What there is to start from: labelled scans of the digits 0 to 4.")
     typer.echo(f"Each strategy runs with several seeds on the same rows; the report comes into {out}.\n")
-    options = [*(overrides or []), *([f"compare.seeds={seeds}"] if seeds else [])]
-    words = [
-        "demo",
-        *(["--out", out] if out != Path("runs/demo") else []),
-        *(["--seeds", seeds] if seeds else []),
-        *(["--workers", workers] if workers else []),
-    ]
-    words += [word for override in overrides or [] for word in ("--set", override)]
+    changes = _changes(overrides, {"seeds": seeds, "device": device})
+    given = {"--out": out if out != Path("runs/demo") else None, "--seeds": seeds, "--workers": workers,
+             "--device": device}  # fmt: skip
     assert out is not None
-    _compare(DEMO, options, out, workers or os.cpu_count() or 1, [str(w) for w in words])
+    _compare(DEMO, changes, out, workers or os.cpu_count() or 1, ["demo", *_words(given, overrides)])
 
 
 def compare(
@@ -55,95 +56,111 @@ def compare(
     seeds: Seeds = None,
     out: Out = None,
     workers: Workers = None,
+    threads: Threads = None,
+    device: Device = None,
     seconds: Seconds = None,
     skip_broken: SkipBroken = False,
     overrides: Set = None,
 ) -> None:
     """Measure which way of reuse is best for your task, by how much, and whether any did harm.
 
-    The same command goes on with a comparison that was interrupted.
+    The same command, or `headstart resume`, goes on with a comparison that was interrupted.
     """
-    options = list(overrides or [])
-    words = ["compare", str(problem)]
-    if strategies is not None:
-        names = [name.strip() for name in strategies.split(",")]
-        options.append(f"compare.strategies={names if names != ['auto'] else 'auto'}")
-        words += ["--strategies", strategies]
-    if seeds is not None:
-        options.append(f"compare.seeds={seeds}")
-        words += ["--seeds", str(seeds)]
-    if seconds is not None:
-        options.append(f"compare.seconds={seconds}")
-        words += ["--seconds", str(seconds)]
-    words += ["--out", str(out)] if out else []
-    words += ["--workers", str(workers)] if workers else []
-    words += ["--skip-broken"] if skip_broken else []
-    words += [word for override in overrides or [] for word in ("--set", override)]
-    _compare(problem, options, out, workers, words, skip_broken)
+    names = [name.strip() for name in strategies.split(",")] if strategies is not None else None
+    keys = {"strategies": "auto" if names == ["auto"] else names, "seeds": seeds, "threads": threads,
+            "device": device, "seconds": seconds}  # fmt: skip
+    given = {"--strategies": strategies, "--seeds": seeds, "--seconds": seconds, "--out": out,
+             "--workers": workers, "--threads": threads, "--device": device}  # fmt: skip
+    words = ["compare", str(problem), *_words(given, overrides), *["--skip-broken"] * skip_broken]
+    _compare(problem, _changes(overrides, keys), out, workers, words, skip_broken)
+
+
+def _changes(overrides: list[str] | None, keys: dict[str, Any]) -> list[str]:
+    """Write options as changes of the table [compare], after those that the user wrote."""
+    return [*(overrides or []), *(f"compare.{key}={v}" for key, v in keys.items() if v is not None)]
+
+
+def _words(options: dict[str, Any], overrides: list[str] | None) -> list[str]:
+    """Write options as they were given, so that a report can say how to repeat it."""
+    words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
+    return words + [word for override in overrides or [] for word in ("--set", override)]
 
 
 def _compare(
     path: Path,
-    options: list[str],
+    changes: list[str],
     out: Path | None,
     workers: int | None,
     words: list[str],
     skip_broken: bool = False,
 ) -> None:
-    import shlex
+    from ..problems import load_problem
 
-    from .. import strategies
-    from ..strategies.files import load_problem
-    from ..strategies.problem import asked
-
-    file = load_problem(path, options, skip_broken=skip_broken)
+    file = load_problem(path, changes, skip_broken=skip_broken)
     settings = file.compare
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
-    problem = file.problem()
-    typer.echo(asked(problem.target))
-    _, skipped = strategies.applicable(problem, settings.strategies)
-    for reason in dict.fromkeys(skipped.values()):
-        typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
-    with resumable(*words):
-        result = strategies.compare(
-            problem,
-            settings.strategies,
-            settings.seeds,
-            out=directory,
-            workers=workers or settings.workers,
-            seconds=settings.seconds,
-            command=shlex.join(["headstart", *words]),
-        )
-    _finish(file, result)
+    _run(file, directory, workers or settings.workers, words)
 
 
-def _finish(file: ProblemFile, result: Result) -> None:
+def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> None:
+    """Compare as a checked file says, in a directory that keeps the file and the command."""
     import shlex
 
-    from ..engine import to_toml, write_atomic
+    from .. import comparison
+    from ..problems.kept import keep
 
-    write_atomic(result.directory / "problem.toml", to_toml(file.complete()))
+    problem, strategies = file.problem(), file.strategies()
+    for target in problem.targets:
+        typer.echo(f"{target.name}: {target.kind.describe()}")
+    skipped = comparison.applicable(problem, strategies).skipped
+    for reason in dict.fromkeys(skipped.values()):
+        typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
+    comparison.check_directory(problem, directory, threads=file.compare.threads)
+    keep(file, directory, words, workers)
+    with resumable("resume", directory):
+        result = comparison.compare(
+            problem,
+            strategies,
+            file.compare.seeds,
+            out=directory,
+            workers=workers,
+            threads=file.compare.threads,
+            seconds=file.compare.seconds,
+            command=shlex.join(["headstart", *words]),
+        )
     typer.echo(f"\n{result.table()}\n")
     typer.echo(f"Report: {result.directory / 'report.html'}")
     if result.recommended is not None and result.best.directory.exists():
         model = result.best.directory
-        words = ["headstart", "predict", str(model), _from_here(file), "-o", "predictions.csv"]
-        typer.echo(f"Model:  {model}\nUse it: {shlex.join(words)}")
+        command = ["headstart", "predict", str(model), _from_here(file), "-o", "predictions.csv"]
+        typer.echo(f"Model:  {model}\nUse it: {shlex.join(command)}")
+
+
+def resume_comparison(directory: Path) -> None:
+    """Go on with a comparison from the file and the command that its directory keeps."""
+    from ..comparison import Result
+    from ..problems.kept import recall
+
+    kept = recall(directory)
+    if kept.finished:
+        typer.echo(f"{directory} is finished.\n\n{Result.load(directory).table()}")
+    else:
+        _run(kept.file, directory, kept.workers, kept.words)
 
 
 def _from_here(file: ProblemFile) -> str:
     """Give the target's data reference as it reads from the working directory."""
-    from ..datasets.references import reads_files
+    from ..datasets.references import ENCODERS
 
-    data = file.settings.target.data
+    data = file.targets[0].data
     reader, colon, path = data.partition(":")
-    here = not reads_files(data) or file.base.resolve() == Path.cwd()
+    here = reader not in ENCODERS or file.base.resolve() == Path.cwd()
     return data if here else f"{reader}{colon}{file.base / path}"
 
 
 def report(directory: Directory) -> None:
     """Write the report of a comparison again."""
-    from ..strategies import Result
+    from ..comparison import Result
 
     typer.echo(Result.load(directory).report(directory / "report.html"))
 
@@ -151,6 +168,7 @@ def report(directory: Directory) -> None:
 def rank(
     problem: Problem,
     seed: Annotated[int, typer.Option(min=0, help="Of the labelled rows and weights.")] = 0,
+    device: Device = None,
     skip_broken: SkipBroken = False,
     overrides: Set = None,
 ) -> None:
@@ -159,11 +177,13 @@ def rank(
     LogME is the evidence of the target's labels given the features, LEEP the likelihood of the labels
     given the source classes that the source's head sees in the rows; higher is better for both.
     """
-    from ..strategies.files import load_problem
-    from ..strategies.rank import rank as ranked
+    from .. import comparison
+    from ..problems import load_problem
 
-    file = load_problem(problem, overrides or [], skip_broken=skip_broken)
-    rows = ranked(file.problem(), seed)
+    file = load_problem(problem, _changes(overrides, {"device": device}), skip_broken=skip_broken)
+    out = file.base / file.compare.out if file.compare.out else Path("runs") / file.name
+    kept = out if (out / "comparison.json").is_file() else None  # whose features need no computing again
+    rows = comparison.rank(file.problem(), seed, out=kept)
 
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:.4f}"

@@ -20,6 +20,10 @@ Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Directory for what comes out.", show_default=False)
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes.", show_default=False)]
+Device = Annotated[
+    str | None,
+    typer.Option(help='"auto", "cpu", "cuda", "cuda:1", "mps".', show_default=False),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import unknown, wrong
-from .options import Out, Set, SkipBroken, columns, estimates, resumable
-
-if TYPE_CHECKING:
-    from ..engine import Run
-    from ..strategies import Problem
-    from ..strategies.files import ProblemFile
+from .options import Device, Out, Set, SkipBroken, columns, estimates, resumable
 
 app = typer.Typer(help="List runs and comparisons, show one, or compare two.", rich_markup_mode=None)
 RunFile = Annotated[
@@ -27,70 +22,46 @@ Below = Annotated[Path | None, typer.Option("--root", help="Where runs lie.", sh
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's path below the root.", show_default=False)]
 
 
-def fit(run: RunFile, out: Out = None, skip_broken: SkipBroken = False, overrides: Set = None) -> None:
+def fit(
+    run: RunFile,
+    out: Out = None,
+    device: Device = None,
+    skip_broken: SkipBroken = False,
+    overrides: Set = None,
+) -> None:
     """Train one strategy in a run directory, with losses, checkpoints and a model.
 
     The same command, or `headstart resume`, goes on with a run that was interrupted.
     """
-    from ..engine import Run
-    from ..strategies.files import load_run
+    from ..problems import load_run
+    from ..problems.single import begin
 
-    file = load_run(run, overrides or [], skip_broken=skip_broken)
+    changes = [*(overrides or []), *([f"compare.device={device}"] if device else [])]
+    file = load_run(run, changes, skip_broken=skip_broken)
     directory = out or (file.base / file.fit.out if file.fit.out else Path("runs") / file.name)
-    problem = _problem(file)  # whatever is wrong with the file is told before the directory is made
-    settings = file.complete()
-    settings["fit"]["out"] = ""
-    _train(file, problem, Run.create(directory, settings))
+    single = begin(file, directory)
+    with resumable("resume", directory):
+        single.train()
+    _show_end(directory)
 
 
 def resume(directory: Directory) -> None:
-    """Go on with a run from its last checkpoint; it ends as if it had never stopped."""
-    from ..engine import Run
-    from ..strategies.files import load_run
+    """Go on with a run from its last checkpoint, or with a comparison from the trials that are missing.
 
-    run = Run.open(directory)
-    run.check_free()
-    if run.status().state == "done":
+    It ends as if it had never stopped.
+    """
+    from ..problems.single import reopen
+    from .comparisons import resume_comparison
+
+    if (directory / "comparison.json").is_file():
+        resume_comparison(directory)
+        return
+    if (single := reopen(directory)) is None:
         typer.echo(f"{directory} is finished.")
-        _show_end(directory)
     else:
-        file = load_run(directory / "run.toml")
-        _train(file, _problem(file), run)
-
-
-def _problem(file: ProblemFile) -> Problem:
-    """Read the data, cut to the shots, and check that the strategy applies."""
-    from ..strategies import STRATEGIES, applicable
-    from ..strategies.choose import cut
-
-    problem = file.problem()
-    if reason := STRATEGIES[file.fit.strategy].needs(problem):
-        expected, found = "a strategy that applies to the problem", f'"{file.fit.strategy}": {reason}'
-        hint = f"those that apply: {', '.join(applicable(problem)[0])}"
-        raise wrong("`fit.strategy`", expected=expected, found=found, hint=hint)
-    return cut(problem, max(problem.counts(), default=None), file.fit.seed)
-
-
-def _train(file: ProblemFile, problem: Problem, run: Run) -> None:
-    from ..engine import evaluate, write_atomic
-    from ..models import save
-    from ..strategies import STRATEGIES, Trial
-
-    fit, task = file.fit, problem.target
-    with resumable("resume", run.directory), run:
-        trained = STRATEGIES[fit.strategy].run(Trial(problem, fit.settings, fit.seed, run=run))
-        scores = evaluate(trained.net, task)
-        about = {"strategy": fit.strategy, "seed": fit.seed, "settings": fit.settings}
-        save(
-            trained.net,
-            run.directory / "model",
-            kinds={task.name: task.kind},
-            encoding=task.encoding,
-            notes=about,
-        )
-        found = {n: {"value": e.value, "low": e.low, "high": e.high, "n": e.n} for n, e in scores.items()}
-        write_atomic(run.directory / "scores.json", json.dumps(found, indent=2))
-    _show_end(run.directory)
+        with resumable("resume", directory):
+            single.train()
+    _show_end(directory)
 
 
 def _show_end(directory: Path) -> None:
@@ -149,11 +120,19 @@ def _results(directory: Path) -> dict[str, float]:
                 results[f"loss {entry['phase']}: {name}"] = value
     results |= {name: value["value"] for name, value in _json(directory / "scores.json").items()}
     data = _json(directory / "result.json")
+    several = len({row.get("target") for row in data.get("rows", [])}) > 1
     for row in data.get("rows", []):
         if row["mean"] is not None:
             shots = "all" if row["shots"] is None else row["shots"]
-            results[f"{data['metric']} {row['strategy']} ({shots} shots)"] = row["mean"]
+            place = f"{row['target']}: " if several else ""
+            results[f"{place}{data['metric']} {row['strategy']} ({shots} shots)"] = row["mean"]
     return results
+
+
+def _data(settings: Mapping[str, Any]) -> str:
+    """Name the data of the target, or of several."""
+    tables = [settings["target"]] if "target" in settings else settings.get("targets", [])
+    return " ".join(table.get("data", "") for table in tables)
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -176,7 +155,7 @@ def table(context: typer.Context, root: Root = Path("runs")) -> None:
     rows = [["id", "kind", "state", "step", "what", "result"]]
     for directory in _directories(root):
         status, settings = Run(directory).status(), _settings(directory)
-        data = settings.get("target", {}).get("data", "")
+        data = _data(settings)
         step = f"{status.phase} {status.step}/{status.steps}" if status.steps else ""
         name = str(directory.relative_to(root))
         if (directory / "comparison.json").is_file():

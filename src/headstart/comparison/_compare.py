@@ -135,28 +135,35 @@ class _Holder:
 MARK = "comparison.json"
 
 
-def _open(plan: Plan, threads: int) -> None:
-    """Make the directory, or check that it holds this very comparison."""
-    mark, what = plan.directory / MARK, f"`out` {plan.directory}"
-    mine = {"fingerprint": plan.problem.fingerprint(), "headstart": __version__, "threads": threads}
+def check_directory(problem: Question, directory: Path, *, threads: int = 1) -> None:
+    """Raise ``ValueError`` where a directory is neither empty nor that of this very comparison.
+
+    Args:
+        problem: that is to be compared in it.
+        directory: need not be there.
+        threads: of each process.
+    """
+    mark, what = directory / MARK, f"`out` {directory}"
     if mark.exists():
         there = json.loads(mark.read_text())
-        if (there["fingerprint"], there.get("threads", 1)) != (mine["fingerprint"], threads):
+        if (there["fingerprint"], there.get("threads", 1)) != (problem.fingerprint(), threads):
             release = there.get("headstart", "0.1.0")
             found = "one of other data or settings"
             if release != __version__:
                 found += f", by headstart {release}"
             expected = "empty, or the directory of this very comparison"
             raise wrong(what, expected=expected, found=found, hint="pass another directory")
-    elif plan.directory.exists() and any(_foreign(plan.directory)):
+    elif directory.exists() and any(path.name not in OWN for path in directory.iterdir()):
         raise wrong(what, expected="an empty directory", found="files in it", hint="pass another one")
+
+
+OWN = ("problem.toml", "command.json")  # what the command line keeps there before anything runs
+
+
+def _open(plan: Plan, threads: int) -> None:
+    """Make the directory, or check that it holds this very comparison."""
+    check_directory(plan.problem, plan.directory, threads=threads)
     for sort in ("settings", "trials", "models"):
         (plan.directory / sort).mkdir(parents=True, exist_ok=True)
-    write_atomic(mark, json.dumps(mine))
-
-
-OWN = ("problem.toml", "command.json")  # what the command line puts there before anything runs
-
-
-def _foreign(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.name not in OWN]
+    mine = {"fingerprint": plan.problem.fingerprint(), "headstart": __version__, "threads": threads}
+    write_atomic(plan.directory / MARK, json.dumps(mine))

@@ -103,7 +103,7 @@ class Problem(Situation):
             self._warn_of_duplicates(target)
 
     def _warn_of_duplicates(self, target: Task) -> None:
-        """Warn where a test row is trained on: among the target's rows, unless its reader told, or others'."""
+        """Warn where test rows are trained on: those of the target, unless its reader told, or of others."""
         if target.test is None or not target.test.held:
             return
         rows = {t.name: t.train.x for t in (*self.targets, *self.sources) if t.train.held}

@@ -296,13 +296,13 @@ def _settings(board: Board, settings: Mapping[str, Any]) -> str:
 
 def _recipes(board: Board, strategies: Mapping[str, Any], skipped: Mapping[str, Any]) -> str:
     cards = ""
-    for name, about in strategies.items():
-        facts = [(word, esc(about.get(key) or "")) for key, word in _RECIPE]
+    for name, recipe in strategies.items():
+        facts = [(word, esc(recipe.get(key) or "")) for key, word in _RECIPE]
         facts += [
-            ("Settings", _settings(board, about.get("settings") or {})),
-            ("Chosen on", esc(about.get("chosen_on") or "")),
+            ("Settings", _settings(board, recipe.get("settings") or {})),
+            ("Chosen on", esc(recipe.get("chosen_on") or "")),
         ]
-        summary = f"<p>{esc(sentence(clean(about['summary'])))}</p>" if about.get("summary") else ""
+        summary = f"<p>{esc(sentence(clean(recipe['summary'])))}</p>" if recipe.get("summary") else ""
         cards += f"<article><h3>{_breakable(name)}</h3>{summary}{_facts(facts)}</article>\n"
     left = "".join(f"<li><b>{esc(name)}</b>: {esc(reason)}</li>" for name, reason in skipped.items())
     return (f'<div class="cards">{cards}</div>\n' if cards else "") + (
@@ -475,8 +475,8 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "together",
             "All targets together",
             _together(result.get("summary") or (), board),
-            f"The relative gain over {esc(board.baseline)}, which learns each target alone, averaged over the "
-            "targets (Delta m).",
+            f"The relative gain over {esc(board.baseline)}, which learns each target alone, averaged over "
+            "the targets (Delta m).",
         ),
         ("board", "Leaderboard", each(_leaderboard), lead + caution),
         (

@@ -141,7 +141,7 @@ class Situation:
         return precision(self.precision, self.on)
 
     def resident(self) -> Self:
-        """Keep the training rows on the device, where it is another and they fit in a quarter of its memory."""
+        """Keep the training rows on the device, where they fit in a quarter of its free memory."""
         if self.on.type == "cpu":
             return self
         tasks = (*self.targets, *self.sources)
