@@ -115,7 +115,7 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
     skipped = comparison.applicable(problem, strategies).skipped
     for reason in dict.fromkeys(skipped.values()):
         typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
-    comparison.check_directory(problem, directory, threads=file.compare.threads)
+    comparison.check_directory(directory, problem.fingerprint(), threads=file.compare.threads)
     keep(file, directory, words, workers)
     with resumable("resume", directory):
         result = comparison.compare(

@@ -135,18 +135,18 @@ class _Holder:
 MARK = "comparison.json"
 
 
-def check_directory(problem: Question, directory: Path, *, threads: int = 1) -> None:
+def check_directory(directory: Path, fingerprint: str, *, threads: int = 1) -> None:
     """Raise ``ValueError`` where a directory is neither empty nor that of this very comparison.
 
     Args:
-        problem: that is to be compared in it.
         directory: need not be there.
+        fingerprint: of the problem that is to be compared in it.
         threads: of each process.
     """
     mark, what = directory / MARK, f"`out` {directory}"
     if mark.exists():
         there = json.loads(mark.read_text())
-        if (there["fingerprint"], there.get("threads", 1)) != (problem.fingerprint(), threads):
+        if (there["fingerprint"], there.get("threads", 1)) != (fingerprint, threads):
             release = there.get("headstart", "0.1.0")
             found = "one of other data or settings"
             if release != __version__:
@@ -162,8 +162,9 @@ OWN = ("problem.toml", "command.json")  # what the command line keeps there befo
 
 def _open(plan: Plan, threads: int) -> None:
     """Make the directory, or check that it holds this very comparison."""
-    check_directory(plan.problem, plan.directory, threads=threads)
+    fingerprint = plan.problem.fingerprint()
+    check_directory(plan.directory, fingerprint, threads=threads)
     for sort in ("settings", "trials", "models"):
         (plan.directory / sort).mkdir(parents=True, exist_ok=True)
-    mine = {"fingerprint": plan.problem.fingerprint(), "headstart": __version__, "threads": threads}
+    mine = {"fingerprint": fingerprint, "headstart": __version__, "threads": threads}
     write_atomic(plan.directory / MARK, json.dumps(mine))
