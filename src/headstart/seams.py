@@ -81,8 +81,8 @@ class LossWeighing(Protocol):
 
     The result is finite, and its gradient reaches every loss. A weighing is given the losses that are
     there, in the order of the objective, and so cannot tell which tasks are missing. One that keeps
-    something for each of its tasks says so by an attribute ``names``, the tasks in its order (derive from
-    ``multitask.PerTask``): it is given all of them, NaN where a task is absent, and an absent task adds
+    something for each of its tasks has an attribute ``names``, the tasks in its order, as that of a
+    ``multitask.PerTask``: it is given all of them, NaN where a task is absent, and an absent task adds
     nothing to the result and to no gradient.
 
     Args:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from headstart.multitask import weighted
@@ -17,3 +18,20 @@ def test_weighted_by_a_function_gets_the_tasks_that_are_there():
     (losses["a"] + 2 * losses["c"]).backward()
     torch.testing.assert_close(got, net.backbone[0].weight.grad)
     weighted(torch.sum)({}, net)
+
+
+def test_a_weighing_with_names_gets_all_of_them_in_its_order():
+    class Named:
+        names = ("c", "b", "a")
+
+        def __call__(self, losses):
+            seen.append(losses.isnan().tolist())
+            return losses.nansum()
+
+    seen = []
+    net, x = make()
+    losses = losses_of(net, x)
+    weighted(Named())({"a": losses["a"], "b": losses["b"]}, net)
+    assert seen == [[True, False, False]]
+    with pytest.raises(KeyError, match='found "d"'):
+        weighted(Named())({"d": losses["c"]}, net)

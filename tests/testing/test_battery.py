@@ -68,7 +68,7 @@ def check_combine(combine):
 
 class Last(multitask.PerTask):
     def forward(self, losses):
-        return losses @ torch.arange(1, len(losses) + 1).to(losses)
+        return losses.nan_to_num() @ torch.arange(1, len(losses) + 1).to(losses)
 
 
 def pcgrad():

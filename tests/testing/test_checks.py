@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from headstart.models import Adapted, Net
+from headstart.multitask import PerTask
 from headstart.tasks import Labelled, Multiclass, Task
 from headstart.testing import check_adaptation, check_objective, check_score, check_weighing
 from headstart.transfer import Supervised
@@ -150,6 +151,16 @@ def test_broken_weighings_are_found(broken, message):
 def test_a_loss_weighing_that_cuts_the_graph_is_found():
     with pytest.raises(AssertionError, match="gives a loss no gradient"):
         check_weighing(torch.max, of="losses")
+
+
+class Counts(PerTask):
+    def forward(self, losses):
+        return losses.sum()
+
+
+def test_a_loss_weighing_that_counts_absent_tasks_is_found():
+    with pytest.raises(AssertionError, match="returns nan without task 0"):
+        check_weighing(Counts(["a", "b"]), of="losses", tasks=2)
 
 
 def cut(net, support):

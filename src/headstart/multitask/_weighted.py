@@ -16,10 +16,10 @@ from ..seams import LossWeighing
 
 
 class PerTask(nn.Module):
-    """Mark a loss weighing that keeps something for each of its tasks, in a fixed order.
+    """Keep something for each of several tasks, in a fixed order; the base of such a loss weighing.
 
-    Derive from it, set ``names``, and write ``forward`` from losses ``(K,)`` to a scalar. A task
-    that is absent at a step is NaN there and must add nothing.
+    Derive from it, and write ``forward`` from losses ``(K,)`` to a scalar. A task that is absent at a
+    step is NaN there and must add nothing.
 
     Args:
         names: the tasks, in the order of the losses.
@@ -28,10 +28,10 @@ class PerTask(nn.Module):
         losses ``(K,)``; returns a scalar.
 
     Example:
-        >>> class Second(PerTask):
+        >>> class Mean(PerTask):
         ...     def forward(self, losses):
-        ...         return losses[1]
-        >>> Second(["a", "b"])(torch.tensor([1.0, 2.0])).item()
+        ...         return losses.nansum() / len(self.names)
+        >>> Mean(["a", "b"])(torch.tensor([1.0, 3.0])).item()
         2.0
 
     References:
@@ -50,13 +50,14 @@ def weighted(weighing: LossWeighing) -> _Weighted:
 
     Args:
         weighing: from losses ``(K,)`` to a scalar to lower. A plain function gets the losses that
-            are there; a ``PerTask`` gets all of its tasks, with NaN for an absent one.
+            are there; one with ``names``, as a ``PerTask`` has them, gets all of its tasks, with NaN for
+            an absent one.
 
     Shape:
         the combine takes ``losses``, scalars by name, and the net.
 
     Raises:
-        KeyError: if a ``PerTask`` does not know the name of a loss.
+        KeyError: if a weighing with ``names`` does not know that of a loss.
 
     Example:
         >>> net = Net(nn.Linear(2, 2), {"a": nn.Linear(2, 1), "b": nn.Linear(2, 1)})
@@ -81,7 +82,7 @@ class _Weighted(nn.Module):
         """Fill ``.grad``."""
         if not losses:
             return
-        names = self.weighing.names if isinstance(self.weighing, PerTask) else tuple(losses)
+        names = getattr(self.weighing, "names", tuple(losses))
         for name in losses:
             if name not in names:
                 raise unknown("loss", name, names, error=KeyError)

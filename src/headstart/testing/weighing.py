@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..seams import GramianWeighing, LossWeighing
 from ._common import cast, close, name_of, pickled, require, same, untouched
+from .laws import assert_absent_adds_nothing
 
 
 def check_weighing(
@@ -18,9 +19,10 @@ def check_weighing(
     """Check that a weighing keeps the contract of its seam.
 
     From a Gramian ``(K, K)`` it gives finite weights ``(K,)``, for zero, equal, opposite and badly
-    scaled gradients too; from losses ``(K,)`` a finite scalar whose gradient reaches each loss. It gives
-    the same twice from the same state (a generator it holds included), in the type of its input,
-    leaves the input and every global random state alone, and can be pickled.
+    scaled gradients too; from losses ``(K,)`` a finite scalar whose gradient reaches each loss, and to
+    which an absent one adds nothing if the weighing has ``names``. It gives the same twice from the same
+    state (a generator it holds included), in the type of its input, leaves the input and every global
+    random state alone, and can be pickled.
 
     Args:
         weighing: a function or module of one of the two signatures.
@@ -58,6 +60,8 @@ def check_weighing(
         (gradient,) = torch.autograd.grad(copy.deepcopy(weighing)(given), given)
         require(gradient.isfinite().all(), f"{name} gives the losses the gradient {gradient.tolist()}")
         require(gradient.ne(0).all(), f"{name} gives a loss no gradient: {gradient.tolist()}")
+        if getattr(weighing, "names", ()):
+            assert_absent_adds_nothing(weighing, given)
 
 
 def _gramians(tasks: int) -> dict[str, Tensor]:
