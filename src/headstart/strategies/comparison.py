@@ -25,14 +25,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import __version__
 from ..datasets.splits import count_duplicates
-from ..engine import Run, predict, score, write_atomic
-from ..engine.phase import BEAT
+from ..engine import Heartbeat, predict, score, write_atomic
+from ..engine.status import BEAT
 from ..errors import wrong
 from ..models import count_parameters, save
 from ..progress import Bar
 from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
+from ..version import __version__
 from . import choose
 from .problem import Problem, check_numbers
 from .result import Result, summarise
@@ -145,13 +145,13 @@ def compare(
     plan = _Plan(problem, names, shots, numbers, directory, start + seconds if seconds else None)
     _open(plan)
     counted, due = Bar("compare", _cells(plan), progress, unit="trial"), 0.0
-    with Run(directory) as run, counted as bar:  # a status, for `headstart runs` and other processes
+    with Heartbeat(directory) as heart, counted as bar:  # for `headstart runs` and other processes
 
         def show(done: int) -> None:
             nonlocal due
             bar.show(done)
             if time.monotonic() >= due:
-                run.beat("running", "trials", done, bar.steps)
+                heart.beat("running", "trials", done, bar.steps)
                 due = time.monotonic() + BEAT
 
         chosen, tried = _settings(plan, workers, show)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import __version__, report
+from .. import report
 from ..engine import write_atomic
 from ..errors import wrong
 from ..maths import interval, paired_interval
 from ..tasks import Binary, Kind, Multiclass
+from ..version import __version__
 from . import choose
 from .table import STRATEGIES, baseline
 
