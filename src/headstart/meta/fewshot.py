@@ -186,7 +186,6 @@ class FewShot:
         if tensors is None:
             raise wrong(f'"{path}"', expected="as it was written", found="another content")
         (kind,) = saved.kinds.values()
-        assert isinstance(kind, Multiclass)
         adaptation = _build(about)
         base = {n.removeprefix("base."): t for n, t in tensors.items() if n.startswith("base.")}
         self = cls(Adapted(saved.net, adaptation.task, base).export(), adaptation, encoding=saved.encoding)

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import unknown, wrong
-from ..tasks import Binary, Kind, Multiclass, Multilabel, Regression, Tokens
+from ..tasks import Kind
+from ..tasks.kinds import kind_from_json
 from ._files import WEIGHTS, read, understood, write
 from ._weights import fill
 from .backbones.providers import rebuild
 from .net import Net, as_backbone
-
-KINDS: dict[str, type[Kind]] = {k.__name__: k for k in (Binary, Multiclass, Multilabel, Regression, Tokens)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +71,7 @@ def save(
     Example:
         >>> import tempfile
         >>> from headstart.models import mlp
+        >>> from headstart.tasks import Multiclass
         >>> net = Net(mlp(2), {"coins": nn.Linear(40, 2)})
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     where = save(net, Path(folder) / "model", kinds={"coins": Multiclass(["head", "tail"])})
@@ -84,7 +84,7 @@ def save(
     description = {
         "backbone": _describe_backbone(net.backbone),
         "heads": {name: _describe_head(head) for name, head in net.heads.items()},
-        "kinds": {name: _describe_kind(kind) for name, kind in kinds.items()},
+        "kinds": {name: kind.to_json() for name, kind in kinds.items()},
         "frozen": [name for name, p in net.named_parameters() if not p.requires_grad],
         "encoding": encoding,
         "notes": notes,
@@ -116,6 +116,7 @@ def load(
 
     Example:
         >>> import tempfile
+        >>> from headstart.tasks import Regression
         >>> net = Net(nn.Linear(2, 3), {"size": nn.Linear(3, 1)})
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     where = save(net, folder, kinds={"size": Regression()})
@@ -129,7 +130,7 @@ def load(
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
             trunk = rebuild(about["backbone"]) if backbone is None else backbone
             built = _build_heads(about["heads"], heads or {})
-        kinds = {name: _build_kind(name, about["kinds"][name]) for name in about["heads"]}
+        kinds = {n: kind_from_json(about["kinds"][n], f"kind of head {n!r}") for n in about["heads"]}
     net = Net(trunk, built)
     fill(net, tensors, f'"{directory / WEIGHTS}"')
     for name, parameter in net.named_parameters():
@@ -204,15 +205,3 @@ def _build_heads(about: Mapping[str, Any], given: Mapping[str, nn.Module]) -> di
             f"head {own[0]!r}", expected="of linear layers and ReLUs", found="another module", hint=hint
         )
     return {name: given[name] if name in given else _build_head(head) for name, head in about.items()}
-
-
-def _describe_kind(kind: Kind) -> dict[str, Any]:
-    if isinstance(kind, Regression):
-        return {"kind": "Regression", "outputs": kind.outputs}
-    return {"kind": type(kind).__name__, "classes": list(kind.classes)}  # type: ignore[attr-defined]
-
-
-def _build_kind(name: str, about: Mapping[str, Any]) -> Kind:
-    if about["kind"] not in KINDS:
-        raise unknown(f"kind of head {name!r}", about["kind"], KINDS)
-    return KINDS[about["kind"]](**{key: value for key, value in about.items() if key != "kind"})
