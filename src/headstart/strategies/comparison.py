@@ -29,9 +29,9 @@ from ..datasets.splits import count_duplicates
 from ..engine import Heartbeat, predict, score, write_atomic
 from ..engine.status import BEAT
 from ..errors import wrong
-from ..models import count_parameters, save
+from ..models import backbones, count_parameters, save
 from ..progress import Bar
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
+from ..tasks import Inputs, Labelled, Task
 from ..version import __version__
 from . import choose
 from .problem import Problem, check_numbers
@@ -196,16 +196,9 @@ def fingerprint(problem: Problem) -> str:
                 parts += [data.y] if isinstance(data, Labelled) else []
                 for part in parts:
                     digest.update(part.contiguous().numpy().tobytes())
-    shown = problem.backbone if isinstance(problem.backbone, str) else _weights(problem.backbone)
+    shown = backbones.start(problem.backbone).fingerprint()
     moves = f"{problem.rotations} {problem.shift}"
     digest.update(f"{shown} {problem.weights} {dict(problem.settings)} {moves} {problem.budget}".encode())
-    return digest.hexdigest()
-
-
-def _weights(module: nn.Module) -> str:
-    digest = hashlib.sha256(repr(module).encode())
-    for value in module.state_dict().values():
-        digest.update(value.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -364,11 +357,7 @@ def _thin(values: Sequence[float]) -> list[float]:
 
 def _confusion(net: nn.Module, task: Task) -> list[list[int]] | None:
     """Count test rows by class (rows of the matrix) and answer (columns)."""
-    if (
-        not isinstance(task.kind, Multiclass | Binary)
-        or not isinstance(task.test, Labelled)
-        or task.kind.outputs > 30
-    ):
+    if not task.kind.exclusive or not isinstance(task.test, Labelled) or task.kind.outputs > 30:
         return None
     logits = predict(net, task.name, task.test.x, progress=False)  # type: ignore[arg-type]
     answer = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()

@@ -10,11 +10,9 @@ import torch
 from torch import nn
 
 from ..errors import wrong
-from ..models import Backbone
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Multilabel, Regression, Task, Tokens, X
+from ..models.backbones import fitting, start
+from ..tasks import Inputs, Labelled, Task, X
 from ..tasks.finite import check_finite_rows
-
-NAMED = 8  # classes that are listed by name
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Problem:
         if self.shots is not None and (not self.counts() or min(self.counts()) < 1):
             raise wrong("`shots`", expected="whole numbers of at least 1", found=self.counts())
         for task in (self.target, *self.sources):
-            if isinstance(task.kind, Tokens):
+            if not task.kind.per_row:
                 raise wrong(
                     f"task {task.name!r}",
                     expected="of one answer per row, since no backbone gives features of each token yet",
@@ -155,14 +153,11 @@ class Problem:
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes."""
         kind = self.target.kind
-        return [s for s in self.sources if isinstance(kind, Multiclass | Binary) and s.kind == kind]
+        return [s for s in self.sources if kind.exclusive and s.kind == kind]
 
     def comes_pretrained(self) -> bool:
         """Tell whether the backbone brings knowledge of its own."""
-        if isinstance(self.backbone, str):
-            ours = self.backbone in ("mlp", "conv4", "textcnn")  # their default weights are random
-            return self.weights not in (None, "default") if ours else self.weights is not None
-        return True
+        return start(self.backbone).comes_pretrained(self.weights)
 
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
@@ -174,18 +169,12 @@ def asked(task: Task) -> str:
     """Say what a task asks for, so that a wrong guess at the kind of its labels is seen.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.zeros(2, 1), torch.tensor([0, 1]))
         >>> asked(Task("digit", Multiclass([3, 8]), rows))
         'digit: 2 classes (3, 8)'
     """
-    kind = task.kind
-    if isinstance(kind, Regression):
-        answer = "a number" if kind.outputs == 1 else f"{kind.outputs} numbers"
-        return f"{task.name}: {answer} (regression)"
-    names = [str(c) for c in kind.classes]  # type: ignore[attr-defined]
-    some = ", ".join([*names[:NAMED], *(["..."] if names[NAMED:] else [])])
-    what = "labels, any of them" if isinstance(kind, Multilabel) else "classes"
-    return f"{task.name}: {len(names)} {what} ({some})"
+    return f"{task.name}: {task.kind.describe()}"
 
 
 def _likeness(task: Task) -> str:
@@ -207,36 +196,17 @@ def check_numbers(task: Task, *parts: str) -> None:
 def _fitting(task: Task) -> str:
     """Name the small backbone that fits a task's rows."""
     x = task.train.x if isinstance(task.train, Labelled) else None
-    if isinstance(x, torch.Tensor) and x.ndim == 4:
-        return "conv4"
-    if isinstance(x, torch.Tensor) and x.ndim == 2:
-        return "mlp" if x.is_floating_point() else "textcnn"
-    raise wrong(
-        "`backbone`",
-        expected="named, for rows that are no images, numbers or token ids",
-        found='"auto"',
-        hint='pass backbone="torchvision:resnet18" or a module',
-    )
+    return fitting(row_shape(task), isinstance(x, torch.Tensor) and not x.is_floating_point())
 
 
-def build(problem: Problem, *, pretrained: bool) -> Backbone | nn.Module:
+def build(problem: Problem, *, pretrained: bool) -> nn.Module:
     """Make the problem's backbone, with its pretrained weights or (global random state) new ones."""
-    import copy
-
-    from ..models import backbone, reinitialise
-
-    if isinstance(problem.backbone, str):
-        weights = problem.weights if pretrained and problem.comes_pretrained() else None
-        settings = dict(problem.settings)
-        if problem.backbone.startswith("torchvision:"):
-            settings.setdefault("raw", True)
-        encoding = problem.target.encoding or {}
-        if problem.backbone == "textcnn" and "vocabulary" in encoding:
-            settings.setdefault(
-                "vocabulary", len(encoding["vocabulary"]) + 2
-            )  # and padding, and unknown words
-        return backbone(
-            problem.backbone, inputs=row_shape(problem.target), weights=weights, settings=settings
-        )
-    module = copy.deepcopy(problem.backbone)
-    return module if pretrained else reinitialise(module)
+    here, encoding = start(problem.backbone), problem.target.encoding or {}
+    return here.build(
+        inputs=row_shape(problem.target),
+        # A module is pretrained as it comes, whatever `weights` says.
+        weights=problem.weights or "default" if pretrained and problem.comes_pretrained() else None,
+        settings=problem.settings,
+        # Padding and unknown words have numbers too.
+        facts={"vocabulary": len(encoding["vocabulary"]) + 2} if "vocabulary" in encoding else {},
+    )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..errors import wrong
-from .kinds import Kind, known
+from .kinds import Kind, present
 
 X = Tensor | Mapping[str, Tensor]
 RESERVED = frozenset(dir(nn.ModuleDict()))  # "type", "items", ...: heads are kept by the task's name
@@ -129,8 +129,7 @@ class Labelled:
 
     def present(self) -> Tensor:
         """Tell which rows have at least one label, as a mask ``(B,)``."""
-        there = known(self.y)
-        return there.flatten(1).any(1) if there.ndim > 1 else there
+        return present(self.y)
 
     def known(self) -> Labelled:
         """Keep the rows that have at least one label."""
