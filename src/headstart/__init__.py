@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from . import (
         comparison,
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from .strategies import Strategy
     from .tasks import Task, batches, episodes, shifted
     from .transfer import Supervised
-
-__version__ = "0.1.0"
 
 __all__ = [
     "FewShot",

@@ -207,7 +207,7 @@ def test_a_full_disk_stops_the_run_with_what_it_has(tmp_path, monkeypatch):
                 raise OSError(errno.ENOSPC, "No space left on device")
             self.file.write(data)
 
-    monkeypatch.setattr("headstart.engine.phase.open", Full, raising=False)
+    monkeypatch.setattr("headstart.engine.journal.open", Full, raising=False)
     with pytest.raises(OSError, match=r"metrics.jsonl` should be writable; found No space left on"), run:
         train_here(run)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()

@@ -70,7 +70,7 @@ def test_runs_are_never_mixed(tmp_path):
     (tmp_path / "r" / "metrics.jsonl").write_text("old")
     run = Run.create(tmp_path / "r", {"seed": 2}, overwrite=True)
     assert run.settings() == {"seed": 2}
-    assert run.length() == 0
+    assert run.journal.length() == 0
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("dear")
     for overwrite in (False, True):
@@ -95,10 +95,10 @@ def test_a_run_that_is_gone_is_lost(tmp_path):
     child.wait()
     tamper(run, pid=child.pid)
     assert run.status().state == "lost"
-    run.beat("running")
+    run.heart.beat("running")
     tamper(run, began="1")  # another process got the number
     assert run.status().state == "lost"
-    run.beat("running")
+    run.heart.beat("running")
     tamper(run, boot="another", pid=1)
     assert run.status().state == "running"
     tamper(run, time=time.time() - 61)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..atomic import write_atomic
-from ..engine import BEAT, Status
+from ..engine import Heartbeat
+from ..engine.status import BEAT
 from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
@@ -94,14 +95,14 @@ def compare(
         start + seconds if seconds else None,
     )
     _open(plan, threads)
-    with Status.keeping(directory) as status, Bar("compare", plan.cells(), progress, unit="trial") as bar:
+    with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:
         done, due = 0, 0.0
 
         def show(count: int) -> None:
             nonlocal due
             bar.show(done + count)
             if time.monotonic() >= due:
-                status.beat("running", "trials", done + count, bar.steps)
+                heart.beat("running", "trials", done + count, bar.steps)
                 due = time.monotonic() + BEAT
 
         tries = trials.tries(plan)

@@ -4,12 +4,14 @@ from ..atomic import write_atomic
 from .distributed import synchronize
 from .evaluate import Estimate, evaluate, predict, score
 from .features import cached_features
-from .fit import History, fit, total
-from .run import Run, Status, list_runs
+from .fit import fit, total
+from .log import History
+from .run import Run, list_runs
 from .seeding import seeded
+from .status import Heartbeat, Status
 from .toml import to_toml
 
 __all__ = [
-    "Estimate", "History", "Run", "Status", "cached_features", "evaluate", "fit", "list_runs", "predict",
-    "score", "seeded", "synchronize", "to_toml", "total", "write_atomic",
+    "Estimate", "Heartbeat", "History", "Run", "Status", "cached_features", "evaluate", "fit", "list_runs",
+    "predict", "score", "seeded", "synchronize", "to_toml", "total", "write_atomic",
 ]  # fmt: skip

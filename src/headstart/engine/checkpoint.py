@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,34 @@ class Checkpoint:
     offset: int
     seconds: float
     state: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Say where checkpoints lie, and how often there is one.
+
+    Args:
+        directory: where.
+        every_steps: steps between two; ``None`` goes by time alone.
+        every_seconds: seconds between two.
+
+    Raises:
+        ValueError: if one of them is out of range.
+    """
+
+    directory: Path
+    every_steps: int | None = None
+    every_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.every_steps is not None and self.every_steps < 1:
+            raise wrong("`every_steps`", expected="at least 1, or None", found=self.every_steps)
+        if not self.every_seconds > 0:
+            raise wrong("`every_seconds`", expected="above 0", found=self.every_seconds)
+
+    def due(self, step: int) -> bool:
+        """Tell whether one is due after ``step`` steps, whatever the time."""
+        return self.every_steps is not None and step % self.every_steps == 0
 
 
 def save(directory: Path, checkpoint: Checkpoint) -> None:
@@ -182,15 +209,3 @@ def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
             return tuple(unpack(v, tensors) for v in content)
         return {unpack(k, tensors): unpack(v, tensors) for k, v in content}
     return value
-
-
-def each_tensor(value: Any) -> Iterator[Tensor]:
-    """Walk over the tensors of a state."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from each_tensor(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from each_tensor(part)

@@ -6,10 +6,11 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 import torch
+
+from ..version import __version__
 
 
 def environment(data: Mapping[str, str]) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def environment(data: Mapping[str, str]) -> dict[str, Any]:
         ['command', 'cuda', 'data', 'git', 'headstart', 'platform', 'python', 'threads', 'torch']
     """
     return {
-        "headstart": metadata.version("headstart"),
+        "headstart": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,26 +19,8 @@ from ..tasks import Batch, Episodes, Labelled, Shift, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import move
 from .distributed import several, synchronize
-
-if TYPE_CHECKING:
-    from .run import Run
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Hold what the losses were at every step.
-
-    Args:
-        losses: one list per loss, in the loss's own unit; NaN at steps where the loss was absent.
-        seconds: time spent in training, over all the runs that it was resumed in.
-
-    Example:
-        >>> History({"digits": [2.3, 2.1]}, seconds=0.1).losses["digits"][-1]
-        2.1
-    """
-
-    losses: dict[str, list[float]] = field(default_factory=dict)
-    seconds: float = 0.0
+from .log import History, Log
+from .run import Run
 
 
 def total(losses: dict[str, Tensor], net: Net) -> None:
@@ -147,55 +127,6 @@ def fit(
     if log.steps < steps:
         raise wrong("`stream`", expected=f"at least {steps} batches long", found=log.steps)
     return History(log.columns, log.seconds + time.perf_counter() - started)
-
-
-class Log:
-    """Collect the losses of every step, NaN where one is absent."""
-
-    def __init__(self) -> None:
-        self.columns: dict[str, list[float]] = {}
-        self.last: dict[str, float] = {}
-        self.steps = 0
-        self.seconds = 0.0  # spent before this process
-
-    def add(self, losses: dict[str, Tensor], step: int) -> None:
-        """Append one step's losses; ``FloatingPointError`` names the first that is not finite."""
-        if not losses:
-            raise wrong("`objective`", expected="at least one loss in its result", found="none")
-        self.append(check_finite(losses, step))
-
-    def append(self, values: dict[str, float]) -> None:
-        """Append one step's numbers."""
-        for name, value in values.items():
-            if name not in self.columns:
-                self.columns[name] = [math.nan] * self.steps
-            self.columns[name].append(value)
-        self.last = values
-        self.steps += 1
-        if len(values) < len(self.columns):
-            for name in self.columns.keys() - values.keys():
-                self.columns[name].append(math.nan)
-
-
-def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
-    """Return the losses as numbers; ``FloatingPointError`` names the first that is not finite.
-
-    Example:
-        >>> check_finite({"a": torch.tensor(0.5)}, 0)
-        {'a': 0.5}
-    """
-    values = {}
-    for name, loss in losses.items():
-        values[name] = value = loss.item()
-        if not math.isfinite(value):
-            raise wrong(
-                f'loss "{name}" at step {step}',
-                expected="finite",
-                found=value,
-                hint="lower `lr` or pass `clip=1.0`",
-                error=FloatingPointError,
-            )
-    return values
 
 
 def check_inputs(batch: Batch, step: int) -> None:

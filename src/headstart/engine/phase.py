@@ -2,68 +2,66 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..atomic import writing
 from ..errors import wrong
 from ..models import device_of
-from ..tasks import Stream
-from .checkpoint import Checkpoint, each_tensor, forget, forget_beyond, latest, save
-
-if TYPE_CHECKING:
-    from .fit import Log
-    from .run import Run
-
-BEAT = 1.0  # seconds between heartbeats
+from .checkpoint import Checkpoint, Checkpoints, forget, forget_beyond, latest, save
+from .journal import Journal
+from .log import Log
+from .status import BEAT, Heartbeat
 
 
 class Phase:
     """Restore one call of ``fit`` from a run, and record it from there on.
 
     Args:
-        run: where.
         name: which call.
         steps: its length.
         log: filled with the losses of the steps that were done before.
         parts: what has a state, by name; restored in place.
         scheduler: its callables are the caller's and are not stored.
+        checkpoints: where they lie, and how often there is one.
+        journal: where the losses of every step go.
+        heart: where it is told how far the phase is.
 
     Raises:
-        ValueError: if the run holds this phase with another length or for another net, or if the
-            stream cannot be resumed.
+        ValueError: if there are checkpoints of this phase with another length or for another net, or
+            if the stream cannot be resumed.
     """
 
     def __init__(
         self,
-        run: Run,
         name: str,
         steps: int,
         log: Log,
         parts: Mapping[str, Any],
         scheduler: LRScheduler | None,
+        *,
+        checkpoints: Checkpoints,
+        journal: Journal,
+        heart: Heartbeat,
     ) -> None:
-        if not isinstance(parts["stream"], Stream):
-            found, hint = type(parts["stream"]).__name__, "use `batches`, `shifted` or `episodes`"
-            raise wrong("`stream` of a run", expected="a `Stream`, which resumes", found=found, hint=hint)
-        self.run, self.name, self.steps, self.log = run, name, steps, log
+        self.name, self.steps, self.log = name, steps, log
         self.parts, self.scheduler = dict(parts), scheduler
+        self.checkpoints, self.journal, self.heart = checkpoints, journal, heart
         self.device = device_of(parts["net"])
-        self.start = self.offset = run.offset
-        self.kept: list[int] = []
-        self.lines: list[str] = []
-        self._restore(latest(run.checkpoints, name, run.length()))
+        self.start, self.kept = journal.kept, list[int]()
+        journal.go_to(self.start)
+        _check_resumable(parts["stream"])
+        self._restore(latest(checkpoints.directory, name, journal.length()))
         self.began, self.before = time.monotonic(), log.seconds
-        self.beat_due, self.save_due = self.began, self.began + run.every_seconds
-        if log.steps < steps:
-            self._cut()
+        self.beat_due, self.save_due = self.began, self.began + checkpoints.every_seconds
+        heart.place = (name, log.steps, steps)
+        if log.steps < steps:  # forget what an earlier attempt wrote beyond the point where it goes on
+            forget_beyond(checkpoints.directory, journal.end)
+            journal.cut()
 
     def _restore(self, found: Checkpoint | None) -> None:
         if found is None:
@@ -87,11 +85,11 @@ class Phase:
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"], self.device)
-        for values in self.run.losses(found.start, found.offset):
+        for values in self.journal.losses(found.start, found.offset):
             self.log.append(values)
         self.log.seconds = found.seconds
-        self.start, self.offset, self.kept = found.start, found.offset, [found.step]
-        self.run.offset = found.offset
+        self.start, self.kept = found.start, [found.step]
+        self.journal.go_to(found.offset)
 
     def _state(self) -> dict[str, Any]:
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -101,58 +99,51 @@ class Phase:
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
         return state | {"random": torch.get_rng_state()}
 
-    def _cut(self) -> None:
-        """Forget what an earlier attempt wrote beyond the point where training goes on."""
-        forget_beyond(self.run.checkpoints, self.offset)
-        with writing(self.run.metrics):
-            os.truncate(self.run.metrics, self.offset)
-
     def after(self, step: int) -> None:
         """Record a step that is done; save where a checkpoint is due."""
-        line = json.dumps({"phase": self.name, "step": step - 1, "losses": self.log.last}) + "\n"
-        self.lines.append(line)
+        self.journal.add(self.name, step - 1, self.log.last)
+        self.heart.place = (self.name, step, self.steps)
         now, last = time.monotonic(), step == self.steps
-        due = self.run.every_steps is not None and step % self.run.every_steps == 0
-        if last or due or now >= self.save_due:
+        if last or self.checkpoints.due(step) or now >= self.save_due:
             self._save(step)
-            self.save_due = time.monotonic() + self.run.every_seconds
+            self.save_due = time.monotonic() + self.checkpoints.every_seconds
         if last or now >= self.beat_due:
-            self.flush()
-            self.run.beat("running", self.name, step, self.steps)
+            self.journal.flush()
+            self.heart.beat("running", *self.heart.place)
             self.beat_due = now + BEAT
 
-    def flush(self) -> None:
-        """Append the lines that wait to ``metrics.jsonl``, all of them or none."""
-        data = "".join(self.lines).encode()
-        with writing(self.run.metrics):
-            try:
-                with open(self.run.metrics, "ab") as file:
-                    file.write(data)
-            except OSError:
-                os.truncate(self.run.metrics, self.offset)
-                raise
-        self.offset += len(data)
-        self.lines = []
-
     def _save(self, step: int) -> None:
-        state = self._state()
-        bad = [n for n, t in state["net"].items() for t in each_tensor(t) if not _finite(t)]
-        if bad:
+        _check_finite(self.parts["net"], step)
+        self.journal.flush()
+        seconds = self.before + time.monotonic() - self.began
+        facts = Checkpoint(self.name, step, self.steps, self.start, self.journal.end, seconds, self._state())
+        save(self.checkpoints.directory, facts)
+        self.kept = [*self.kept[-1:], step]
+        forget(self.checkpoints.directory, self.name, self.kept)
+        self.journal.kept = self.journal.end
+
+
+def _check_resumable(stream: Any) -> None:
+    try:
+        stream.state_dict()
+    except AttributeError:
+        found, hint = type(stream).__name__, "use `batches`, `shifted` or `episodes`"
+        raise wrong(
+            "`stream` of a run", expected="a `Stream`, which resumes", found=found, hint=hint
+        ) from None
+
+
+def _check_finite(net: torch.nn.Module, step: int) -> None:
+    """Raise ``FloatingPointError`` for weights and buffers that are kept and hold NaN or infinity."""
+    kept = net.state_dict()
+    for name, tensor in (*net.named_parameters(), *net.named_buffers()):
+        if name in kept and not _finite(tensor):
             raise wrong(
-                f'weights "{bad[0]}" after step {step - 1}',
+                f'weights "{name}" after step {step - 1}',
                 expected="finite",
                 found="NaN or infinity",
                 error=FloatingPointError,
             )
-        self.flush()
-        seconds = self.before + time.monotonic() - self.began
-        save(
-            self.run.checkpoints,
-            Checkpoint(self.name, step, self.steps, self.start, self.offset, seconds, state),
-        )
-        self.kept = [*self.kept[-1:], step]
-        forget(self.run.checkpoints, self.name, self.kept)
-        self.run.offset = self.offset
 
 
 def _finite(tensor: torch.Tensor) -> bool:

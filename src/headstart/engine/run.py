@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
-import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..atomic import write_atomic, writing
 from ..errors import wrong
+from .checkpoint import Checkpoints
 from .environment import environment
+from .journal import Journal
+from .log import Log
 from .phase import Phase
+from .status import Heartbeat, Status
 from .toml import to_toml
-
-if TYPE_CHECKING:
-    from .fit import Log
-
-STALE = 60.0  # seconds without a heartbeat after which a run on another machine counts as lost
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Hold what a run last said of itself.
-
-    Args:
-        state: "running", "done", "failed", "interrupted"; or "lost" where it said "running" and is gone.
-        phase: the call of ``fit`` that it is in.
-        step: steps of it that are done.
-        steps: steps of it in all.
-        pid: process.
-        began: when the process began, in the kernel's own unit; tells apart two processes of one number.
-        boot: which start of the machine.
-        host: name of the machine.
-        time: of the last heartbeat, in seconds since 1970.
-
-    Example:
-        >>> Status("running", phase="head", step=3, steps=10).step
-        3
-    """
-
-    state: str
-    phase: str = ""
-    step: int = 0
-    steps: int = 0
-    pid: int = 0
-    began: str = ""
-    boot: str = ""
-    host: str = ""
-    time: float = 0.0
 
 
 class Run:
@@ -88,15 +52,11 @@ class Run:
     def __init__(
         self, directory: str | Path, *, every_steps: int | None = None, every_seconds: float = 60.0
     ) -> None:
-        if every_steps is not None and every_steps < 1:
-            raise wrong("`every_steps`", expected="at least 1, or None", found=every_steps)
-        if not every_seconds > 0:
-            raise wrong("`every_seconds`", expected="above 0", found=every_seconds)
         self.directory = Path(directory)
-        self.every_steps, self.every_seconds = every_steps, every_seconds
-        self.checkpoints, self.metrics = self.directory / "checkpoints", self.directory / "metrics.jsonl"
-        self.offset = 0  # bytes of metrics.jsonl that the phases of this process stand for
-        self.phases: dict[str, Phase] = {}
+        self.checkpoints = Checkpoints(self.directory / "checkpoints", every_steps, every_seconds)
+        self.journal = Journal(self.directory / "metrics.jsonl")
+        self.heart = Heartbeat(self.directory)
+        self.phases: set[str] = set()
 
     @classmethod
     def create(
@@ -150,12 +110,12 @@ class Run:
                 )
         with writing(run.directory):
             run.directory.mkdir(parents=True, exist_ok=True)
-            run.checkpoints.mkdir(exist_ok=True)
-            run.metrics.touch()
+            run.checkpoints.directory.mkdir(exist_ok=True)
+            run.journal.path.touch()
         write_atomic(path, text)
         if not (run.directory / "environment.json").exists():
             write_atomic(run.directory / "environment.json", json.dumps(environment(data or {}), indent=2))
-        run.beat("running")
+        run.heart.beat("running")
         return run
 
     @classmethod
@@ -183,30 +143,11 @@ class Run:
 
     def status(self) -> Status:
         """Read how the run is, and judge whether a run that says "running" still does."""
-        try:
-            said = Status(**json.loads((self.directory / "status.json").read_bytes()))
-        except (OSError, ValueError, TypeError):
-            return Status("lost")
-        if said.state != "running" or _alive(said):
-            return said
-        return Status(**asdict(said) | {"state": "lost"})
+        return self.heart.read()
 
     def check_free(self) -> None:
         """Raise ``FileExistsError`` where another process is at work in the directory."""
-        said = self.status()
-        if said.state == "running" and any(getattr(said, key) != own for key, own in _owner().items()):
-            raise wrong(
-                f"output directory `{self.directory}`",
-                expected="free",
-                found=f"a run of process {said.pid} on {said.host}",
-                hint="wait until it ends, or choose another (`--out`)",
-                error=FileExistsError,
-            )
-
-    def beat(self, state: str, phase: str = "", step: int = 0, steps: int = 0) -> None:
-        """Write how the run is."""
-        status = Status(state, phase, step, steps, **_owner(), time=time.time())
-        write_atomic(self.directory / "status.json", json.dumps(asdict(status)), sync=False)
+        self.heart.check_free()
 
     def phase(
         self, name: str, steps: int, log: Log, parts: Mapping[str, Any], scheduler: LRScheduler | None
@@ -217,19 +158,17 @@ class Run:
             raise wrong(
                 "`phase`", expected="another for each `fit` of a run", found=f'"{name}" again', hint=hint
             )
-        self.phases[name] = Phase(self, name, steps, log, parts, scheduler)
-        return self.phases[name]
-
-    def length(self) -> int:
-        """Count the bytes of ``metrics.jsonl``."""
-        return self.metrics.stat().st_size if self.metrics.exists() else 0
-
-    def losses(self, start: int, end: int) -> Iterator[dict[str, float]]:
-        """Read the losses of every step between two places of ``metrics.jsonl``."""
-        with open(self.metrics, "rb") as file:
-            file.seek(start)
-            for line in file.read(end - start).splitlines():
-                yield json.loads(line)["losses"]
+        self.phases.add(name)
+        return Phase(
+            name,
+            steps,
+            log,
+            parts,
+            scheduler,
+            checkpoints=self.checkpoints,
+            journal=self.journal,
+            heart=self.heart,
+        )
 
     def _clear(self) -> None:
         for path in self.directory.iterdir():
@@ -239,25 +178,16 @@ class Run:
                 path.unlink()
 
     def __enter__(self) -> Self:
-        self.check_free()
-        self.beat("running")
+        self.heart.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        state = "done" if kind is None else "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
-        last = list(self.phases.values())[-1:]
-        where = [(p.name, p.log.steps, p.steps) for p in last] or [("", 0, 0)]
-        if kind is None:
-            self.beat(state, *where[0])
-            return
-        # A full disk must not hide why the run ended.
-        for phase in last:
-            with suppress(OSError):
-                phase.flush()
-        with suppress(OSError):
-            self.beat(state, *where[0])
+        if kind is not None:
+            with suppress(OSError):  # a full disk must not hide why the run ended
+                self.journal.flush()
+        self.heart.__exit__(kind, error, trace)
 
 
 def list_runs(root: str | Path) -> list[Run]:
@@ -269,40 +199,3 @@ def list_runs(root: str | Path) -> list[Run]:
     """
     found = (path.parent for path in Path(root).rglob("run.toml"))
     return [Run(directory) for directory in sorted(found) if (directory / "status.json").is_file()]
-
-
-def _owner() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"pid": pid, "began": _began(pid), "boot": _boot(), "host": platform.node()}
-
-
-def _alive(said: Status) -> bool:
-    if (said.host, said.boot) == (platform.node(), _boot()):
-        return _began(said.pid) == said.began and _is_process(said.pid)
-    return time.time() - said.time <= STALE
-
-
-def _is_process(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's
-    return True
-
-
-def _began(pid: int) -> str:
-    """When a process began, in the kernel's own unit; empty where that is not known, or it has ended."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state in "ZX" else fields[18]
-    except (OSError, IndexError):
-        return ""
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

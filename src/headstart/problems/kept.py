@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..atomic import write_atomic, writing
 from ..comparison import Result
-from ..engine import Run, to_toml
+from ..engine import Heartbeat, to_toml
 from ..errors import wrong
 from .problem_file import ProblemFile, load_problem
 
@@ -48,12 +48,12 @@ def recall(directory: Path) -> Kept:
         ValueError: if the comparison was begun in Python, or by a release that kept no command.
         FileExistsError: if another process is at work in the directory.
     """
-    run = Run(directory)
-    run.check_free()
+    heart = Heartbeat(directory)
+    heart.check_free()
     if not ((directory / FILE).is_file() and (directory / COMMAND).is_file()):
         hint = "call `hs.compare` again with the same problem and `out`, or give the command of its report"
         found = "a comparison that was begun in Python, or by headstart before 0.2"
         raise wrong(f"`{directory}`", expected=f"with {FILE} and {COMMAND}", found=found, hint=hint)
     said = json.loads((directory / COMMAND).read_text())
-    done = run.status().state == "done" and not Result.load(directory).details.get("partial")
+    done = heart.read().state == "done" and not Result.load(directory).details.get("partial")
     return Kept(load_problem(directory / FILE), said["words"], said["workers"], done)
