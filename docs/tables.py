@@ -96,7 +96,17 @@ def settings() -> str:
 
 def keys() -> str:
     """List the keys of problem files, table by table, with their defaults."""
-    from headstart.strategies.files import Backbone, Compare, Fit, Pretrain, Source, Split, Steps, Target
+    from headstart.problems.schema import (
+        Backbone,
+        Compare,
+        Fit,
+        Pretrain,
+        Source,
+        Split,
+        Steps,
+        Target,
+        Variant,
+    )
 
     tables = {
         "[target]": Target, "[[sources]]": Source, "[target.split], [sources.split]": Split,

@@ -176,7 +176,7 @@ def test_ctrl_c_of_a_comparison_repeats_every_option(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("headstart.strategies.compare", interrupted)
+    monkeypatch.setattr("headstart.comparison.compare", interrupted)
     given = {"strategies": "scratch", "seeds": "2", "out": "a b", "workers": "2", "seconds": "9.5"}
     given["overrides"] = "budget.steps=3"
     words = [command, "problem.toml"] if command == "compare" else [command]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstart.cli import main
-from headstart.strategies.files import load_problem
+from headstart.problems import load_problem
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PROBLEMS = sorted(p.name for p in EXAMPLES.glob("*.toml"))

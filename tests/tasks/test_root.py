@@ -18,7 +18,7 @@ def test_names_are_those_of_their_rooms():
     assert headstart.Task is headstart.tasks.Task
     assert headstart.Net is headstart.models.Net
     assert headstart.fit is headstart.engine.fit
-    assert headstart.compare is headstart.strategies.compare
+    assert headstart.compare is headstart.comparison.compare
 
 
 def test_names_are_listed_once_in_order():

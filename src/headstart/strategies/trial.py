@@ -17,7 +17,7 @@ from ..datasets import rotations
 from ..engine import Run, fit, seeded, total
 from ..errors import wrong
 from ..models import Net, freeze, parameter_groups
-from ..seams import Combine, Objective
+from ..seams import Combine, Objective, learned
 from ..tasks import Labelled, Stream, Task, X, batches
 from ..transfer import Supervised
 from .situation import Situation, width_of
@@ -139,7 +139,7 @@ class Trial:
         steps = max(1, steps)
         groups = parameter_groups(net, lr, factor=factor)
         for name, part in (("objective", objective), ("combine", combine)):
-            if own := list(_parameters(part)):
+            if own := [p for module in learned(part) for p in module.parameters()]:
                 groups.append({"name": name, "params": own, "lr": lr})
         optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=decay)
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -188,10 +188,6 @@ class Trial:
                 error=TypeError,
             )
         return self.target.train.known()
-
-
-def _parameters(part: object) -> Iterator[nn.Parameter]:
-    return part.parameters() if isinstance(part, nn.Module) else iter(())
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from .laws import (
 )
 from .objective import check_objective
 from .score import check_score
+from .strategy import check_strategy
 from .weighing import check_weighing
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "check_adaptation",
     "check_objective",
     "check_score",
+    "check_strategy",
     "check_weighing",
 ]

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from headstart.datasets import READERS, Reader
-from headstart.strategies import Problem
-from headstart.strategies.files import load_problem
-from headstart.strategies.problem import asked
+from headstart.comparison import Problem
+from headstart.problems import load_problem
 from headstart.tasks import Binary, Kind, Labelled, Multiclass, Multilabel, Regression, Task, Tokens
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from headstart.cli.comparisons import DEMO
 from headstart.engine import to_toml
-from headstart.strategies.files import load_problem, load_run
+from headstart.problems import load_problem, load_run
 
 
 def written(path: Path, text: str) -> Path:
@@ -91,10 +91,8 @@ def test_labels_none_leaves_the_target_unlabelled(problem: Path) -> None:
 def test_words_of_a_text_problem_size_the_backbone(tmp_path: Path) -> None:
     rows = "".join(f"day {i} was {'bad,no' if i % 2 else 'fine,yes'}\n" for i in range(12))
     (tmp_path / "t.csv").write_text(f"text,mood\n{rows}")
-    from headstart.strategies.problem import build
-
     posed = load_problem(written(tmp_path, 'target.data = "text:t.csv#mood"')).problem()
-    assert build(posed, pretrained=False)(posed.target.test.x).shape[0] == len(posed.target.test)  # type: ignore[union-attr]
+    assert posed.build(pretrained=False)(posed.target.test.x).shape[0] == len(posed.target.test)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from headstart.models import Net
-from headstart.strategies import STRATEGIES, Budget, Problem, choose, compare
-from headstart.strategies.domain import information, joined
-from headstart.strategies.trial import Memory
+from headstart.comparison import Problem, choice, compare
+from headstart.comparison import problem as problems
+from headstart.strategies import STRATEGIES, Budget, Starts
+from headstart.strategies.recipes.align import information, joined
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, images, numbers, pictures, table
@@ -49,32 +50,32 @@ def of_yes_or_no():
 @pytest.mark.parametrize(
     ("problem", "strategy", "count", "way"),
     [
-        (by_validation, PROBE, None, choose.VALID),
-        (by_validation, PROBE, 2, choose.VALID),
-        (by_held_out_rows, PROBE, None, choose.HELD_OUT),
-        (by_held_out_rows, PROBE, 20, choose.HELD_OUT),
-        (by_held_out_rows, PROBE, 2, choose.PSEUDO),
-        (table, PROBE, 2, choose.PSEUDO),
-        (table, PROBE, 5, choose.PSEUDO),
-        (table, PROBE, 6, choose.DEFAULTS),  # no source has 14 rows of every class
-        (table, PROBE, None, choose.DEFAULTS),
-        (of_yes_or_no, PROBE, 2, choose.PSEUDO),
-        (of_numbers(40), PROBE, None, choose.HELD_OUT),
-        (of_numbers(40), PROBE, 30, choose.HELD_OUT),
-        (of_numbers(40), PROBE, 4, choose.DEFAULTS),
-        (images, DANN, 2, choose.INFORMATION),
-        (images, DANN, None, choose.INFORMATION),
+        (by_validation, PROBE, None, choice.VALID),
+        (by_validation, PROBE, 2, choice.VALID),
+        (by_held_out_rows, PROBE, None, choice.HELD_OUT),
+        (by_held_out_rows, PROBE, 20, choice.HELD_OUT),
+        (by_held_out_rows, PROBE, 2, choice.PSEUDO),
+        (table, PROBE, 2, choice.PSEUDO),
+        (table, PROBE, 5, choice.PSEUDO),
+        (table, PROBE, 6, choice.DEFAULTS),  # no source has 14 rows of every class
+        (table, PROBE, None, choice.DEFAULTS),
+        (of_yes_or_no, PROBE, 2, choice.PSEUDO),
+        (of_numbers(40), PROBE, None, choice.HELD_OUT),
+        (of_numbers(40), PROBE, 30, choice.HELD_OUT),
+        (of_numbers(40), PROBE, 4, choice.DEFAULTS),
+        (images, DANN, 2, choice.INFORMATION),
+        (images, DANN, None, choice.INFORMATION),
     ],
 )
 def test_the_way_that_a_problem_allows(problem, strategy, count, way):
-    assert choose.way(problem(), strategy, count) == way
+    assert choice.chosen_on(problem(), strategy, count) == way
 
 
 def test_no_pseudo_targets_from_sources_of_few_classes():
     problem = table()
     few = Task("old", Multiclass(3), numbers(12, 3, classes=3))
-    assert choose.way(dataclasses.replace(problem, sources=[few]), PROBE, 2) == choose.DEFAULTS
-    assert choose.way(dataclasses.replace(problem, sources=[]), PROBE, 2) == choose.DEFAULTS
+    assert choice.chosen_on(dataclasses.replace(problem, sources=[few]), PROBE, 2) == choice.DEFAULTS
+    assert choice.chosen_on(dataclasses.replace(problem, sources=[]), PROBE, 2) == choice.DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -89,8 +90,8 @@ def test_no_pseudo_targets_from_sources_of_few_classes():
 )
 def test_options_are_scored_on_other_rows_than_the_test_rows(monkeypatch, problem, strategy, count):
     problem, scored = problem(), []
-    monkeypatch.setattr(choose, "score", lambda net, task, rows: scored.append(rows) or 0.5)
-    choose.judge(problem, strategy, 0, count, 0, Memory())
+    monkeypatch.setattr(problems, "_score", lambda starts, net, task, rows: scored.append(rows) or 0.5)
+    problem.judge(strategy, 0, count, 0, Starts())
     assert scored
     for rows in scored:
         assert as_rows(rows.x).isdisjoint(as_rows(problem.target.test.x))
@@ -117,7 +118,7 @@ def of_pictures(**changes):
 @pytest.mark.parametrize("rotations", [True, False])
 def test_a_pseudo_target_shares_nothing_with_the_target_or_with_pretraining(seed, rotations):
     problem = of_pictures(rotations=rotations)
-    posed = choose.pseudo(problem, seed)
+    posed = choice.pseudo(problem, seed)
     new, (rest,) = posed.target, posed.sources
     kept = {str(c).split(" ")[0] for c in new.kind.classes}
     assert kept.isdisjoint(rest.kind.classes)
@@ -139,32 +140,32 @@ def test_a_pseudo_target_shares_nothing_with_the_target_or_with_pretraining(seed
 
 def test_a_pseudo_target_for_yes_or_no_has_two_classes():
     big = Task("old", Multiclass(8), numbers(12, 3, classes=8))
-    posed = choose.pseudo(dataclasses.replace(of_yes_or_no(), sources=[big]), 0)
+    posed = choice.pseudo(dataclasses.replace(of_yes_or_no(), sources=[big]), 0)
     assert len(posed.target.kind.classes) == 2
     assert len(posed.sources[0].kind.classes) == 5
-    value, _ = choose.judge(of_yes_or_no(), PROBE, 0, 2, 0, Memory())
+    value, _ = of_yes_or_no().judge(PROBE, 0, 2, 0, Starts())
     assert 0 <= value <= 1
 
 
 def test_pseudo_targets_differ_by_seed_and_stay_the_same_for_one():
     problem = of_pictures()
-    classes = [choose.pseudo(problem, seed).target.kind.classes for seed in range(6)]
+    classes = [choice.pseudo(problem, seed).target.kind.classes for seed in range(6)]
     assert len(set(classes)) > 1
-    one, two = (choose.pseudo(problem, 3).target for _ in range(2))
+    one, two = (choice.pseudo(problem, 3).target for _ in range(2))
     assert torch.equal(one.train.x, two.train.x)
     assert torch.equal(one.train.y, two.train.y)
 
 
 def test_the_largest_source_gives_the_pseudo_target_and_the_others_stay():
     problem = images()
-    posed = choose.pseudo(problem, 0)
+    posed = choice.pseudo(problem, 0)
     assert posed.sources[1] is problem.sources[1]
     assert set(posed.target.kind.classes).isdisjoint(posed.sources[0].kind.classes)
 
 
 def test_only_numbers_classes_anew():
     rows = Labelled(torch.arange(8.0)[:, None], torch.tensor([0, 1, 2, 3, 3, 2, -100, 0]))
-    task = choose.only(Task("old", Multiclass(list("abcd")), rows), torch.tensor([3, 0]), "few")
+    task = choice.only(Task("old", Multiclass(list("abcd")), rows), torch.tensor([3, 0]), "few")
     assert task.kind.classes == ("d", "a")
     assert task.train.x[:, 0].tolist() == [0, 3, 4, 7]
     assert task.train.y.tolist() == [1, 0, 0, 1]
@@ -181,8 +182,8 @@ def test_held_out_rows_are_a_quarter_of_each_class(kind, seed):
     y = y if isinstance(kind, Binary) else y.long()
     x = torch.arange(float(len(y)))[:, None]
     target = Task("new", kind, Labelled(x, y), test=Labelled(x, y))
-    problem, held = choose.hold_out(Problem(target, budget=TINY), seed)
-    kept = problem.target.train
+    part, held = choice.hold_out(target, seed)
+    kept = part.train
     assert sorted(torch.cat([kept.x, held.x])[:, 0].tolist()) == x[:, 0].tolist()
     for c, count in enumerate(counts):
         assert abs(int((held.y == c).sum()) - count / 4) <= 1
@@ -194,41 +195,41 @@ def test_held_out_rows_have_labels():
     y = torch.arange(60) % 2
     y[::5] = -100
     rows = Labelled(torch.randn(60, 2, generator=torch.Generator().manual_seed(0)), y)
-    problem, held = choose.hold_out(with_target(table(), train=rows), 0)
+    part, held = choice.hold_out(with_target(table(), train=rows).target, 0)
     assert (held.y >= 0).all()
-    assert len(held) + len(problem.target.train) == 48
+    assert len(held) + len(part.train) == 48
 
 
 def test_cuts_are_nested_and_the_same_for_all():
     problem = of_pictures()
-    rows = [as_rows(choose.cut(problem, n, 5).target.train.x) for n in (1, 2, 4)]
+    rows = [as_rows(problem.cut(n, 5).target.train.x) for n in (1, 2, 4)]
     assert rows[0] < rows[1] < rows[2]
     assert [len(r) for r in rows] == [3, 6, 12]
-    assert as_rows(choose.cut(problem, 2, 5).target.train.x) == rows[1]
-    assert as_rows(choose.cut(problem, 2, 6).target.train.x) != rows[1]
-    assert choose.cut(problem, None, 5) is problem
+    assert as_rows(problem.cut(2, 5).target.train.x) == rows[1]
+    assert as_rows(problem.cut(2, 6).target.train.x) != rows[1]
+    assert problem.cut(None, 5).target is problem.target
 
 
 # The best option.
 
 
 def test_the_highest_mean_is_chosen():
-    assert choose.best([[(0.5, 0.0), (0.6, 0.0)], [(0.4, 0.0), (0.9, 0.0)], [(0.6, 0.0), (0.6, 0.0)]]) == 1
+    assert choice.best([[(0.5, 0.0), (0.6, 0.0)], [(0.4, 0.0), (0.9, 0.0)], [(0.6, 0.0), (0.6, 0.0)]]) == 1
 
 
 def test_the_first_of_equals_is_chosen():
-    assert choose.best([[(0.5, 0.0)], [(0.5, 0.0)]]) == 0
+    assert choice.best([[(0.5, 0.0)], [(0.5, 0.0)]]) == 0
 
 
 def test_an_option_that_loses_the_source_is_refused():
-    assert choose.best([[(0.1, 0.95)], [(0.9, 0.90)]]) == 0
-    assert choose.best([[(0.1, 0.95)], [(0.9, 0.94)]]) == 1
+    assert choice.best([[(0.1, 0.95)], [(0.9, 0.90)]]) == 0
+    assert choice.best([[(0.1, 0.95)], [(0.9, 0.94)]]) == 1
 
 
 def test_an_option_that_diverged_is_refused():
-    assert choose.best([[(-math.inf, 0.0)], [(0.1, 0.0)]]) == 1
-    assert choose.best([[(-math.inf, 0.0)], [(0.1, 0.9)]]) == 1
-    assert choose.best([[(-math.inf, 0.0)], [(-math.inf, 0.0)]]) == 0
+    assert choice.best([[(-math.inf, 0.0)], [(0.1, 0.0)]]) == 1
+    assert choice.best([[(-math.inf, 0.0)], [(0.1, 0.9)]]) == 1
+    assert choice.best([[(-math.inf, 0.0)], [(-math.inf, 0.0)]]) == 0
 
 
 # Information in the unlabelled rows.
@@ -271,7 +272,7 @@ def test_the_source_keeps_rows_apart_to_guard_a_choice(monkeypatch):
         seen.append(trial.problem)
         return DANN.run(trial)
 
-    value, guard = choose.judge(problem, dataclasses.replace(DANN, run=spy), 0, None, 0, Memory())
+    value, guard = problem.judge(dataclasses.replace(DANN, run=spy), 0, None, 0, Starts())
     (posed,) = seen
     twin = as_rows(problem.sources[1].train.x)
     assert as_rows(posed.sources[0].train.x) < twin
@@ -302,7 +303,7 @@ def poisoned(problem):
 def test_options_are_judged_without_the_test_rows(problem, name, count):
     problem = problem()
     plain, without = (
-        [choose.judge(p, STRATEGIES[name], option, count, 0, Memory()) for option in (0, 1)]
+        [p.judge(STRATEGIES[name], option, count, 0, Starts()) for option in (0, 1)]
         for p in (problem, poisoned(problem))
     )
     assert plain == without
@@ -358,5 +359,5 @@ def test_a_budget_of_one_option_has_the_stated_default(tmp_path):
     result = compare(problem, "probe", 1, out=tmp_path / "out")
     assert not list((tmp_path / "out/settings").iterdir())
     about = result.details["strategies"]["probe"]
-    assert about["chosen_on"] == choose.DEFAULTS
+    assert about["chosen_on"] == choice.DEFAULTS
     assert about["settings"] == {"2": PROBE.options[0]}

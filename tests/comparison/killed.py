@@ -11,8 +11,8 @@ import torch
 
 from headstart.engine import Run
 from headstart.engine.phase import Phase
-from headstart.strategies import STRATEGIES, Trial, compare
-from headstart.strategies.problem import Budget
+from headstart.comparison import compare
+from headstart.strategies import STRATEGIES, Budget, Trial
 
 from .problems import images, table
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from headstart.strategies import Budget
-from headstart.strategies.rank import rank
+from headstart.comparison import rank
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, numbers, table

@@ -14,12 +14,13 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
+from headstart.comparison import Problem, applicable, compare
 from headstart.engine import Run, predict
 from headstart.models import Net, conv4, freeze, mlp, stages
-from headstart.strategies import STRATEGIES, Budget, Problem, Trained, Trial, applicable, compare
+from headstart.strategies import STRATEGIES, Budget, Trained, Trial
 from headstart.strategies import trial as trials
-from headstart.strategies.supervised import _balanced_loss, _fold, _linear, _standard
-from headstart.strategies.trial import Moved, moved, rotated
+from headstart.strategies.recipes.features import balanced_loss, fold, linear, standard
+from headstart.strategies.trial import Shifted, rotated, shifted_images
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task, batches
 
 from .problems import TINY, images, numbers, pictures, same, table, tensors, weights
@@ -38,7 +39,8 @@ def run(name, problem, seed=0):
 
 
 def test_every_strategy_applies_to_the_problem_of_these_tests():
-    names, skipped = applicable(images())
+    asked = applicable(images())
+    names, skipped = list(asked.strategies), asked.skipped
     assert names == list(STRATEGIES)
     assert not skipped
 
@@ -99,7 +101,7 @@ def test_labels_that_are_missing_are_no_harm(name):
     dropped = Labelled(old.train.x, torch.where(torch.arange(48) == 7, -100, old.train.y))
     sources = [dataclasses.replace(old, train=dropped), problem.sources[1]]
     changed = dataclasses.replace(problem, target=dataclasses.replace(target, train=holes), sources=sources)
-    assert name in applicable(changed)[0]
+    assert name in list(applicable(changed).strategies)
     assert predict(run(name, changed).net, "new", target.test.x).isfinite().all()
 
 
@@ -108,7 +110,7 @@ def test_episodes_come_from_the_sources_that_allow_them(name):
     problem = images()
     few = Task("few", Multiclass(3), pictures(3, 4, 8, first=9))  # 4 rows per class: too few to query
     changed = dataclasses.replace(problem, sources=[*problem.sources, few])
-    assert name in applicable(changed)[0]
+    assert name in list(applicable(changed).strategies)
     assert run(name, changed).net.heads["new"].out_features == 3
 
 
@@ -132,7 +134,8 @@ def test_a_regression_target_has_the_strategies_that_train():
     rows = Labelled(x, x.sum(1, keepdim=True))
     target = Task("new", Regression(1), rows, test=rows)
     problem = dataclasses.replace(table(), target=target)
-    names, skipped = applicable(problem)
+    asked = applicable(problem)
+    names, skipped = list(asked.strategies), asked.skipped
     assert names == ["scratch", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask"]
     assert skipped["features+svm"] == "the target is no classification"
     for name in names:
@@ -197,7 +200,8 @@ def thin():
     ],
 )
 def test_what_does_not_apply_says_why(problem, reasons):
-    names, skipped = applicable(problem())
+    asked = applicable(problem())
+    names, skipped = list(asked.strategies), asked.skipped
     assert reasons.items() <= skipped.items()
     assert not set(names) & set(skipped)
     assert set(names) | set(skipped) == set(STRATEGIES)
@@ -222,7 +226,8 @@ def test_a_target_in_a_dataset_has_the_strategies_that_read_it_batch_by_batch(tm
     for rows in (None, valid):
         target = Task("new", Multiclass(3), train, valid=rows, test=test)
         problem = Problem(target, [old], backbone=conv4(size=8, width=4), budget=TINY)
-        names, skipped = applicable(problem)
+        asked = applicable(problem)
+    names, skipped = list(asked.strategies), asked.skipped
         assert names == ["scratch", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask"]
         assert skipped["protonet"].startswith("the target's rows are a dataset")
         result = compare(problem, seeds=2, out=tmp_path / str(rows is None))
@@ -239,14 +244,14 @@ def test_a_backbone_of_the_callers_own_fits_a_target_in_a_dataset():
 
 
 def test_what_applies_without_labels_is_measured_against_the_source():
-    assert applicable(without_labels())[0] == ["source-only", "dann", "mmd"]
-    assert applicable(without_labels(), "dann")[0] == ["source-only", "dann"]
+    assert list(applicable(without_labels()).strategies) == ["source-only", "dann", "mmd"]
+    assert list(applicable(without_labels(), "dann").strategies) == ["source-only", "dann"]
 
 
 def test_the_baseline_is_always_there_once():
-    assert applicable(images(), ["probe", "maml"])[0] == ["scratch", "probe", "maml"]
-    assert applicable(images(), ["probe", "scratch"])[0] == ["probe", "scratch"]
-    assert applicable(images(), "probe")[0] == ["scratch", "probe"]
+    assert list(applicable(images(), ["probe", "maml"]).strategies) == ["scratch", "probe", "maml"]
+    assert list(applicable(images(), ["probe", "scratch"]).strategies) == ["probe", "scratch"]
+    assert list(applicable(images(), "probe").strategies) == ["scratch", "probe"]
     assert applicable(alone(), "probe") == (
         ["scratch"],
         {"probe": "there is no pretrained backbone, and no source to pretrain one on"},
@@ -394,7 +399,7 @@ def test_pretraining_moves_images_anew_at_every_step():
     generator = torch.Generator().manual_seed(0)
     x = torch.arange(64.0).reshape(1, 1, 8, 8).expand(32, 1, 8, 8)
     task = Task("old", Multiclass(2), Labelled(x, torch.arange(32) % 2))
-    stream = Moved(batches([task], 32, generator=generator), 2, generator=generator)
+    stream = Shifted(batches([task], 32, generator=generator), 2, generator=generator)
     first, second = (next(stream)["old"].x for _ in range(2))
     assert not torch.equal(first, second)  # all rows are alike: only their moves differ
     assert len(first.unique(dim=0)) > 5
@@ -458,9 +463,9 @@ def linear(kind, y, model, *, spread=2.0):
     g = torch.Generator().manual_seed(0)
     x = spread * torch.randn(len(y), 4, generator=g) + y[:, None] + 7
     target = Task("new", kind, Labelled(x, y), test=Labelled(x, y))
-    trained = _linear(trial(Problem(target, backbone=Still())), model)
+    trained = linear(trial(Problem(target, backbone=Still())), model)
     other = spread * torch.randn(50, 4, generator=g) + 8
-    mean, scale = _standard(x)
+    mean, scale = standard(x)
     expected = model.decision_function(((other - mean) / scale).double().numpy())
     return predict(trained.net, "new", other), torch.from_numpy(expected).float()
 
@@ -508,20 +513,20 @@ def test_a_class_without_rows_is_never_the_answer(make, seen):
 def test_folding_the_standardisation_is_exact():
     g = torch.Generator().manual_seed(0)
     z = torch.randn(30, 6, generator=g).double() * 3 + 11
-    mean, scale = _standard(z)
+    mean, scale = standard(z)
     plain = nn.Linear(6, 4).double()
     folded = copy.deepcopy(plain)
-    _fold(folded, mean, scale)
+    fold(folded, mean, scale)
     with torch.no_grad():
         torch.testing.assert_close(folded(z), plain((z - mean) / scale), atol=1e-12, rtol=1e-12)
 
 
 def test_the_small_net_is_folded_too(monkeypatch):
-    from headstart.strategies import supervised
+    from headstart.strategies.recipes import features
 
-    kept, fold = {}, supervised._fold
+    kept, fold = {}, features.fold
     monkeypatch.setattr(
-        supervised, "_fold", lambda layer, *a: kept.update(layer=copy.deepcopy(layer), a=a) or fold(layer, *a)
+        features, "fold", lambda layer, *a: kept.update(layer=copy.deepcopy(layer), a=a) or fold(layer, *a)
     )
     problem = table(budget=dataclasses.replace(TINY, steps=30))
     net = run("features+mlp", problem).net
@@ -572,13 +577,13 @@ def test_a_rare_class_is_found_by_class_weights(name, kind):
 def test_class_weights_are_those_of_scikit_learn():
     y = torch.tensor([0] * 7 + [1] * 2 + [2])
     expected = compute_class_weight("balanced", classes=numpy.arange(3), y=y.numpy())
-    assert _balanced_loss(y, 3).weight.tolist() == pytest.approx(expected.tolist())
+    assert balanced_loss(y, 3).weight.tolist() == pytest.approx(expected.tolist())
     outputs = torch.randn(10, 1, generator=torch.Generator().manual_seed(0))
     y = (y == 1).float()
     one, zero = compute_class_weight("balanced", classes=numpy.arange(2), y=y.numpy())[[1, 0]]
     plain = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], y, reduction="none")
     weighted = (torch.where(y == 1, one, zero) / zero * plain).mean()
-    torch.testing.assert_close(_balanced_loss(y, 1)(outputs, y), weighted.float())
+    torch.testing.assert_close(balanced_loss(y, 1)(outputs, y), weighted.float())
 
 
 # The moves that strategies share.
@@ -603,7 +608,7 @@ def test_a_net_is_pretrained_once_for_all_trials_of_a_seed():
     assert made == [0, 0]
     assert same(weights(two), weights(three))
     assert not same(weights(one), weights(two))
-    assert first.memory.spared > 0
+    assert first.starts.spared > 0
 
 
 def test_pretraining_makes_a_start_that_is_better_than_none():
@@ -625,7 +630,7 @@ def test_generators_differ_by_purpose_and_seed():
 
 def test_images_move_by_whole_pixels_and_what_comes_in_is_zero():
     x = torch.rand(20, 2, 5, 5, generator=torch.Generator().manual_seed(0)) + 1
-    out = moved(x, 1, torch.Generator().manual_seed(1))
+    out = shifted_images(x, 1, torch.Generator().manual_seed(1))
     padded = nn.functional.pad(x, (1, 1, 1, 1))
     places = set()
     for image, frame in zip(out, padded, strict=True):
@@ -643,7 +648,7 @@ def test_moved_streams_resume_and_move_anew_at_each_step():
     def make(seed):
         first, second = (torch.Generator().manual_seed(seed + more) for more in (0, 9))
         within = batches([Task("old", Multiclass(2), rows)], 6, generator=first)
-        return Moved(within, 2, generator=second)
+        return Shifted(within, 2, generator=second)
 
     stream, other = make(0), make(1)
     assert not torch.equal(next(stream)["old"].x, next(stream)["old"].x)
@@ -678,7 +683,7 @@ def test_own_rows_without_a_width():
 
     target = Task("new", Multiclass(2), rows, test=rows, unlabelled=Inputs(x))
     problem = Problem(target, backbone=Words(), budget=TINY)
-    for name in applicable(problem)[0]:
+    for name in list(applicable(problem).strategies):
         assert predict(run(name, problem).net, "new", x).shape == (8, 2)
 
 
@@ -688,11 +693,9 @@ def test_a_net_of_the_tests_is_what_it_says():
 
 
 def test_shift_moves_source_images_in_pretraining_alone():
-    from headstart.strategies.trial import moved
-
     x = torch.zeros(64, 1, 8, 8)
     x[:, :, 4, 4] = 1
-    out = moved(x, 1, torch.Generator().manual_seed(0))
+    out = shifted_images(x, 1, torch.Generator().manual_seed(0))
     places = {tuple(p) for p in out[:, 0].nonzero()[:, 1:].tolist()}
     assert places == {(a, b) for a in (3, 4, 5) for b in (3, 4, 5)}
     assert bool((out.sum((1, 2, 3)) == 1).all())

@@ -15,7 +15,7 @@ STRATEGIES = ["finetune", "gradual"]  # those that killed.py trains
 def root(tmp_path_factory):
     """Run all of ``killed.py`` once; its children kill themselves and are started again."""
     root = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, "-m", "strategies.killed", root]
+    command = [sys.executable, "-m", "comparison.killed", root]
     tests = Path(__file__).parents[1]
     done = subprocess.run(command, cwd=tests, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,8 @@
 
 import torch
 
-from headstart.strategies import Budget, Problem
+from headstart.comparison import Problem
+from headstart.strategies import Budget
 from headstart.tasks import Inputs, Labelled, Multiclass, Task
 
 TINY = Budget(steps=4, pretrain=6, meta=2, episodes=2, options=2, repeats=1)

@@ -13,9 +13,8 @@ import torch
 import headstart as hs
 from headstart.engine import score
 from headstart.maths import paired_interval
-from headstart.strategies import STRATEGIES, Problem, Result, compare, comparison
-from headstart.strategies.comparison import fingerprint
-from headstart.strategies.result import _amount, _recommend
+from headstart.comparison import Problem, Result, _compare, compare
+from headstart.strategies import STRATEGIES
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, images, numbers, table
@@ -182,7 +181,7 @@ def given(tmp_path):
         problem = Problem(table().target, table().sources, backbone="mlp", budget=ONE, shots=shots)
         out = tmp_path / "out"
         (out / "trials").mkdir(parents=True)
-        (out / "comparison.json").write_text(json.dumps({"fingerprint": fingerprint(problem)}))
+        (out / "comparison.json").write_text(json.dumps({"fingerprint": problem.fingerprint()}))
         for key, values in scores.items():
             name, count = key if isinstance(key, tuple) else (key, None)
             for seed, value in enumerate(values):
@@ -365,23 +364,23 @@ def test_more_seeds_and_strategies_continue_a_directory(monkeypatch, tmp_path):
     ],
 )
 def test_another_comparison_has_another_fingerprint(other):
-    assert fingerprint(other()) != fingerprint(table())
+    assert other().fingerprint() != table().fingerprint()
 
 
 @pytest.mark.parametrize("change", [{"shift": 0}, {"rotations": True}])
 def test_other_pretraining_has_another_fingerprint(change):
-    assert fingerprint(dataclasses.replace(images(), **change)) != fingerprint(images())
+    assert dataclasses.replace(images(), **change).fingerprint() != images().fingerprint()
 
 
 def test_a_fingerprint_knows_weights_and_is_stable():
     module = torch.nn.Linear(2, 3)
     problem = table(backbone=module)
-    assert fingerprint(problem) == fingerprint(table(backbone=module))
+    assert problem.fingerprint() == table(backbone=module).fingerprint()
     with torch.no_grad():
         module.bias.add_(1)
-    changed = fingerprint(table(backbone=module))
-    assert changed != fingerprint(table())
-    assert changed != fingerprint(table(backbone=torch.nn.Linear(2, 3)))
+    changed = table(backbone=module).fingerprint()
+    assert changed != table().fingerprint()
+    assert changed != table(backbone=torch.nn.Linear(2, 3)).fingerprint()
 
 
 def everything(directory):
@@ -615,10 +614,8 @@ def test_a_number_of_shots_may_stand_alone():
 
 
 def test_another_release_does_not_continue_a_comparison(monkeypatch, tmp_path):
-    from headstart.strategies import comparison
-
     compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
-    monkeypatch.setattr(comparison, "__version__", "0.0.9")
+    monkeypatch.setattr("headstart.comparison.problem.__version__", "0.0.9")
     with pytest.raises(ValueError, match="found one of other data or settings"):
         compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
 

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
+from headstart.comparison import Problem, applicable, choice, compare
 from headstart.datasets import unlabel
-from headstart.strategies import STRATEGIES, Budget, Problem, Trial, applicable, choose, compare
-from headstart.strategies.domain import joined
-from headstart.strategies.trial import Memory
+from headstart.strategies import STRATEGIES, Budget, Starts, Trial
+from headstart.strategies.recipes.align import joined
 from headstart.tasks import Labelled, Multiclass, Task
 
 from .problems import images
@@ -44,15 +44,15 @@ def test_matching_beats_the_source_alone_without_a_target_label(problem, tmp_pat
     assert rows[name]["gain"] > 0.1
     assert rows[name]["gain_ci95"][0] > 0
     assert result.details["baseline"] == "source-only"
-    assert result.details["strategies"][name]["chosen_on"] == choose.INFORMATION
+    assert result.details["strategies"][name]["chosen_on"] == choice.INFORMATION
     assert result.data["reasons"][0].startswith("Without labels of the target: ")
     assert len(list((tmp_path / "out/settings").iterdir())) == 6  # three options of each
 
 
 def test_what_needs_labels_is_skipped(problem):
-    names, skipped = applicable(problem)
-    assert names == ["source-only", "dann", "mmd"]
-    assert skipped["finetune"] == "the target has no labelled rows"
+    asked = applicable(problem)
+    assert list(asked.strategies) == ["source-only", "dann", "mmd"]
+    assert asked.skipped["finetune"] == "the target has no labelled rows"
 
 
 def test_numbers_of_shots_mean_nothing_without_labels(problem):
@@ -69,8 +69,8 @@ def test_source_labels_that_are_missing_are_left_out(problem):
     changed = dataclasses.replace(
         problem, sources=[dataclasses.replace(source, train=holes)], budget=Budget(pretrain=3)
     )
-    for name in applicable(changed)[0]:
-        value, guard = choose.judge(changed, STRATEGIES[name], 0, None, 0, Memory())
+    for name in applicable(changed).strategies:
+        value, guard = changed.judge(STRATEGIES[name], 0, None, 0, Starts())
         assert math.isfinite(value)
         assert 0 <= guard <= 1
 

@@ -1,0 +1,93 @@
+"""The check of strategies."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+
+import torch
+from torch import Tensor
+
+from ..engine import predict
+from ..strategies import Situation, Strategy, Trained, Trial
+from ..tasks import Labelled, Task
+from ..tasks.nouns import tensors
+from ._common import pickled, require, require_type, same, untouched
+
+
+def check_strategy(strategy: Strategy, problem: Situation) -> None:
+    """Check that a strategy keeps the contract that a comparison relies on.
+
+    It applies to the problem and says what it does; a trial gives a net with a head for the target and
+    finite outputs, twice the same at a seed, with every option, and after pickling; it never reads the
+    test rows, and leaves the problem's rows, its backbone and every global random state alone.
+
+    Args:
+        strategy: ours or a third party's.
+        problem: a small one that it applies to, with a budget of a few steps.
+
+    Raises:
+        AssertionError: if the contract is broken; the message says how.
+
+    Example:
+        >>> from headstart.comparison import Problem
+        >>> from headstart.strategies import STRATEGIES, Budget
+        >>> from headstart.tasks import Multiclass
+        >>> rows = Labelled(torch.randn(8, 4), torch.arange(8) % 2)
+        >>> problem = Problem(Task("new", Multiclass(2), rows, test=rows), budget=Budget(steps=2))
+        >>> check_strategy(STRATEGIES["scratch"], problem)
+    """
+    name, rows = f"strategy {strategy.name!r}", _tensors(problem)
+    require(bool(strategy.summary), f"{name} has no summary")
+    require(strategy.needs(problem) == "", f"{name} does not apply: {strategy.needs(problem)}")
+    backbone = {} if problem.start.use else problem.backbone.state_dict()  # type: ignore[union-attr]
+    with untouched(name, rows, backbone):
+        first = _outputs(strategy, problem, strategy.options[0], name)
+    require(bool(first.isfinite().all()), f"{name} gives outputs that are not finite")
+    again = _outputs(strategy, problem, strategy.options[0], name)
+    require(same(first, again), f"{name} gives another net when it is run again with the same seed")
+    blind = _outputs(strategy, _spoiled(problem), strategy.options[0], name, problem)
+    require(same(first, blind), f"{name} reads the test rows")
+    sent = _outputs(pickled(name, strategy), problem, strategy.options[0], name)
+    require(same(first, sent), f"{name} gives another net after pickling")
+    for option in strategy.options[1:]:
+        outputs = _outputs(strategy, problem, option, name)
+        require(bool(outputs.isfinite().all()), f"{name} gives outputs that are not finite with {option}")
+    doc = inspect.getdoc(strategy.run)
+    require(bool(doc), f"{name} has a `run` without a docstring")
+
+
+def _outputs(
+    strategy: Strategy, problem: Situation, option: object, name: str, judged: Situation | None = None
+) -> Tensor:
+    """Run a trial and return the outputs on the test rows."""
+    trained = strategy.run(Trial(problem, dict(option), seed=0))  # type: ignore[call-overload]
+    require_type(trained, Trained, f"what {name} returns")
+    target = (judged or problem).target
+    require(target.name in trained.net.heads, f"{name} gives no head for {target.name!r}")
+    assert target.test is not None  # a situation has test rows
+    return predict(copy.deepcopy(trained.net), target.name, target.test.x, progress=False)
+
+
+def _spoiled(problem: Situation) -> Situation:
+    """Replace the test rows by others, so that whoever reads them gives another net."""
+
+    def bad(task: Task) -> Task:
+        assert task.test is not None
+        x = task.test.x
+        zeros = torch.zeros_like(x) if x is tensors(x)[0] else {k: torch.zeros_like(v) for k, v in x.items()}  # type: ignore[union-attr]
+        return dataclasses.replace(task, test=Labelled(zeros, task.test.y.roll(1, 0)))
+
+    return problem.with_rows(targets=[bad(t) for t in problem.targets])
+
+
+def _tensors(problem: Situation) -> dict[str, Tensor]:
+    """Name all tensors of a problem."""
+    found: dict[str, Tensor] = {}
+    for task in (*problem.targets, *problem.sources):
+        for part, data in (("train", task.train), ("valid", task.valid), ("unlabelled", task.unlabelled)):
+            if data is not None and data.held:
+                for number, tensor in enumerate(tensors(data.x)):
+                    found[f"{task.name} {part} {number}"] = tensor
+    return found
