@@ -12,15 +12,19 @@ import torch
 
 import headstart as hs
 from headstart.engine import score
+from headstart.comparison import Problem, Result, compare
+from headstart.comparison.plan import Plan
+from headstart.comparison.question import Metric
+from headstart.comparison.summary import _choose
 from headstart.maths import paired_interval
-from headstart.comparison import Problem, Result, _compare, compare
+from headstart.report import words
 from headstart.strategies import STRATEGIES
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, images, numbers, table
 
 ROW = {
-    "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "harmed", "seconds", "trained_parameters",
+    "target", "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "harmed", "seconds", "trained_parameters",
     "seeds",
 }  # fmt: skip
 QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
@@ -162,12 +166,12 @@ def test_the_details_say_what_was_chosen_and_on_what(compared):
     details = compared[1].details
     assert details["strategies"]["probe"]["chosen_on"] == "pseudo-targets cut from the sources"
     assert details["strategies"]["probe"]["settings"].keys() == {"2", "5"}
-    assert details["target"]["test_rows"] == 40
+    assert details["targets"][0]["test_rows"] == 40
     assert details["seeds"] == [0, 1, 2]
     assert details["partial"] is False
     assert set(details["curves"]) == {"scratch", "probe"} | ({"features+logreg"} & set(details["curves"]))
-    if "confusion" in details:
-        assert sum(map(sum, details["confusion"]["matrix"])) == 40
+    (confusion,) = details["confusions"]
+    assert sum(map(sum, confusion["matrix"])) == 40
 
 
 # What the numbers mean: trials that were written by hand.
@@ -298,7 +302,7 @@ def test_each_number_of_labels_has_its_own_reason_and_the_most_decide(given):
         "With 5 labelled rows per class",
     ]
     assert result.recommended == "scratch"
-    assert result.details["recommended_by_shots"]["2"]["strategy"] == "probe"
+    assert [(c["shots"], c["strategy"]) for c in result.details["choices"]] == [(2, "probe"), (5, "scratch")]
     with pytest.raises(FileNotFoundError, match=r"model of 'scratch' should be at .*found none"):
         result.best.save("nowhere")  # these trials trained nothing
 
@@ -310,7 +314,7 @@ def test_a_comparison_without_time_says_so_and_goes_on_later(monkeypatch, tmp_pa
     problem, unbroken = table(shots=[2, 5]), compare(table(shots=[2, 5]), NAMES, 2, out=tmp_path / "unbroken")
     left = iter([False] * 17 + [True] * 100)  # 12 options are tried, then 5 trials run
     with monkeypatch.context() as patch:
-        patch.setattr(comparison._Plan, "late", lambda plan: next(left))
+        patch.setattr(Plan, "late", lambda plan: next(left))
         partial = compare(problem, NAMES, 2, out=tmp_path / "out")
     assert len(list((tmp_path / "out/trials").iterdir())) == 5
     assert "7 trials did not run within the time budget" in partial.data["reasons"][-1]
@@ -523,13 +527,15 @@ def test_wrong_budgets_are_told():
 @pytest.mark.parametrize("file", sorted(QUALITY.glob("*/result.json")), ids=lambda file: file.parent.name)
 def test_recorded_comparisons_say_what_their_numbers_say(file):
     data, details = (json.loads(file.with_name(name).read_text()) for name in ("result.json", "details.json"))
-    base, said = details["baseline"], details["recommended_by_shots"]
-    kind = Multiclass(details["target"]["classes"])
-    for place, shots in enumerate(dict.fromkeys(row["shots"] for row in data["rows"])):
-        rows = [row for row in data["rows"] if row["shots"] == shots]
-        strategy, reason = _recommend(rows, base, kind)
-        assert said[str(shots)] == {"strategy": strategy, "reason": reason}
-        assert data["reasons"][place] == f"{_amount(shots, base == 'scratch', kind)}: {reason}"
+    said = words.choices(data, details)
+    assert said
+    for choice, told in zip(said, data["reasons"], strict=True):
+        rows = [row for row in data["rows"] if row["shots"] == choice["shots"]]
+        place = {key: choice[key] for key in ("target", "shots")}
+        chosen = _choose(rows, details["baseline"], Metric("accuracy")) | place
+        reason = words.reason(chosen, data, details)
+        assert (chosen["strategy"], reason) == (choice["strategy"], choice["reason"])
+        assert told == f"{words.amount(choice, details)}: {reason}"
 
 
 # Test rows.

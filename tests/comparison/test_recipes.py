@@ -252,10 +252,10 @@ def test_the_baseline_is_always_there_once():
     assert list(applicable(images(), ["probe", "maml"]).strategies) == ["scratch", "probe", "maml"]
     assert list(applicable(images(), ["probe", "scratch"]).strategies) == ["probe", "scratch"]
     assert list(applicable(images(), "probe").strategies) == ["scratch", "probe"]
-    assert applicable(alone(), "probe") == (
-        ["scratch"],
-        {"probe": "there is no pretrained backbone, and no source to pretrain one on"},
-    )
+    asked = applicable(alone(), "probe")
+    assert list(asked.strategies) == ["scratch"]
+    reason = "there is no pretrained backbone, and no source to pretrain one on"
+    assert asked.skipped == {"probe": reason}
 
 
 def test_an_unknown_strategy_has_a_likely_name():

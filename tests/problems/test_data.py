@@ -98,7 +98,8 @@ def test_one_task_of_a_set_is_a_target(tmp_path: Path, monkeypatch: pytest.Monke
     ],
 )
 def test_what_a_task_asks_for_is_said(kind: Kind, y: torch.Tensor, said: str) -> None:
-    assert asked(Task("new", kind, Labelled(torch.zeros(2, 1), y))) == said
+    Task("new", kind, Labelled(torch.zeros(2, 1), y))
+    assert f"new: {kind.describe()}" == said
 
 
 def texts(name: str, length: int, words: list[str]) -> Task:
