@@ -170,7 +170,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, problem: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["compare", "demo"])
-def test_ctrl_c_of_a_comparison_repeats_every_option(
+def test_ctrl_c_of_a_comparison_keeps_every_option(
     call: Call, problem: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
@@ -178,7 +178,7 @@ def test_ctrl_c_of_a_comparison_repeats_every_option(
 
     monkeypatch.setattr("headstart.comparison.compare", interrupted)
     given = {"strategies": "scratch", "seeds": "2", "out": "a b", "workers": "2", "seconds": "9.5"}
-    given["overrides"] = "budget.steps=3"
+    given |= {"overrides": "budget.steps=3", "threads": "1", "device": "cpu"}
     words = [command, "problem.toml"] if command == "compare" else [command]
     for option in get_command(app).commands[command].params:  # type: ignore[attr-defined]
         if option.param_type_name == "option" and option.name != "help":
@@ -186,8 +186,37 @@ def test_ctrl_c_of_a_comparison_repeats_every_option(
     answer = call(*words)
     assert answer.status == 130
     hint = shlex.split(answer.err.partition("go on with: ")[2])
-    assert hint[0] == "headstart"
-    assert sorted(hint[1:]) == sorted(words)
+    assert hint == ["headstart", "resume", "a b"]
+    assert sorted(json.loads(Path("a b/command.json").read_text())["words"]) == sorted(words)
+    assert tomllib.loads(Path("a b/problem.toml").read_text())["compare"]["seeds"] == 2
+
+
+def test_a_comparison_is_resumed_from_its_directory(call: Call, problem: Path) -> None:
+    words = ["compare", "problem.toml", "--strategies", "probe", "--seeds", "2"]
+    whole = call(*words, "--out", "runs/whole")
+    assert whole.status == 0
+    call(*words, "--out", "runs/cut")
+    cut = Path("runs/cut")
+    for file in [*(cut / "trials").glob("probe-*-1.json"), cut / "result.json", cut / "report.html"]:
+        file.unlink()
+    (cut / "status.json").write_text(json.dumps({"state": "interrupted"}))
+    Path("problem.toml").unlink()  # the directory keeps its own
+    answer = call("resume", "runs/cut")
+    assert answer.status == 0, answer
+    results = [json.loads((Path(f"runs/{n}") / "result.json").read_text()) for n in ("whole", "cut")]
+    for data in results:
+        for row in data["rows"]:
+            del row["seconds"]
+    assert results[0] == results[1]
+    again = call("resume", "runs/cut")
+    assert again.out.startswith("runs/cut is finished.")
+    assert "probe" in again.out
+
+
+def test_a_comparison_that_was_begun_in_python_says_how_to_go_on(wrong: Callable[..., str]) -> None:
+    Path("runs/own").mkdir(parents=True)
+    Path("runs/own/comparison.json").write_text('{"fingerprint": ""}')
+    assert "call `hs.compare` again with the same problem and `out`" in wrong("resume", "runs/own")
 
 
 def test_one_comparison_at_a_time_in_a_directory(call: Call, tmp_path: Path, problem: Path) -> None:

@@ -34,7 +34,12 @@ class Kept:
 
 
 def keep(file: ProblemFile, directory: Path, words: Sequence[str], workers: int) -> None:
-    """Write the file and the command into the directory of a comparison."""
+    """Write the file and the command into the directory of a comparison.
+
+    Raises:
+        FileExistsError: if another process is at work in the directory.
+    """
+    Heartbeat(directory).check_free()
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
     write_atomic(directory / FILE, to_toml(file.complete()))
