@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch.utils.data import Dataset
 
 from ..errors import wrong
-from ..tasks import Labelled, Multiclass, Task
+from ..tasks import Labelled, Lazy, Multiclass, Task
 
 
 def keep_classes(task: Task, keep: list[int]) -> Task:
     """Leave only some classes of a ``Multiclass`` task, numbered anew, in every part."""
     kind = task.kind
-    assert isinstance(kind, Multiclass)
     number = torch.full((len(kind.classes),), -1)
     number[keep] = torch.arange(len(keep))
 
-    def part(data: Labelled | Dataset | None) -> Labelled | Dataset | None:
-        if not isinstance(data, Labelled):
+    def part(data: Labelled | Lazy | None) -> Labelled | Lazy | None:
+        if data is None or not data.held:
             return data
         y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
         at = (y != -1).nonzero()[:, 0]
