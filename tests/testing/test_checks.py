@@ -9,7 +9,7 @@ from torch import nn
 from headstart.models import Adapted, Net
 from headstart.multitask import PerTask
 from headstart.tasks import Labelled, Multiclass, Task
-from headstart.testing import check_adaptation, check_objective, check_score, check_weighing
+from headstart.testing import check_adaptation, check_combine, check_objective, check_score, check_weighing
 from headstart.transfer import Supervised
 
 ROWS = Labelled(torch.linspace(-1, 1, 12).reshape(4, 3), torch.tensor([0, 1, 0, 1]))
@@ -161,6 +161,52 @@ class Counts(PerTask):
 def test_a_loss_weighing_that_counts_absent_tasks_is_found():
     with pytest.raises(AssertionError, match="returns nan without task 0"):
         check_weighing(Counts(["a", "b"]), of="losses", tasks=2)
+
+
+def losses(net):
+    x = ROWS.x.to(next(net.parameters()))
+    return {name: (net(x, name) - 1).square().mean() for name in net.heads}
+
+
+def resets(losses, net):
+    net.zero_grad()
+    if any(loss.requires_grad for loss in losses.values()):
+        sum(losses.values()).backward()
+
+
+def fills(losses, net):
+    if any(loss.requires_grad for loss in losses.values()):
+        sum(losses.values()).backward()
+        for p in net.parameters():
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+
+
+def steps(losses, net):
+    if any(loss.requires_grad for loss in losses.values()):
+        sum(losses.values()).backward()
+        net.backbone.bias.data.sub_(0.1)
+
+
+def plain_sum(losses, net):
+    if any(loss.requires_grad for loss in losses.values()):
+        sum(losses.values()).backward()
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (resets, "resets does not add to the gradient that backbone"),
+        (fills, "fills gives the head of 'a' a gradient, which is absent"),
+        (steps, "steps changes its inputs or the net"),
+        (lambda losses, net: plain_sum(losses, net), "cannot be pickled"),
+    ],
+)
+def test_broken_combines_are_found(broken, message):
+    own = net()
+    own.heads["b"] = nn.Linear(4, 1)
+    check_combine(plain_sum, own, losses)
+    with pytest.raises(AssertionError, match=message):
+        check_combine(broken, own, losses)
 
 
 def cut(net, support):

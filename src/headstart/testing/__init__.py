@@ -1,6 +1,7 @@
 """Checks that any method of a seam must pass, and laws that it may promise; run them on your own methods."""
 
 from .adaptation import check_adaptation
+from .combine import check_combine
 from .laws import (
     assert_absent_adds_nothing,
     assert_discrepancy,
@@ -34,6 +35,7 @@ __all__ = [
     "assert_sum_to_one",
     "assert_trained_by",
     "check_adaptation",
+    "check_combine",
     "check_objective",
     "check_score",
     "check_strategy",
