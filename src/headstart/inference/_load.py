@@ -53,12 +53,14 @@ def load(
     """
     place = named(device)
     saved = models.load(directory, backbone=backbone, heads=heads)
-    about = saved.encoding or {}
+    about, notes = saved.encoding or {}, saved.notes or {}
+    learned = "fewshot" in notes and (Path(directory) / FILE).is_file()
+    few = FewShot.load(directory, backbone=backbone) if learned else None
     return Model(
-        saved.net.to(place),
+        (few or saved).net.to(place),
         saved.kinds,
         encoding_from_json(about) if "reader" in about else None,
-        notes=saved.notes or {},
-        few=_few(Path(directory), saved.notes or {}, backbone),
+        notes,
+        few,
         where=f"model {directory}",
     )

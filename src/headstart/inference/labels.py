@@ -66,7 +66,7 @@ def of_classes(name: str, x: X, labels: list[Any]) -> Task:
 
 def check_one_class(task: Task, what: str, columns: int = 1) -> None:
     """Raise ``ValueError`` for anything but rows at hand with one class each."""
-    if columns > 1 or not task.kind.extensible or not isinstance(task.train, Labelled):
+    if columns > 1 or not task.kind.extensible or not task.train.held:
         found = task.kind.describe() if columns == 1 else f"{columns} label columns"
         raise wrong(what, expected="rows with one class each", found=found)
 
@@ -76,10 +76,20 @@ def renumbered(y: Tensor, theirs: Kind, ours: Kind) -> Tensor:
     if theirs == ours:
         return y
     if not (theirs.exclusive and ours.exclusive):
-        expected = f"answers of the model's kind, {ours.describe()}"
-        raise wrong("labels of the data", expected=expected, found=theirs.describe())
+        raise _of_another(theirs, ours)
     numbers = theirs.numbers(y)
     there = numbers != MISSING
     named = ours.encode([theirs.classes[i] for i in numbers[there].tolist()])
     missing = math.nan if named.is_floating_point() else MISSING
     return torch.full(y.shape, missing, dtype=named.dtype).masked_scatter(there, named)
+
+
+def check_same(theirs: Kind, ours: Kind) -> None:
+    """Raise ``ValueError`` where labels that come one by one are not numbered as the model's are."""
+    if theirs != ours:
+        raise _of_another(theirs, ours)
+
+
+def _of_another(theirs: Kind, ours: Kind) -> Exception:
+    expected = f"answers of the model's kind, {ours.describe()}"
+    return wrong("labels of the data", expected=expected, found=theirs.describe())

@@ -26,11 +26,12 @@ from ..meta import MAML, FewShot, ProtoNet
 from ..models import Net, device_of, width_of
 from ..seams import TaskAdaptation
 from ..tasks import Kind, Label, Labelled, Multiclass, Task, X
+from ..tasks.nouns import Lazy
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import move, take
 from ..tasks.nouns import rows as count
 from . import files, rows
-from .labels import as_task, check_one_class, labelled, of_classes, renumbered
+from .labels import as_task, check_one_class, check_same, labelled, of_classes, renumbered
 from .predictions import Predictions
 
 METHODS: dict[str, Callable[[str], TaskAdaptation]] = {
@@ -321,17 +322,18 @@ class Model:
 
     def _own(self, given: Task, name: str) -> Task:
         """Make a task the model's own: its rows those that the net takes, its labels the model's numbers."""
-        kind, parts = self.kinds[name], {}
         if self.encoding is not None and (why := self.encoding.differs(given.encoding)):
-            hint = "read them with `model.read`"
+            hint = "read them by `model.read`"
             raise wrong("rows of the data", expected="made as the model's", found=why, hint=hint)
-        for part, data in (("train", given.train), ("test", given.test)):
-            if isinstance(data, Labelled):
-                y = renumbered(data.y, given.kind, kind)
-                parts[part] = Labelled(self.rows(data.x, task=name), y)
-            else:
-                parts[part] = data
-        return Task(name, kind, **parts)
+        kind = self.kinds[name]
+
+        def part(rows: Labelled | Lazy | None) -> Labelled | Lazy | None:
+            if rows is None or not rows.held:
+                check_same(given.kind, kind)
+                return rows
+            return Labelled(self.rows(rows.x, task=name), renumbered(rows.y, given.kind, kind))
+
+        return Task(name, kind, part(given.train), test=part(given.test))  # type: ignore[arg-type]
 
     def _try(self, name: str, x: X) -> None:
         """Run the net on the first rows; an error of any kind where it does not take them."""
