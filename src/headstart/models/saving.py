@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import safetensors.torch
@@ -22,6 +22,9 @@ from ..errors import explain, unknown, wrong
 from ..tasks import Binary, Kind, Multiclass, Multilabel, Regression, Tokens
 from ._weights import fill
 from .net import Backbone, Net
+
+if TYPE_CHECKING:
+    from ..datasets import Encoding
 
 FORMAT = 2
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -51,7 +54,7 @@ def save(
     directory: str | os.PathLike[str],
     *,
     kinds: Mapping[str, Kind],
-    encoding: Mapping[str, Any] | None = None,
+    encoding: Encoding | Mapping[str, Any] | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a net to a directory: ``model.safetensors`` and ``model.json``.
@@ -64,7 +67,7 @@ def save(
         net: any backbone; one that ``backbone`` did not build has to be passed to ``load``.
         directory: made where it is not there.
         kinds: what the answer of each head is, by the heads' names.
-        encoding: how rows were made from a file, as JSON.
+        encoding: how rows were made, as ``task.encoding`` says it, or its JSON.
         notes: anything else worth keeping, as JSON.
 
     Returns:
@@ -174,9 +177,11 @@ def _tensors(net: Net) -> dict[str, Tensor]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn a NumPy scalar, as readers leave them among class names, into Python's own."""
+    """Turn a NumPy scalar, as readers leave them among class names, and an encoding into Python's own."""
     if isinstance(value, numpy.generic):
         return value.item()
+    if to_json := getattr(value, "to_json", None):
+        return to_json()
     raise TypeError(f"{value!r} of type {type(value).__name__}")
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..datasets import Encoding
 from ..engine import seeded
 from ..errors import explain, unknown, wrong
 from ..tasks import Task
@@ -420,22 +421,11 @@ def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = N
     )
 
 
-READ_ALIKE = {
-    "csv": ("csv", "parquet"),
-    "parquet": ("csv", "parquet"),
-    "text": ("text",),
-    "images": ("images",),
-}
-
-
-def _shared(source: Source, like: Task | None) -> dict[str, Any] | None:
+def _shared(source: Source, like: Task | None) -> Encoding | None:
     """Give what makes a source's rows like the target's (columns, words, pixels), without the classes."""
     if like is None or like.encoding is None or source.resize is not None:
         return None
-    reader = source.data.partition(":")[0]
-    if like.encoding.get("reader") not in READ_ALIKE.get(reader, ()):
-        return None
-    return {key: value for key, value in like.encoding.items() if key not in ("classes", "target", "kind")}
+    return like.encoding.alike() if like.encoding.reads(source.data.partition(":")[0]) else None
 
 
 def _target(section: Target, base: Path, labels: Sequence[str]) -> Task:

@@ -126,12 +126,12 @@ class Problem:
                     found=row_shape(source),
                     hint=_likeness(self.target),
                 )
-            ours, theirs = ((t.encoding or {}).get("vocabulary") for t in (self.target, source))
-            if ours and theirs and ours != theirs:
+            known = self.target.encoding
+            if why := known.differs(source.encoding) if known is not None else "":
                 raise wrong(
                     f"rows of source {source.name!r}",
                     expected="numbered by the target's words",
-                    found="a vocabulary of their own",
+                    found=why,
                     hint=_likeness(self.target),
                 )
         if self.backbone == "auto":
@@ -230,11 +230,8 @@ def build(problem: Problem, *, pretrained: bool) -> Backbone | nn.Module:
         settings = dict(problem.settings)
         if problem.backbone.startswith("torchvision:"):
             settings.setdefault("raw", True)
-        encoding = problem.target.encoding or {}
-        if problem.backbone == "textcnn" and "vocabulary" in encoding:
-            settings.setdefault(
-                "vocabulary", len(encoding["vocabulary"]) + 2
-            )  # and padding, and unknown words
+        if problem.backbone == "textcnn" and problem.target.encoding is not None:
+            settings = problem.target.encoding.facts() | settings
         return backbone(
             problem.backbone, inputs=row_shape(problem.target), weights=weights, settings=settings
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from torch.utils.data import Dataset
 
 from ..errors import wrong
 from .kinds import Kind, known
+
+if TYPE_CHECKING:
+    from ..datasets import Encoding
 
 X = Tensor | Mapping[str, Tensor]
 RESERVED = frozenset(dir(nn.ModuleDict()))  # "type", "items", ...: heads are kept by the task's name
@@ -148,8 +151,8 @@ class Task:
         valid: rows for choosing settings.
         test: rows to be touched once.
         unlabelled: rows from where the model will run, for domain adaptation.
-        encoding: how rows were made from a file (columns, vocabulary, image size), as JSON, so that
-            new files are read the same way; ``None`` for tensors of the caller's own.
+        encoding: how rows were made (columns, vocabulary, image size), so that new ones are made in the
+            same way; ``None`` for tensors of the caller's own.
 
     Raises:
         ValueError: if the name is empty, contains ``.`` or is one of ``nn.ModuleDict``'s own, or a label
@@ -168,7 +171,7 @@ class Task:
     valid: Labelled | Dataset | None = None
     test: Labelled | Dataset | None = None
     unlabelled: Inputs | Dataset | None = None
-    encoding: Mapping[str, Any] | None = None
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
