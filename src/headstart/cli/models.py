@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -97,7 +96,7 @@ def adapt(
     from ..datasets import SplitSpec, read
     from ..meta import MAML, FewShot, ProtoNet
     from ..models import Net, load
-    from ..tasks import Labelled, Multiclass
+    from ..tasks import Labelled
 
     saved = load(model)
     if method not in ("protonet", "maml"):
@@ -107,7 +106,7 @@ def adapt(
     alike = _encoding(saved, model).alike()
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
     _warn_of_sizes(support, alike)
-    if others or not isinstance(few.kind, Multiclass) or not isinstance(few.train, Labelled):
+    if others or not few.kind.extensible or not isinstance(few.train, Labelled):
         raise wrong(f"`{support}`", expected="rows with one class each", found=str(few.kind))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
     name, width = replace(few, name=task or few.name).name, _width(saved.net, few.train)
@@ -170,13 +169,13 @@ def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labe
     """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
     import torch
 
-    from ..tasks import Labelled, Multiclass
+    from ..tasks import Labelled
 
     if theirs == ours or not isinstance(rows, Labelled):
         return rows
-    if not isinstance(theirs, Multiclass) or not isinstance(ours, Multiclass):
-        expected = f"answers of the model's kind, {type(ours).__name__}"
-        raise wrong("labels of the data", expected=expected, found=type(theirs).__name__)
+    if not (theirs.extensible and ours.extensible):
+        expected = f"answers of the model's kind, {ours.name}"
+        raise wrong("labels of the data", expected=expected, found=theirs.name)
     there = rows.present()
     y = torch.full_like(rows.y, -100)
     y[there] = ours.encode([theirs.classes[i] for i in rows.y[there].tolist()])
@@ -249,17 +248,10 @@ def _answers(kind: Kind, outputs: Tensor, files: list[str] | None = None) -> str
     import csv
     import io
 
-    import torch
-
-    from ..tasks import Binary, Multiclass, Multilabel
-
     answers = [" ".join(map(str, a)) if isinstance(a, list) else a for a in kind.decode(outputs)]
     header, columns = ["prediction"], [answers]
-    if isinstance(kind, Multiclass | Binary | Multilabel):
-        p = outputs.double().softmax(1) if isinstance(kind, Multiclass) else outputs.double().sigmoid()
-        if isinstance(kind, Binary):
-            p = torch.cat([1 - p, p], 1)
-        if not isinstance(kind, Multilabel):
+    if (p := kind.probabilities(outputs.double())) is not None:
+        if kind.exclusive:
             header, columns = ["prediction", "probability"], [answers, _short(p.max(1).values)]
         header += [f"p({name})" for name in kind.classes]
         columns += [_short(column) for column in p.T]

@@ -2,6 +2,7 @@
 
 from .classes import rotations
 from .encoding import Encoding
+from .frames import from_frame
 from .options import Reader
 from .references import READERS, encode, encoding_from_json, read
 from .shots import shots, unlabel
@@ -14,6 +15,7 @@ __all__ = [
     "SplitSpec",
     "encode",
     "encoding_from_json",
+    "from_frame",
     "read",
     "rotations",
     "shots",

@@ -116,7 +116,7 @@ def read(
         raise wrong("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
     known = None if encoding is None else as_encoding(encoding)
     if known is not None:
-        _check_alike(name, known)
+        check_alike(name, known)
     tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, known, drop, kind))
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [rotations(task) for task in tasks] if turn else tasks
@@ -175,7 +175,7 @@ def _chosen(tasks: Sequence[Task], wanted: str, reader: str) -> list[Task]:
     return chosen
 
 
-def _check_alike(name: str, encoding: Encoding) -> None:
+def check_alike(name: str, encoding: Encoding) -> None:
     """Raise ``ValueError`` where an encoding was made by a reader of other files; ``npz`` fits many."""
     if _of_files(name) and not encoding.reads(name):
         raise wrong(
@@ -246,6 +246,6 @@ def encode(
             raise wrong(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__)
         return rows.x
     if colon:
-        _check_alike(name, known)
+        check_alike(name, known)
     path = argument.rpartition("#")[0] or argument if colon and _of_files(name) else str(source)
     return known.encode(Path(base) / path)

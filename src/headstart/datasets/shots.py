@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import wrong
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
+from ..tasks import Inputs, Labelled, Task
 from ..tasks.nouns import join
 from ..tasks.streams import positive
 from .classes import keep_classes
@@ -41,6 +41,7 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
             than two classes.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.rand(20, 2), torch.arange(20) % 2)
         >>> task = Task("coins", Multiclass(["head", "tail"]), rows)
         >>> shots(task, 3, generator=torch.Generator()).train.y.bincount().tolist()
@@ -50,7 +51,7 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
     data, kind = _train(task), task.kind
     draw = torch.rand(len(data), generator=generator)
     present = data.present()
-    if not isinstance(kind, Multiclass | Binary):
+    if not kind.exclusive:
         if int(present.sum()) < shots:
             raise wrong(
                 "`shots`",
@@ -59,18 +60,16 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
                 hint="lower `shots`",
             )
         return replace(task, train=data.take(_lowest(draw.masked_fill(~present, 2), shots)))
-    counts = data.y[present].long().bincount(minlength=len(kind.classes)).tolist()
+    counts = kind.numbers(data.y[present]).bincount(minlength=len(kind.classes)).tolist()
     small = [k for k, n in enumerate(counts) if n < shots]
-    if small and not (drop_small and isinstance(kind, Multiclass)):
+    if small and not (drop_small and kind.extensible):
         least = min(small, key=lambda k: counts[k])
         raise wrong(
             "`shots`",
             expected=f"at most {counts[least]}, the smallest class "
             f'("{kind.classes[least]}") has {counts[least]} rows',
             found=shots,
-            hint="lower `shots` or pass `drop_small=True`"
-            if isinstance(kind, Multiclass)
-            else "lower `shots`",
+            hint="lower `shots` or pass `drop_small=True`" if kind.extensible else "lower `shots`",
         )
     kept = [k for k in range(len(counts)) if k not in small]
     if len(kept) < 2:
@@ -96,6 +95,7 @@ def unlabel(task: Task) -> Task:
         task: with train rows in tensors.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.rand(4, 2), torch.arange(4) % 2)
         >>> bare = unlabel(Task("coins", Multiclass(2), rows))
         >>> len(bare.train), len(bare.unlabelled)

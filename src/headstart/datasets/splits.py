@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import unknown, wrong
-from ..tasks import Inputs, Kind, Labelled, Regression, Task, Tokens, X
+from ..tasks import Inputs, Kind, Labelled, Task, X
 from ..tasks.nouns import RESERVED, rows, take
 from .encoding import Encoding
 
@@ -258,9 +258,7 @@ def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
             carved.append(task)
             continue
         if id(data.x) not in done:
-            flat = not isinstance(task.kind, Regression | Tokens) and data.y.ndim == 1
-            strata = [str(v) for v in data.y.tolist()] if flat else None
-            division = divide(replace(spec, test=0.0), rows(data.x), strata)
+            division = divide(replace(spec, test=0.0), rows(data.x), task.kind.strata(data.y))
             done[id(data.x)] = division, {part: take(data.x, at) for part, at in division.items()}
         division, x = done[id(data.x)]
         train, valid = (Labelled(x[p], data.y[division[p]]) for p in ("train", "valid"))

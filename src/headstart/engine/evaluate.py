@@ -16,9 +16,8 @@ from ..errors import wrong
 from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
-from ..tasks import Binary, Labelled, Multiclass, Task, Tokens, X
+from ..tasks import Labelled, Task, X
 from ..tasks.nouns import move, rows
-from .metrics import measures
 
 RESAMPLES = 200
 CHUNK = 4_000_000  # weights held at once
@@ -129,16 +128,18 @@ def score(
         ValueError: if there is no data.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
         >>> net = Net(nn.Identity(), {"coins": nn.Linear(2, 1)})
         >>> score(net, Task("coins", Multiclass(2), rows), rows) in (0.0, 1.0)
         True
     """
     prediction, y = _answers(net, task, data, batch, progress=False)
-    p, t, _ = _scored(task, prediction, y)
+    p, t, _ = task.kind.scored(prediction, y)
     if not len(t):
         return math.nan
-    return measures(task.kind)[task.kind.metric](p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
+    measure = task.kind.measures()[task.kind.metric]
+    return measure(p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
 
 
 def evaluate(
@@ -151,8 +152,8 @@ def evaluate(
     .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1-\hat p)/n + z^2/4n^2}}{1 + z^2/n}
 
     and the other metrics the percentile bootstrap over rows (200 draws from a fixed seed; whole
-    sequences are drawn, not tokens). Rows without a label are left out. The values equal those of
-    ``task.kind.metrics()`` (torchmetrics); where a metric is not defined it is NaN.
+    sequences are drawn, not tokens). Rows without a label are left out. The metrics are
+    ``task.kind.measures()``; where one is not defined it is NaN.
 
     Args:
         net: as in ``predict``.
@@ -164,6 +165,7 @@ def evaluate(
         ValueError: if there is no data.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
         >>> net = Net(nn.Identity(), {"coins": nn.Linear(2, 2)})
         >>> result = evaluate(net, Task("coins", Multiclass(2), rows), rows)
@@ -174,14 +176,14 @@ def evaluate(
         Wilson (JASA 1927); Efron & Tibshirani (1993), section 13.3, https://doi.org/10.1201/9780429246593
     """
     prediction, y = _answers(net, task, data, batch)
-    p, t, row = _scored(task, prediction, y)
+    p, t, row = task.kind.scored(prediction, y)
     result = {}
-    for name, measure in measures(task.kind).items():
+    for name, measure in task.kind.measures().items():
         if not len(t):
             result[name] = Estimate(math.nan, math.nan, math.nan, 0)
             continue
         value = measure(p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
-        if name == "accuracy" and isinstance(task.kind, Multiclass | Binary):
+        if name == "accuracy" and task.kind.exclusive:
             low, high = wilson(round(value * len(t)), len(t))
         else:
             draws = torch.cat([measure(p, t, w[:, row]) for w in _resamples(int(row.max()) + 1, len(t))])
@@ -225,12 +227,3 @@ def _answers(
             targets.append(y)
             bar.show(min(start + batch, count))
     return torch.cat(outputs), torch.cat(targets)
-
-
-def _scored(task: Task, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what metrics take, without missing labels, and the row that each entry comes from."""
-    known = Labelled(prediction, y).present()
-    prediction, y = prediction[known], y[known]
-    p, t = task.kind.score(prediction, y)
-    row = (y != -100).nonzero()[:, 0] if isinstance(task.kind, Tokens) else torch.arange(len(t))
-    return p, t, row

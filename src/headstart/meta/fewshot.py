@@ -193,7 +193,6 @@ class FewShot:
             raise wrong(f'"{path}"', expected="as it was written", found="another content")
         tensors = tensors_from(data)
         (kind,) = saved.kinds.values()
-        assert isinstance(kind, Multiclass)
         adaptation = _build(about)
         base = {n.removeprefix("base."): t for n, t in tensors.items() if n.startswith("base.")}
         self = cls(Adapted(saved.net, adaptation.task, base).export(), adaptation, encoding=saved.encoding)

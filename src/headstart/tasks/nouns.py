@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..errors import wrong
-from .kinds import Kind, known
+from .kinds import Kind, present
 
 if TYPE_CHECKING:
     from ..datasets import Encoding
@@ -132,8 +132,7 @@ class Labelled:
 
     def present(self) -> Tensor:
         """Tell which rows have at least one label, as a mask ``(B,)``."""
-        there = known(self.y)
-        return there.flatten(1).any(1) if there.ndim > 1 else there
+        return present(self.y)
 
     def known(self) -> Labelled:
         """Keep the rows that have at least one label."""

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..errors import unknown, wrong
 from .finite import finite
-from .kinds import Binary, Multiclass, known
+from .kinds import known
 from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X, take
 
 SAMPLINGS = ("equal", "proportional", "temperature", "annealed", "alternate")
@@ -360,9 +360,9 @@ class _Episodes(Stream):
         self.shots, self.queries = positive("shots", shots), positive("queries", queries)
         self.per_step = positive("per_step", per_step)
         self.tables: list[tuple[Labelled, Tensor, Tensor]] = []
-        self.classes = isinstance(tasks[0].kind, Multiclass | Binary)
-        if any(isinstance(t.kind, Multiclass | Binary) != self.classes for t in tasks):
-            kinds = sorted({type(t.kind).__name__ for t in tasks})
+        self.classes = tasks[0].kind.exclusive
+        if any(t.kind.exclusive != self.classes for t in tasks):
+            kinds = sorted({t.kind.name for t in tasks})
             raise wrong("`tasks`", expected="all with classes, or none", found=kinds)
         self.ways = positive("ways", ways) if self.classes else 0
         for task in tasks:
@@ -394,7 +394,7 @@ class _Episodes(Stream):
             where = task.name
             if self.classes:
                 label = int(y[least[0]])
-                where = f'the smallest class ("{task.kind.classes[label]}")'  # type: ignore[attr-defined]
+                where = f'the smallest class ("{task.kind.classes[label]}")'
             raise wrong(
                 "`shots + queries`",
                 expected=f"at most {len(least)}, the rows of {where}",

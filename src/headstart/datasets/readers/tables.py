@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ...errors import wrong
-from ...tasks import Kind, Multiclass, Task
+from ...tasks import Kind, Task
 from ..encoding import Encoding, common
 from ..options import Options, Reader
 from ..splits import Division, build, divide, given, warn_duplicates
@@ -299,7 +299,7 @@ def _division(
                     found=both[0],
                 )
         return division
-    classes = [y.tolist() for _, kind, y in targets if isinstance(kind, Multiclass)]
+    classes = [of for _, kind, y in targets if (of := kind.strata(y)) is not None]
     return divide(options.split, len(table), list(zip(*classes, strict=True)) if classes else None, groups)
 
 

@@ -179,11 +179,17 @@ class TextEncoding(Encoding):
 
 
 def encode_text(
-    table: Table, names: Sequence[str], train: Tensor, reader: str, known: Encoding | None
+    table: Table,
+    names: Sequence[str],
+    train: Tensor,
+    reader: str,
+    known: Encoding | None,
+    column: str = "",
 ) -> tuple[Tensor, Encoding]:
-    """Number the words of a table, as the encoding says that is known, or as the train rows do."""
+    """Number the words of a column, as the encoding says that is known, or as the train rows do."""
     made = cast(TextEncoding | None, known)
-    column = _text_column(table, names) if made is None or made.column not in names else made.column
+    if not column:
+        column = made.column if made is not None and made.column in names else _text_column(table, names)
     cut = CUTS["words"] if made is None else made.cut
     rows = [cut(None if v is None else str(v)) for v in table.column(column)]
     if made is None:
