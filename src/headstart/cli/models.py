@@ -31,7 +31,7 @@ Method = Annotated[str, typer.Option(help="protonet or maml.")]
 
 
 def evaluate(
-    model: Model, data: Data, task: TaskName = None, skip_broken: SkipBroken = False, device: Device = "auto"
+    model: Model, data: Data, task: TaskName = None, skip_broken: SkipBroken = False, device: Device = None
 ) -> None:
     """Measure a saved model on data, each metric with a 95 % interval.
 
@@ -39,7 +39,7 @@ def evaluate(
     """
     from ..inference import load
 
-    loaded = load(model, device=device)
+    loaded = load(model, device=device or "auto")
     read = loaded.read(data, task=task, skip_broken=skip_broken)
     part = "all rows" if read.test is None else "test rows"
     typer.echo(estimates(loaded.evaluate(read, task=task), f"of {part}"))
@@ -51,7 +51,7 @@ def predict(
     out: Table,
     task: TaskName = None,
     skip_broken: SkipBroken = False,
-    device: Device = "auto",
+    device: Device = None,
 ) -> None:
     """Write a model's answers, with probabilities, to a CSV file; DATA need no labels.
 
@@ -67,7 +67,7 @@ def predict(
         raise wrong(
             f"`{out.parent}`", expected="a folder", found="nothing there", hint=hint, error=FileNotFoundError
         )
-    said = load(model, device=device).answer(data, task=task, skip_broken=skip_broken)
+    said = load(model, device=device or "auto").answer(data, task=task, skip_broken=skip_broken)
     write_atomic(out, said.to_csv())
     typer.echo(f"{len(said)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
 
@@ -79,14 +79,14 @@ def adapt(
     method: Method = "protonet",
     task: NewTask = None,
     skip_broken: SkipBroken = False,
-    device: Device = "auto",
+    device: Device = None,
 ) -> None:
     """Teach a model new classes from a few labelled rows of each."""
     from ..inference import load
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise wrong(f"`{out}`", expected="new or empty", found="files in it", error=FileExistsError)
-    loaded = load(model, device=device)
+    loaded = load(model, device=device or "auto")
     few = loaded.examples(support, skip_broken=skip_broken)
     loaded.adapt(few, method=method, name=task or "").save(out)
     classes = ", ".join(map(str, few.kind.classes))

@@ -40,9 +40,6 @@ Data = Annotated[
     str,
     typer.Argument(metavar="DATA", help='A data reference, e.g. "csv:new.csv#label".', show_default=False),
 ]
-Device = Annotated[
-    str, typer.Option("--device", help='Where to compute: "auto" (CUDA, MPS or CPU), or as in "cuda:1".')
-]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave out images that do not decode.")]
 
 

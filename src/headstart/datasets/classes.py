@@ -24,7 +24,7 @@ def keep_classes(task: Task, keep: list[int]) -> Task:
         return Labelled(data.take(at).x, y[at])
 
     classes = [kind.classes[k] for k in keep]
-    encoding = None if task.encoding is None else dict(task.encoding) | {"classes": classes}
+    encoding = None if task.encoding is None else task.encoding.with_classes(classes)
     return replace(
         task,
         kind=Multiclass(classes),
@@ -69,5 +69,5 @@ def rotations(task: Task) -> Task:
     classes = list(kind.classes) + [f"{name} rot{90 * k}" for k in (1, 2, 3) for name in kind.classes]
     turned = torch.cat([x.rot90(k, (2, 3)) for k in range(4)])
     y = torch.cat([torch.where(data.y >= 0, data.y + k * count, data.y) for k in range(4)])
-    encoding = None if task.encoding is None else dict(task.encoding) | {"classes": classes}
+    encoding = None if task.encoding is None else task.encoding.with_classes(classes)
     return replace(task, kind=Multiclass(classes), train=Labelled(turned, y), encoding=encoding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from ...errors import wrong
 from ...tasks import Kind, Label, Multiclass, Regression
 from ...tasks.kinds import MISSING
+from ..encoding import Encoding
 
 Value = Label | float | None
 WHOLE_NUMBER_CLASSES = 50
@@ -45,10 +46,11 @@ def answers(
     values: Sequence[Any],
     name: str,
     where: str,
-    encoding: Mapping[str, Any] | None,
+    encoding: Encoding | None = None,
     kind: Literal["classes", "numbers"] | None = None,
+    classes: Sequence[Label] | None = None,
 ) -> tuple[Kind, Tensor]:
-    """Infer what a column of labels asks for, unless ``kind`` says it, and number it.
+    """Infer what a column of labels asks for, unless ``kind`` or ``classes`` say it, and number it.
 
     Strings and booleans are classes; so are whole numbers, also where they are written ``3.0`` as
     after a gap in pandas, with at most 50 distinct values that recur. Other numbers are a regression.
@@ -61,18 +63,18 @@ def answers(
             is infinite.
     """
     values = [None if v is None or v != v else v for v in values]
-    known: Mapping[str, Any] = encoding if encoding and encoding.get("target") == name else {}
+    if encoding is not None and encoding.target == name:
+        classes = encoding.classes
+        kind = "numbers" if encoding.kind == "Regression" else kind
     there = [v for v in values if v is not None]
     if all(isinstance(v, int) or (isinstance(v, float) and v.is_integer()) for v in there):
         there = [v if isinstance(v, bool) else int(v) for v in there]
     what = f"label column `{name}` of {where}"
     if not there:
         raise wrong(what, expected="at least two labels", found=f"{len(values)} rows, all missing")
-    if "classes" in known:
-        classes = known["classes"]
-    elif kind == "numbers" or known.get("kind") == "Regression" or (kind is None and not _few(there)):
+    if classes is None and (kind == "numbers" or (kind is None and not _few(there))):
         return Regression(), _numbers(values, what)
-    else:
+    if classes is None:
         values, there = _named(values), _named(there)
         classes = sorted(set(there))
         if len(classes) > _recurring(there) and kind is None:
