@@ -171,13 +171,16 @@ class ImageEncoding(Encoding):
         return load_images(files, (high, wide), skip_broken, channels)
 
     def rows(self, value: Any) -> Tensor:
-        """Decode a list of paths or of images of Pillow, or take an array of pixels as it is."""
+        """Decode paths or images of Pillow, a list of them or one image, or take an array of pixels as it is."""
         if isinstance(value, Tensor | np.ndarray):
             return ready(value, self.shape, "images")
+        need("PIL", "images")
+        from PIL import Image
+
         try:
             items = [] if isinstance(value, str) else list(value)
         except TypeError:
-            items = []
+            items = [value] if isinstance(value, Image.Image) else []
         if not items:
             raise wrong(
                 "images",
@@ -186,9 +189,6 @@ class ImageEncoding(Encoding):
                 hint='pass a list, as in ["photo.jpg"]; folders are read by `hs.datasets.encode`',
                 error=TypeError,
             )
-        need("PIL", "images")
-        from PIL import Image
-
         if isinstance(items[0], str | Path):
             items = [existing(Path(item)) for item in items]
         elif not isinstance(items[0], Image.Image):
