@@ -127,7 +127,7 @@ def test_fixed_settings_leave_the_others_to_be_chosen():
 )  # fmt: skip
 def test_the_check_finds_what_is_wrong(run, message):
     with pytest.raises(AssertionError, match=message):
-        check_strategy(Strategy(name="bad", run=run, summary="bad"), images())
+        check_strategy(Strategy(name="bad", run=run, summary="bad", options=[{"lr": 1e-2}]), images())
 
 
 def _peeks(trial):

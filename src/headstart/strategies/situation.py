@@ -272,8 +272,8 @@ def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features per row of a backbone, on one row of a task."""
     from ..models.backbones import width_of as measured
 
-    first = take(task.train.x, torch.tensor([0])) if task.train.held else task.train.take(torch.tensor([0])).x
-    return measured(backbone, first)
+    train = task.train
+    return measured(backbone, take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x)
 
 
 __all__ = ["Situation", "check_numbers", "one_row", "row_shape", "rows", "width_of"]
