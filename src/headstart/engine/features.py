@@ -18,7 +18,7 @@ from ..atomic import write_atomic, writing
 from ..errors import explain, wrong
 from ..models import Net
 from ..tasks import X
-from ..tasks.nouns import named, tensors
+from ..tasks.nouns import parts, tensors
 from .evaluate import mapped
 
 
@@ -107,7 +107,7 @@ def fingerprint(backbone: nn.Module, x: X, task: str | None = None, transform: s
     """
     state = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}
     digest = hashlib.sha256(repr((str(backbone), task, transform)).encode())
-    for name, tensor in [*state.items(), *named(x).items()]:
+    for name, tensor in [*state.items(), *parts(x).items()]:
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()
