@@ -42,7 +42,8 @@ def tensors(value: Any) -> list[Tensor]:
         [(3, 2), (3,)]
     """
     inner = parts(value)
-    return [value] if inner.get("") is value else [t for part in inner.values() for t in tensors(part)]
+    whole = inner.get("") is value
+    return [value] if whole else [tensor for part in inner.values() for tensor in tensors(part)]
 
 
 def convert(value: V, function: Callable[[Tensor], Tensor]) -> V:
@@ -63,7 +64,8 @@ def convert(value: V, function: Callable[[Tensor], Tensor]) -> V:
 
     def new(part: Any) -> Any:
         inner = parts(part)
-        if inner.get("") is part:
+        whole = inner.get("") is part
+        if whole:
             return function(part)
         made = {name: visit(some) for name, some in inner.items()}
         return made if inner is part else replace(part, **made)

@@ -25,7 +25,7 @@ def shifted(task: Task, size: int, *, workers: int = 0, generator: torch.Generat
         ValueError: if the task has no unlabelled rows.
 
     Example:
-        >>> from headstart.tasks import Multiclass
+        >>> from headstart.tasks import Labelled, Multiclass
         >>> photos = Task("photos", Multiclass(2), Labelled(torch.randn(8, 2), torch.arange(8) % 2),
         ...               unlabelled=Inputs(torch.randn(6, 2)))
         >>> batch = next(shifted(photos, 4, generator=torch.Generator()))
