@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
 from ..tasks import Labelled, Task, X
-from ..tasks.nouns import move, rows
+from ..tasks.nouns import rows, tensors
+from .devices import ahead, computing
 
 RESAMPLES = 200
 CHUNK = 4_000_000  # weights held at once
@@ -61,7 +62,13 @@ def resting(module: nn.Module) -> Iterator[None]:
 
 
 def predict(
-    net: Net | Adapted, task_name: str, x: X, *, batch: int = 128, progress: bool | None = None
+    net: Net | Adapted,
+    task_name: str,
+    x: X,
+    *,
+    batch: int = 128,
+    precision: str = "float32",
+    progress: bool | None = None,
 ) -> Tensor:
     """Return the head's outputs for all rows, in eval mode and without a graph.
 
@@ -70,6 +77,7 @@ def predict(
         task_name: which head.
         x: rows ``(n, *)`` or a mapping of tensors; moved to the net's device piece by piece.
         batch: rows at a time, at least 1.
+        precision: as in ``fit``.
         progress: as in ``fit``.
 
     Shape:
@@ -84,37 +92,55 @@ def predict(
         >>> predict(net, "coins", torch.zeros(5, 2)).shape
         torch.Size([5, 3])
     """
+    places = bounds(rows(x), batch)
     if isinstance(net, Adapted):
-        return mapped(net, net.net, x, batch=batch, progress=progress, title="predict")
-    return mapped(lambda part: net(part, task_name), net, x, batch=batch, progress=progress, title="predict")
+        return mapped(net, net.net, x, places, precision=precision, progress=progress, title="predict")
+
+    def outputs(part: X) -> Tensor:
+        return net(part, task_name)
+
+    return mapped(outputs, net, x, places, precision=precision, progress=progress, title="predict")
+
+
+def bounds(count: int, batch: int) -> list[int]:
+    """Divide ``count`` rows into pieces of ``batch``: where each begins, and where the last ends.
+
+    Example:
+        >>> bounds(5, 2), bounds(0, 2)
+        ([0, 2, 4, 5], [0, 0])
+    """
+    if batch < 1:
+        raise wrong("`batch`", expected="at least 1", found=batch)
+    return [0, *range(batch, count, batch), count]
 
 
 def mapped(
-    function: Callable[[Any], Tensor],
-    module: nn.Module,
+    function: Callable[[X], Tensor],
+    net: Net,
     x: X,
+    bounds: Sequence[int],
     *,
-    batch: int,
+    precision: str,
     progress: bool | None,
     title: str,
 ) -> Tensor:
-    """Apply a function to ``x`` piece by piece, with ``module`` at rest."""
-    if batch < 1:
-        raise wrong("`batch`", expected="at least 1", found=batch)
-    device, count = device_of(module), rows(x)
-    home = x.device if isinstance(x, Tensor) else next(iter(x.values())).device
-    parts = []
-    with resting(module), Bar(title, count, progress, unit="row") as bar:
-        for start in range(0, max(1, count), batch):
-            at = slice(start, start + batch)
-            part: X = x[at] if isinstance(x, Tensor) else {name: value[at] for name, value in x.items()}
-            parts.append(function(move(part, device)).to(home))
-            bar.show(min(start + batch, count))
+    """Apply a function to ``x`` piece by piece, with ``net`` at rest; the result is where ``x`` is."""
+    device, home, parts = device_of(net), tensors(x)[0].device, []
+    with resting(net), computing(net, precision), Bar(title, bounds[-1], progress, unit="row") as bar:
+        pieces = (cut(x, start, end) for start, end in pairwise(bounds))
+        for end, piece in zip(bounds[1:], ahead(pieces, device), strict=True):
+            parts.append(function(piece).to(home))
+            bar.show(end)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def score(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted,
+    task: Task,
+    data: Labelled | Dataset | None = None,
+    *,
+    batch: int = 128,
+    precision: str = "float32",
 ) -> float:
     """Return the main metric alone, without an interval or progress: the cheap way for comparisons.
 
@@ -123,6 +149,7 @@ def score(
         task: whose head and metric.
         data: rows with labels; the task's test rows by default.
         batch: rows at a time.
+        precision: as in ``fit``.
 
     Raises:
         ValueError: if there is no data.
@@ -134,7 +161,7 @@ def score(
         >>> score(net, Task("coins", Multiclass(2), rows), rows) in (0.0, 1.0)
         True
     """
-    prediction, y = _answers(net, task, data, batch, progress=False)
+    prediction, y = _answers(net, task, data, batch, precision, progress=False)
     p, t, _ = task.kind.scored(prediction, y)
     if not len(t):
         return math.nan
@@ -143,7 +170,12 @@ def score(
 
 
 def evaluate(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted,
+    task: Task,
+    data: Labelled | Dataset | None = None,
+    *,
+    batch: int = 128,
+    precision: str = "float32",
 ) -> dict[str, Estimate]:
     r"""Measure a net on a task, each metric with a 95 % interval.
 
@@ -160,6 +192,7 @@ def evaluate(
         task: whose head and metrics.
         data: rows with labels, or a map-style dataset of ``(x, y)``; the task's test rows by default.
         batch: rows at a time.
+        precision: as in ``fit``.
 
     Raises:
         ValueError: if there is no data.
@@ -175,7 +208,7 @@ def evaluate(
     References:
         Wilson (JASA 1927); Efron & Tibshirani (1993), section 13.3, https://doi.org/10.1201/9780429246593
     """
-    prediction, y = _answers(net, task, data, batch)
+    prediction, y = _answers(net, task, data, batch, precision)
     p, t, row = task.kind.scored(prediction, y)
     result = {}
     for name, measure in task.kind.measures().items():
@@ -208,6 +241,7 @@ def _answers(
     task: Task,
     data: Labelled | Dataset | None,
     batch: int,
+    precision: str,
     progress: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return outputs and targets, on the CPU."""
@@ -215,15 +249,19 @@ def _answers(
     if data is None:
         hint = "pass `data`, or Task(..., test=...)"
         raise wrong(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
+
+    def outputs(x: X, progress: bool | None) -> Tensor:
+        return predict(net, task.name, x, batch=batch, precision=precision, progress=progress).cpu()
+
     if isinstance(data, Labelled):
-        return predict(net, task.name, data.x, batch=batch, progress=progress).cpu(), data.y.cpu()
-    count, outputs, targets = len(data), [], []  # type: ignore[arg-type]
+        return outputs(data.x, progress), data.y.cpu()
+    count, parts, targets = len(data), [], []  # type: ignore[arg-type]
     if not count:
         raise wrong(f"rows of task {task.name!r}", expected="at least one", found="none")
     with Bar("evaluate", count) as bar:
         for start in range(0, count, batch):
             x, y = default_collate([tuple(data[i]) for i in range(start, min(start + batch, count))])
-            outputs.append(predict(net, task.name, x, batch=batch, progress=False).cpu())
+            parts.append(outputs(x, False))
             targets.append(y)
             bar.show(min(start + batch, count))
-    return torch.cat(outputs), torch.cat(targets)
+    return torch.cat(parts), torch.cat(targets)
