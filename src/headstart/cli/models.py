@@ -15,10 +15,9 @@ from .options import Data, Model, SkipBroken, estimates
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.utils.data import Dataset
 
     from ..models import Net, Saved
-    from ..tasks import Kind, Labelled, Task
+    from ..tasks import Kind, Labelled, Lazy, Task
 
 TaskName = Annotated[
     str | None, typer.Option("--task", help="Which head, where the model has several.", show_default=False)
@@ -164,7 +163,7 @@ def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
     return Task(name, saved.kinds[name], train, test=test)  # type: ignore[arg-type]
 
 
-def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labelled | Dataset | None:
+def _renumber(rows: Labelled | Lazy | None, theirs: Kind, ours: Kind) -> Labelled | Lazy | None:
     """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
     import torch
 
@@ -181,7 +180,7 @@ def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labe
     return Labelled(rows.x, y)
 
 
-def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> None:
+def _check_rows(saved: Saved, name: str, rows: Labelled | Lazy | None) -> None:
     """Raise ``ValueError`` for rows that the model does not take."""
     import torch
 

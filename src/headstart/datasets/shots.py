@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from ..errors import wrong
-from ..tasks import Inputs, Labelled, Multiclass, Task
+from ..tasks import Inputs, Labelled, Lazy, Multiclass, Task
 from ..tasks.nouns import join
 from ..tasks.streams import positive
 
 
 def _train(task: Task) -> Labelled:
-    if not isinstance(task.train, Labelled):
+    if not task.train.held:
         raise wrong(
             f"training rows of task {task.name!r}", expected="in tensors", found="a dataset", error=TypeError
         )
@@ -28,8 +27,8 @@ def keep_classes(task: Task, keep: list[int]) -> Task:
     number = torch.full((len(kind.classes),), -1)
     number[keep] = torch.arange(len(keep))
 
-    def part(data: Labelled | Dataset | None) -> Labelled | Dataset | None:
-        if not isinstance(data, Labelled):
+    def part(data: Labelled | Lazy | None) -> Labelled | Lazy | None:
+        if data is None or not data.held:
             return data
         y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
         at = (y != -1).nonzero()[:, 0]
@@ -126,7 +125,7 @@ def unlabel(task: Task) -> Task:
     """
     data = _train(task)
     x = data.x
-    if isinstance(task.unlabelled, Inputs):
+    if task.unlabelled is not None and task.unlabelled.held:
         x = join(task.unlabelled.x, x)
     none = torch.zeros(0, dtype=torch.long)
     return replace(task, train=data.take(none), unlabelled=Inputs(x))

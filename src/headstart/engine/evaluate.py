@@ -10,15 +10,16 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from ..errors import wrong
 from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
-from ..tasks import Labelled, Task, X
-from ..tasks.nouns import rows, tensors
-from .devices import ahead, computing
+from ..tasks import Labelled, Lazy, Task, X
+from ..tasks.nouns import rows, take, tensors, wrapped
+from . import devices
+from .devices import computing, moved
 
 RESAMPLES = 200
 CHUNK = 4_000_000  # weights held at once
@@ -126,9 +127,10 @@ def mapped(
 ) -> Tensor:
     """Apply a function to ``x`` piece by piece, with ``net`` at rest; the result is where ``x`` is."""
     device, home, parts = device_of(net), tensors(x)[0].device, []
-    with resting(net), computing(net, precision), Bar(title, bounds[-1], progress, unit="row") as bar:
-        pieces = (cut(x, start, end) for start, end in pairwise(bounds))
-        for end, piece in zip(bounds[1:], ahead(pieces, device), strict=True):
+    dtype = devices.precision(precision, device)
+    with resting(net), computing(net, dtype), Bar(title, bounds[-1], progress, unit="row") as bar:
+        pieces = (take(x, slice(start, end)) for start, end in pairwise(bounds))
+        for end, piece in zip(bounds[1:], moved(pieces, device), strict=True):
             parts.append(function(piece).to(home))
             bar.show(end)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -137,7 +139,7 @@ def mapped(
 def score(
     net: Net | Adapted,
     task: Task,
-    data: Labelled | Dataset | None = None,
+    data: Labelled | Lazy | Dataset | None = None,
     *,
     batch: int = 128,
     precision: str = "float32",
@@ -172,7 +174,7 @@ def score(
 def evaluate(
     net: Net | Adapted,
     task: Task,
-    data: Labelled | Dataset | None = None,
+    data: Labelled | Lazy | Dataset | None = None,
     *,
     batch: int = 128,
     precision: str = "float32",
@@ -239,7 +241,7 @@ def _resamples(count: int, width: int) -> Iterator[Tensor]:
 def _answers(
     net: Net | Adapted,
     task: Task,
-    data: Labelled | Dataset | None,
+    data: Labelled | Lazy | Dataset | None,
     batch: int,
     precision: str,
     progress: bool | None = None,
@@ -253,15 +255,16 @@ def _answers(
     def outputs(x: X, progress: bool | None) -> Tensor:
         return predict(net, task.name, x, batch=batch, precision=precision, progress=progress).cpu()
 
-    if isinstance(data, Labelled):
-        return outputs(data.x, progress), data.y.cpu()
-    count, parts, targets = len(data), [], []  # type: ignore[arg-type]
+    given: Labelled | Lazy = wrapped(data)
+    if given.held:
+        return outputs(given.x, progress), given.y.cpu()
+    count, parts, targets = len(given), [], []
     if not count:
         raise wrong(f"rows of task {task.name!r}", expected="at least one", found="none")
     with Bar("evaluate", count) as bar:
         for start in range(0, count, batch):
-            x, y = default_collate([tuple(data[i]) for i in range(start, min(start + batch, count))])
-            parts.append(outputs(x, False))
-            targets.append(y)
+            part = given.take(torch.arange(start, min(start + batch, count)))
+            parts.append(outputs(part.x, False))
+            targets.append(part.y)
             bar.show(min(start + batch, count))
     return torch.cat(parts), torch.cat(targets)

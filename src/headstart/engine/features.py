@@ -23,7 +23,7 @@ from ..models import Net, device_of, sealed
 from ..models.net import task_dependent
 from ..tasks import X
 from ..tasks.nouns import rows, take, tensors
-from .devices import precision as chosen
+from . import devices
 from .evaluate import bounds, mapped
 
 LIMIT = 4 * 2**30  # bytes
@@ -144,7 +144,7 @@ class FeatureStore:
         digest = hashlib.sha256(repr((str(backbone), transform)).encode())
         for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
             digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
-            digest.update(_bytes(tensor.flatten()).numpy())
+            digest.update(memoryview(_bytes(tensor.flatten()).numpy()))  # type: ignore[arg-type]
         return digest.hexdigest()
 
     def features(
@@ -181,8 +181,7 @@ class FeatureStore:
         if not rows(x):
             return _forward(net, x, [0, 0], task, precision, progress)
         parts = tensors(x)
-        made = chosen(precision, device_of(net)), device_of(net).type, [(p.dtype, p.shape[1:]) for p in parts]
-        kept = self._open(repr((key, task, *map(str, made))))
+        kept = self._open(key, task, net, precision, parts)
         hashes = self._hashes.of(parts)
         if kept.missing(hashes):
             with kept.locked():
@@ -194,7 +193,11 @@ class FeatureStore:
                     kept = kept.add(list(new), features, room=self._has_room(features.nbytes))
         return kept.gather(hashes).to(parts[0].device)
 
-    def _open(self, made: str) -> _Kept:
+    def _open(self, key: str, task: str | None, net: Net, precision: str, parts: Sequence[Tensor]) -> _Kept:
+        """Find the features of one set of weights, in one precision, for rows of one form."""
+        device = device_of(net)
+        form = [(str(part.dtype), tuple(part.shape[1:])) for part in parts]
+        made = repr((key, task, device.type, devices.precision(precision, device), form))
         name = hashlib.sha256(made.encode()).hexdigest()[:32]
         if name not in self._kept:
             self._kept[name] = _Kept(self.directory and self.directory / name)
