@@ -95,7 +95,6 @@ def adapt(
     from ..datasets import SplitSpec, read
     from ..meta import MAML, FewShot, ProtoNet
     from ..models import Net, load
-    from ..tasks import Labelled
 
     saved = load(model)
     if method not in ("protonet", "maml"):
@@ -105,7 +104,7 @@ def adapt(
     alike = {k: v for k, v in _encoding(saved, model).items() if k not in ("classes", "target", "kind")}
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
     _warn_of_sizes(support, alike)
-    if others or not few.kind.extensible or not isinstance(few.train, Labelled):
+    if others or not few.kind.extensible or not few.train.held:
         raise wrong(f"`{support}`", expected="rows with one class each", found=str(few.kind))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
     name, width = replace(few, name=task or few.name).name, _width(saved.net, few.train)
@@ -169,7 +168,7 @@ def _renumber(rows: Labelled | Lazy | None, theirs: Kind, ours: Kind) -> Labelle
 
     from ..tasks import Labelled
 
-    if theirs == ours or not isinstance(rows, Labelled):
+    if theirs == ours or rows is None or not rows.held:
         return rows
     if not (theirs.extensible and ours.extensible):
         expected = f"answers of the model's kind, {ours.name}"
@@ -184,17 +183,18 @@ def _check_rows(saved: Saved, name: str, rows: Labelled | Lazy | None) -> None:
     """Raise ``ValueError`` for rows that the model does not take."""
     import torch
 
-    from ..tasks import Labelled
+    from ..tasks.nouns import take, tensors
 
-    if not isinstance(rows, Labelled) or not isinstance(rows.x, torch.Tensor):
+    if rows is None or not rows.held:
         return
     try:
         with torch.no_grad():
-            saved.net(rows.x[:1], name)
+            saved.net(take(rows.x, slice(1)), name)
     except (RuntimeError, IndexError) as error:
         known = (saved.encoding or {}).get("shape")
         expected = f"of shape {known}" if known else "such as the model was trained on"
-        raise wrong("rows of the data", expected=expected, found=f"shape {list(rows.x.shape[1:])}") from error
+        found = f"shape {list(tensors(rows.x)[0].shape[1:])}"
+        raise wrong("rows of the data", expected=expected, found=found) from error
 
 
 def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[list[str], Tensor] | None:

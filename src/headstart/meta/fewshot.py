@@ -19,7 +19,7 @@ from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save, sealed
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import join, move, named, rows, take
+from ..tasks.nouns import join, move, parts, rows, take
 from .maml import MAML
 from .protonet import ProtoNet
 
@@ -156,7 +156,7 @@ class FewShot:
         tensors: dict[str, Tensor] = {
             f"base.{n}": p for n, p in self._base.named_parameters() if n in now.moved
         }
-        x = {f"x.{name}".rstrip("."): value for name, value in named(now.support.x).items()}
+        x = {f"x.{name}".rstrip("."): value for name, value in parts(now.support.x).items()}
         tensors |= {**x, "y": now.support.y}
         data = sealed.pack(tensors)
         about |= {"moved": now.moved, "sha256": sealed.sha256(data)}
