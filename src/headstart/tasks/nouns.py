@@ -63,11 +63,13 @@ def _convert(value: Any, function: Callable[[Tensor], Tensor], done: dict[int, t
     if id(value) not in done:
         inner = parts(value)
         whole = inner.get("") is value
-        made = {} if whole else {name: _convert(part, function, done) for name, part in inner.items()}
-        done[id(value)] = (
-            value,
-            (function(value) if whole else made if inner is value else replace(value, **made)),
-        )
+        new: Any
+        if whole:
+            new = function(value)
+        else:
+            made = {name: _convert(part, function, done) for name, part in inner.items()}
+            new = made if inner is value else replace(value, **made)
+        done[id(value)] = value, new
     return done[id(value)][1]
 
 
