@@ -63,7 +63,9 @@ def task_dependent(module: nn.Module) -> bool:
 
 
 def width_of(module: nn.Module, x: X) -> int:
-    """Tell the features ``D`` per row of a backbone: its own word, or measured on one row ``x (1, *)``.
+    """Tell the features ``D`` per row of a backbone: its own word, or measured on rows of ``x (B, *)``.
+
+    One row is enough.
 
     Example:
         >>> width_of(nn.Linear(2, 3), torch.zeros(1, 2))

@@ -231,8 +231,8 @@ def moved(x: X, pixels: int, generator: torch.Generator) -> Tensor:
 def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features per row of a backbone, on one row of a task."""
     train = task.train
-    if isinstance(train, Labelled):
-        return models.width_of(backbone, take(train.x, torch.tensor([0])))
+    if isinstance(train, Labelled):  # which may be empty, for targets without labels
+        return models.width_of(backbone, take(train.x, torch.arange(len(train))[:1]))
     return models.width_of(backbone, default_collate([train[0][0]]))
 
 
