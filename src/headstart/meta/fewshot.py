@@ -91,8 +91,7 @@ class FewShot:
             ValueError: if there are fewer than two classes, not one label per row, or NaN or infinity in one.
         """
         check_finite_rows(x, "`x`")
-        names = labels.tolist() if isinstance(labels, Tensor | numpy.ndarray) else list(labels)
-        names = [n.item() if isinstance(n, numpy.generic) else n for n in names]
+        names = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
         if len(names) != rows(x):
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         classes = Multiclass(tuple(dict.fromkeys(names)))

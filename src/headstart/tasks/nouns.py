@@ -55,22 +55,22 @@ def convert(value: V, function: Callable[[Tensor], Tensor]) -> V:
         >>> convert({"ids": torch.tensor([1, 2])}, Tensor.double)
         {'ids': tensor([1., 2.], dtype=torch.float64)}
     """
-    done: dict[int, tuple[Any, Any]] = {}  # the old, which so keeps its number, and the new
+    return _convert(value, function, {})
 
-    def visit(part: Any) -> Any:
-        if id(part) not in done:
-            done[id(part)] = part, new(part)
-        return done[id(part)][1]
 
-    def new(part: Any) -> Any:
-        inner = parts(part)
-        whole = inner.get("") is part
+def _convert(value: Any, function: Callable[[Tensor], Tensor], done: dict[int, tuple[Any, Any]]) -> Any:
+    """Convert what is not ``done``: the old, which so keeps its number, and the new."""
+    if id(value) not in done:
+        inner = parts(value)
+        whole = inner.get("") is value
+        new: Any
         if whole:
-            return function(part)
-        made = {name: visit(some) for name, some in inner.items()}
-        return made if inner is part else replace(part, **made)
-
-    return visit(value)
+            new = function(value)
+        else:
+            made = {name: _convert(part, function, done) for name, part in inner.items()}
+            new = made if inner is value else replace(value, **made)
+        done[id(value)] = value, new
+    return done[id(value)][1]
 
 
 def rows(x: X) -> int:
