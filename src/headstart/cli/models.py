@@ -14,11 +14,10 @@ from .options import Data, Model, SkipBroken, estimates
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.utils.data import Dataset
 
     from ..datasets import Encoding
     from ..models import Net, Saved
-    from ..tasks import Kind, Labelled, Task
+    from ..tasks import Kind, Labelled, Lazy, Task
 
 TaskName = Annotated[
     str | None, typer.Option("--task", help="Which head, where the model has several.", show_default=False)
@@ -96,7 +95,6 @@ def adapt(
     from ..datasets import SplitSpec, read
     from ..meta import MAML, FewShot, ProtoNet
     from ..models import Net, load
-    from ..tasks import Labelled
 
     saved = load(model)
     if method not in ("protonet", "maml"):
@@ -106,7 +104,7 @@ def adapt(
     alike = _encoding(saved, model).alike()
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
     _warn_of_sizes(support, alike)
-    if others or not few.kind.extensible or not isinstance(few.train, Labelled):
+    if others or not few.kind.extensible or not few.train.held:
         raise wrong(f"`{support}`", expected="rows with one class each", found=str(few.kind))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
     name, width = replace(few, name=task or few.name).name, _width(saved.net, few.train)
@@ -165,13 +163,13 @@ def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
     return Task(name, saved.kinds[name], train, test=test)  # type: ignore[arg-type]
 
 
-def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labelled | Dataset | None:
+def _renumber(rows: Labelled | Lazy | None, theirs: Kind, ours: Kind) -> Labelled | Lazy | None:
     """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
     import torch
 
     from ..tasks import Labelled
 
-    if theirs == ours or not isinstance(rows, Labelled):
+    if theirs == ours or rows is None or not rows.held:
         return rows
     if not (theirs.extensible and ours.extensible):
         expected = f"answers of the model's kind, {ours.name}"
@@ -182,21 +180,22 @@ def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labe
     return Labelled(rows.x, y)
 
 
-def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> None:
+def _check_rows(saved: Saved, name: str, rows: Labelled | Lazy | None) -> None:
     """Raise ``ValueError`` for rows that the model does not take."""
     import torch
 
-    from ..tasks import Labelled
+    from ..tasks.nouns import take, tensors
 
-    if not isinstance(rows, Labelled) or not isinstance(rows.x, torch.Tensor):
+    if rows is None or not rows.held:
         return
     try:
         with torch.no_grad():
-            saved.net(rows.x[:1], name)
+            saved.net(take(rows.x, slice(1)), name)
     except (RuntimeError, IndexError) as error:
         known = (saved.encoding or {}).get("shape")
         expected = f"of shape {known}" if known else "such as the model was trained on"
-        raise wrong("rows of the data", expected=expected, found=f"shape {list(rows.x.shape[1:])}") from error
+        found = f"shape {list(tensors(rows.x)[0].shape[1:])}"
+        raise wrong("rows of the data", expected=expected, found=found) from error
 
 
 def _images(data: str, encoding: Encoding, skip_broken: bool) -> tuple[list[str], Tensor] | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch.utils.data import Dataset
 
 from ..errors import wrong
-from ..tasks import Labelled, Multiclass, Task
+from ..tasks import Labelled, Lazy, Multiclass, Task
+from ..tasks.nouns import parts
 
 
 def keep_classes(task: Task, keep: list[int]) -> Task:
@@ -17,8 +17,8 @@ def keep_classes(task: Task, keep: list[int]) -> Task:
     number = torch.full((len(kind.classes),), -1)
     number[keep] = torch.arange(len(keep))
 
-    def part(data: Labelled | Dataset | None) -> Labelled | Dataset | None:
-        if not isinstance(data, Labelled):
+    def part(data: Labelled | Lazy | None) -> Labelled | Lazy | None:
+        if data is None or not data.held:
             return data
         y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
         at = (y != -1).nonzero()[:, 0]
@@ -58,14 +58,13 @@ def rotations(task: Task) -> Task:
         Santoro et al. (ICML 2016), section 4.1, https://arxiv.org/abs/1605.06065
     """
     data, kind = task.train, task.kind
-    x = data.x if isinstance(data, Labelled) else None
-    if not kind.extensible or not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[2] != x.shape[3]:
+    x = parts(data.x).get("") if data.held else None
+    if not kind.extensible or not data.held or x is None or x.ndim != 4 or x.shape[2] != x.shape[3]:
         raise wrong(
             f"task {task.name!r} to rotate",
             expected="classes of square images (B, C, H, H) in tensors",
-            found=f"{kind.name} of {tuple(x.shape) if isinstance(x, torch.Tensor) else x}",
+            found=f"{kind.name} of {None if x is None else tuple(x.shape)}",
         )
-    assert isinstance(data, Labelled)
     count = len(kind.classes)
     classes = list(kind.classes) + [f"{name} rot{90 * k}" for k in (1, 2, 3) for name in kind.classes]
     turned = torch.cat([x.rot90(k, (2, 3)) for k in range(4)])

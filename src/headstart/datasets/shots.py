@@ -15,7 +15,7 @@ from .classes import keep_classes
 
 
 def _train(task: Task) -> Labelled:
-    if not isinstance(task.train, Labelled):
+    if not task.train.held:
         raise wrong(
             f"training rows of task {task.name!r}", expected="in tensors", found="a dataset", error=TypeError
         )
@@ -103,7 +103,7 @@ def unlabel(task: Task) -> Task:
     """
     data = _train(task)
     x = data.x
-    if isinstance(task.unlabelled, Inputs):
+    if task.unlabelled is not None and task.unlabelled.held:
         x = join(task.unlabelled.x, x)
     none = torch.zeros(0, dtype=torch.long)
     return replace(task, train=data.take(none), unlabelled=Inputs(x))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import unknown, wrong
 from ..tasks import Inputs, Kind, Labelled, Task, X
-from ..tasks.nouns import RESERVED, rows, take
+from ..tasks.nouns import RESERVED, rows, take, tensors
 from .encoding import Encoding
 
 PARTS = {
@@ -187,7 +187,7 @@ def count_duplicates(test: X, trains: Sequence[X]) -> list[int]:
 
 
 def _hashes(x: X) -> list[int]:
-    arrays = [t.contiguous().numpy() for t in ([x] if isinstance(x, Tensor) else x.values())]
+    arrays = [t.contiguous().numpy() for t in tensors(x)]
     return [hash(tuple(a[i].tobytes() for a in arrays)) for i in range(len(arrays[0]))]
 
 
@@ -254,7 +254,7 @@ def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
     carved = []
     for task in tasks:
         data = task.train
-        if not spec.valid or task.valid is not None or not isinstance(data, Labelled):
+        if not spec.valid or task.valid is not None or not data.held:
             carved.append(task)
             continue
         if id(data.x) not in done:

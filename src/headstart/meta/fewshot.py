@@ -22,7 +22,7 @@ from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import join, move, rows, take
+from ..tasks.nouns import join, move, parts, rows, take
 from .maml import MAML
 from .protonet import ProtoNet
 
@@ -162,7 +162,7 @@ class FewShot:
         tensors: dict[str, Tensor] = {
             f"base.{n}": p for n, p in self._base.named_parameters() if n in now.moved
         }
-        x = {"x": now.support.x} if isinstance(now.support.x, Tensor) else _prefix(now.support.x)
+        x = {f"x.{name}".rstrip("."): value for name, value in parts(now.support.x).items()}
         tensors |= {**x, "y": now.support.y}
         data = tensors_to({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()})
         about |= {"moved": now.moved, "sha256": hashlib.sha256(data).hexdigest()}
@@ -225,10 +225,6 @@ class FewShot:
             adapted = self.adaptation(Net(self._base.backbone, {task: head}).eval(), here)
             net = adapted.export().eval()
         self._now = _Fitted(net, tuple(adapted.weights), support.to("cpu"), classes)
-
-
-def _prefix(x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"x.{name}": value for name, value in x.items()}
 
 
 def _describe(adaptation: Adaptation) -> dict[str, Any]:

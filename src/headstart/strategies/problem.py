@@ -164,8 +164,7 @@ class Problem:
 
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
-        train = self.target.train
-        return int(train.present().sum()) if isinstance(train, Labelled) else len(train)  # type: ignore[arg-type]
+        return int(self.target.train.present().sum())
 
 
 def asked(task: Task) -> str:
