@@ -57,7 +57,7 @@ def test_sizes_are_those_of_the_publishers(reference, kind, classes, shape, size
     assert tuple(p and len(p) for p in (task.train, task.valid, task.test)) == sizes
     if task.train.x.is_floating_point() and len(shape) == 3:
         assert (float(task.train.x.min()), float(task.train.x.max())) == (0, 1)
-        assert task.encoding["shape"] == list(shape)
+        assert task.encoding.shape == shape
 
 
 def test_mnist_in_colour_and_its_relative():
@@ -93,7 +93,7 @@ def test_adult_is_two_tasks_on_one_tensor():
     assert income.train.x is single.train.x
     assert (len(income.train), len(income.test)) == (32561, 16281)
     assert float(income.train.y.mean()) == pytest.approx(0.2408, abs=1e-4)
-    assert not {"income", "marital-status"} & set(income.encoding["features"])
+    assert not {"income", "marital-status"} & set(income.encoding.features)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_snips_has_intents_and_slots():
 def test_fdu_domains_share_a_vocabulary():
     books, dvd = read("fdu_mtl:books,dvd")
     assert (len(books.train), len(books.test), len(books.unlabelled)) == (1600, 400, 2000)
-    assert books.encoding["vocabulary"] == dvd.encoding["vocabulary"]
+    assert books.encoding.vocabulary == dvd.encoding.vocabulary
     assert books.kind == Multiclass(["negative", "positive"])
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +15,7 @@ from .options import Data, Model, SkipBroken, estimates
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..datasets import Encoding
     from ..models import Net, Saved
     from ..tasks import Kind, Labelled, Lazy, Task
 
@@ -49,7 +49,7 @@ def evaluate(model: Model, data: Data, task: TaskName = None, skip_broken: SkipB
     saved = load(model)
     name = _head(saved, task)
     read = _read(saved, name, data, skip_broken)
-    _warn_of_sizes(data, saved.encoding)
+    _warn_of_sizes(data, _encoding(saved, model) if saved.encoding else None)
     part = "all rows" if read.test is None else "test rows"
     typer.echo(estimates(engine.evaluate(saved.net, read, read.test or read.train), f"of {part}"))
 
@@ -101,7 +101,7 @@ def adapt(
         raise unknown("`--method`", method, ["protonet", "maml"])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise wrong(f"`{out}`", expected="new or empty", found="files in it", error=FileExistsError)
-    alike = {k: v for k, v in _encoding(saved, model).items() if k not in ("classes", "target", "kind")}
+    alike = _encoding(saved, model).alike()
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
     _warn_of_sizes(support, alike)
     if others or not few.kind.extensible or not few.train.held:
@@ -138,14 +138,15 @@ def _head(saved: Saved, asked: str | None) -> str:
     return asked or next(iter(saved.kinds))
 
 
-def _encoding(saved: Saved, model: Path) -> Mapping[str, Any]:
+def _encoding(saved: Saved, model: Path) -> Encoding:
+    from ..datasets import encoding_from_json
 
     encoding = saved.encoding or {}
     if "reader" not in encoding:
         hint = "save it with `encoding=task.encoding`"
         found = f"an encoding with {sorted(encoding)}" if encoding else "no encoding"
         raise wrong(f"model {model}", expected="told how rows are made", found=found, hint=hint)
-    return encoding
+    return encoding_from_json(encoding)
 
 
 def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
@@ -197,32 +198,28 @@ def _check_rows(saved: Saved, name: str, rows: Labelled | Lazy | None) -> None:
         raise wrong("rows of the data", expected=expected, found=found) from error
 
 
-def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[list[str], Tensor] | None:
+def _images(data: str, encoding: Encoding, skip_broken: bool) -> tuple[list[str], Tensor] | None:
     """Decode images of the user's own and name their files; ``None`` for data of any other kind."""
     from ..datasets.readers.images import load_images
 
     if not (files := _image_files(data, encoding)):
         return None
-    channels, high, wide = encoding["shape"]
+    channels, high, wide = encoding.row_shape()
     x, kept = load_images(files, (high, wide), skip_broken, channels)
     return [str(files[i]) for i in kept], x
 
 
-def _image_files(data: str, encoding: Mapping[str, Any]) -> list[Path]:
+def _image_files(data: str, encoding: Encoding | None) -> list[Path]:
     """List the images of a user's own that are to become rows."""
-    from ..datasets.readers.images import image_files
-
-    path = Path(data.removeprefix("images:"))
-    own = encoding.get("reader") == "images" and path.suffix != ".npz" and path.exists()
-    return image_files(path) if own else []
+    return encoding.files(Path(data.removeprefix("images:"))) if encoding is not None else []
 
 
-def _warn_of_sizes(data: str, encoding: Mapping[str, Any] | None) -> None:
+def _warn_of_sizes(data: str, encoding: Encoding | None) -> None:
     """Warn where images are of another size than the model's, since they are resized to that."""
     import warnings
 
-    files = _image_files(data, encoding or {})
-    high, wide = encoding["shape"][1:] if encoding and files else (0, 0)
+    files = _image_files(data, encoding)
+    high, wide = encoding.row_shape()[1:] if encoding and files else (0, 0)
     others = [(file, size) for file in files if (size := _size(file)) not in (None, (high, wide))]
     for first, size in others[:1]:
         warnings.warn(

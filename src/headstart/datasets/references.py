@@ -9,8 +9,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from ..errors import unknown, wrong
-from ..tasks import Labelled, Task
+from ..tasks import Task
+from ..tasks.nouns import parts
 from .classes import rotations
+from .encoding import Encoding
 from .options import Options, Reader
 from .readers import arrays, images, tables, text
 from .sets import (
@@ -67,7 +69,7 @@ def read(
     split: SplitSpec = SplitSpec(),  # noqa: B008 (frozen)
     resize: int | tuple[int, int] | None = None,
     skip_broken: bool = False,
-    encoding: Mapping[str, Any] | None = None,
+    encoding: Encoding | Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
     kind: Literal["classes", "numbers"] | None = None,
 ) -> list[Task]:
@@ -84,8 +86,8 @@ def read(
         split: how rows are divided where the data have no test part of their own.
         resize: pixels of a side, or ``(height, width)``, for images.
         skip_broken: leave out images that do not decode, with a warning that counts them.
-        encoding: ``task.encoding`` of an earlier reading, to encode these rows in the same way
-            (statistics, vocabulary, classes); without its ``"classes"`` the labels may be others.
+        encoding: ``task.encoding`` of an earlier reading, or its JSON, to make these rows in the same
+            way (statistics, vocabulary, classes); ``task.encoding.alike()`` lets the labels be others.
         drop: columns of a table that are to be no inputs, whether they are there or not; the labels
             never are.
         kind: what the labels of a table are, where it should not be inferred: ``"classes"``, or
@@ -113,11 +115,11 @@ def read(
         raise wrong("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
     if kind is not None and not READERS[name].labels:
         raise wrong("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
-    if encoding is not None:
-        _check_alike(name, encoding)
-    tasks = READERS[name].read(
-        argument, Options(Path(base), split, resize, skip_broken, encoding, drop, kind)
-    )
+    known = None if encoding is None else as_encoding(encoding)
+    if known is not None:
+        check_alike(name, known)
+    size = (resize, resize) if isinstance(resize, int) else resize
+    tasks = READERS[name].read(argument, Options(Path(base), split, size, skip_broken, known, drop, kind))
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [rotations(task) for task in tasks] if turn else tasks
 
@@ -144,7 +146,7 @@ def label_columns(reference: str) -> list[str]:
 
 
 def _of_files(name: str) -> bool:
-    return name in READERS and READERS[name].files
+    return name in READERS and READERS[name].encoding is not None
 
 
 def _cut(reference: str) -> tuple[str, str, str | None, str | None]:
@@ -175,36 +177,52 @@ def _chosen(tasks: Sequence[Task], wanted: str, reader: str) -> list[Task]:
     return chosen
 
 
-def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
+def check_alike(name: str, encoding: Encoding) -> None:
     """Raise ``ValueError`` where an encoding was made by a reader of other files; ``npz`` fits many."""
-    if not _of_files(name) or name == "npz":
-        return
-    first = str(encoding.get("reader"))
-    if first != name and {first, name} != {"csv", "parquet"}:
+    if _of_files(name) and not encoding.reads(name):
         raise wrong(
             "reader of the data",
-            expected=f'"{first}:", by which their encoding was made',
+            expected=f'"{encoding.reader}:", by which their encoding was made',
             found=f'"{name}:"',
             hint="give data as then",
         )
 
 
-ENCODERS = {
-    "csv": tables.encode_table,
-    "parquet": tables.encode_table,
-    "text": text.encode_text,
-    "images": images.encode_images,
-    "npz": arrays.encode_npz,
-}
+def encoding_from_json(about: Mapping[str, Any]) -> Encoding:
+    """Read an encoding that ``to_json`` wrote, as it stands in a saved model.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+        >>> encoding_from_json({"reader": "images", "shape": [3, 32, 32]}).row_shape()
+        (3, 32, 32)
+    """
+    family = READERS[about["reader"]].encoding if about.get("reader") in READERS else None
+    try:
+        if family is not None:
+            return family.from_json(about)
+        found = f"{sorted(about)}"
+    except (KeyError, TypeError, AttributeError) as error:
+        found = f"{type(error).__name__}: {error}"
+    hint = "save the model with `encoding=task.encoding`"
+    raise wrong("encoding", expected="what `task.encoding.to_json()` gives", found=found, hint=hint)
 
 
-def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str = Path(".")) -> Tensor:
+def as_encoding(encoding: Encoding | Mapping[str, Any]) -> Encoding:
+    """Take an encoding as it is, or read it from JSON."""
+    return encoding if isinstance(encoding, Encoding) else encoding_from_json(encoding)
+
+
+def encode(
+    source: Path | str, encoding: Encoding | Mapping[str, Any], *, base: Path | str = Path(".")
+) -> Tensor:
     """Make new rows, without labels or with, into inputs in the same way as the training rows.
 
     Args:
         source: a file, a folder of images, or a data reference (of a benchmark set: its test rows,
             or its train rows where it has no others).
-        encoding: ``task.encoding`` of the training data.
+        encoding: ``task.encoding`` of the training data, or its JSON.
         base: folder that relative paths start from.
 
     Shape:
@@ -219,20 +237,18 @@ def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str 
         >>> encode("digits:0-4", task.encoding).shape
         torch.Size([361, 1, 8, 8])
     """
+    known = as_encoding(encoding)
     name, colon, argument = str(source).partition(":")
-    if (
-        (first := _cut(str(source))[0]) in READERS
-        and not READERS[first].files
-        and (colon or not (Path(base) / source).exists())
-    ):
-        (task, *_) = read(str(source), base=base, encoding=encoding)
+    reader = READERS.get(_cut(str(source))[0])
+    of_set = reader is not None and reader.encoding is None
+    if of_set and (colon or not (Path(base) / source).exists()):
+        (task, *_) = read(str(source), base=base, encoding=known)
         rows = task.test or task.train
-        if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):
+        x = parts(rows.x).get("") if rows.held else None
+        if x is None:
             raise wrong(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__)
-        return rows.x
+        return x
     if colon:
-        _check_alike(name, encoding)
+        check_alike(name, known)
     path = argument.rpartition("#")[0] or argument if colon and _of_files(name) else str(source)
-    file = Path(base) / path
-    kind = "npz" if file.suffix == ".npz" and "shape" in encoding else encoding["reader"]
-    return ENCODERS[kind](file, encoding)
+    return known.encode(Path(base) / path)

@@ -41,6 +41,7 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
             than two classes.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.rand(20, 2), torch.arange(20) % 2)
         >>> task = Task("coins", Multiclass(["head", "tail"]), rows)
         >>> shots(task, 3, generator=torch.Generator()).train.y.bincount().tolist()
@@ -94,6 +95,7 @@ def unlabel(task: Task) -> Task:
         task: with train rows in tensors.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.rand(4, 2), torch.arange(4) % 2)
         >>> bare = unlabel(Task("coins", Multiclass(2), rows))
         >>> len(bare.train), len(bare.unlabelled)

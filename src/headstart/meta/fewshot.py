@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy
 import torch
@@ -23,6 +23,9 @@ from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import join, move, parts, rows, take
 from .maml import MAML
 from .protonet import ProtoNet
+
+if TYPE_CHECKING:
+    from ..datasets import Encoding
 
 FILE = "fewshot.safetensors"
 ADAPTATIONS: dict[str, Callable[..., TaskAdaptation]] = {"MAML": MAML, "ProtoNet": ProtoNet}
@@ -49,7 +52,7 @@ class FewShot:
     Args:
         net: pretrained, or meta-trained with ``Episodic``.
         adaptation: ``ProtoNet``, ``MAML`` or any other with a ``task``; ``save`` knows those two.
-        encoding: how rows are made from a file, as JSON; kept by ``save``.
+        encoding: how rows are made, as ``task.encoding`` says it, or its JSON; kept by ``save``.
 
     Raises:
         KeyError: if ``net`` has no head for the adaptation's task.
@@ -65,7 +68,7 @@ class FewShot:
     """
 
     def __init__(
-        self, net: Net, adaptation: TaskAdaptation, *, encoding: Mapping[str, Any] | None = None
+        self, net: Net, adaptation: TaskAdaptation, *, encoding: Encoding | Mapping[str, Any] | None = None
     ) -> None:
         head = net.head(adaptation.task)
         self.adaptation, self.encoding = adaptation, encoding

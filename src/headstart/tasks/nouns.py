@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from torch.utils.data import Dataset, default_collate
 
 from ..errors import wrong
 from .kinds import Kind, present
+
+if TYPE_CHECKING:
+    from ..datasets import Encoding
 
 X = Tensor | Mapping[str, Tensor]
 V = TypeVar("V")
@@ -250,8 +253,8 @@ class Task:
         valid: rows for choosing settings.
         test: rows to be touched once.
         unlabelled: rows from where the model will run, for domain adaptation.
-        encoding: how rows were made from a file (columns, vocabulary, image size), as JSON, so that
-            new files are read the same way; ``None`` for tensors of the caller's own.
+        encoding: how rows were made (columns, vocabulary, image size), so that new ones are made in the
+            same way; ``None`` for tensors of the caller's own.
 
     Raises:
         ValueError: if the name is empty, contains ``.`` or is one of ``nn.ModuleDict``'s own, or a label
@@ -270,7 +273,7 @@ class Task:
     valid: Labelled | Lazy | None = None
     test: Labelled | Lazy | None = None
     unlabelled: Inputs | Lazy | None = None
-    encoding: Mapping[str, Any] | None = None
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import wrong
-from ...tasks import Labelled, Multiclass, Task
+from ...tasks import Kind, Labelled, Multiclass, Task
 from ..options import Options
-from ..splits import described
+from ..readers.images import ImageEncoding
 
 DIGITS = tuple(range(10))
 
@@ -52,7 +52,7 @@ def size_of(argument: str, options: Options) -> str:
     """Return the size that stands after the name, else the one of ``resize``."""
     if options.resize is None or argument:
         return argument
-    return str(options.resize) if isinstance(options.resize, int) else "x".join(map(str, options.resize))
+    return "x".join(map(str, options.resize))
 
 
 def pictures(name: str, size: str, parts: Mapping[str, tuple[Tensor, np.ndarray]]) -> list[Task]:
@@ -61,9 +61,14 @@ def pictures(name: str, size: str, parts: Mapping[str, tuple[Tensor, np.ndarray]
     for part, (pixels, labels) in parts.items():
         x = resized(pixels[:, None] if pixels.ndim == 3 else pixels, size)
         labelled[part] = Labelled(x, torch.from_numpy(labels.astype(np.int64)))
-    shape = list(labelled["train"].x.shape[1:])  # type: ignore[union-attr]
-    encoding = {"reader": "images", "shape": shape} | described(name, Multiclass(DIGITS))
+    encoding = encoded(labelled["train"], name, Multiclass(DIGITS))
     return [Task(name, Multiclass(DIGITS), **labelled, encoding=encoding)]  # type: ignore[arg-type]
+
+
+def encoded(rows: Labelled, name: str, kind: Kind) -> ImageEncoding:
+    """Say how rows of pixels were made, and what is asked for."""
+    shape = tuple(rows.x.shape[1:])  # type: ignore[union-attr]
+    return ImageEncoding(reader="images", shape=shape).asking(name, kind)
 
 
 def unit(pixels: np.ndarray) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from ...errors import wrong
 from ...tasks import Kind, Multiclass, Task, Tokens
 from ...tasks.kinds import MISSING
-from ..readers.text import fit_tokens, token_ids
+from ..readers.text import TextEncoding
 from ..splits import Division, build
 from .home import locate
 from .recipe import Recipe
@@ -43,19 +44,14 @@ def _line(line: bytes) -> str:
         return line.decode("latin-1")
 
 
-def encoded(fitted: dict[str, Any]) -> dict[str, Any]:
-    """Say how rows of words with spaces between were made."""
-    return {"reader": "text", "column": "text", "tokens": "spaces"} | fitted
-
-
 def classified(name: str, parts: dict[str, tuple[Rows, list[Any]]], classes: Sequence[Any]) -> list[Task]:
     """Make one task of a class per row, with the vocabulary of the train rows."""
-    fitted = fit_tokens(parts["train"][0])
+    encoding = TextEncoding.fit(parts["train"][0], tokens="spaces")
     rows = [row for texts, _ in parts.values() for row in texts]
     kind = Multiclass(classes)
     y = kind.encode([label for _, labels in parts.values() for label in labels])
-    x = token_ids(rows, fitted["vocabulary"], fitted["length"])
-    return build([(name, kind, y)], x, blocks({p: len(t) for p, (t, _) in parts.items()}), encoded(fitted))
+    sizes = {part: len(texts) for part, (texts, _) in parts.items()}
+    return build([(name, kind, y)], encoding.number(rows), blocks(sizes), encoding)
 
 
 def blocks(sizes: dict[str, int]) -> Division:
@@ -68,18 +64,18 @@ def blocks(sizes: dict[str, int]) -> Division:
 
 def tagged(
     name: str, parts: dict[str, list[tuple[list[str], list[str]]]]
-) -> tuple[Kind, Tensor, Tensor, dict[str, Any]]:
+) -> tuple[Kind, Tensor, Tensor, TextEncoding]:
     """Number tokens and their labels; no sentence is cut."""
     sentences = [s for part in parts.values() for s in part]
     longest = max(len(tokens) for tokens, _ in sentences)
-    fitted = fit_tokens([tokens for tokens, _ in parts["train"]]) | {"length": longest}
+    encoding = TextEncoding.fit([tokens for tokens, _ in parts["train"]], tokens="spaces")
+    encoding = replace(encoding, length=longest)
     kind = Tokens(sorted({label for _, labels in sentences for label in labels}))
     number = {label: k for k, label in enumerate(kind.classes)}
     y = torch.full((len(sentences), longest), MISSING)
     for row, (_, labels) in zip(y, sentences, strict=True):
         row[: len(labels)] = torch.tensor([number[label] for label in labels])
-    x = token_ids([tokens for tokens, _ in sentences], fitted["vocabulary"], longest)
-    return kind, x, y, encoded(fitted)
+    return kind, encoding.number([tokens for tokens, _ in sentences]), y, encoding
 
 
 def whole(name: str, argument: str) -> None:

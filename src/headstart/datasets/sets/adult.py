@@ -12,7 +12,8 @@ import torch
 from ...errors import wrong
 from ...tasks import Binary, Task
 from ..options import Options, Reader
-from ..readers.tables import Table, features, fit_features, parse_csv
+from ..readers.files import Table, parse_csv
+from ..readers.tables import TableEncoding
 from ..splits import build
 from .home import locate
 from .recipe import Content, Recipe, Source
@@ -44,13 +45,13 @@ def read(argument: str, options: Options) -> list[Task]:
     names = [n for n in COLUMNS if n not in ("income", "marital-status")]
     table = Table({n: [*train.columns[n], *test.columns[n]] for n in COLUMNS}, "`adult`")
     division = {"train": torch.arange(len(train)), "test": torch.arange(len(train), len(table))}
-    encoding = fit_features(table, names, division["train"])
+    encoding = TableEncoding.fit(table, names, division["train"], "csv")
     yes = {"income": ("income", ">50K"), "never-married": ("marital-status", "Never-married")}
     targets = [
         (name, Binary(("no", "yes")), torch.tensor([float(v == value) for v in table.columns[column]]))
         for name, (column, value) in yes.items()
     ]
-    return build(targets, features(table, encoding), division, {"reader": "csv"} | encoding)
+    return build(targets, encoding.make(table), division, encoding)
 
 
 def make(raw: Sequence[Path]) -> list[Content]:

@@ -11,7 +11,7 @@ import torch
 from ...errors import unknown
 from ...tasks import Labelled, Multiclass, Task
 from ..options import Options, Reader
-from ..splits import described
+from ..readers.arrays import ArrayEncoding
 from .home import locate
 from .recipe import GITHUB, Content, Recipe, Source
 
@@ -46,7 +46,7 @@ def read(argument: str, options: Options) -> list[Task]:
             )
     kind = Multiclass(["negative", "positive"])
     name = f"amazon_reviews_{argument}"
-    encoding = {"reader": "npz", "keys": ["x"], "shape": [5000]} | described(name, kind)
+    encoding = ArrayEncoding(reader="npz", keys=("x",), shape=(5000,)).asking(name, kind)
     return [Task(name, kind, **parts, encoding=encoding)]  # type: ignore[arg-type]
 
 

@@ -17,6 +17,7 @@ from ...errors import unknown
 from ...progress import Bar
 from ...tasks import Binary, Task
 from ..options import Options, Reader
+from ..readers.arrays import ArrayEncoding
 from ..splits import build, divide
 from .home import arrays
 from .recipe import Content, Recipe, Source
@@ -44,7 +45,7 @@ def read(argument: str, options: Options, *, name: str) -> list[Task]:
         parts = enumerate(("train", "valid", "test"))
         division = {part: torch.from_numpy(np.flatnonzero(z["scaffold_split"] == k)) for k, part in parts}
     targets = [(str(assay), Binary(("inactive", "active")), y[:, k]) for k, assay in enumerate(z["tasks"])]
-    return build(targets, x, division, {"reader": "npz", "keys": ["x"], "shape": [x.shape[1]]})
+    return build(targets, x, division, ArrayEncoding(reader="npz", keys=("x",), shape=(x.shape[1],)))
 
 
 def make(raw: Sequence[Path]) -> list[Content]:

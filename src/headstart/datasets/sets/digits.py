@@ -7,6 +7,7 @@ import torch
 from ...errors import wrong
 from ...tasks import Multiclass, Task
 from ..options import Options, Reader
+from ..readers.images import ImageEncoding
 from ..splits import SplitSpec, build, divide
 
 SPLIT = SplitSpec(test=0.4, seed=0)
@@ -46,7 +47,7 @@ def read(argument: str, options: Options) -> list[Task]:
     }
     name = f"digits_{argument}" if argument else "digits"
     return build(
-        [(name, Multiclass(chosen), number[y])], x, division, {"reader": "images", "shape": [1, 8, 8]}
+        [(name, Multiclass(chosen), number[y])], x, division, ImageEncoding(reader="images", shape=(1, 8, 8))
     )
 
 

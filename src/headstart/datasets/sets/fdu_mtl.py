@@ -13,9 +13,9 @@ from torch import Tensor
 from ...errors import unknown
 from ...tasks import Multiclass, Task
 from ..options import Options, Reader
-from ..readers.text import fit_tokens, token_ids
+from ..readers.text import TextEncoding
 from ..splits import build
-from ._sentences import encoded, unpacked
+from ._sentences import unpacked
 from .recipe import Content, Recipe, Source, spaced
 
 SENTIMENT = ("negative", "positive")
@@ -39,7 +39,8 @@ def read(argument: str, options: Options) -> list[Task]:
     for domain in asked:
         if domain not in domains:
             raise unknown("domain of `fdu_mtl`", domain, domains)
-    fitted = fit_tokens([line[3].split() for line in lines if line[1] == "train"])
+    words = [line[3].split() for line in lines if line[1] == "train"]
+    encoding = TextEncoding.fit(words, tokens="spaces")
     free = [
         line.split("\t", 3)
         for line in unpacked("fdu_mtl/fdu_mtl_unlabelled.tsv.xz", RECIPES).split("\n")
@@ -47,7 +48,7 @@ def read(argument: str, options: Options) -> list[Task]:
     ]
 
     def ids(rows: list[list[str]]) -> Tensor:
-        return token_ids([row[3].split() for row in rows], fitted["vocabulary"], fitted["length"])
+        return encoding.number([row[3].split() for row in rows])
 
     tasks = []
     for domain in asked:
@@ -57,7 +58,7 @@ def read(argument: str, options: Options) -> list[Task]:
         y = torch.tensor([int(line[2]) for line in rows])
         more = ids([line for line in free if line[0] == domain])
         target = (f"fdu_mtl_{domain}", Multiclass(SENTIMENT), y)
-        tasks += build([target], ids(rows), division, encoded(fitted), unlabelled=more)
+        tasks += build([target], ids(rows), division, encoding, unlabelled=more)
     return tasks
 
 

@@ -8,8 +8,7 @@ import torch
 from ...errors import unknown
 from ...tasks import Binary, Labelled, Task
 from ..options import Options, Reader
-from ..splits import described
-from ._pixels import resized, size_of, unit
+from ._pixels import encoded, resized, size_of, unit
 from .home import arrays
 from .recipe import Recipe, Source, verbatim
 
@@ -29,8 +28,7 @@ def read(argument: str, options: Options) -> list[Task]:
         x = resized(unit(z[f"{key}_images"])[:, None], size_of(size, options))
         labelled[name] = Labelled(x, torch.from_numpy(z[f"{key}_labels"].reshape(-1).astype(np.float32)))
     kind = Binary(("normal", "pneumonia"))
-    encoding = {"reader": "images", "shape": list(labelled["train"].x.shape[1:])}  # type: ignore[union-attr]
-    encoding |= described("pneumonia", kind)
+    encoding = encoded(labelled["train"], "pneumonia", kind)
     return [Task("pneumonia", kind, **labelled, encoding=encoding)]  # type: ignore[arg-type]
 
 

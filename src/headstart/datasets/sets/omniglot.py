@@ -16,8 +16,7 @@ from ...errors import unknown
 from ...progress import Bar
 from ...tasks import Labelled, Multiclass, Task
 from ..options import Options, Reader
-from ..splits import described
-from ._pixels import resized, size_of, unit
+from ._pixels import encoded, resized, size_of, unit
 from .home import arrays
 from .recipe import GITHUB, Content, Recipe, Source
 
@@ -44,8 +43,8 @@ def read(argument: str, options: Options) -> list[Task]:
     x = resized(unit(z["images"][at])[:, None], size_of(size, options))
     classes = [str(c) for c in z["classes"][chosen]]
     name = f"omniglot_{part}"
-    encoding = {"reader": "images", "shape": list(x.shape[1:])} | described(name, Multiclass(classes))
-    return [Task(name, Multiclass(classes), Labelled(x, y), encoding=encoding)]
+    rows, kind = Labelled(x, y), Multiclass(classes)
+    return [Task(name, kind, rows, encoding=encoded(rows, name, kind))]
 
 
 VALID = ("Armenian", "Bengali", "Early_Aramaic", "Hebrew", "Mkhedruli_(Georgian)")

@@ -11,6 +11,7 @@ import torch
 from ...errors import wrong
 from ...tasks import Regression, Task
 from ..options import Options, Reader
+from ..readers.arrays import ArrayEncoding
 from ..splits import build, divide
 from .home import arrays
 from .recipe import GITHUB, Content, Recipe, Source
@@ -35,7 +36,7 @@ def read(argument: str, options: Options) -> list[Task]:
     x = torch.from_numpy(z["x"]) / torch.where(torch.from_numpy(z["x"]).amax(0) > 1, 100.0, 1.0)
     y, school = torch.from_numpy(z["y"]), torch.from_numpy(z["task"].astype(np.int64))
     division = divide(options.split, len(y), school.tolist())
-    encoding = {"reader": "npz", "keys": ["x"], "shape": [x.shape[1]]}
+    encoding = ArrayEncoding(reader="npz", keys=("x",), shape=(x.shape[1],))
     tasks = []
     for number in asked:
         mine = {part: at[school[at] == number - 1] for part, at in division.items()}
