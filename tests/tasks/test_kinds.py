@@ -1,15 +1,14 @@
+import json
 import math
-import subprocess
-import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
-from sklearn import metrics as sk
 from torch import nn
 
-from headstart.tasks import Binary, Detection, Multiclass, Multilabel, Regression, Segmentation, Tokens
-from headstart.tasks.kinds import class_names
+from headstart.tasks import Binary, Detection, Kind, Multiclass, Multilabel, Regression, Segmentation, Tokens
+from headstart.tasks.kinds import class_names, kind_from_json
 
 NAN = math.nan
 
@@ -229,109 +228,146 @@ def test_what_is_not_there_yet_says_so(kind):
         kind(3)
 
 
-# Metrics, against scikit-learn
+# What the rest of the library asks.
+
+KINDS = [
+    Multiclass(["a", "b", "c"]),
+    Binary(("no", "yes")),
+    Multilabel(["x", "y"]),
+    Regression(),
+    Regression(3),
+    Tokens(["O", "B"]),
+]
 
 
-def values(kind, p, y):
-    return {k: float(v) for k, v in kind.metrics()(*kind.score(p, y)).items()}
+@pytest.mark.parametrize("kind", KINDS, ids=repr)
+def test_a_kind_goes_to_json_and_back(kind):
+    about = json.loads(json.dumps(kind.to_json()))
+    assert kind_from_json(about) == kind
+    assert about["kind"] == kind.name == type(kind).__name__
 
 
-@pytest.mark.usefixtures("torchmetrics")
-def test_the_main_metric_is_among_the_metrics(
-    case,
-):
-    kind, p, y, _ = case
-    assert kind.metric in values(kind, p, y)
-    assert kind.higher_is_better
+def test_json_is_that_of_saved_models():
+    assert Binary(("no", "yes")).to_json() == {"kind": "Binary", "classes": ["no", "yes"]}
+    assert Regression(2).to_json() == {"kind": "Regression", "outputs": 2}
 
 
-@pytest.mark.usefixtures("torchmetrics")
-@pytest.mark.parametrize("holes", [False, True])
-@pytest.mark.parametrize("name", ["multiclass", "tokens"])
-def test_class_metrics(name, holes):
-    kind, p, y, _ = CASES[name]
-    y = holed(y) if holes else y
-    said, true = p.argmax(-1)[y >= 0], y[y >= 0]
-    expected = {
-        "accuracy": sk.accuracy_score(true, said),
-        "macro_f1": sk.f1_score(true, said, average="macro"),
-    }
-    assert values(kind, p, y) == pytest.approx(expected, abs=1e-6)
+def test_an_unknown_kind_is_named():
+    with pytest.raises(
+        ValueError, match=r"kind of head 'a' should be a known name; found \"Multiclas\"; did you"
+    ):
+        kind_from_json({"kind": "Multiclas", "classes": [0, 1]}, "kind of head 'a'")
 
 
-@pytest.mark.usefixtures("torchmetrics")
-@pytest.mark.parametrize("holes", [False, True])
-def test_binary_metrics(holes):
-    kind, p, y, _ = CASES["binary"]
-    y = holed(y) if holes else y
-    p, t = p[~y.isnan(), 0], y[~y.isnan()]
-    expected = {
-        "accuracy": sk.accuracy_score(t, p > 0), "auroc": sk.roc_auc_score(t, p), "f1": sk.f1_score(t, p > 0),
-    }  # fmt: skip
-    assert values(kind, CASES["binary"][1], y) == pytest.approx(expected, abs=1e-6)
+def test_a_kind_of_another_package_is_read_too():
+    @dataclass(frozen=True)
+    class Angle(Kind):
+        metric = "error"
+        outputs = 2
+
+        def describe(self):
+            return "an angle"
+
+        def loss(self, prediction, y, *, complete=False):
+            return prediction.square().mean()
+
+        def measures(self):
+            return {}
+
+        def check(self, y):
+            pass
+
+        def encode(self, labels):
+            return torch.as_tensor(labels)
+
+        def decode(self, prediction):
+            return prediction.tolist()
+
+        def to_json(self):
+            return {"kind": self.name}
+
+    assert kind_from_json(Angle().to_json()) == Angle()
+    assert not Angle().exclusive
+    p, t, row = Angle().scored(torch.eye(3), torch.tensor([1.0, NAN, 2.0]))
+    assert (p.shape, t.tolist(), row.tolist()) == ((2, 3), [1.0, 2.0], [0, 1])
 
 
-@pytest.mark.usefixtures("torchmetrics")
-@pytest.mark.parametrize("holes", [False, True])
-def test_multilabel_metrics(holes):
-    kind, p, y, _ = CASES["multilabel"]
-    y = holed(y) if holes else y
-    columns = [(t[~t.isnan()], v[~t.isnan()]) for t, v in zip(y.T, p.T, strict=True)]
-    expected = {
-        "auroc": np.mean([sk.roc_auc_score(t, v) for t, v in columns]),
-        "macro_f1": np.mean([sk.f1_score(t, v > 0) for t, v in columns]),
-    }
-    assert values(kind, p, y) == pytest.approx(expected, abs=1e-6)
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Multiclass([3, 8]), "2 classes (3, 8)"),
+        (Multiclass(9), "9 classes (0, 1, 2, 3, 4, 5, 6, 7, ...)"),
+        (Binary(("no", "yes")), "2 classes (no, yes)"),
+        (Multilabel(["beach"]), "1 labels, any of them (beach)"),
+        (Tokens(2), "2 classes (0, 1)"),
+        (Regression(), "a number (regression)"),
+        (Regression(2), "2 numbers (regression)"),
+    ],
+)
+def test_kinds_say_what_is_asked_for(kind, said):
+    assert kind.describe() == said
 
 
-@pytest.mark.usefixtures("torchmetrics")
-@pytest.mark.parametrize("holes", [False, True])
-@pytest.mark.parametrize("name", ["regression", "regression_column", "regression_many"])
-def test_regression_metrics(name, holes):
-    kind, p, y, _ = CASES[name]
-    y = holed(y) if holes and name != "regression_many" else y
-    if holes and name == "regression_many":
-        y = y.clone()
-        y[:4, 1] = NAN  # a row with a hole is left out as a whole
-    t = y.reshape(p.shape)
-    full = ~t.isnan().any(1)
-    expected = {
-        "r2": sk.r2_score(t[full], p[full]),
-        "rmse": sk.mean_squared_error(t[full], p[full]) ** 0.5,
-        "mae": sk.mean_absolute_error(t[full], p[full]),
-    }
-    assert values(kind, p, y) == pytest.approx(expected, abs=1e-6)
+def test_which_kinds_count_labels_by_class_and_which_may_grow():
+    assert [k.name for k in KINDS if k.exclusive] == ["Multiclass", "Binary"]
+    assert [k.name for k in KINDS if k.extensible] == ["Multiclass"]
+    assert [k.name for k in KINDS if not k.per_row] == ["Tokens"]
+    assert [k.name for k in KINDS if not k.classes] == ["Regression", "Regression"]
+    assert [k.bounds == (0, 1) for k in KINDS] == [k.metric in ("accuracy", "auroc") for k in KINDS]
+
+
+def test_numbers_of_classes():
+    assert Multiclass(3).numbers(torch.tensor([2, -100])).tolist() == [2, -100]
+    assert Binary().numbers(torch.tensor([1.0, NAN, 0.0])).tolist() == [1, -100, 0]
+    for kind in (Multilabel(2), Regression(), Tokens(2)):
+        with pytest.raises(TypeError, match="answers should be one class per row; found "):
+            kind.numbers(torch.zeros(2))
+
+
+def test_strata_are_the_classes_of_the_rows():
+    assert Multiclass(3).strata(torch.tensor([2, -100, 2])) == [2, -100, 2]
+    assert Binary().strata(torch.tensor([1.0, NAN, NAN])) == [1, -100, -100]
+    assert Multilabel(2).strata(torch.zeros(3, 2)) is None
+    assert Regression().strata(torch.zeros(3)) is None
+    assert Tokens(2).strata(torch.zeros(3, 2).long()) is None
+
+
+def test_probabilities_of_every_kind():
+    p = numbers(5, 3)
+    assert torch.equal(Multiclass(3).probabilities(p), p.softmax(1))
+    assert torch.equal(Multilabel(3).probabilities(p), p.sigmoid())
+    yes = Binary().probabilities(p[:, :1])
+    assert yes.shape == (5, 2)
+    assert torch.equal(yes[:, 1:], p[:, :1].sigmoid())
+    torch.testing.assert_close(yes.sum(1), torch.ones(5).double())
+    assert Binary().probabilities(torch.tensor([[30.0]]))[0, 0] > 0
+    assert Regression(3).probabilities(p) is None
+    assert Tokens(3).probabilities(p[None]) is None
+
+
+def test_sets_numbers_and_sequences_are_encoded():
+    y = Multilabel(["a", "b", "c"]).encode([["c", "a"], []])
+    assert y.tolist() == [[1, 0, 1], [0, 0, 0]]
+    Multilabel(3).check(y)
+    with pytest.raises(ValueError, match="one of the 2 classes; found 'd'"):
+        Multilabel(["a", "b"]).encode([["a"], ["d"]])
+    assert Regression().encode([1, 2.5]).tolist() == [1.0, 2.5]
+    assert Regression(2).encode([[1, 2]]).dtype == torch.float32
+    y = Tokens(["O", "B"]).encode([["B"], ["O", "B", "O"]])
+    assert y.tolist() == [[1, -100, -100], [0, 1, 0]]
+    Tokens(2).check(y)
 
 
 def test_scores_come_without_missing_labels():
-    p, y = Binary().score(torch.tensor([[0.0], [5.0]]), torch.tensor([1.0, NAN]))
-    assert (p.tolist(), y.tolist(), y.dtype) == ([0.5], [1], torch.int64)
-    p, y = Multilabel(2).score(torch.zeros(1, 2), torch.tensor([[1.0, NAN]]))
-    assert (p.tolist(), y.tolist()) == ([[0.5, 0.5]], [[1, -100]])
-    p, y = Tokens(2).score(torch.zeros(1, 2, 2), torch.tensor([[1, -100]]))
-    assert (p.shape, y.tolist()) == ((1, 2), [1])
-    p, y = Regression().score(torch.zeros(2, 1), torch.tensor([NAN, 3.0]))
-    assert (p.tolist(), y.tolist()) == ([0.0], [3.0])
+    p, t, row = Binary().scored(torch.tensor([[0.0], [5.0]]), torch.tensor([1.0, NAN]))
+    assert (p.tolist(), t.tolist(), t.dtype, row.tolist()) == ([0.5], [1], torch.int64, [0])
+    p, t, row = Multilabel(2).scored(torch.zeros(2, 2), torch.tensor([[NAN, NAN], [1.0, NAN]]))
+    assert (p.tolist(), t.tolist(), row.tolist()) == ([[0.5, 0.5]], [[1, -100]], [0])
+    p, t, row = Regression().scored(torch.zeros(2, 1), torch.tensor([NAN, 3.0]))
+    assert (p.tolist(), t.tolist(), row.tolist()) == ([0.0], [3.0], [0])
 
 
-# A process of its own, where the torchvision that torchmetrics imports was built for another torch.
-BROKEN = """
-import sys
-class Broken:
-    def find_spec(self, name, path=None, target=None):
-        if name == "torchmetrics":
-            raise RuntimeError("operator torchvision::nms does not exist")
-sys.meta_path.insert(0, Broken())
-from headstart.tasks import Binary
-try:
-    Binary().metrics()
-except ImportError as error:
-    print(error)
-"""
-
-
-def test_a_torchvision_that_does_not_fit_is_explained():
-    said = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, check=True).stdout
-    assert "torchvision, which torchmetrics imports, should be built for torch" in said
-    assert 'found "operator torchvision::nms does not exist"; install that build' in said
-    assert "import_torchvision()" in said
+def test_tokens_know_the_sequence_they_come_from():
+    y = torch.tensor([[-100, -100], [1, -100], [0, 1]])
+    p, t, row = Tokens(2).scored(torch.zeros(3, 2, 2), y)
+    assert (p.shape, t.tolist(), row.tolist()) == ((3, 2), [1, 0, 1], [0, 1, 1])

@@ -15,10 +15,9 @@ from .options import Data, Model, SkipBroken, estimates
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.utils.data import Dataset
 
     from ..models import Net, Saved
-    from ..tasks import Kind, Labelled, Task
+    from ..tasks import Kind, Labelled, Lazy, Task
 
 TaskName = Annotated[
     str | None, typer.Option("--task", help="Which head, where the model has several.", show_default=False)
@@ -96,7 +95,7 @@ def adapt(
     from ..datasets import SplitSpec, read
     from ..meta import MAML, FewShot, ProtoNet
     from ..models import Net, load
-    from ..tasks import Labelled, Multiclass
+    from ..tasks import Labelled
 
     saved = load(model)
     if method not in ("protonet", "maml"):
@@ -106,7 +105,7 @@ def adapt(
     alike = {k: v for k, v in _encoding(saved, model).items() if k not in ("classes", "target", "kind")}
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
     _warn_of_sizes(support, alike)
-    if others or not isinstance(few.kind, Multiclass) or not isinstance(few.train, Labelled):
+    if others or not few.kind.extensible or not isinstance(few.train, Labelled):
         raise wrong(f"`{support}`", expected="rows with one class each", found=str(few.kind))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
     name, width = replace(few, name=task or few.name).name, _width(saved.net, few.train)
@@ -164,24 +163,24 @@ def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
     return Task(name, saved.kinds[name], train, test=test)  # type: ignore[arg-type]
 
 
-def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labelled | Dataset | None:
+def _renumber(rows: Labelled | Lazy | None, theirs: Kind, ours: Kind) -> Labelled | Lazy | None:
     """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
     import torch
 
-    from ..tasks import Labelled, Multiclass
+    from ..tasks import Labelled
 
     if theirs == ours or not isinstance(rows, Labelled):
         return rows
-    if not isinstance(theirs, Multiclass) or not isinstance(ours, Multiclass):
-        expected = f"answers of the model's kind, {type(ours).__name__}"
-        raise wrong("labels of the data", expected=expected, found=type(theirs).__name__)
+    if not (theirs.extensible and ours.extensible):
+        expected = f"answers of the model's kind, {ours.name}"
+        raise wrong("labels of the data", expected=expected, found=theirs.name)
     there = rows.present()
     y = torch.full_like(rows.y, -100)
     y[there] = ours.encode([theirs.classes[i] for i in rows.y[there].tolist()])
     return Labelled(rows.x, y)
 
 
-def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> None:
+def _check_rows(saved: Saved, name: str, rows: Labelled | Lazy | None) -> None:
     """Raise ``ValueError`` for rows that the model does not take."""
     import torch
 
@@ -251,17 +250,10 @@ def _answers(kind: Kind, outputs: Tensor, files: list[str] | None = None) -> str
     import csv
     import io
 
-    import torch
-
-    from ..tasks import Binary, Multiclass, Multilabel
-
     answers = [" ".join(map(str, a)) if isinstance(a, list) else a for a in kind.decode(outputs)]
     header, columns = ["prediction"], [answers]
-    if isinstance(kind, Multiclass | Binary | Multilabel):
-        p = outputs.double().softmax(1) if isinstance(kind, Multiclass) else outputs.double().sigmoid()
-        if isinstance(kind, Binary):
-            p = torch.cat([1 - p, p], 1)
-        if not isinstance(kind, Multilabel):
+    if (p := kind.probabilities(outputs.double())) is not None:
+        if kind.exclusive:
             header, columns = ["prediction", "probability"], [answers, _short(p.max(1).values)]
         header += [f"p({name})" for name in kind.classes]
         columns += [_short(column) for column in p.T]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import unknown, wrong
-from ..tasks import Kind, Multiclass, Multilabel, Regression, Task
+from ..tasks import Kind, Multilabel, Regression, Task
 from .labels import answers
 from .options import Options
 from .splits import build, divide, warn_duplicates
@@ -131,7 +131,7 @@ def read_npz(argument: str, options: Options) -> list[Task]:
         ends = np.cumsum([0, *(len(rows) for rows in xs)])
         division = {p: torch.arange(a, b) for p, a, b in zip(parts, ends, ends[1:], strict=False)}
     else:
-        classes = [y.tolist() for _, kind, y in asked if isinstance(kind, Multiclass)]
+        classes = [of for _, kind, y in asked if (of := kind.strata(y)) is not None]
         groups = array(options.split.group, "train").tolist() if options.split.group else None
         strata = list(zip(*classes, strict=True)) if classes else None
         division = dict(divide(options.split, len(x), strata, groups))

@@ -75,16 +75,11 @@ def rotations(task: Task) -> Task:
     """
     data, kind = task.train, task.kind
     x = data.x if isinstance(data, Labelled) else None
-    if (
-        not isinstance(kind, Multiclass)
-        or not isinstance(x, torch.Tensor)
-        or x.ndim != 4
-        or x.shape[2] != x.shape[3]
-    ):
+    if not kind.extensible or not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[2] != x.shape[3]:
         raise wrong(
             f"task {task.name!r} to rotate",
             expected="classes of square images (B, C, H, H) in tensors",
-            found=f"{type(kind).__name__} of {tuple(x.shape) if isinstance(x, torch.Tensor) else x}",
+            found=f"{kind.name} of {tuple(x.shape) if isinstance(x, torch.Tensor) else x}",
         )
     assert isinstance(data, Labelled)
     count = len(kind.classes)

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from ..errors import wrong
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
+from ..tasks import Inputs, Labelled, Lazy, Multiclass, Task
 from ..tasks.nouns import join
 from ..tasks.streams import positive
 
 
 def _train(task: Task) -> Labelled:
-    if not isinstance(task.train, Labelled):
+    if not task.train.held:
         raise wrong(
             f"training rows of task {task.name!r}", expected="in tensors", found="a dataset", error=TypeError
         )
@@ -25,12 +24,11 @@ def _train(task: Task) -> Labelled:
 def keep_classes(task: Task, keep: list[int]) -> Task:
     """Leave only some classes of a ``Multiclass`` task, numbered anew, in every part."""
     kind = task.kind
-    assert isinstance(kind, Multiclass)
     number = torch.full((len(kind.classes),), -1)
     number[keep] = torch.arange(len(keep))
 
-    def part(data: Labelled | Dataset | None) -> Labelled | Dataset | None:
-        if not isinstance(data, Labelled):
+    def part(data: Labelled | Lazy | None) -> Labelled | Lazy | None:
+        if data is None or not data.held:
             return data
         y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
         at = (y != -1).nonzero()[:, 0]
@@ -76,7 +74,7 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
     data, kind = _train(task), task.kind
     draw = torch.rand(len(data), generator=generator)
     present = data.present()
-    if not isinstance(kind, Multiclass | Binary):
+    if not kind.exclusive:
         if int(present.sum()) < shots:
             raise wrong(
                 "`shots`",
@@ -85,18 +83,16 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
                 hint="lower `shots`",
             )
         return replace(task, train=data.take(_lowest(draw.masked_fill(~present, 2), shots)))
-    counts = data.y[present].long().bincount(minlength=len(kind.classes)).tolist()
+    counts = kind.numbers(data.y[present]).bincount(minlength=len(kind.classes)).tolist()
     small = [k for k, n in enumerate(counts) if n < shots]
-    if small and not (drop_small and isinstance(kind, Multiclass)):
+    if small and not (drop_small and kind.extensible):
         least = min(small, key=lambda k: counts[k])
         raise wrong(
             "`shots`",
             expected=f"at most {counts[least]}, the smallest class "
             f'("{kind.classes[least]}") has {counts[least]} rows',
             found=shots,
-            hint="lower `shots` or pass `drop_small=True`"
-            if isinstance(kind, Multiclass)
-            else "lower `shots`",
+            hint="lower `shots` or pass `drop_small=True`" if kind.extensible else "lower `shots`",
         )
     kept = [k for k in range(len(counts)) if k not in small]
     if len(kept) < 2:
@@ -129,7 +125,7 @@ def unlabel(task: Task) -> Task:
     """
     data = _train(task)
     x = data.x
-    if isinstance(task.unlabelled, Inputs):
+    if task.unlabelled is not None and task.unlabelled.held:
         x = join(task.unlabelled.x, x)
     none = torch.zeros(0, dtype=torch.long)
     return replace(task, train=data.take(none), unlabelled=Inputs(x))

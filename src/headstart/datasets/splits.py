@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..errors import unknown, wrong
-from ..tasks import Inputs, Kind, Labelled, Regression, Task, Tokens, X
-from ..tasks.nouns import RESERVED, rows, take
+from ..tasks import Inputs, Kind, Labelled, Task, X
+from ..tasks.nouns import RESERVED, rows, take, tensors
 
 PARTS = {
     "train": "train",
@@ -187,7 +187,7 @@ def count_duplicates(test: X, trains: Sequence[X]) -> list[int]:
 
 
 def _hashes(x: X) -> list[int]:
-    arrays = [t.contiguous().numpy() for t in ([x] if isinstance(x, Tensor) else x.values())]
+    arrays = [t.contiguous().numpy() for t in tensors(x)]
     return [hash(tuple(a[i].tobytes() for a in arrays)) for i in range(len(arrays[0]))]
 
 
@@ -242,11 +242,12 @@ def described(name: str, kind: Kind) -> dict[str, Any]:
     """Say for an encoding what is asked for: the name of the target, its kind and its classes.
 
     Example:
+        >>> from headstart.tasks import Regression
         >>> described("age", Regression())
         {'target': 'age', 'kind': 'Regression'}
     """
-    named = {} if isinstance(kind, Regression) else {"classes": list(kind.classes)}  # type: ignore[attr-defined]
-    return {"target": name, "kind": type(kind).__name__} | named
+    named = {"classes": list(kind.classes)} if kind.classes else {}
+    return {"target": name, "kind": kind.name} | named
 
 
 def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
@@ -265,13 +266,11 @@ def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
     carved = []
     for task in tasks:
         data = task.train
-        if not spec.valid or task.valid is not None or not isinstance(data, Labelled):
+        if not spec.valid or task.valid is not None or not data.held:
             carved.append(task)
             continue
         if id(data.x) not in done:
-            flat = not isinstance(task.kind, Regression | Tokens) and data.y.ndim == 1
-            strata = [str(v) for v in data.y.tolist()] if flat else None
-            division = divide(replace(spec, test=0.0), rows(data.x), strata)
+            division = divide(replace(spec, test=0.0), rows(data.x), task.kind.strata(data.y))
             done[id(data.x)] = division, {part: take(data.x, at) for part, at in division.items()}
         division, x = done[id(data.x)]
         train, valid = (Labelled(x[p], data.y[division[p]]) for p in ("train", "valid"))

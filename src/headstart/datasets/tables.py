@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import did_you_mean, unknown, wrong
-from ..tasks import Kind, Multiclass, Task
+from ..tasks import Kind, Task
 from .labels import FREE_TEXT_CLASSES, NOTHING, answers, typed
 from .options import Options, need
 from .splits import Division, build, divide, given, warn_duplicates
@@ -357,7 +357,7 @@ def _division(
                     found=both[0],
                 )
         return division
-    classes = [y.tolist() for _, kind, y in targets if isinstance(kind, Multiclass)]
+    classes = [of for _, kind, y in targets if (of := kind.strata(y)) is not None]
     return divide(options.split, len(table), list(zip(*classes, strict=True)) if classes else None, groups)
 
 

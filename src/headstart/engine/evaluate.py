@@ -10,15 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from ..errors import wrong
 from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
-from ..tasks import Binary, Labelled, Multiclass, Task, Tokens, X
-from ..tasks.nouns import move, rows
-from .metrics import measures
+from ..tasks import Labelled, Lazy, Task, X
+from ..tasks.nouns import move, rows, take, tensors, wrapped
 
 RESAMPLES = 200
 CHUNK = 4_000_000  # weights held at once
@@ -103,19 +102,18 @@ def mapped(
     if batch < 1:
         raise wrong("`batch`", expected="at least 1", found=batch)
     device, count = device_of(module), rows(x)
-    home = x.device if isinstance(x, Tensor) else next(iter(x.values())).device
+    home = tensors(x)[0].device
     parts = []
     with resting(module), Bar(title, count, progress, unit="row") as bar:
         for start in range(0, max(1, count), batch):
-            at = slice(start, start + batch)
-            part: X = x[at] if isinstance(x, Tensor) else {name: value[at] for name, value in x.items()}
+            part = take(x, slice(start, start + batch))
             parts.append(function(move(part, device)).to(home))
             bar.show(min(start + batch, count))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def score(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted, task: Task, data: Labelled | Lazy | Dataset | None = None, *, batch: int = 128
 ) -> float:
     """Return the main metric alone, without an interval or progress: the cheap way for comparisons.
 
@@ -129,20 +127,22 @@ def score(
         ValueError: if there is no data.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
         >>> net = Net(nn.Identity(), {"coins": nn.Linear(2, 1)})
         >>> score(net, Task("coins", Multiclass(2), rows), rows) in (0.0, 1.0)
         True
     """
     prediction, y = _answers(net, task, data, batch, progress=False)
-    p, t, _ = _scored(task, prediction, y)
+    p, t, _ = task.kind.scored(prediction, y)
     if not len(t):
         return math.nan
-    return measures(task.kind)[task.kind.metric](p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
+    measure = task.kind.measures()[task.kind.metric]
+    return measure(p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
 
 
 def evaluate(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted, task: Task, data: Labelled | Lazy | Dataset | None = None, *, batch: int = 128
 ) -> dict[str, Estimate]:
     r"""Measure a net on a task, each metric with a 95 % interval.
 
@@ -151,8 +151,8 @@ def evaluate(
     .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1-\hat p)/n + z^2/4n^2}}{1 + z^2/n}
 
     and the other metrics the percentile bootstrap over rows (200 draws from a fixed seed; whole
-    sequences are drawn, not tokens). Rows without a label are left out. The values equal those of
-    ``task.kind.metrics()`` (torchmetrics); where a metric is not defined it is NaN.
+    sequences are drawn, not tokens). Rows without a label are left out. The metrics are
+    ``task.kind.measures()``; where one is not defined it is NaN.
 
     Args:
         net: as in ``predict``.
@@ -164,6 +164,7 @@ def evaluate(
         ValueError: if there is no data.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
         >>> net = Net(nn.Identity(), {"coins": nn.Linear(2, 2)})
         >>> result = evaluate(net, Task("coins", Multiclass(2), rows), rows)
@@ -174,14 +175,14 @@ def evaluate(
         Wilson (JASA 1927); Efron & Tibshirani (1993), section 13.3, https://doi.org/10.1201/9780429246593
     """
     prediction, y = _answers(net, task, data, batch)
-    p, t, row = _scored(task, prediction, y)
+    p, t, row = task.kind.scored(prediction, y)
     result = {}
-    for name, measure in measures(task.kind).items():
+    for name, measure in task.kind.measures().items():
         if not len(t):
             result[name] = Estimate(math.nan, math.nan, math.nan, 0)
             continue
         value = measure(p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
-        if name == "accuracy" and isinstance(task.kind, Multiclass | Binary):
+        if name == "accuracy" and task.kind.exclusive:
             low, high = wilson(round(value * len(t)), len(t))
         else:
             draws = torch.cat([measure(p, t, w[:, row]) for w in _resamples(int(row.max()) + 1, len(t))])
@@ -204,7 +205,7 @@ def _resamples(count: int, width: int) -> Iterator[Tensor]:
 def _answers(
     net: Net | Adapted,
     task: Task,
-    data: Labelled | Dataset | None,
+    data: Labelled | Lazy | Dataset | None,
     batch: int,
     progress: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -213,24 +214,16 @@ def _answers(
     if data is None:
         hint = "pass `data`, or Task(..., test=...)"
         raise wrong(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
-    if isinstance(data, Labelled):
-        return predict(net, task.name, data.x, batch=batch, progress=progress).cpu(), data.y.cpu()
-    count, outputs, targets = len(data), [], []  # type: ignore[arg-type]
+    given: Labelled | Lazy = wrapped(data)
+    if given.held:
+        return predict(net, task.name, given.x, batch=batch, progress=progress).cpu(), given.y.cpu()
+    count, outputs, targets = len(given), [], []
     if not count:
         raise wrong(f"rows of task {task.name!r}", expected="at least one", found="none")
     with Bar("evaluate", count) as bar:
         for start in range(0, count, batch):
-            x, y = default_collate([tuple(data[i]) for i in range(start, min(start + batch, count))])
-            outputs.append(predict(net, task.name, x, batch=batch, progress=False).cpu())
-            targets.append(y)
+            part = given.take(torch.arange(start, min(start + batch, count)))
+            outputs.append(predict(net, task.name, part.x, batch=batch, progress=False).cpu())
+            targets.append(part.y)
             bar.show(min(start + batch, count))
     return torch.cat(outputs), torch.cat(targets)
-
-
-def _scored(task: Task, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what metrics take, without missing labels, and the row that each entry comes from."""
-    known = Labelled(prediction, y).present()
-    prediction, y = prediction[known], y[known]
-    p, t = task.kind.score(prediction, y)
-    row = (y != -100).nonzero()[:, 0] if isinstance(task.kind, Tokens) else torch.arange(len(t))
-    return p, t, row

@@ -23,7 +23,7 @@ from ..models import Adapted, Net, device_of, load, save
 from ..seams import TaskAdaptation
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import join, move, rows, take
+from ..tasks.nouns import join, move, named, rows, take
 from .maml import MAML
 from .protonet import ProtoNet
 
@@ -149,7 +149,7 @@ class FewShot:
         tensors: dict[str, Tensor] = {
             f"base.{n}": p for n, p in self._base.named_parameters() if n in now.moved
         }
-        x = {"x": now.support.x} if isinstance(now.support.x, Tensor) else _prefix(now.support.x)
+        x = {f"x.{name}".rstrip("."): value for name, value in named(now.support.x).items()}
         tensors |= {**x, "y": now.support.y}
         data = tensors_to({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()})
         about |= {"moved": now.moved, "sha256": hashlib.sha256(data).hexdigest()}
@@ -180,7 +180,6 @@ class FewShot:
             raise wrong(f'"{path}"', expected="as it was written", found="another content")
         tensors = tensors_from(data)
         (kind,) = saved.kinds.values()
-        assert isinstance(kind, Multiclass)
         adaptation = _build(about)
         base = {n.removeprefix("base."): t for n, t in tensors.items() if n.startswith("base.")}
         self = cls(Adapted(saved.net, adaptation.task, base).export(), adaptation, encoding=saved.encoding)
@@ -213,10 +212,6 @@ class FewShot:
             adapted = self.adaptation(Net(self._base.backbone, {task: head}).eval(), here)
             net = adapted.export().eval()
         self._now = _Fitted(net, tuple(adapted.weights), support.to("cpu"), classes)
-
-
-def _prefix(x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"x.{name}": value for name, value in x.items()}
 
 
 def _describe(adaptation: TaskAdaptation) -> dict[str, Any]:

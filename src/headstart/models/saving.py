@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import explain, unknown, wrong
-from ..tasks import Binary, Kind, Multiclass, Multilabel, Regression, Tokens
+from ..tasks import Kind
+from ..tasks.kinds import kind_from_json
 from ._weights import fill
 from .net import Backbone, Net
 
 FORMAT = 2
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 AGAIN = "save the model again, or copy it again from where it is whole"
-KINDS: dict[str, type[Kind]] = {k.__name__: k for k in (Binary, Multiclass, Multilabel, Regression, Tokens)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +78,7 @@ def save(
     Example:
         >>> import tempfile
         >>> from headstart.models import mlp
+        >>> from headstart.tasks import Multiclass
         >>> net = Net(mlp(2), {"coins": nn.Linear(40, 2)})
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     where = save(net, Path(folder) / "model", kinds={"coins": Multiclass(["head", "tail"])})
@@ -92,7 +93,7 @@ def save(
         "weights": hashlib.sha256(weights).hexdigest(),
         "backbone": _describe_backbone(net.backbone),
         "heads": {name: _describe_head(head) for name, head in net.heads.items()},
-        "kinds": {name: _describe_kind(kind) for name, kind in kinds.items()},
+        "kinds": {name: kind.to_json() for name, kind in kinds.items()},
         "frozen": [name for name, p in net.named_parameters() if not p.requires_grad],
         "encoding": encoding,
         "notes": notes,
@@ -126,6 +127,7 @@ def load(
 
     Example:
         >>> import tempfile
+        >>> from headstart.tasks import Regression
         >>> net = Net(nn.Linear(2, 3), {"size": nn.Linear(3, 1)})
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     where = save(net, folder, kinds={"size": Regression()})
@@ -143,7 +145,7 @@ def load(
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
             trunk = _build_backbone(about["backbone"], backbone)
             built = _build_heads(about["heads"], heads or {})
-        kinds = {name: _build_kind(name, about["kinds"][name]) for name in about["heads"]}
+        kinds = {n: kind_from_json(about["kinds"][n], f"kind of head {n!r}") for n in about["heads"]}
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         expected, found = "what `hs.models.save` writes", f"{type(error).__name__}: {error}"
         raise wrong(f'"{directory / DESCRIPTION}"', expected=expected, found=found, hint=AGAIN) from error
@@ -231,18 +233,6 @@ def _build_heads(about: Mapping[str, Any], given: Mapping[str, nn.Module]) -> di
             f"head {own[0]!r}", expected="of linear layers and ReLUs", found="another module", hint=hint
         )
     return {name: given[name] if name in given else _build_head(head) for name, head in about.items()}
-
-
-def _describe_kind(kind: Kind) -> dict[str, Any]:
-    if isinstance(kind, Regression):
-        return {"kind": "Regression", "outputs": kind.outputs}
-    return {"kind": type(kind).__name__, "classes": list(kind.classes)}  # type: ignore[attr-defined]
-
-
-def _build_kind(name: str, about: Mapping[str, Any]) -> Kind:
-    if about["kind"] not in KINDS:
-        raise unknown(f"kind of head {name!r}", about["kind"], KINDS)
-    return KINDS[about["kind"]](**{key: value for key, value in about.items() if key != "kind"})
 
 
 # Files.

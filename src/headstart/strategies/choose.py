@@ -21,7 +21,7 @@ from torch import Tensor
 from ..datasets import rotations, shots
 from ..datasets.shots import keep_classes
 from ..engine import score
-from ..tasks import Binary, Labelled, Multiclass, Task
+from ..tasks import Labelled, Task
 from . import domain
 from .problem import Problem
 from .table import Strategy
@@ -138,13 +138,13 @@ def _smallest(task: Task, count: int | None) -> int:
         return 0  # a dataset is not divided
     y = task.train.y[task.train.present()]
     least = len(y)
-    if isinstance(task.kind, Multiclass | Binary):
-        least = int(y.long().bincount(minlength=len(task.kind.classes)).min())
+    if task.kind.exclusive:
+        least = int(task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).min())
     return least if count is None else min(least, count)
 
 
 def _largest_source(problem: Problem) -> Task | None:
-    fit = [s for s in problem.sources if isinstance(s.kind, Multiclass) and isinstance(s.train, Labelled)]
+    fit = [s for s in problem.sources if s.kind.extensible and isinstance(s.train, Labelled)]
     return max(fit, key=lambda s: s.kind.outputs, default=None)
 
 
@@ -152,7 +152,7 @@ def _can_hold_out(problem: Problem, count: int | None) -> bool:
     source = _largest_source(problem)
     if count is None or source is None or source.kind.outputs < 4:
         return False
-    if not isinstance(problem.target.kind, Multiclass | Binary):
+    if not problem.target.kind.exclusive:
         return False  # classes do not stand in for numbers
     assert isinstance(source.train, Labelled)
     y = source.train.y[source.train.present()]
@@ -173,7 +173,6 @@ def pseudo(problem: Problem, seed: int) -> Problem:
     new = only(source, order[:held], "pseudo-target")
     if problem.rotations:
         new = rotations(new)
-    assert isinstance(problem.target.kind, Multiclass | Binary)
     ways = len(problem.target.kind.classes)
     if new.kind.outputs > ways:
         new = only(new, torch.randperm(new.kind.outputs, generator=generator)[:ways], new.name)

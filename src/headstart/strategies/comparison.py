@@ -32,7 +32,7 @@ from ..engine.phase import BEAT
 from ..errors import wrong
 from ..models import count_parameters, save
 from ..progress import Bar
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Task
+from ..tasks import Inputs, Labelled, Task
 from . import choose
 from .problem import Problem, check_numbers
 from .result import Result, summarise
@@ -364,11 +364,7 @@ def _thin(values: Sequence[float]) -> list[float]:
 
 def _confusion(net: nn.Module, task: Task) -> list[list[int]] | None:
     """Count test rows by class (rows of the matrix) and answer (columns)."""
-    if (
-        not isinstance(task.kind, Multiclass | Binary)
-        or not isinstance(task.test, Labelled)
-        or task.kind.outputs > 30
-    ):
+    if not task.kind.exclusive or not isinstance(task.test, Labelled) or task.kind.outputs > 30:
         return None
     logits = predict(net, task.name, task.test.x, progress=False)  # type: ignore[arg-type]
     answer = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()

@@ -13,7 +13,7 @@ import torch
 from ..engine import seeded
 from ..meta import MAML, Episodic, ProtoNet
 from ..models import Adapted, Net, freeze
-from ..tasks import Labelled, Multiclass, Stream, Task, episodes
+from ..tasks import Labelled, Stream, Task, episodes
 from .supervised import _together
 from .trial import Curves, Trained, Trial, rotated
 
@@ -83,7 +83,7 @@ def class_counts(task: Task) -> torch.Tensor:
 
 def allows_episodes(task: Task) -> bool:
     """Tell whether every class has rows for a shot and the queries."""
-    if not isinstance(task.kind, Multiclass) or not isinstance(task.train, Labelled):
+    if not task.kind.extensible or not isinstance(task.train, Labelled):
         return False
     counts = class_counts(task)
     return len(counts) >= 2 and int(counts.min()) > QUERIES

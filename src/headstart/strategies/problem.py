@@ -11,10 +11,8 @@ from torch import nn
 
 from ..errors import wrong
 from ..models import Backbone
-from ..tasks import Binary, Inputs, Labelled, Multiclass, Multilabel, Regression, Task, Tokens, X
+from ..tasks import Inputs, Labelled, Task, X
 from ..tasks.finite import check_finite_rows
-
-NAMED = 8  # classes that are listed by name
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Problem:
         if self.shots is not None and (not self.counts() or min(self.counts()) < 1):
             raise wrong("`shots`", expected="whole numbers of at least 1", found=self.counts())
         for task in (self.target, *self.sources):
-            if isinstance(task.kind, Tokens):
+            if not task.kind.per_row:
                 raise wrong(
                     f"task {task.name!r}",
                     expected="of one answer per row, since no backbone gives features of each token yet",
@@ -155,7 +153,7 @@ class Problem:
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes."""
         kind = self.target.kind
-        return [s for s in self.sources if isinstance(kind, Multiclass | Binary) and s.kind == kind]
+        return [s for s in self.sources if kind.exclusive and s.kind == kind]
 
     def comes_pretrained(self) -> bool:
         """Tell whether the backbone brings knowledge of its own."""
@@ -166,26 +164,19 @@ class Problem:
 
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
-        train = self.target.train
-        return int(train.present().sum()) if isinstance(train, Labelled) else len(train)  # type: ignore[arg-type]
+        return int(self.target.train.present().sum())
 
 
 def asked(task: Task) -> str:
     """Say what a task asks for, so that a wrong guess at the kind of its labels is seen.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.zeros(2, 1), torch.tensor([0, 1]))
         >>> asked(Task("digit", Multiclass([3, 8]), rows))
         'digit: 2 classes (3, 8)'
     """
-    kind = task.kind
-    if isinstance(kind, Regression):
-        answer = "a number" if kind.outputs == 1 else f"{kind.outputs} numbers"
-        return f"{task.name}: {answer} (regression)"
-    names = [str(c) for c in kind.classes]  # type: ignore[attr-defined]
-    some = ", ".join([*names[:NAMED], *(["..."] if names[NAMED:] else [])])
-    what = "labels, any of them" if isinstance(kind, Multilabel) else "classes"
-    return f"{task.name}: {len(names)} {what} ({some})"
+    return f"{task.name}: {task.kind.describe()}"
 
 
 def _likeness(task: Task) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-import torch
-
 from ..engine import cached_features, predict
 from ..errors import wrong
 from ..measure import leep, logme
 from ..models import freeze
-from ..tasks import Binary, Multiclass, Task
+from ..tasks import Task
 from .choose import cut
 from .problem import Problem
 from .trial import Trial
@@ -61,7 +59,7 @@ def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
     """
     problem = cut(problem, max(problem.counts(), default=None), seed)
     target = problem.target
-    if not isinstance(target.kind, Multiclass | Binary) or not problem.labelled():
+    if not target.kind.exclusive or not problem.labelled():
         raise wrong("target to rank for", expected="classes and labelled rows", found=str(target.kind))
     if problem.comes_pretrained():
         return [_score(str(problem.backbone), Trial(problem, {}, seed), None)]
@@ -85,12 +83,7 @@ def _score(start: str, trial: Trial, source: Task | None) -> Ranked:
     freeze(net.backbone)
     head, labels = next(iter(net.heads)), rows.y.long()
     evidence = logme(cached_features(net, rows.x, task=head), labels)
-    if source is None or not isinstance(source.kind, Multiclass | Binary):
+    if source is None or not source.kind.exclusive:
         return Ranked(start, evidence, None)
-    outputs = predict(net, head, rows.x)
-    p = (
-        outputs.softmax(1)
-        if isinstance(source.kind, Multiclass)
-        else torch.cat([-outputs, outputs], 1).sigmoid()
-    )
-    return Ranked(start, evidence, leep(p, labels))
+    p = source.kind.probabilities(predict(net, head, rows.x))
+    return Ranked(start, evidence, None if p is None else leep(p, labels))

@@ -17,7 +17,7 @@ from .. import __version__, report
 from ..engine import write_atomic
 from ..errors import wrong
 from ..maths import interval, paired_interval
-from ..tasks import Binary, Kind, Multiclass
+from ..tasks import Kind
 from . import choose
 from .table import STRATEGIES, baseline
 
@@ -204,7 +204,7 @@ def _amount(count: int | None, labels: bool, kind: Kind) -> str:
 
 def _per_class(kind: Kind) -> bool:
     """Tell whether shots are counted for each class, or in all."""
-    return isinstance(kind, Multiclass | Binary)
+    return kind.exclusive
 
 
 def _finite(pair: tuple[float, float]) -> list[float] | None:
@@ -251,10 +251,9 @@ def _by_chance(values: Sequence[float]) -> bool:
 
 
 def _within_scale(ends: list[float] | None, kind: Kind) -> list[float] | None:
-    """End the interval of a share (accuracy, area under a curve) at 0 and 1."""
-    if ends is None or kind.metric not in ("accuracy", "auroc"):
-        return ends
-    return [max(0.0, ends[0]), min(1.0, ends[1])]
+    """End an interval where the metric does: that of a share (accuracy, area under a curve) at 0 and 1."""
+    low, high = kind.bounds
+    return None if ends is None else [max(low, ends[0]), min(high, ends[1])]
 
 
 def _recommend(rows: Sequence[dict[str, Any]], base: str, kind: Kind) -> tuple[str | None, str]:
@@ -336,12 +335,11 @@ def _details(
             "name": problem.target.name,
             "classes": classes,
             "per_class": _per_class(kind),
-            "train_rows": len(problem.target.train),  # type: ignore[arg-type]
+            "train_rows": len(problem.target.train),
             "test_rows": len(problem.target.test),  # type: ignore[arg-type]
         },
         "sources": [
-            {"name": s.name, "rows": len(s.train), "classes": len(getattr(s.kind, "classes", ()))}  # type: ignore[arg-type]
-            for s in problem.sources
+            {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in problem.sources
         ],
         "backbone": problem.backbone
         if isinstance(problem.backbone, str)

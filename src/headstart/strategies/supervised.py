@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..engine import cached_features, seeded
 from ..models import Net, freeze, stages, unfreeze
-from ..tasks import Labelled, Multiclass, Task
+from ..tasks import Labelled, Task
 from ..transfer import L2SP, Plus, Supervised
 from .trial import Curves, Trained, Trial
 
@@ -201,7 +201,7 @@ def _linear(trial: Trial, model: object) -> Trained:
     with seeded(trial.seed):
         head = nn.Linear(z.shape[1], kind.outputs)
     with torch.no_grad():
-        if isinstance(kind, Multiclass):
+        if kind.extensible:
             if len(coefficients) == 1:  # two classes: one plane, seen from both sides
                 coefficients, intercept = (
                     torch.cat([-coefficients, coefficients]) / 2,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import unknown, wrong
-from ..tasks import Binary, Labelled, Multiclass
+from ..tasks import Labelled
 from . import domain, fewshot, supervised
 from .problem import Problem
 from .trial import Trained, Trial
@@ -57,7 +57,7 @@ def _features(problem: Problem) -> str:
 
 
 def _classes(problem: Problem) -> str:
-    if isinstance(problem.target.kind, Multiclass | Binary):
+    if problem.target.kind.exclusive:
         return _features(problem)
     return "the target is no classification"
 
@@ -67,7 +67,7 @@ def _sources(problem: Problem) -> str:
 
 
 def _prototypes(problem: Problem) -> str:
-    if not isinstance(problem.target.kind, Multiclass):
+    if not problem.target.kind.extensible:
         return "the target is not one of several classes"
     return _tensors(problem) or _sources(problem)
 

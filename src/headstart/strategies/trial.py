@@ -20,7 +20,7 @@ from ..engine import Run, cached_features, fit, seeded
 from ..errors import wrong
 from ..models import Net, freeze, parameter_groups, unfreeze
 from ..seams import Objective
-from ..tasks import Labelled, Multiclass, Stream, Task, X, batches
+from ..tasks import Labelled, Stream, Task, X, batches
 from ..transfer import Supervised
 from .problem import Problem, build
 
@@ -248,4 +248,4 @@ def rotated(problem: Problem) -> list[Task]:
     """Return the sources, with their rotations as extra classes where the problem says so."""
     if not problem.rotations:
         return list(problem.sources)
-    return [rotations(s) if isinstance(s.kind, Multiclass) else s for s in problem.sources]
+    return [rotations(s) if s.kind.extensible else s for s in problem.sources]

@@ -15,12 +15,12 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader
 
 from ..errors import unknown, wrong
 from .finite import finite
-from .kinds import Binary, Multiclass, known
-from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X, take
+from .kinds import known
+from .nouns import Batch, Episodes, Inputs, Labelled, Lazy, Shift, Task, collate, join, take
 
 SAMPLINGS = ("equal", "proportional", "temperature", "annealed", "alternate")
 
@@ -78,7 +78,7 @@ class _Rows:
     sequence of epochs, and the ``count - 1`` rows behind it.
     """
 
-    def __init__(self, data: Labelled | Inputs | Dataset, index: Tensor, workers: int = 0) -> None:
+    def __init__(self, data: Labelled | Inputs | Lazy, index: Tensor, workers: int = 0) -> None:
         self.data, self.index, self.workers = data, index, workers
         self.count = len(index)
         self._order: tuple[tuple[int, ...], Tensor] | None = None
@@ -98,17 +98,15 @@ class _Rows:
 
     def at(self, start: int, count: int, *key: int) -> Any:
         """Return the rows themselves: a slice of the tensors, or a collated batch of a dataset."""
-        if isinstance(self.data, Labelled | Inputs):
+        if self.data.held or not self.workers:
             return self.data.take(self.rows(start, count, *key))
-        if not self.workers:
-            return _collate([self.data[i] for i in self.rows(start, count, *key).tolist()])
         here = (start, count, *key)
         if self._ahead is None or self._ahead[0] != here:
             loader = DataLoader(
-                self.data,
+                self.data.data,
                 batch_sampler=_Plan(self.index, start, count, key),
                 num_workers=self.workers,
-                collate_fn=_collate,
+                collate_fn=collate,
                 generator=torch.Generator(),
             )
             self._ahead = here, iter(loader)
@@ -132,17 +130,9 @@ class _Plan:
             start += self.count
 
 
-def _collate(samples: list[Any]) -> Labelled | Inputs:
-    if isinstance(samples[0], tuple | list):
-        x, y = default_collate([tuple(s) for s in samples])
-        return Labelled(x, y)
-    return Inputs(default_collate(samples))
-
-
-def labelled_rows(data: Labelled | Dataset, name: str) -> Tensor:
+def labelled_rows(data: Labelled | Lazy, name: str) -> Tensor:
     """Number the rows that have a label; ``ValueError`` where none has."""
-    present = data.present() if isinstance(data, Labelled) else torch.ones(len(data))  # type: ignore[arg-type]
-    index = present.nonzero().flatten()
+    index = data.present().nonzero().flatten()
     if not len(index):
         raise wrong(f"training rows of task {name!r}", expected="at least one with a label", found="none")
     return index
@@ -156,11 +146,11 @@ def _names(tasks: Sequence[Task]) -> None:
 
 def _tables(group: Sequence[Task], reader: _Rows) -> dict[str, Labelled]:
     """Find out, once for all steps, whether anything is missing in the rows of tasks that share them."""
-    sound = isinstance(reader.data, Labelled) and finite(reader.data.x)
+    sound = reader.data.held and finite(reader.data.x)
     return {
         t.name: Labelled(t.train.x, t.train.y, complete=sound and bool(known(t.train.y[reader.index]).all()))
         for t in group
-        if isinstance(t.train, Labelled)
+        if t.train.held
     }
 
 
@@ -182,7 +172,7 @@ class _Batches(Stream):
         # Tasks that label the very same rows (one table, many label columns) are drawn together.
         groups: dict[int, list[Task]] = {}
         for task in self.tasks:
-            shared = task.train.x if isinstance(task.train, Labelled) else task
+            shared = task.train.x if task.train.held else task
             groups.setdefault(id(shared), []).append(task)
         self.groups = list(groups.values())
         self.readers = [
@@ -216,7 +206,7 @@ class _Batches(Stream):
             if not count:
                 continue
             reader, place = self.readers[k], (self._taken[k], count, self._seed, 0, k)
-            if isinstance(reader.data, Labelled):
+            if reader.data.held:
                 index = reader.rows(*place)
                 x = take(reader.data.x, index)
                 for name, table in self.tables[k].items():
@@ -302,7 +292,7 @@ def batches(
 class _Shifted(Stream):
     def __init__(self, task: Task, size: int, workers: int, generator: torch.Generator) -> None:
         super().__init__(generator)
-        count = 0 if task.unlabelled is None else len(task.unlabelled)  # type: ignore[arg-type]
+        count = 0 if task.unlabelled is None else len(task.unlabelled)
         if task.unlabelled is None or not count:
             raise wrong(
                 f"`unlabelled` of task {task.name!r}",
@@ -360,9 +350,9 @@ class _Episodes(Stream):
         self.shots, self.queries = positive("shots", shots), positive("queries", queries)
         self.per_step = positive("per_step", per_step)
         self.tables: list[tuple[Labelled, Tensor, Tensor]] = []
-        self.classes = isinstance(tasks[0].kind, Multiclass | Binary)
-        if any(isinstance(t.kind, Multiclass | Binary) != self.classes for t in tasks):
-            kinds = sorted({type(t.kind).__name__ for t in tasks})
+        self.classes = tasks[0].kind.exclusive
+        if any(t.kind.exclusive != self.classes for t in tasks):
+            kinds = sorted({t.kind.name for t in tasks})
             raise wrong("`tasks`", expected="all with classes, or none", found=kinds)
         self.ways = positive("ways", ways) if self.classes else 0
         for task in tasks:
@@ -370,7 +360,7 @@ class _Episodes(Stream):
 
     def _table(self, task: Task) -> tuple[Labelled, Tensor, Tensor]:
         """List the rows of each class, padded: row numbers ``(C, n)`` and counts ``(C,)``."""
-        if not isinstance(task.train, Labelled):
+        if not task.train.held:
             raise wrong(
                 f"training rows of task {task.name!r}",
                 expected="in tensors",
@@ -394,7 +384,7 @@ class _Episodes(Stream):
             where = task.name
             if self.classes:
                 label = int(y[least[0]])
-                where = f'the smallest class ("{task.kind.classes[label]}")'  # type: ignore[attr-defined]
+                where = f'the smallest class ("{task.kind.classes[label]}")'
             raise wrong(
                 "`shots + queries`",
                 expected=f"at most {len(least)}, the rows of {where}",
@@ -435,13 +425,7 @@ class _Episodes(Stream):
 def _stack(parts: list[Labelled]) -> Labelled:
     if len(parts) == 1:
         return parts[0]
-    first = parts[0].x
-    x: X
-    if isinstance(first, Tensor):
-        x = torch.cat([p.x for p in parts])  # type: ignore[misc]
-    else:
-        x = {name: torch.cat([p.x[name] for p in parts]) for name in first}  # type: ignore[index]
-    return Labelled(x, torch.cat([p.y for p in parts]))
+    return Labelled(join(*(p.x for p in parts)), torch.cat([p.y for p in parts]))
 
 
 def episodes(

@@ -1,9 +1,9 @@
-r"""The metrics of every kind, for many reweightings of the rows at once.
+r"""The measures that kinds are scored by, for many reweightings of the rows at once.
 
-A measure takes predictions and targets as ``kind.score`` gives them and weights ``(R, n)``, and
+A measure takes predictions and targets as ``kind.scored`` gives them and weights ``(R, n)``, and
 returns ``(R,)``: a row of ones gives the metric itself, a row of counts from a draw with
-replacement gives it on that bootstrap sample. They equal torchmetrics' where that is defined, and
-are NaN where a metric is not (area under the ROC curve with one class).
+replacement gives it on that bootstrap sample. Where a metric is not defined (area under the ROC
+curve with one class) it is NaN.
 
 Shapes: ``R`` reweightings, ``n`` rows, ``C`` classes, ``O`` outputs.
 """
@@ -15,27 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..tasks import Binary, Kind, Multiclass, Multilabel, Regression, Tokens
-
 Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def measures(kind: Kind) -> dict[str, Measure]:
-    """List the metrics of a kind by name, the main one first, as ``kind.metrics()`` does.
-
-    Example:
-        >>> list(measures(Multiclass(3)))
-        ['accuracy', 'macro_f1']
-    """
-    if isinstance(kind, Multiclass | Tokens):
-        return {"accuracy": accuracy, "macro_f1": _classes_f1}
-    if isinstance(kind, Binary):
-        return {"accuracy": _binary_accuracy, "auroc": auroc, "f1": _binary_f1}
-    if isinstance(kind, Multilabel):
-        return {"auroc": _labels_auroc, "macro_f1": _labels_f1}
-    if isinstance(kind, Regression):
-        return {"r2": r2, "rmse": rmse, "mae": mae}
-    raise NotImplementedError(f"there are no metrics for `{type(kind).__name__}` yet")
 
 
 def accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
@@ -43,7 +23,8 @@ def accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
     return w @ (p.argmax(1) == t).to(w) / w.sum(1)
 
 
-def _binary_accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def binary_accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    """Share of rows whose likelier class is right; probabilities ``p (n,)``, ``t (n,)``."""
     return w @ ((p > 0.5).long() == t).to(w) / w.sum(1)
 
 
@@ -52,16 +33,19 @@ def f1(said: Tensor, is_: Tensor, w: Tensor) -> Tensor:
     return 2 * (w @ (said * is_)) / (w @ said + w @ is_)
 
 
-def _binary_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def binary_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    """F1 of the positive class; probabilities ``p (n,)``, ``t (n,)``."""
     return f1((p > 0.5).to(w), t.to(w), w)
 
 
-def _classes_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def classes_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    """F1 averaged over the classes that occur; ``p (n, C)``, ``t (n,)``."""
     one_hot = torch.eye(p.shape[1], dtype=w.dtype, device=w.device)
     return f1(one_hot[p.argmax(1)], one_hot[t], w).nanmean(1)
 
 
-def _labels_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def labels_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    """F1 averaged over the labels that occur; probabilities ``p (n, C)``, ``t (n, C)`` with -100."""
     known = t >= 0
     return f1(((p > 0.5) & known).to(w), ((t == 1) & known).to(w), w).nanmean(1)
 
@@ -78,7 +62,8 @@ def auroc(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
     return wins / (positive.sum(1) * negative.sum(1))
 
 
-def _labels_auroc(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+def labels_auroc(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    """Area under the ROC curve averaged over the labels that have one; ``p``, ``t (n, C)`` with -100."""
     known = t >= 0
     columns = [auroc(p[k, c], t[k, c], w[:, k]) for c, k in enumerate(known.T) if k.any()]
     return torch.stack(columns).nanmean(0) if columns else w.new_full((len(w),), torch.nan)

@@ -1,0 +1,22 @@
+"""What an answer is: the loss that trains it, the head that gives it, the measures that score it.
+
+One file per kind. A missing label is NaN (float targets) or -100 (integer targets). It adds nothing
+to a loss: every loss is the mean over the labels that are there, and 0 (with a graph, so that
+``backward`` works) where none is.
+"""
+
+from .binary import Binary
+from .kind import Kind, Label, kind_from_json
+from .measures import Measure
+from .missing import MISSING, known, present
+from .multiclass import Multiclass
+from .multilabel import Multilabel
+from .named import class_names
+from .planned import Detection, Segmentation
+from .regression import Regression
+from .tokens import Tokens
+
+__all__ = [
+    "MISSING", "Binary", "Detection", "Kind", "Label", "Measure", "Multiclass", "Multilabel", "Regression",
+    "Segmentation", "Tokens", "class_names", "kind_from_json", "known", "present",
+]  # fmt: skip

@@ -1,0 +1,89 @@
+"""Yes or no.
+
+Shapes: ``B`` rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from ...errors import wrong
+from . import yes_or_no
+from .kind import Kind, Label
+from .measures import Measure, auroc, binary_accuracy, binary_f1
+from .missing import MISSING
+from .named import check_axes, class_names, listed, numbered
+
+
+@final
+@dataclass(frozen=True)
+class Binary(Kind):
+    """Yes or no, from one logit.
+
+    Args:
+        classes: the user's names of the negative and the positive class.
+
+    Shape:
+        prediction ``(B, 1)`` logits, ``y (B,)`` float in {0, 1} or NaN.
+
+    Example:
+        >>> Binary(("ham", "spam")).decode(torch.tensor([[1.5], [-2.0]]))
+        ['spam', 'ham']
+    """
+
+    classes: tuple[Label, ...] = (0, 1)
+    metric = "accuracy"
+    bounds = (0.0, 1.0)
+    exclusive = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", class_names(self.classes))
+        if len(self.classes) != 2:
+            raise wrong("`classes`", expected="two names", found=len(self.classes))
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return 1
+
+    def describe(self) -> str:
+        """List the two classes."""
+        return listed(self.classes)
+
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+        """Binary cross-entropy in nats per labelled row."""
+        return yes_or_no.cross_entropy(prediction[:, 0], y, complete)
+
+    def measures(self) -> dict[str, Measure]:
+        """Accuracy, area under the ROC curve, F1."""
+        return {"accuracy": binary_accuracy, "auroc": auroc, "f1": binary_f1}
+
+    def _compared(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities of the positive class and targets."""
+        return outputs[:, 0].sigmoid(), y.long()
+
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` for a target other than 0, 1 and NaN."""
+        check_axes(y, "rows")
+        yes_or_no.check(y)
+
+    def encode(self, labels: Sequence[Any] | Tensor) -> Tensor:
+        """Number the user's labels, ``(B,)`` float; ``ValueError`` names an unknown one."""
+        return numbered(self.classes, labels).float()
+
+    def decode(self, prediction: Tensor) -> list[Label]:
+        """Name the likelier class of each row."""
+        return [self.classes[int(v > 0)] for v in prediction[:, 0].tolist()]
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the probabilities of the negative and the positive class, ``(B, 2)``."""
+        return torch.cat([-outputs, outputs], 1).sigmoid()
+
+    def numbers(self, y: Tensor) -> Tensor:
+        """Return 0 or 1 for each row, -100 where it is missing."""
+        return y.nan_to_num(MISSING).long()

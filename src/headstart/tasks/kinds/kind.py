@@ -1,0 +1,162 @@
+"""What every kind of answer is asked, and how one is read from JSON.
+
+Shapes: ``B`` rows, ``C`` classes.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from inspect import isabstract
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import unknown, wrong
+from .measures import Measure
+from .missing import present
+
+Label = str | int | bool
+
+
+class Kind(ABC):
+    """Say what an answer is: its loss, its head, its measures, and how labels are written as numbers.
+
+    Everything that the rest of the library does with answers it asks the kind, so a new kind is one
+    subclass, a frozen dataclass. What has a body here is the answer of most kinds.
+
+    Attributes:
+        metric: name of the main measure.
+        higher_is_better: of the main measure.
+        bounds: lowest and highest value that the main measure can have.
+        classes: the user's own names of the classes; none for numbers.
+        exclusive: a row is of exactly one class, so labels are counted, and confused, class by class.
+        extensible: the head has one output per class, so classes can be added and left out.
+        per_row: there is one answer per row, not one per part of it.
+    """
+
+    metric: str
+    higher_is_better: bool = True
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    classes: tuple[Label, ...] = ()
+    exclusive: bool = False
+    extensible: bool = False
+    per_row: bool = True
+
+    @property
+    def name(self) -> str:
+        """The word for the kind in files and messages."""
+        return type(self).__name__
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Width of the head's output."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Say what is asked for, so that a wrong guess at the kind of some labels is seen."""
+
+    # Training.
+
+    def head(self, features: int) -> nn.Module:
+        """Build the linear layer from ``features`` to this kind's output."""
+        return nn.Linear(features, self.outputs)
+
+    @abstractmethod
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+        """Score a prediction against targets, as a scalar to lower.
+
+        Args:
+            prediction: what the head gave.
+            y: the targets.
+            complete: promises that no label is missing, which saves looking for them.
+        """
+
+    # Scoring.
+
+    @abstractmethod
+    def measures(self) -> dict[str, Measure]:
+        """List the measures by name, the main one first."""
+
+    def scored(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn a head's outputs and targets into what ``measures()`` take, without the missing labels.
+
+        Returns:
+            predictions, targets, and for each of their entries the row that it comes from, numbered
+            among the rows that have a label.
+        """
+        there = present(y)
+        p, t = self._compared(outputs[there], y[there])
+        return p, t, torch.arange(len(t))
+
+    def _compared(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn rows that have a label into what ``measures()`` compare: here, leave them as they are."""
+        return outputs, y
+
+    # Labels and answers.
+
+    @abstractmethod
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` where a target is not an answer of this kind."""
+
+    @abstractmethod
+    def encode(self, labels: Sequence[Any] | Tensor) -> Tensor:
+        """Turn the user's labels, one entry per row, into targets; ``ValueError`` names an unknown one."""
+
+    @abstractmethod
+    def decode(self, prediction: Tensor) -> list[Any]:
+        """Turn a head's output ``(B, ...)`` into the user's own labels, one entry per row."""
+
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """Turn a head's output into the probability of each class, ``(B, C)``; ``None`` without classes."""
+        return None
+
+    def numbers(self, y: Tensor) -> Tensor:
+        """Return the number of each row's class, ``(B,)`` int64, -100 where it is missing.
+
+        Raises:
+            TypeError: if a row is not of exactly one class.
+        """
+        raise wrong("answers", expected="one class per row", found=self.describe(), error=TypeError)
+
+    def strata(self, y: Tensor) -> list[Hashable] | None:
+        """Give each row its stratum, where a division of the rows can keep the classes' shares."""
+        return self.numbers(y).tolist() if self.exclusive else None
+
+    # Files.
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the kind as JSON, which ``kind_from_json`` reads."""
+        return {"kind": self.name, "classes": list(self.classes)}
+
+
+def kind_from_json(about: Mapping[str, Any], what: str = "kind") -> Kind:
+    """Make a kind from what its ``to_json`` gave.
+
+    Args:
+        about: the name of a kind that is imported, and its settings.
+        what: how the message calls it.
+
+    Raises:
+        ValueError: for the name of no kind.
+
+    Example:
+        >>> from headstart.tasks import Multiclass
+        >>> kind_from_json(Multiclass(["bolt", "nut"]).to_json())
+        Multiclass(classes=('bolt', 'nut'))
+    """
+    kinds = {kind.__name__: kind for kind in _subclasses(Kind)}  # type: ignore[type-abstract]
+    if about["kind"] not in kinds:
+        raise unknown(what, about["kind"], kinds)
+    return kinds[about["kind"]](**{key: value for key, value in about.items() if key != "kind"})
+
+
+def _subclasses(base: type[Kind]) -> Iterator[type[Kind]]:
+    """List the kinds there are, those of other packages among them."""
+    for kind in base.__subclasses__():
+        yield from _subclasses(kind)
+        if not isabstract(kind):
+            yield kind

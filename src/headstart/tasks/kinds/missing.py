@@ -1,0 +1,34 @@
+"""A missing label: NaN among float targets, -100 among class numbers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MISSING = -100
+
+
+def known(y: Tensor) -> Tensor:
+    """Tell which labels are not missing, as a mask of the shape of ``y``.
+
+    Example:
+        >>> known(torch.tensor([1, -100])).tolist()
+        [True, False]
+    """
+    return ~y.isnan() if y.is_floating_point() else y != MISSING
+
+
+def present(y: Tensor) -> Tensor:
+    """Tell which rows have at least one label, as a mask ``(B,)``.
+
+    Example:
+        >>> present(torch.tensor([[1.0, torch.nan], [torch.nan, torch.nan]])).tolist()
+        [True, False]
+    """
+    there = known(y)
+    return there.flatten(1).any(1) if there.ndim > 1 else there
+
+
+def mean_over_present(losses: Tensor, there: Tensor) -> Tensor:
+    """Average ``losses`` where ``there``; 0 with a graph where nothing is."""
+    return torch.where(there, losses, 0).sum() / there.sum().clamp(min=1)

@@ -1,0 +1,103 @@
+"""What kinds with classes share: the user's own names, and the numbers that stand for them."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ...errors import did_you_mean, wrong
+from .kind import Kind, Label
+from .missing import MISSING
+
+LISTED = 8  # classes that a description lists by name
+
+
+def class_names(classes: int | Sequence[Label], *, least: int = 2) -> tuple[Label, ...]:
+    """Turn a count or the user's own names into a tuple of distinct class names.
+
+    Raises:
+        ValueError: if there are fewer than ``least`` classes, or a name twice.
+
+    Example:
+        >>> class_names(3)
+        (0, 1, 2)
+    """
+    names: tuple[Label, ...] = tuple(range(classes)) if isinstance(classes, int) else tuple(classes)
+    if len(names) < least:
+        raise wrong("`classes`", expected=f"at least {least} classes", found=f"{len(names)} {list(names)}")
+    if len(set(names)) != len(names):
+        twice = sorted({str(n) for n in names if names.count(n) > 1})
+        raise wrong("`classes`", expected="distinct names", found=f"{twice} more than once")
+    return names
+
+
+def numbered(classes: tuple[Label, ...], labels: Sequence[Any] | Tensor) -> Tensor:
+    """Number labels ``(B,)`` by the place of their class, int64; ``ValueError`` names an unknown one."""
+    index = {name: i for i, name in enumerate(classes)}
+    values = labels.tolist() if isinstance(labels, Tensor) else list(labels)
+    unknown = [v for v in values if v not in index]
+    if unknown:
+        raise wrong(
+            "label",
+            expected=f"one of the {len(classes)} classes",
+            found=repr(unknown[0]),
+            hint=did_you_mean(str(unknown[0]), [str(c) for c in classes]),
+        )
+    return torch.tensor([index[v] for v in values], dtype=torch.long)
+
+
+def listed(classes: Sequence[Label], what: str = "classes") -> str:
+    """Count classes and list the first of them.
+
+    Example:
+        >>> listed([3, 8])
+        '2 classes (3, 8)'
+    """
+    names = [str(c) for c in classes]
+    some = ", ".join([*names[:LISTED], *(["..."] if names[LISTED:] else [])])
+    return f"{len(names)} {what} ({some})"
+
+
+def check_axes(y: Tensor, *axes: str) -> None:
+    """Raise ``ValueError`` where targets do not have these axes."""
+    if y.ndim != len(axes):
+        shape = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+        raise wrong("`y`", expected=f"of shape {shape}", found=tuple(y.shape))
+
+
+def check_numbers(y: Tensor, count: int) -> None:
+    """Raise ``ValueError`` where targets are not numbers of ``count`` classes, or missing."""
+    if y.dtype != torch.int64:
+        raise wrong("`y`", expected="class numbers (int64)", found=str(y.dtype))
+    bad = y[(y != MISSING) & ((y < 0) | (y >= count))]
+    if len(bad):
+        raise wrong(
+            "`y`",
+            expected=f"class numbers in [0, {count}), or {MISSING} where missing",
+            found=int(bad[0]),
+        )
+
+
+@dataclass(frozen=True, init=False)
+class Named(Kind, ABC):
+    """Kinds with one output per class, whose names are the user's own."""
+
+    classes: tuple[Label, ...]
+    least: ClassVar[int] = 2
+
+    def __init__(self, classes: int | Sequence[Label]) -> None:
+        object.__setattr__(self, "classes", class_names(classes, least=self.least))
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return len(self.classes)
+
+    def describe(self) -> str:
+        """Count the classes and list the first of them."""
+        return listed(self.classes)

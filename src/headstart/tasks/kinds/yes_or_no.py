@@ -1,0 +1,25 @@
+"""What kinds with a logit for yes or no share."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...errors import wrong
+from .missing import known, mean_over_present
+
+
+def cross_entropy(prediction: Tensor, y: Tensor, complete: bool) -> Tensor:
+    """Average the binary cross-entropy of logits over the labels that are there."""
+    target = (y if complete else y.nan_to_num(0)).to(prediction.dtype)
+    losses = F.binary_cross_entropy_with_logits(prediction, target, reduction="none")
+    return losses.mean() if complete else mean_over_present(losses, known(y))
+
+
+def check(y: Tensor) -> None:
+    """Raise ``ValueError`` for a target other than 0, 1 and NaN."""
+    if not y.is_floating_point():
+        raise wrong("`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype))
+    bad = y[~y.isnan() & (y != 0) & (y != 1)]
+    if len(bad):
+        raise wrong("`y`", expected="0, 1 or NaN where missing", found=float(bad[0]))
