@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import explain
+from .errors import explain, wrong
 
 
 @contextmanager
@@ -62,9 +64,63 @@ def write_atomic(path: str | Path, data: bytes | str, *, sync: bool = True) -> N
             with suppress(OSError):
                 temporary.unlink()
             raise
-        if sync and os.name == "posix":
-            directory = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+        if sync:
+            _sync(target.parent)
+
+
+def write_together(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Put files in a directory, all of them whole, or leave it as it was.
+
+    They go to a temporary directory, are synced, and are put in their place in the order given. Other
+    files in the directory are left alone.
+
+    Args:
+        directory: made where it is not there.
+        files: their content by name.
+
+    Raises:
+        FileExistsError: if ``directory`` is a file.
+        OSError: if the disk is full or read-only.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     write_together(Path(directory) / "pair", {"a": b"1", "b": b"2"})
+        ...     sorted(path.name for path in (Path(directory) / "pair").iterdir())
+        ['a', 'b']
+    """
+    if directory.exists() and not directory.is_dir():
+        raise wrong(f'"{directory}"', expected="a directory", found="a file", error=FileExistsError)
+    there = directory.exists()
+    new = (directory if there else directory.absolute().parent) / f".{directory.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        new.mkdir(parents=True)
+        for name, data in files.items():
+            with open(new / name, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        if there:
+            for name in files:
+                os.replace(new / name, directory / name)
+            _sync(directory)
+        else:
+            _sync(new)
+            new.rename(directory)
+            _sync(new.parent)
+    except OSError as error:
+        hint = "free some space or choose another directory; what was there is as it was"
+        found = error.strerror or str(error)
+        raise type(error)(explain(f'"{directory}"', expected="writable", found=found, hint=hint)) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _sync(directory: Path) -> None:
+    """Wait until the names in a directory are on the disk, where a system can."""
+    if os.name == "posix":
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

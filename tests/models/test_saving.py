@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.models import Net, backbone, conv4, freeze, load, mlp, save
-from headstart.models import saving as module
+from headstart import atomic
+from headstart.models import Net, backbone, conv4, freeze, load, mlp, save, sealed
 from headstart.tasks import Binary, Multiclass, Multilabel, Regression, Tokens
 
 TRUNKS = [
@@ -107,7 +107,7 @@ def test_an_error_while_writing_leaves_the_old_model(tmp_path, monkeypatch, call
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, call, fail)
+    monkeypatch.setattr(atomic.os, call, fail)
     with pytest.raises(OSError, match=r"model.*writable.*No space left.*free some space"):
         saved_small(tmp_path / "model", notes={"new": True})
     if call == "fsync":
@@ -193,7 +193,7 @@ def test_a_description_that_does_not_fit_is_refused(tmp_path, change, message):
     saved_small(tmp_path)
     path = tmp_path / "model.json"
     about = json.loads(path.read_text()) | change
-    path.write_text(json.dumps(about | {"sha256": module._digest(about)}))
+    path.write_text(json.dumps(sealed.seal(about)))
     with pytest.raises(ValueError, match=message):
         load(tmp_path)
 

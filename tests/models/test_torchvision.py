@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from headstart.models import backbone, torchvision
-from headstart.models.torchvision import import_torchvision
+from headstart.models.backbones.torchvision import import_torchvision
 
 FAMILIES = {
     "alexnet": 4096, "convnext_tiny": 768, "densenet121": 1024, "efficientnet_b0": 1280, "googlenet": 1024,

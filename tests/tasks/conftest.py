@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from headstart.models.torchvision import import_torchvision
+from headstart.models.backbones.torchvision import import_torchvision
 
 
 @pytest.fixture(scope="session")

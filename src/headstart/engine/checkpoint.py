@@ -6,7 +6,6 @@ last and holds the hash of the first and its own, so that a half-written or alte
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from ..atomic import write_atomic, writing
 from ..errors import explain, wrong
+from ..models import sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,15 @@ class Checkpoint:
 
 def save(directory: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, all of it or nothing."""
-    from safetensors.torch import save as to_bytes
-
     tensors: dict[str, Tensor] = {}
     facts = {name: getattr(checkpoint, name) for name in FACTS} | {"state": pack(checkpoint.state, tensors)}
-    blob = to_bytes(tensors)
-    facts["tensors"] = hashlib.sha256(blob).hexdigest()
+    blob = sealed.pack(tensors)
+    facts["tensors"] = sealed.sha256(blob)
     name = _name(checkpoint.phase, checkpoint.step)
     with writing(directory):
         directory.mkdir(exist_ok=True)
     write_atomic(directory / f"{name}.safetensors", blob)
-    write_atomic(directory / f"{name}.json", json.dumps(facts | {"sha256": _digest(facts)}))
+    write_atomic(directory / f"{name}.json", json.dumps(sealed.seal(facts), sort_keys=True))
 
 
 FACTS = ("phase", "step", "steps", "start", "offset", "seconds")
@@ -66,24 +64,19 @@ def _name(phase: str, step: int) -> str:
     return f"{quote(phase, safe='+')}-{step:09d}"
 
 
-def _digest(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
 def load(path: Path) -> Checkpoint:
     """Read the checkpoint whose JSON is at ``path``; ``ValueError`` where a hash does not match."""
-    from safetensors.torch import load as from_bytes
-
-    facts = _facts(path)
-    blob = path.with_suffix(".safetensors").read_bytes()
-    if hashlib.sha256(blob).hexdigest() != facts["tensors"]:
-        raise ValueError(f"the sha256 of {path.with_suffix('.safetensors').name} does not match")
-    return Checkpoint(**{n: facts[n] for n in FACTS}, state=unpack(facts["state"], from_bytes(blob)))
+    facts, file = _facts(path), path.with_suffix(".safetensors")
+    tensors = sealed.unpack(file.read_bytes(), facts["tensors"])
+    if tensors is None:
+        raise ValueError(f"the sha256 of {file.name} does not match")
+    return Checkpoint(**{n: facts[n] for n in FACTS}, state=unpack(facts["state"], tensors))
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    facts = json.loads(path.read_bytes())
-    if not isinstance(facts, dict) or facts.pop("sha256", None) != _digest(facts):
+    written = json.loads(path.read_bytes())
+    facts = sealed.unseal(written) if isinstance(written, dict) else None
+    if facts is None:
         raise ValueError(f"the sha256 of {path.name} does not match")
     return facts
 
@@ -161,7 +154,7 @@ def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return value
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().cpu().clone().contiguous()
+        tensors[name] = value.detach()
         return {"tensor": name}
     if isinstance(value, list):
         return [pack(v, tensors) for v in value]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,14 +11,12 @@ from typing import Any, Self, final
 
 import numpy
 import torch
-from safetensors.torch import load as tensors_from
-from safetensors.torch import save as tensors_to
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from ..atomic import write_atomic
 from ..errors import unknown, wrong
-from ..models import Adapted, Net, device_of, load, save
+from ..models import Adapted, Net, device_of, load, save, sealed
 from ..seams import TaskAdaptation
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
@@ -151,8 +148,8 @@ class FewShot:
         }
         x = {f"x.{name}".rstrip("."): value for name, value in named(now.support.x).items()}
         tensors |= {**x, "y": now.support.y}
-        data = tensors_to({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()})
-        about |= {"moved": now.moved, "sha256": hashlib.sha256(data).hexdigest()}
+        data = sealed.pack(tensors)
+        about |= {"moved": now.moved, "sha256": sealed.sha256(data)}
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_atomic(directory / FILE, data)
@@ -175,10 +172,9 @@ class FewShot:
         about = (saved.notes or {}).get("fewshot")
         if about is None or not path.is_file():
             raise wrong(f'"{directory}"', expected="what `FewShot.save` wrote", found="another model")
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != about["sha256"]:
+        tensors = sealed.unpack(path.read_bytes(), about["sha256"])
+        if tensors is None:
             raise wrong(f'"{path}"', expected="as it was written", found="another content")
-        tensors = tensors_from(data)
         (kind,) = saved.kinds.values()
         adaptation = _build(about)
         base = {n.removeprefix("base."): t for n, t in tensors.items() if n.startswith("base.")}

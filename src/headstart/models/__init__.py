@@ -1,13 +1,16 @@
 """Networks: a shared backbone with heads, freezing, parameter groups, backbones by name, saving."""
 
 from .backbones import BACKBONES, backbone
-from .conv4 import conv4
-from .mlp import mlp
+from .backbones.conv4 import conv4
+from .backbones.mlp import mlp
+from .backbones.textcnn import textcnn
+from .backbones.torchvision import torchvision
 from .net import (
     Adapted,
     Backbone,
     Net,
     Trunk,
+    blocks,
     count_parameters,
     device_of,
     freeze,
@@ -15,13 +18,12 @@ from .net import (
     reinitialise,
     stages,
     unfreeze,
+    width_of,
 )
 from .saving import Saved, load, save
-from .textcnn import textcnn
-from .torchvision import torchvision
 
 __all__ = [
-    "BACKBONES", "Adapted", "Backbone", "Net", "Saved", "Trunk", "backbone", "conv4", "count_parameters",
-    "device_of", "freeze", "load", "mlp", "parameter_groups", "reinitialise", "save", "stages", "textcnn",
-    "torchvision", "unfreeze",
+    "BACKBONES", "Adapted", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
+    "count_parameters", "device_of", "freeze", "load", "mlp", "parameter_groups", "reinitialise", "save",
+    "stages", "textcnn", "torchvision", "unfreeze", "width_of",
 ]  # fmt: skip

@@ -20,21 +20,65 @@ from ..tasks import X
 class Backbone(nn.Module):
     """A trunk that knows its name, its settings and its width, so that a saved model can be rebuilt.
 
-    Any ``nn.Module`` from rows to ``(B, D)`` serves as a backbone; this class adds the three facts.
+    Any ``nn.Module`` from rows to ``(B, D)`` serves as a backbone; this class adds the facts.
 
     Attributes:
-        use: its name, as given to ``hs.backbone``.
+        use: its name, as given to ``hs.backbone``; empty for one that it does not build.
         settings: JSON that ``hs.backbone`` rebuilds it from.
         width: features ``D`` per row.
+        task_dependent: whether it is called as ``backbone(x, task)``.
     """
 
-    use: str
+    use: str = ""  # no name
     settings: Mapping[str, Any]
     width: int
+    task_dependent = False
 
 
 class Trunk(Backbone):
     """A backbone whose features depend on the task (soft or learned sharing): ``trunk(x, task)``."""
+
+    task_dependent = True
+
+
+def as_backbone(module: nn.Module) -> Backbone | None:
+    """Return a module that tells about itself as a ``Backbone``; ``None`` for any other.
+
+    Example:
+        >>> as_backbone(nn.Linear(2, 2)) is None
+        True
+    """
+    return module if isinstance(module, Backbone) else None
+
+
+def task_dependent(module: nn.Module) -> bool:
+    """Tell whether the features of a backbone depend on the task, so that it is called with its name.
+
+    Example:
+        >>> task_dependent(Trunk()), task_dependent(nn.Linear(2, 2))
+        (True, False)
+    """
+    backbone = as_backbone(module)
+    return backbone is not None and backbone.task_dependent
+
+
+def width_of(module: nn.Module, x: X) -> int:
+    """Tell the features ``D`` per row of a backbone: its own word, or measured on rows of ``x (B, *)``.
+
+    One row is enough.
+
+    Example:
+        >>> width_of(nn.Linear(2, 3), torch.zeros(1, 2))
+        3
+    """
+    backbone = as_backbone(module)
+    if backbone is not None:
+        return backbone.width
+    training = module.training
+    with torch.no_grad():
+        width = module.eval()(x).shape[1]
+    module.train(training)
+    return width
 
 
 @final
@@ -62,7 +106,7 @@ class Net(nn.Module):
     def features(self, x: X, task: str | None = None) -> Tensor:
         """Return the backbone's features ``(B, D)``; a sharing trunk needs the task's name."""
         backbone = self.backbone
-        return backbone(x, task) if isinstance(backbone, Trunk) else backbone(x)
+        return backbone(x, task) if task_dependent(backbone) else backbone(x)
 
     def forward(self, x: X, task: str) -> Tensor:
         """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""
@@ -141,6 +185,16 @@ def stages(module: nn.Module) -> dict[str, nn.Module]:
             return {prefix + n: m for n, m in parts.items()}
         name, module = next(iter(parts.items()))
         prefix += name + "."
+
+
+def blocks(module: nn.Module) -> list[str]:
+    """Name the blocks of a backbone in order, from the input to the output.
+
+    Example:
+        >>> blocks(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)))
+        ['0', '2']
+    """
+    return list(stages(module))
 
 
 def parameter_groups(net: Net, lr: float, *, factor: float = 1.0) -> list[dict[str, Any]]:

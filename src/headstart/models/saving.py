@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..errors import explain, unknown, wrong
+from ..errors import unknown, wrong
 from ..tasks import Kind
 from ..tasks.kinds import kind_from_json
+from ._files import WEIGHTS, read, understood, write
 from ._weights import fill
-from .net import Backbone, Net
-
-FORMAT = 2
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-AGAIN = "save the model again, or copy it again from where it is whole"
+from .backbones.providers import rebuild
+from .net import Net, as_backbone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +80,8 @@ def save(
     """
     if set(kinds) != set(net.heads):
         raise wrong("`kinds`", expected=f"one for each head of {list(net.heads)}", found=list(kinds))
-    weights = safetensors.torch.save(_tensors(net))
+    tensors = _tensors(net)
     description = {
-        "format": FORMAT,
-        "weights": hashlib.sha256(weights).hexdigest(),
         "backbone": _describe_backbone(net.backbone),
         "heads": {name: _describe_head(head) for name, head in net.heads.items()},
         "kinds": {name: kind.to_json() for name, kind in kinds.items()},
@@ -102,9 +93,7 @@ def save(
         description = json.loads(json.dumps(description, default=_plain))
     except (TypeError, ValueError) as error:
         raise wrong("`encoding` and `notes`", expected="JSON", found=str(error), error=TypeError) from None
-    description["sha256"] = _digest(description)
-    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    _write(Path(directory), {WEIGHTS: weights, DESCRIPTION: text.encode()})
+    write(Path(directory), description, tensors)
     return Path(directory)
 
 
@@ -136,28 +125,21 @@ def load(
         True
     """
     directory = Path(directory)
-    about = _read_description(directory / DESCRIPTION)
-    weights = _read(directory / WEIGHTS)
-    if hashlib.sha256(weights).hexdigest() != about["weights"]:
-        found = f"{len(weights)} bytes with another sha256: truncated or altered"
-        raise _altered(directory / WEIGHTS, about["weights"], found)
-    try:
+    about, tensors = read(directory)
+    with understood(directory):
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
-            trunk = _build_backbone(about["backbone"], backbone)
+            trunk = rebuild(about["backbone"]) if backbone is None else backbone
             built = _build_heads(about["heads"], heads or {})
         kinds = {n: kind_from_json(about["kinds"][n], f"kind of head {n!r}") for n in about["heads"]}
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        expected, found = "what `hs.models.save` writes", f"{type(error).__name__}: {error}"
-        raise wrong(f'"{directory / DESCRIPTION}"', expected=expected, found=found, hint=AGAIN) from error
     net = Net(trunk, built)
-    fill(net, safetensors.torch.load(weights), f'"{directory / WEIGHTS}"')
+    fill(net, tensors, f'"{directory / WEIGHTS}"')
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(name not in about["frozen"])
     return Saved(net.eval(), kinds, about["encoding"], about["notes"])
 
 
 def _tensors(net: Net) -> dict[str, Tensor]:
-    """List parameters and buffers, tied ones once, each with memory of its own."""
+    """List parameters and buffers, tied ones once."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, value in net.state_dict(keep_vars=True).items():
@@ -168,7 +150,7 @@ def _tensors(net: Net) -> dict[str, Tensor]:
             )
         if id(value) not in seen:
             seen.add(id(value))
-            tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            tensors[name] = value
     return tensors
 
 
@@ -183,20 +165,10 @@ def _plain(value: Any) -> Any:
 
 
 def _describe_backbone(module: nn.Module) -> dict[str, Any] | None:
-    use = getattr(module, "use", None) if isinstance(module, Backbone) else None
-    return {"use": use, "settings": dict(module.settings)} if use else None  # type: ignore[arg-type]
-
-
-def _build_backbone(about: Mapping[str, Any] | None, given: nn.Module | None) -> nn.Module:
-    from .backbones import backbone, is_known
-
-    if given is not None:
-        return given
-    if about is None or not is_known(about["use"]):
-        found = "a module of its writer's own" if about is None else f'"{about["use"]}"'
-        hint = "build that module and pass `load(directory, backbone=module)`"
-        raise wrong("backbone of the model", expected="one of `hs.backbone`", found=found, hint=hint)
-    return backbone(about["use"], weights=None, settings=about["settings"])
+    known = as_backbone(module)
+    if known is None or not known.use:
+        return None
+    return {"use": known.use, "settings": dict(known.settings)}
 
 
 def _describe_head(head: nn.Module) -> dict[str, Any] | list[Any] | None:
@@ -233,95 +205,3 @@ def _build_heads(about: Mapping[str, Any], given: Mapping[str, nn.Module]) -> di
             f"head {own[0]!r}", expected="of linear layers and ReLUs", found="another module", hint=hint
         )
     return {name: given[name] if name in given else _build_head(head) for name, head in about.items()}
-
-
-# Files.
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        expected = "a file that `hs.models.save` wrote"
-        inside = sorted(
-            found for depth in ("*", "*/*") for found in path.parent.glob(f"{depth}/{DESCRIPTION}")
-        )
-        hint = "models within: " + ", ".join(str(found.parent) for found in inside) if inside else ""
-        raise wrong(
-            f'"{path}"', expected=expected, found="nothing there", hint=hint, error=FileNotFoundError
-        ) from None
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(_read(path))
-    except (ValueError, RecursionError) as error:
-        raise wrong(f'"{path}"', expected="JSON", found=str(error), hint=AGAIN) from None
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        found = about.get("format") if isinstance(about, dict) else type(about).__name__
-        hint = "update headstart, or save the model again with this one"
-        raise wrong(f'format of "{path}"', expected=str(FORMAT), found=found, hint=hint)
-    if missing := sorted(KEYS.keys() - about.keys()):
-        found = sorted(about)
-        raise wrong(f'"{path}"', expected=f"with {', '.join(missing)}", found=found, hint=AGAIN)
-    for key, types in KEYS.items():
-        if not isinstance(about[key], types):
-            expected, found = " or ".join(t.__name__ for t in types), type(about[key]).__name__
-            raise wrong(f'`{key}` of "{path}"', expected=expected, found=found, hint=AGAIN)
-    if _digest(about) != about["sha256"]:
-        raise _altered(path, about["sha256"], "other values: altered")
-    return about
-
-
-KEYS: dict[str, tuple[type, ...]] = {
-    "sha256": (str,), "weights": (str,), "backbone": (dict, NoneType), "heads": (dict,), "kinds": (dict,),
-    "frozen": (list,), "encoding": (dict, NoneType), "notes": (dict, NoneType),
-}  # fmt: skip
-
-
-def _digest(about: Mapping[str, Any]) -> str:
-    """Hash a description without its own hash, however its file is laid out."""
-    rest = {key: value for key, value in about.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def _altered(path: Path, sha256: str, found: str) -> Exception:
-    expected = f"as it was written (sha256 {sha256[:12]}...)"
-    return wrong(f'"{path}"', expected=expected, found=found, hint=AGAIN)
-
-
-def _write(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Put files in a directory, all of them whole, or leave it as it was."""
-    if directory.exists() and not directory.is_dir():
-        raise wrong(f'"{directory}"', expected="a directory", found="a file", error=FileExistsError)
-    there = directory.exists()
-    new = (directory if there else directory.absolute().parent) / f".{directory.name}-{uuid.uuid4().hex[:8]}"
-    try:
-        new.mkdir(parents=True)
-        for name, data in files.items():
-            with open(new / name, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        if there:
-            for name in files:  # the description last: until it is there, its hash refuses the new weights
-                os.replace(new / name, directory / name)
-            _sync(directory)
-        else:
-            _sync(new)
-            new.rename(directory)
-            _sync(new.parent)
-    except OSError as error:
-        hint = "free some space or choose another directory; a model that was there is as it was"
-        found = error.strerror or str(error)
-        raise type(error)(explain(f'"{directory}"', expected="writable", found=found, hint=hint)) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

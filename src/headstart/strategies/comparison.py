@@ -30,7 +30,7 @@ from ..datasets.splits import count_duplicates
 from ..engine import Run, predict, score, write_atomic
 from ..engine.phase import BEAT
 from ..errors import wrong
-from ..models import count_parameters, save
+from ..models import backbones, count_parameters, save
 from ..progress import Bar
 from ..tasks import Inputs, Labelled, Task
 from . import choose
@@ -196,16 +196,9 @@ def fingerprint(problem: Problem) -> str:
                 parts += [data.y] if isinstance(data, Labelled) else []
                 for part in parts:
                     digest.update(part.contiguous().numpy().tobytes())
-    shown = problem.backbone if isinstance(problem.backbone, str) else _weights(problem.backbone)
+    shown = backbones.start(problem.backbone).fingerprint()
     moves = f"{problem.rotations} {problem.shift}"
     digest.update(f"{shown} {problem.weights} {dict(problem.settings)} {moves} {problem.budget}".encode())
-    return digest.hexdigest()
-
-
-def _weights(module: nn.Module) -> str:
-    digest = hashlib.sha256(repr(module).encode())
-    for value in module.state_dict().values():
-        digest.update(value.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import wrong
-from ..models import Backbone
+from ..models.backbones import fitting, start
 from ..tasks import Inputs, Labelled, Task, X
 from ..tasks.finite import check_finite_rows
 
@@ -157,10 +157,7 @@ class Problem:
 
     def comes_pretrained(self) -> bool:
         """Tell whether the backbone brings knowledge of its own."""
-        if isinstance(self.backbone, str):
-            ours = self.backbone in ("mlp", "conv4", "textcnn")  # their default weights are random
-            return self.weights not in (None, "default") if ours else self.weights is not None
-        return True
+        return start(self.backbone).comes_pretrained(self.weights)
 
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
@@ -198,36 +195,17 @@ def check_numbers(task: Task, *parts: str) -> None:
 def _fitting(task: Task) -> str:
     """Name the small backbone that fits a task's rows."""
     x = task.train.x if isinstance(task.train, Labelled) else None
-    if isinstance(x, torch.Tensor) and x.ndim == 4:
-        return "conv4"
-    if isinstance(x, torch.Tensor) and x.ndim == 2:
-        return "mlp" if x.is_floating_point() else "textcnn"
-    raise wrong(
-        "`backbone`",
-        expected="named, for rows that are no images, numbers or token ids",
-        found='"auto"',
-        hint='pass backbone="torchvision:resnet18" or a module',
-    )
+    return fitting(row_shape(task), isinstance(x, torch.Tensor) and not x.is_floating_point())
 
 
-def build(problem: Problem, *, pretrained: bool) -> Backbone | nn.Module:
+def build(problem: Problem, *, pretrained: bool) -> nn.Module:
     """Make the problem's backbone, with its pretrained weights or (global random state) new ones."""
-    import copy
-
-    from ..models import backbone, reinitialise
-
-    if isinstance(problem.backbone, str):
-        weights = problem.weights if pretrained and problem.comes_pretrained() else None
-        settings = dict(problem.settings)
-        if problem.backbone.startswith("torchvision:"):
-            settings.setdefault("raw", True)
-        encoding = problem.target.encoding or {}
-        if problem.backbone == "textcnn" and "vocabulary" in encoding:
-            settings.setdefault(
-                "vocabulary", len(encoding["vocabulary"]) + 2
-            )  # and padding, and unknown words
-        return backbone(
-            problem.backbone, inputs=row_shape(problem.target), weights=weights, settings=settings
-        )
-    module = copy.deepcopy(problem.backbone)
-    return module if pretrained else reinitialise(module)
+    here, encoding = start(problem.backbone), problem.target.encoding or {}
+    return here.build(
+        inputs=row_shape(problem.target),
+        # A module is pretrained as it comes, whatever `weights` says.
+        weights=problem.weights or "default" if pretrained and problem.comes_pretrained() else None,
+        settings=problem.settings,
+        # Padding and unknown words have numbers too.
+        facts={"vocabulary": len(encoding["vocabulary"]) + 2} if "vocabulary" in encoding else {},
+    )

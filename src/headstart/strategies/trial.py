@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from .. import models
 from ..datasets import rotations
 from ..engine import Run, cached_features, fit, seeded
 from ..errors import wrong
 from ..models import Net, freeze, parameter_groups, unfreeze
 from ..seams import Objective
 from ..tasks import Labelled, Stream, Task, X, batches
+from ..tasks.nouns import take
 from ..transfer import Supervised
 from .problem import Problem, build
 
@@ -228,20 +230,10 @@ def moved(x: X, pixels: int, generator: torch.Generator) -> Tensor:
 
 def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features per row of a backbone, on one row of a task."""
-    from ..models import Backbone
-    from ..tasks.nouns import take
-
-    if isinstance(backbone, Backbone):
-        return backbone.width
     train = task.train
-    first = (
-        take(train.x, torch.tensor([0])) if isinstance(train, Labelled) else default_collate([train[0][0]])
-    )
-    training = backbone.training
-    with torch.no_grad():
-        width = backbone.eval()(first).shape[1]
-    backbone.train(training)
-    return width
+    if isinstance(train, Labelled):  # which may be empty, for targets without labels
+        return models.width_of(backbone, take(train.x, torch.arange(len(train))[:1]))
+    return models.width_of(backbone, default_collate([train[0][0]]))
 
 
 def rotated(problem: Problem) -> list[Task]:

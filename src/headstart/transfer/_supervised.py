@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import wrong
 from ..models import Net
-from ..models.net import Trunk
+from ..models.net import task_dependent
 from ..tasks import Labelled, Task
 
 
@@ -69,7 +69,7 @@ class Supervised:
                 error=TypeError,
             )
         seen: dict[tuple[int, str | None], Tensor] = {}
-        apart, losses = isinstance(net.backbone, Trunk), {}
+        apart, losses = task_dependent(net.backbone), {}
         for task in self.tasks:
             rows = batch.get(task.name)
             if rows is None or not (rows.complete or rows.present().any()):

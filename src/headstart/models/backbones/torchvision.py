@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +13,10 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from ..errors import explain, unknown, wrong
-from ._weights import SUFFIXES, fill, read_weights
-from .net import Backbone
+from ...errors import explain, unknown, wrong
+from .._weights import SUFFIXES, fill, read_weights
+from ..net import Backbone
+from .provider import Provider, Shape
 
 
 def import_torchvision() -> ModuleType:
@@ -163,3 +165,25 @@ def torchvision(
     if weights is not None:
         built.fill(built.fetch(), built.entry.url)
     return built
+
+
+def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[str, Any]) -> Backbone:
+    known = ("transforms", "raw")
+    for setting in settings:
+        if setting not in known:
+            raise unknown(f"setting of backbone {f'torchvision:{name}'!r}", setting, known)
+    return torchvision(name, weights=weights, **settings)
+
+
+def _told(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Take images as readers give them, in [0, 1]."""
+    return {"raw": True}
+
+
+TORCHVISION = Provider(
+    names={
+        "torchvision:NAME": "a classifier of torchvision without its last layer, e.g. torchvision:resnet18"
+    },
+    build=_build,
+    told=_told,
+)

@@ -8,8 +8,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-from ..errors import wrong
-from .net import Backbone
+from ...errors import wrong
+from ..net import Backbone
 
 
 @final

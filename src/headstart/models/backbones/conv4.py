@@ -11,8 +11,8 @@ from typing import Literal, final, get_args
 
 from torch import Tensor, nn
 
-from ..errors import unknown, wrong
-from .net import Backbone
+from ...errors import unknown, wrong
+from ..net import Backbone
 
 Geometry = Literal["pooled", "strided"]
 Norm = Literal["batch", "group", "layer", "instance", "none"]
@@ -42,9 +42,10 @@ class _Conv4(Backbone):
         halvings: int,
     ) -> None:
         super().__init__()
-        if not isinstance(size, int) and len(size) != 2:
-            raise wrong("`size`", expected="one number, or height and width", found=list(size))
-        height, breadth = (size, size) if isinstance(size, int) else size
+        sides = [size, size] if isinstance(size, int) else list(size)
+        if len(sides) != 2:
+            raise wrong("`size`", expected="one number, or height and width", found=sides)
+        height, breadth = sides
         if geometry not in get_args(Geometry):
             raise unknown("`geometry`", geometry, get_args(Geometry))
         if norm not in get_args(Norm):

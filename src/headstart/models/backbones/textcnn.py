@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import wrong
-from .net import Backbone
+from ...errors import wrong
+from ..net import Backbone
 
 
 @final

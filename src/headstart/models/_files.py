@@ -1,0 +1,99 @@
+"""The two files of a saved model: ``model.safetensors``, and ``model.json`` that describes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from torch import Tensor
+
+from ..atomic import write_together
+from ..errors import wrong
+from . import sealed
+
+FORMAT = 2
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+AGAIN = "save the model again, or copy it again from where it is whole"
+KEYS: dict[str, tuple[type, ...]] = {
+    "sha256": (str,), "weights": (str,), "backbone": (dict, NoneType), "heads": (dict,), "kinds": (dict,),
+    "frozen": (list,), "encoding": (dict, NoneType), "notes": (dict, NoneType),
+}  # fmt: skip
+
+
+def write(directory: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write both files, or leave what was there as it was."""
+    weights = sealed.pack(tensors)
+    facts = sealed.seal({"format": FORMAT, "weights": sealed.sha256(weights), **about})
+    text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+    # The description last: until it is there, its hash refuses the new weights.
+    write_together(directory, {WEIGHTS: weights, DESCRIPTION: text.encode()})
+
+
+def read(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read the description and the tensors.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if one is damaged or altered, or comes from another format.
+    """
+    about = _description(directory / DESCRIPTION)
+    weights = _bytes(directory / WEIGHTS)
+    tensors = sealed.unpack(weights, about["weights"])
+    if tensors is None:
+        found = f"{len(weights)} bytes with another sha256: truncated or altered"
+        raise _altered(directory / WEIGHTS, about["weights"], found)
+    return about, tensors
+
+
+@contextmanager
+def understood(directory: Path) -> Iterator[None]:
+    """Turn what goes wrong where a description is followed into an error that names its file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        expected, found = "what `hs.models.save` writes", f"{type(error).__name__}: {error}"
+        raise wrong(f'"{directory / DESCRIPTION}"', expected=expected, found=found, hint=AGAIN) from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        expected = "a file that `hs.models.save` wrote"
+        inside = sorted(
+            found for depth in ("*", "*/*") for found in path.parent.glob(f"{depth}/{DESCRIPTION}")
+        )
+        hint = "models within: " + ", ".join(str(found.parent) for found in inside) if inside else ""
+        raise wrong(
+            f'"{path}"', expected=expected, found="nothing there", hint=hint, error=FileNotFoundError
+        ) from None
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise wrong(f'"{path}"', expected="JSON", found=str(error), hint=AGAIN) from None
+    found = about.get("format") if isinstance(about, dict) else type(about).__name__
+    if found != FORMAT:
+        hint = "update headstart, or save the model again with this one"
+        raise wrong(f'format of "{path}"', expected=str(FORMAT), found=found, hint=hint)
+    if missing := sorted(KEYS.keys() - about.keys()):
+        expected = f"with {', '.join(missing)}"
+        raise wrong(f'"{path}"', expected=expected, found=sorted(about), hint=AGAIN)
+    for key, types in KEYS.items():
+        if not isinstance(about[key], types):
+            expected, found = " or ".join(t.__name__ for t in types), type(about[key]).__name__
+            raise wrong(f'`{key}` of "{path}"', expected=expected, found=found, hint=AGAIN)
+    if sealed.unseal(about) is None:
+        raise _altered(path, about["sha256"], "other values: altered")
+    return about
+
+
+def _altered(path: Path, sha256: str, found: str) -> Exception:
+    expected = f"as it was written (sha256 {sha256[:12]}...)"
+    return wrong(f'"{path}"', expected=expected, found=found, hint=AGAIN)

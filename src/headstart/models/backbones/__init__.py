@@ -1,0 +1,8 @@
+"""Where backbones come from: a file for each source, and its line in ``providers.py``."""
+
+from ..net import width_of
+from .own import fitting
+from .provider import Provider, Start
+from .references import BACKBONES, backbone, start
+
+__all__ = ["BACKBONES", "Provider", "Start", "backbone", "fitting", "start", "width_of"]

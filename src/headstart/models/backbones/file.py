@@ -1,0 +1,38 @@
+"""The backbone of a saved model: ``file:DIR``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import wrong
+from .._files import read, understood
+from .._weights import fill
+from ..net import Backbone
+from .provider import Provider, Shape
+from .providers import rebuild
+
+PART = "backbone."  # what its weights' names start with
+
+
+def _build(directory: str, inputs: Shape | None, weights: str | None, settings: dict[str, Any]) -> Backbone:
+    """Take the backbone of a saved model, with its weights or with random ones."""
+    if settings:
+        expected = "empty: the model was saved with them"
+        raise wrong('`settings` of "file:"', expected=expected, found=settings)
+    if weights not in (None, "default"):
+        raise wrong('`weights` of "file:"', expected='"default" or None', found=weights)
+    about, tensors = read(Path(directory))
+    with understood(Path(directory)):
+        if weights is None:
+            return rebuild(about["backbone"])
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
+            built = rebuild(about["backbone"])
+    own = {name.removeprefix(PART): value for name, value in tensors.items() if name.startswith(PART)}
+    fill(built, own, f'"{directory}"')
+    return built
+
+
+FILE = Provider(names={"file:DIR": "the backbone of a model saved before"}, build=_build)

@@ -1,0 +1,58 @@
+"""A module of the caller's own, as a backbone to start from."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..net import reinitialise
+from .provider import Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """A start that is a module; it counts as pretrained.
+
+    Args:
+        module: is copied, never trained itself.
+    """
+
+    module: nn.Module
+
+    @property
+    def name(self) -> str:
+        """What is shown of it."""
+        return type(self.module).__name__
+
+    @property
+    def use(self) -> None:
+        """It has no name for ``hs.backbone``."""
+
+    def comes_pretrained(self, weights: str | None) -> bool:
+        """Tell that it is taken as it comes, whatever ``weights`` says."""
+        return True
+
+    def build(
+        self,
+        *,
+        inputs: Shape | None = None,
+        weights: str | None = "default",
+        settings: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> nn.Module:
+        """Copy it, with new weights where ``weights`` is ``None``; the rest is not read."""
+        module = copy.deepcopy(self.module)
+        return reinitialise(module) if weights is None else module
+
+    def fingerprint(self) -> str:
+        """Hash its architecture and its weights."""
+        digest = hashlib.sha256(repr(self.module).encode())
+        for value in self.module.state_dict().values():
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()

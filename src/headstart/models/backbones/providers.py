@@ -1,0 +1,37 @@
+"""The sources of backbones, a line each, and how a backbone is rebuilt from what a saved model says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import wrong
+from ..net import Backbone
+from .own import OWN
+from .provider import Named
+from .torchvision import TORCHVISION
+
+# Those that build from a name and settings alone. Saved models, which name one of them, are above: `file.py`.
+PROVIDERS = (OWN, TORCHVISION)
+
+
+def find(use: str) -> Named | None:
+    """Start from the backbone of that name; ``None`` if no source has it."""
+    return next((start for provider in PROVIDERS if (start := provider.find(use))), None)
+
+
+def rebuild(about: Mapping[str, Any] | None) -> Backbone:
+    """Build the backbone that a saved model describes, with weights from the global random state.
+
+    Args:
+        about: its ``use`` and ``settings``; ``None`` for a module of the writer's own.
+
+    Raises:
+        ValueError: if no source builds it.
+    """
+    start = None if about is None else find(about["use"])
+    if about is None or start is None:
+        found = "a module of its writer's own" if about is None else f'"{about["use"]}"'
+        hint = "build that module and pass `load(directory, backbone=module)`"
+        raise wrong("backbone of the model", expected="one of `hs.backbone`", found=found, hint=hint)
+    return start.build(weights=None, settings=about["settings"])

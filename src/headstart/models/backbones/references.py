@@ -1,0 +1,88 @@
+"""Backbones by name, whatever source they come from, and modules of the caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from ...errors import unknown, wrong
+from ..net import Backbone
+from . import providers
+from .file import FILE
+from .module import Module
+from .provider import Named, Provider, Start
+
+
+def _sources() -> tuple[Provider, ...]:
+    return (*providers.PROVIDERS, FILE)
+
+
+BACKBONES: dict[str, str] = {name: text for source in _sources() for name, text in source.names.items()}
+
+
+def backbone(
+    use: str,
+    *,
+    inputs: tuple[int, ...] | None = None,
+    weights: str | None = "default",
+    settings: Mapping[str, Any] | None = None,
+) -> Backbone:
+    """Build a backbone from its name, all of it trainable.
+
+    Args:
+        use: ``"mlp"``, ``"conv4"``, ``"textcnn"``, ``"torchvision:resnet18"`` or ``"file:DIR"``.
+        inputs: shape of one row, without the batch axis; gives ``features`` of ``mlp``, ``channels``
+            and ``size`` of ``conv4``. Token ids do not tell ``vocabulary``: pass that as a setting.
+            One row of zeros is passed through to see that the backbone takes it.
+        weights: of ``torchvision:``, the name of its weights (``"IMAGENET1K_V1"``); a path to a file
+            (``.safetensors``, or ``.pth`` read without unpickling objects); ``None`` for random ones
+            from the global random state. ``"default"``: torchvision's best, those of the saved
+            model, random for our own.
+        settings: of the backbone, by the names in its function's signature; they go before ``inputs``.
+
+    Raises:
+        ValueError: for an unknown name, source or setting, a setting that is missing, or rows that
+            the backbone does not take.
+        ConnectionError: if weights have to be downloaded and cannot be.
+        ModuleNotFoundError: if the library that a name needs is not installed.
+
+    Example:
+        >>> backbone("conv4", inputs=(3, 32, 32), settings={"width": 16}).width
+        64
+        >>> backbone("conv5")
+        Traceback (most recent call last):
+        ValueError: `use` of a backbone should be a known name; found "conv5"; did you mean "conv4"?
+    """
+    return _named(use).build(inputs=inputs, weights=weights, settings=settings)
+
+
+def start(use: str | nn.Module) -> Start:
+    """Say what there is to start from: a name for ``hs.backbone``, or a module.
+
+    Args:
+        use: the name, or the module, which is copied each time that it is built.
+
+    Raises:
+        ValueError: for an unknown name or source.
+
+    Example:
+        >>> start("conv4").comes_pretrained("default"), start(nn.Linear(2, 3)).comes_pretrained("default")
+        (False, True)
+        >>> start("textcnn").build(weights=None, facts={"vocabulary": 9}).settings["vocabulary"]
+        9
+    """
+    return Module(use) if isinstance(use, nn.Module) else _named(use)
+
+
+def _named(use: str) -> Named:
+    if found := providers.find(use) or FILE.find(use):
+        return found
+    word, colon, _ = use.partition(":")
+    if not colon:
+        raise unknown("`use` of a backbone", use, BACKBONES)
+    *others, last = (f'"{prefix}:"' for source in _sources() for prefix in source.prefixes())
+    hint = f'"{word}:" is not supported yet' if word in {"timm", "hf", "keras"} else ""
+    expected = f"one of {', '.join(others)} and {last}"
+    raise wrong("source of a backbone", expected=expected, found=f'"{use}"', hint=hint)
