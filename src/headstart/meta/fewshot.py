@@ -21,8 +21,8 @@ from ..seams import TaskAdaptation
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import join, move, parts, rows, take
-from .maml import MAML
-from .protonet import ProtoNet
+from ._maml import MAML
+from ._protonet import ProtoNet
 
 if TYPE_CHECKING:
     from ..datasets import Encoding
