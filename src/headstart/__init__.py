@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         datasets,
         domains,
         engine,
+        inference,
         measure,
         meta,
         models,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .comparison import Problem, compare
     from .engine import evaluate, fit
+    from .inference import load
     from .meta import FewShot
     from .models import Net, backbone
     from .strategies import Strategy
@@ -55,6 +57,8 @@ __all__ = [
     "episodes",
     "evaluate",
     "fit",
+    "inference",
+    "load",
     "measure",
     "meta",
     "models",
@@ -82,6 +86,7 @@ _HOME = {
     "episodes": "tasks",
     "evaluate": "engine",
     "fit": "engine",
+    "load": "inference",
     "shifted": "tasks",
 }
 

@@ -80,6 +80,11 @@ class FewShot:
         """The classes, in the order in which they first came."""
         return self._fitted().classes
 
+    @property
+    def net(self) -> Net:
+        """The net that answers now, with the weights that were learned."""
+        return self._fitted().net
+
     def fit(self, x: X, labels: Sequence[Label] | Tensor | numpy.ndarray) -> Self:
         """Learn classes from rows, as many of each as there are; forgets what was learned before.
 

@@ -1,0 +1,66 @@
+"""Load a model to use it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from .. import models
+from ..datasets import encoding_from_json
+from ..meta import FewShot
+from ..meta.fewshot import FILE
+from ._device import device as named
+from .model import Model
+
+
+def load(
+    directory: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    backbone: nn.Module | None = None,
+    heads: Mapping[str, nn.Module] | None = None,
+) -> Model:
+    """Load a saved model to use it, on this machine's device, whatever it was trained on.
+
+    Models of all origins are one: what ``hs.models.save`` wrote, a comparison's (``runs/x/models/NAME``,
+    ``result.best.save``), a run's (``runs/x/model``), and ``FewShot``'s. Nothing is unpickled, and no code
+    comes from the files.
+
+    Args:
+        directory: of the model.
+        device: ``"auto"`` for the fastest of this machine, or its name, as in ``"cpu"``, ``"cuda:1"``.
+        backbone: a module to fill, where the saved one was not built by ``hs.backbone``.
+        heads: modules to fill, where a saved one is other than linear layers with ReLUs between.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if a file is damaged or altered, or this machine does not have the device.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from headstart.models import Net, mlp, save
+        >>> from headstart.tasks import Multiclass
+        >>> net = Net(mlp(2), {"coins": Multiclass(["head", "tail"]).head(40)})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model = load(save(net, folder, kinds={"coins": Multiclass(["head", "tail"])}), device="cpu")
+        >>> model
+        Model(coins: 2 classes (head, tail); on cpu)
+        >>> model.predict_proba(torch.zeros(3, 2)).shape
+        torch.Size([3, 2])
+    """
+    place = named(device)
+    saved = models.load(directory, backbone=backbone, heads=heads)
+    about, notes = saved.encoding or {}, saved.notes or {}
+    learned = "fewshot" in notes and (Path(directory) / FILE).is_file()
+    few = FewShot.load(directory, backbone=backbone) if learned else None
+    return Model(
+        (few or saved).net.to(place),
+        saved.kinds,
+        encoding_from_json(about) if "reader" in about else None,
+        notes,
+        few,
+        where=f"model {directory}",
+    )

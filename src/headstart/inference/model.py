@@ -1,0 +1,361 @@
+"""A model in use: answers in the user's own labels, from whatever the user has.
+
+Shapes: ``n`` rows, ``C`` classes.
+"""
+
+from __future__ import annotations
+
+import copy
+import html
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+
+from .. import datasets, engine, models
+from ..datasets import Encoding, SplitSpec
+from ..engine import Estimate
+from ..errors import unknown, wrong
+from ..meta import MAML, FewShot, ProtoNet
+from ..models import Net, device_of, width_of
+from ..seams import TaskAdaptation
+from ..tasks import Kind, Label, Labelled, Multiclass, Task, X
+from ..tasks.nouns import Lazy
+from ..tasks.finite import check_finite_rows
+from ..tasks.nouns import move, take
+from ..tasks.nouns import rows as count
+from . import files, rows
+from .labels import as_task, check_one_class, check_same, labelled, of_classes, renumbered
+from .predictions import Predictions
+
+METHODS: dict[str, Callable[[str], TaskAdaptation]] = {
+    "protonet": ProtoNet,
+    "maml": partial(MAML, lr=0.1, steps=10),
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """Use a net: ask it, measure it, teach it new classes. ``hs.load`` makes one of a directory.
+
+    Rows may be given as a tensor, a NumPy array, a pandas or polars DataFrame, a list of texts, of
+    image files or of images of Pillow, a map-style ``Dataset``, or as a path or data reference
+    (``"csv:new.csv"``, ``"images:folder"``). The model's encoding makes them into what it was trained
+    on; nothing of the caller's is written to. A model without an encoding takes tensors and arrays.
+
+    Args:
+        net: in eval mode, on the device to compute on.
+        kinds: what the answer of each head is, with the user's own class names.
+        encoding: how rows are made.
+        notes: whatever was saved beside the model.
+        few: the support rows and the way to learn from them, where the model has learned from few.
+        where: how messages call it.
+
+    Example:
+        >>> from headstart.models import mlp
+        >>> import numpy as np
+        >>> kind = Multiclass(["bolt", "nut"])
+        >>> model = Model(Net(mlp(2), {"parts": kind.head(40)}), {"parts": kind})
+        >>> few = model.adapt([[0.0, 9.0], [9.0, 0.0]], ["washer", "screw"])
+        >>> few.classes, few.predict(np.array([[8.0, 1.0]]))
+        (('washer', 'screw'), ['screw'])
+    """
+
+    net: Net
+    kinds: Mapping[str, Kind]
+    encoding: Encoding | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    few: FewShot | None = None
+    where: str = "the model"
+
+    # Answers.
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The classes, by the user's own names; none for numbers.
+
+        Raises:
+            ValueError: if there are several heads: ``model.kinds[name].classes`` has those of each.
+        """
+        return self.kinds[self._head(None)].classes
+
+    def predict(self, x: Any, *, task: str | None = None) -> list[Any]:
+        """Answer each row, in the user's own labels.
+
+        Args:
+            x: rows, in any of the forms that the class lists.
+            task: which head, where there are several.
+
+        Raises:
+            ValueError: if rows are not such as the model takes, or ``task`` is not a head of it.
+            TypeError: if ``x`` is nothing that rows can be made of.
+        """
+        return self.answer(x, task=task).labels
+
+    def predict_proba(self, x: Any, *, task: str | None = None) -> torch.Tensor:
+        """Return the probability of each class, ``(n, C)`` in the order of ``classes``, on the CPU.
+
+        Raises:
+            ValueError: as in ``predict``; or if the answers are of a kind without probabilities.
+        """
+        return self.answer(x, task=task).probabilities
+
+    def answer(self, x: Any, *, task: str | None = None, skip_broken: bool = False) -> Predictions:
+        """Answer each row, with all that is known: labels, probabilities, the files, a table of them.
+
+        Args:
+            x: as in ``predict``.
+            task: which head, where there are several.
+            skip_broken: leave out files of a folder that do not decode, with a warning that counts them;
+                the answer's ``files`` tell which are left.
+        """
+        name = self._head(task)
+        if (reference := rows.reference(x)) is None:
+            inputs, named = self.rows(x, task=name), []
+        else:
+            inputs, named = files.rows_of(reference, self._encoding(), skip_broken)
+        return Predictions(self.kinds[name], engine.predict(self.net, name, inputs).cpu(), named)
+
+    def rows(self, x: Any, *, task: str | None = None) -> X:
+        """Make what is in memory into the rows that the net takes.
+
+        Raises:
+            ValueError: if they have another form, or hold NaN or infinity.
+            TypeError: if ``x`` is nothing that rows can be made of.
+        """
+        name = self._head(task)
+        if self.encoding is not None:
+            made = rows.encoded(x, self.encoding)
+        else:
+            dtype = next((p.dtype for p in self.net.parameters() if p.is_floating_point()), torch.float32)
+            made = rows.plain(x, partial(self._try, name), dtype)
+        check_finite_rows(made, "`x`")
+        return made
+
+    # Measures.
+
+    def evaluate(
+        self,
+        data: Any,
+        labels: Any = None,
+        *,
+        task: str | None = None,
+    ) -> dict[str, Estimate]:
+        """Measure the model on labelled rows, each metric with a 95 % interval.
+
+        Args:
+            data: a data reference with a label (``"csv:new.csv#label"``) or a ``Task``, whose test part
+                is used where it has one, else all rows; or, beside ``labels``, rows as in ``predict``.
+            labels: one per row, in the user's own labels; rows where it is missing are left out.
+            task: which head, where there are several.
+
+        Raises:
+            ValueError: if rows are not such as the model takes, or a label is none of its classes.
+        """
+        name = self._head(task)
+        if labels is not None:
+            x, given = labelled(self._inputs(data, name), labels)
+            kind = self.kinds[name]
+            own = Task(name, kind, Labelled(x, kind.encode(given)))
+        elif (reference := rows.reference(data)) is not None:
+            own = self.read(reference, task=name)
+        else:
+            own = self._own(as_task(data), name)
+        return engine.evaluate(self.net, own, own.test or own.train)
+
+    def read(self, reference: str, *, task: str | None = None, skip_broken: bool = False) -> Task:
+        """Read labelled rows as the model's own task: made and numbered as those it was trained on.
+
+        Args:
+            reference: to data with labels, as in ``"csv:new.csv#label"``.
+            task: which head, where there are several; of several label columns, the one of that name.
+            skip_broken: as in ``answer``.
+
+        Raises:
+            ValueError: if a label is none of the model's classes, or there are several and none is its own.
+        """
+        name = self._head(task)
+        found = datasets.read(
+            reference, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=self.encoding
+        )
+        chosen = next((t for t in found if t.name == name), found[0])
+        if len(found) > 1 and chosen.name != name:
+            raise wrong("data", expected="one label column", found=[t.name for t in found])
+        own = self._own(chosen, name)
+        if self.encoding is not None:
+            files.warn_of_sizes(reference, self.encoding)
+        return own
+
+    # New classes.
+
+    def adapt(
+        self,
+        data: Any,
+        labels: Any = None,
+        *,
+        method: str = "protonet",
+        name: str = "",
+    ) -> Model:
+        """Teach a copy of the model new classes from a few labelled rows of each.
+
+        Args:
+            data: a data reference with a label or a ``Task``, whose train rows are learned from; or, beside
+                ``labels``, rows as in ``predict``.
+            labels: one per row, strings or any integers.
+            method: ``"protonet"`` or ``"maml"``.
+            name: of the new task; that of the data by default, or of the model's first head.
+
+        Returns:
+            a model of the new classes; ``save`` keeps it, ``add_class`` teaches it one more.
+
+        Raises:
+            ValueError: if ``method`` is not known, or rows are not of one class each.
+        """
+        if method not in METHODS:
+            raise unknown("`method`", method, METHODS)
+        own = next(iter(self.kinds))
+        if labels is not None:
+            x, given = labelled(self._inputs(data, own), labels)
+            few = of_classes(own, x, given)
+        elif (reference := rows.reference(data)) is not None:
+            few = self.examples(reference)
+        else:
+            few = as_task(data)
+        few = replace(few, name=name or few.name)
+        check_one_class(few, "examples")
+        return self._learned(few, METHODS[method](few.name))
+
+    def examples(self, reference: str, *, skip_broken: bool = False) -> Task:
+        """Read labelled rows of new classes, made as those the model was trained on.
+
+        Args:
+            reference: to data with one label column, as in ``"csv:few.csv#label"``.
+            skip_broken: as in ``answer``.
+
+        Raises:
+            ValueError: if rows are not of one class each.
+        """
+        alike = self._encoding().alike()
+        few, *others = datasets.read(
+            reference, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike
+        )
+        check_one_class(few, f"`{reference}`", columns=1 + len(others))
+        files.warn_of_sizes(reference, alike)
+        return few
+
+    def add_class(self, name: Label, x: Any) -> Model:
+        """Teach a copy of the model one more class from its rows, as in ``predict``; the others keep theirs.
+
+        Raises:
+            ValueError: if the class is there already, or the model has not learned from few rows.
+        """
+        if self.few is None:
+            raise wrong(
+                self.where,
+                expected="one that learned from few rows",
+                found="one without its rows",
+                hint="call `adapt(x, labels)` with some of each class",
+            )
+        made, _ = self._inputs(x, self._head(None))
+        return self._of(copy.copy(self.few).add_class(name, made))
+
+    def save(self, directory: str | os.PathLike[str]) -> Path:
+        """Write a directory that ``hs.load`` and the command line read.
+
+        Raises:
+            OSError: if the files cannot be written.
+        """
+        if self.few is not None:
+            return self.few.save(directory)
+        return models.save(
+            self.net, directory, kinds=self.kinds, encoding=self.encoding, notes=self.notes or None
+        )
+
+    # How it shows itself.
+
+    def __repr__(self) -> str:
+        heads = ", ".join(f"{name}: {kind.describe()}" for name, kind in self.kinds.items())
+        return f"Model({heads}; on {device_of(self.net)})"
+
+    def _repr_html_(self) -> str:
+        """Show the model in a notebook, as a small table."""
+        encoding, notes = self.encoding, json.dumps(dict(self.notes), ensure_ascii=False)
+        shape = " x ".join(map(str, encoding.row_shape())) if encoding else ""
+        made = f"{encoding.reader}, {shape}" if encoding else "tensors, as it was trained on"
+        lines = [
+            cells
+            for name, kind in self.kinds.items()
+            for cells in (("task", name), ("kind", kind.name), ("answers", kind.describe()))
+        ]
+        lines += [("rows", made), ("notes", shorten(notes, 200)), ("device", str(device_of(self.net)))]
+        body = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in lines)
+        return f"<table>{body}</table>"
+
+    # The work.
+
+    def _head(self, asked: str | None) -> str:
+        """Choose a head: the one that is asked for, or the only one."""
+        if asked is not None and asked not in self.kinds:
+            raise unknown("`task`", asked, self.kinds)
+        if asked is None and len(self.kinds) > 1:
+            raise wrong("`task`", expected=f"one of {sorted(self.kinds)}", found="none")
+        return asked or next(iter(self.kinds))
+
+    def _encoding(self) -> Encoding:
+        """Return how rows are made of files, which has to be known."""
+        if self.encoding is None:
+            hint = "save it with `encoding=task.encoding`"
+            raise wrong(self.where, expected="told how rows are made", found="no encoding", hint=hint)
+        return self.encoding
+
+    def _inputs(self, x: Any, name: str) -> X:
+        """Make rows of what is in memory, or of what a reference names."""
+        if (reference := rows.reference(x)) is None:
+            return self.rows(x, task=name)
+        return files.rows_of(reference, self._encoding())[0]
+
+    def _own(self, given: Task, name: str) -> Task:
+        """Make a task the model's own: its rows those that the net takes, its labels the model's numbers."""
+        if self.encoding is not None and (why := self.encoding.differs(given.encoding)):
+            hint = "read them by `model.read`"
+            raise wrong("rows of the data", expected="made as the model's", found=why, hint=hint)
+        kind = self.kinds[name]
+
+        def part(rows: Labelled | Lazy | None) -> Labelled | Lazy | None:
+            if rows is None or not rows.held:
+                check_same(given.kind, kind)
+                return rows
+            return Labelled(self.rows(rows.x, task=name), renumbered(rows.y, given.kind, kind))
+
+        return Task(name, kind, part(given.train), test=part(given.test))  # type: ignore[arg-type]
+
+    def _try(self, name: str, x: X) -> None:
+        """Run the net on the first rows; an error of any kind where it does not take them."""
+        some = take(x, torch.arange(min(2, count(x))))
+        said = engine.predict(self.net, name, some, progress=False)
+        if len(said) != count(some):
+            raise ValueError(f"{len(said)} answers to {count(some)} rows")
+
+    def _learned(self, few: Task, adaptation: TaskAdaptation) -> Model:
+        """Teach a copy the classes of a task, by its train rows that have a label."""
+        examples = few.train.known()
+        x, device = self.rows(examples.x, task=next(iter(self.kinds))), device_of(self.net)
+        width = width_of(self.net.backbone, move(take(x, torch.tensor([0])), device))
+        with torch.random.fork_rng(devices=[]):
+            head = few.kind.head(width)
+        for parameter in head.parameters():
+            parameter.data.zero_()  # every class alike before the first step
+        net = Net(self.net.backbone, {few.name: head.to(device)})
+        alike = self.encoding.alike().asking(few.name, few.kind) if self.encoding else None
+        learner = FewShot(net, adaptation, encoding=few.encoding or alike)
+        return self._of(learner.fit(x, [few.kind.classes[i] for i in examples.y.tolist()]))
+
+    def _of(self, few: FewShot) -> Model:
+        kinds = {few.adaptation.task: Multiclass(few.classes)}
+        return Model(few.net.to(device_of(self.net)), kinds, self.encoding, few=few, where=self.where)

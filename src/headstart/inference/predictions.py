@@ -1,0 +1,91 @@
+"""What a model says of rows, and how that is written to a table.
+
+Shapes: ``n`` rows, ``C`` classes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import wrong
+from ..tasks import Kind
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Hold the answers to rows, in the rows' order.
+
+    Args:
+        kind: what an answer is.
+        outputs: of the head, ``(n, ...)``, on the CPU.
+        files: what each row was read from, where that is a file of its own; else empty.
+
+    Example:
+        >>> import torch
+        >>> from headstart.tasks import Multiclass
+        >>> said = Predictions(Multiclass(["bolt", "nut"]), torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
+        >>> said.labels
+        ['nut', 'bolt']
+        >>> print(said.to_csv(), end="")
+        prediction,probability,p(bolt),p(nut)
+        nut,0.880797,0.119203,0.880797
+        bolt,0.731059,0.731059,0.268941
+    """
+
+    kind: Kind
+    outputs: Tensor
+    files: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    @property
+    def labels(self) -> list[Any]:
+        """The answers, in the user's own labels."""
+        return self.kind.decode(self.outputs)
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The probability of each class, ``(n, C)`` float64.
+
+        Raises:
+            ValueError: if the answers are of a kind without them.
+        """
+        p = self.kind.probabilities(self.outputs.double())
+        if p is None:
+            raise wrong(
+                "the model's answers",
+                expected="classes with probabilities",
+                found=self.kind.describe(),
+                hint="call `predict`",
+            )
+        return p
+
+    def to_csv(self) -> str:
+        """Write a table with a row for each answer.
+
+        Columns: ``file`` (where there are files), ``prediction``, ``probability`` (of that prediction,
+        where a row is of one class), ``p(...)`` of each class.
+        """
+        said = [" ".join(map(str, a)) if isinstance(a, list) else a for a in self.labels]
+        columns: list[tuple[str, Sequence[Any]]] = [("file", self.files)] if self.files else []
+        columns += [("prediction", said)]
+        if (p := self.kind.probabilities(self.outputs.double())) is not None:
+            if self.kind.exclusive:
+                columns += [("probability", _short(p.max(1).values))]
+            columns += [(f"p({c})", _short(column)) for c, column in zip(self.kind.classes, p.T, strict=True)]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([name for name, _ in columns])
+        writer.writerows(zip(*(values for _, values in columns), strict=True))
+        return text.getvalue()
+
+
+def _short(values: Tensor) -> list[str]:
+    return [f"{value:.6g}" for value in values.tolist()]
