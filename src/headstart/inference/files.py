@@ -26,7 +26,9 @@ def rows_of(reference: str, encoding: Encoding, skip_broken: bool = False) -> tu
     """
     if encoding.words() and " " in reference and not os.path.exists(reference):
         hint = f"pass texts as a list, as in [{reference!r:.60}]"
-        raise wrong("a text file", expected="there", found=repr(reference), hint=hint, error=FileNotFoundError)
+        raise wrong(
+            "a text file", expected="there", found=repr(reference), hint=hint, error=FileNotFoundError
+        )
     if not (files := _files(reference, encoding)):
         return encode(reference, encoding), []
     x, kept = encoding.load(files, skip_broken)
