@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from headstart.comparison import compare
 from headstart.engine import Run
 from headstart.engine.phase import Phase
-from headstart.comparison import compare
 from headstart.strategies import STRATEGIES, Budget, Trial
 
 from .problems import images, table

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.models import Net
 from headstart.comparison import Problem, choice, compare
 from headstart.comparison import problem as problems
+from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Starts
 from headstart.strategies.recipes.align import information, joined
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import headstart as hs
-from headstart.engine import score
 from headstart.comparison import Problem, Result, compare
 from headstart.comparison.plan import Plan
 from headstart.comparison.question import Metric
 from headstart.comparison.summary import _choose
+from headstart.engine import score
 from headstart.maths import paired_interval
 from headstart.report import words
 from headstart.strategies import STRATEGIES

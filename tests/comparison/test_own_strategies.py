@@ -40,7 +40,9 @@ def package(tmp_path, monkeypatch):
     about = tmp_path / "otherpackage-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: otherpackage\nVersion: 1.0\n")
-    points = '[headstart.methods]\n"strategies.plain" = otherpackage:PLAIN\n"strategies.odd" = otherpackage:run\n'
+    points = (
+        '[headstart.methods]\n"strategies.plain" = otherpackage:PLAIN\n"strategies.odd" = otherpackage:run\n'
+    )
     (about / "entry_points.txt").write_text(points.replace('"', ""))
     monkeypatch.syspath_prepend(str(tmp_path))
     import otherpackage
@@ -74,7 +76,9 @@ def test_entry_points_are_found_by_name(package):
     assert asked.strategies["plain"] is package.PLAIN
     with pytest.raises(ValueError, match='did you mean "plain"'):
         applicable(table(), ["plane"])
-    with pytest.raises(ValueError, match=r"strategy 'odd' of another package should be a `headstart.Strategy`"):
+    with pytest.raises(
+        ValueError, match=r"strategy 'odd' of another package should be a `headstart.Strategy`"
+    ):
         applicable(table(), ["odd"])
 
 
@@ -127,7 +131,7 @@ def test_fixed_settings_leave_the_others_to_be_chosen():
 )  # fmt: skip
 def test_the_check_finds_what_is_wrong(run, message):
     with pytest.raises(AssertionError, match=message):
-        check_strategy(Strategy(name="bad", run=run, summary="bad"), images())
+        check_strategy(Strategy(name="bad", run=run, summary="bad", options=[{"lr": 1e-2}]), images())
 
 
 def _peeks(trial):

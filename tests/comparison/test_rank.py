@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.strategies import Budget
 from headstart.comparison import rank
+from headstart.strategies import Budget
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, numbers, table

@@ -227,7 +227,7 @@ def test_a_target_in_a_dataset_has_the_strategies_that_read_it_batch_by_batch(tm
         target = Task("new", Multiclass(3), train, valid=rows, test=test)
         problem = Problem(target, [old], backbone=conv4(size=8, width=4), budget=TINY)
         asked = applicable(problem)
-    names, skipped = list(asked.strategies), asked.skipped
+        names, skipped = list(asked.strategies), asked.skipped
         assert names == ["scratch", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask"]
         assert skipped["protonet"].startswith("the target's rows are a dataset")
         result = compare(problem, seeds=2, out=tmp_path / str(rows is None))

@@ -159,14 +159,14 @@ def test_rows_of_images(files):
     for value in (paths, [str(p) for p in paths], opened, pixels, list(pixels), known, known.double()):
         assert torch.equal(task.encoding.rows(value), known)
     large = Image.new("RGB", (12, 8), (80, 80, 80))
-    assert task.encoding.rows([large]).shape == task.encoding.rows(large).shape == (1, 1, 2, 3)
+    assert task.encoding.rows([large]).shape == (1, 1, 2, 3)
     with pytest.raises(ValueError, match=r"images should be rows of \[1, 2, 3\]; found \[2, 3\]"):
         task.encoding.rows(pixels[:, 0])
     with pytest.raises(
         FileNotFoundError, match=r"7.png` should be a file; found nothing there; did you mean"
     ):
         task.encoding.rows([files / "parts" / "bolt" / "7.png"])
-    for wrong in ("photo.jpg", 3, []):
+    for wrong in ("photo.jpg", 3, [], large):
         with pytest.raises(TypeError, match="should be a list of paths or of images, or an array of pixels"):
             task.encoding.rows(wrong)
 

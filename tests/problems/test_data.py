@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from headstart.datasets import READERS, Reader
 from headstart.comparison import Problem
+from headstart.datasets import READERS, Reader
 from headstart.datasets.readers.text import TextEncoding
 from headstart.problems import load_problem
 from headstart.tasks import Binary, Kind, Labelled, Multiclass, Multilabel, Regression, Task, Tokens

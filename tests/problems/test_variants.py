@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from headstart.problems import load_problem, load_run
 from headstart.strategies import STRATEGIES
@@ -31,7 +32,9 @@ def test_variants_are_added_to_the_list(tmp_path: Path) -> None:
 
 
 def test_the_list_may_name_variants(tmp_path: Path) -> None:
-    file = load_problem(written(tmp_path, HEAD + SLOW + '[compare]\nstrategies = ["finetune-slow", "probe"]\n'))
+    file = load_problem(
+        written(tmp_path, HEAD + SLOW + '[compare]\nstrategies = ["finetune-slow", "probe"]\n')
+    )
     assert [getattr(s, "name", s) for s in file.strategies()] == ["finetune-slow", "probe"]
 
 
@@ -78,7 +81,9 @@ def test_several_targets(tmp_path: Path) -> None:
     text = '[[targets]]\ndata = "csv:t.csv#colour"\n[[targets]]\ndata = "csv:t.csv#size"\nname = "length"\n'
     problem = load_problem(written(tmp_path, text)).problem()
     assert [t.name for t in problem.targets] == ["colour", "length"]
-    assert problem.target.train.x.shape[1] == problem.targets[1].train.x.shape[1] == 2  # no target is an input
+    assert (
+        problem.target.train.x.shape[1] == problem.targets[1].train.x.shape[1] == 2
+    )  # no target is an input
     one = load_problem(written(tmp_path, '[[targets]]\ndata = "csv:t.csv#colour,size"\n')).problem()
     assert [t.name for t in one.targets] == ["colour", "size"]
     assert one.targets[0].train.x is one.targets[1].train.x
@@ -106,6 +111,6 @@ def test_where_to_train_is_said_in_the_file_or_on_the_command_line(tmp_path: Pat
     file = load_problem(path)
     assert (file.compare.device, file.compare.precision, file.compare.threads) == ("cpu", "float32", 2)
     problem = file.problem()
-    assert (problem.on.type, problem.number_format) == ("cpu", "float32")
+    assert (problem.on.type, problem.dtype) == ("cpu", torch.float32)
     with pytest.raises(ValueError, match="`compare.precision` of .* should be"):
         load_problem(path, ["compare.precision=half"])

@@ -10,13 +10,14 @@ from headstart.tasks import (
     Episodes,
     Inputs,
     Labelled,
+    Lazy,
     Multiclass,
     Regression,
     Shift,
     Task,
     Tokens,
 )
-from headstart.tasks.nouns import join, move, rows, take
+from headstart.tasks.nouns import convert, inputs_of, join, move, rows, take, tensors
 
 X = torch.arange(12.0).reshape(6, 2)
 Y = torch.tensor([0, 1, 2, 0, -100, 2])

@@ -74,6 +74,7 @@ def cut(problem: Situation, count: int | None, seed: int) -> list[Task]:
 
 def hold_out(task: Task, seed: int) -> tuple[Task, Labelled]:
     """Set a quarter of a task's labelled rows apart."""
+    assert task.train.held  # else none of its rows are held out
     kept, held = part(task.train.known(), 0.25, seed)
     return dataclasses.replace(task, train=kept), held
 
@@ -108,7 +109,7 @@ def _largest_source(problem: Situation) -> Task | None:
 def can_hold_out(problem: Situation, count: int | None) -> bool:
     """Tell whether classes of a source can play the target at a number of shots."""
     source = _largest_source(problem)
-    if count is None or source is None or source.kind.outputs < 4:
+    if count is None or source is None or not source.train.held or source.kind.outputs < 4:
         return False
     if not problem.target.kind.exclusive:
         return False  # classes do not stand in for numbers
@@ -123,7 +124,7 @@ def pseudo(problem: S, seed: int) -> S:
     pseudo-target has rotations too; it has at most as many classes as the real target.
     """
     source = _largest_source(problem)
-    assert source is not None
+    assert source is not None and source.train.held
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(source.kind.outputs, generator=generator)
     held = max(2, int(0.4 * len(order)))
@@ -133,6 +134,7 @@ def pseudo(problem: S, seed: int) -> S:
     ways = len(problem.target.kind.classes)
     if new.kind.outputs > ways:
         new = only(new, torch.randperm(new.kind.outputs, generator=generator)[:ways], new.name)
+    assert new.train.held
     train, test = part(new.train, 0.5, seed)
     rest = only(source, order[held:], source.name)
     return problem.with_rows(
@@ -143,4 +145,5 @@ def pseudo(problem: S, seed: int) -> S:
 
 def only(task: Task, classes: Tensor, name: str) -> Task:
     """Keep the labelled training rows of some of a task's classes, numbered anew in the order given."""
+    assert task.train.held
     return keep_classes(Task(name, task.kind, task.train.known()), classes.tolist())

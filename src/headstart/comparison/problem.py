@@ -21,6 +21,7 @@ from ..strategies import STRATEGIES, Situation, Starts, Strategy, Trained, Trial
 from ..strategies.recipes.align import information, joined
 from ..strategies.situation import check_numbers
 from ..tasks import Labelled, Task
+from ..tasks.kinds import present
 from ..tasks.nouns import tensors
 from ..version import __version__
 from . import choice
@@ -127,8 +128,8 @@ class Problem(Situation):
         settings = f"{self.weights} {dict(self.settings)} {self.rotations} {self.shift} {self.budget}"
         digest.update(f"{self.start.fingerprint()} {settings}".encode())
         if (
-            place := f"{self.on.type} {self.number_format}"
-        ) != "cpu float32":  # sums differ in their last digits
+            place := f"{self.on.type} {self.dtype}"
+        ) != "cpu torch.float32":  # sums differ in their last digits
             digest.update(place.encode())
         return digest.hexdigest()
 
@@ -153,7 +154,7 @@ class Problem(Situation):
             return _mean([value for value, _ in pairs]), _mean([guard for _, guard in pairs])
         if how == choice.PSEUDO:
             posed = choice.pseudo(self, seed)
-            judged = {t.name: t.test for t in posed.targets}
+            judged: Mapping[str, Any] = {t.name: t.test for t in posed.targets}
             posed = posed.cut(amount, seed)
         elif how == choice.VALID:
             judged = {t.name: t.valid for t in self.targets}
@@ -165,6 +166,7 @@ class Problem(Situation):
     def _information(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[float, float]:
         """Judge by the unlabelled rows, and guard by a fifth of the source's labelled ones."""
         source = joined(self.target, self.shared())
+        assert source.train.held  # it was joined of rows in memory
         train, valid = choice.part(source.train, 0.2, seed)
         source = dataclasses.replace(source, name="the sources", train=train, unlabelled=None)
         posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
@@ -292,9 +294,7 @@ def _arrays(task: Task) -> Iterator[Tensor]:
     """Walk over the tensors of a task, parts that are datasets left out."""
     for data in (task.train, task.valid, task.test, task.unlabelled):
         if data is not None and data.held:
-            yield from tensors(data.x)
-            if data is not task.unlabelled:
-                yield data.y
+            yield from tensors(data)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -316,8 +316,7 @@ def _score(starts: Starts, net: Net, task: Task, data: Any) -> float:
 
 def _measure(task: Task, outputs: Tensor, y: Tensor) -> float:
     """Return the main metric of a head's outputs, NaN where no row has a label."""
-    known = Labelled(outputs, y).known()
-    p, t, _ = task.kind.scored(known.x, known.y)
+    p, t, _ = task.kind.scored(outputs, y)
     if not len(t):
         return float("nan")
     return task.kind.measures()[task.kind.metric](p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
@@ -333,9 +332,9 @@ def _confusion(task: Task, outputs: Tensor, y: Tensor) -> list[list[int]] | None
     kind, size = task.kind, len(task.kind.classes)
     if not kind.exclusive or size > CONFUSED:
         return None
-    known = Labelled(outputs, y).known()
-    answers = kind.encode(kind.decode(known.x))  # type: ignore[arg-type]
-    pairs = kind.numbers(known.y) * size + kind.numbers(answers)
+    there = present(y)
+    answers = kind.encode(kind.decode(outputs[there]))
+    pairs = kind.numbers(y[there]) * size + kind.numbers(answers)
     return pairs.bincount(minlength=size * size).reshape(size, size).tolist()
 
 

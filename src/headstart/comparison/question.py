@@ -67,7 +67,9 @@ class Question(Protocol):
     problem can be pickled, so that any worker process gives the same answers.
     """
 
-    budget: Budget
+    @property
+    def budget(self) -> Budget:
+        """How many options are tried, and how often."""
 
     @property
     def names(self) -> Sequence[str]:

@@ -54,7 +54,7 @@ def summarise(
         for amount in plan.amounts
     ]
     failed = [t for trials in found.values() for t in trials.values() if not t["targets"]]
-    data = {
+    data: dict[str, Any] = {
         "task": ", ".join(names),
         "metric": metrics[names[0]].name,
         "higher_is_better": metrics[names[0]].higher_is_better,

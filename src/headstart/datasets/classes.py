@@ -8,6 +8,7 @@ import torch
 
 from ..errors import wrong
 from ..tasks import Labelled, Lazy, Multiclass, Task
+from ..tasks.nouns import parts
 
 
 def keep_classes(task: Task, keep: list[int]) -> Task:
@@ -57,14 +58,13 @@ def rotations(task: Task) -> Task:
         Santoro et al. (ICML 2016), section 4.1, https://arxiv.org/abs/1605.06065
     """
     data, kind = task.train, task.kind
-    x = data.x if isinstance(data, Labelled) else None
-    if not kind.extensible or not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[2] != x.shape[3]:
+    x = parts(data.x).get("") if data.held else None
+    if not kind.extensible or not data.held or x is None or x.ndim != 4 or x.shape[2] != x.shape[3]:
         raise wrong(
             f"task {task.name!r} to rotate",
             expected="classes of square images (B, C, H, H) in tensors",
-            found=f"{kind.name} of {tuple(x.shape) if isinstance(x, torch.Tensor) else x}",
+            found=f"{kind.name} of {None if x is None else tuple(x.shape)}",
         )
-    assert isinstance(data, Labelled)
     count = len(kind.classes)
     classes = list(kind.classes) + [f"{name} rot{90 * k}" for k in (1, 2, 3) for name in kind.classes]
     turned = torch.cat([x.rot90(k, (2, 3)) for k in range(4)])

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..tasks import Kind, Label
+from .readers.memory import ready
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,14 @@ class Encoding(ABC):
         """Make the rows of a file or a folder, ``(N, *)``, in its order."""
 
     @abstractmethod
-    def rows(self, value: Any) -> Tensor:
-        """Make rows ``(N, *)`` of what is in memory; tensors are rows as they are.
-
-        Raises:
-            ValueError: if it has another form; ``TypeError`` if it is another kind of thing.
-        """
+    def _made(self, value: Any) -> Tensor:
+        """Make rows of what is in memory and no tensor."""
 
     # What some say otherwise.
+
+    def _ready(self, rows: Tensor) -> Tensor:
+        """Take rows as they are, if they are such."""
+        return ready(rows, self.row_shape())
 
     def facts(self) -> dict[str, int]:
         """Return what a backbone may ask of it."""
@@ -96,6 +97,20 @@ class Encoding(ABC):
         return torch.cat([self.encode(Path(file)) for file in files]), list(range(len(files)))
 
     # What all say alike.
+
+    def rows(self, value: Any) -> Tensor:
+        """Make rows ``(N, *)`` of what is in memory.
+
+        Args:
+            value: what the training data were, without labels or with: a pandas or polars DataFrame, a
+                list of texts, of paths of images or of images of Pillow, or an array. A tensor holds
+                rows as they are.
+
+        Raises:
+            ValueError: if a column is missing, or rows have another shape.
+            TypeError: if it is another kind of thing.
+        """
+        return self._ready(value) if isinstance(value, Tensor) else self._made(value)
 
     def differs(self, other: Encoding | None) -> str:
         """Say why rows of another encoding cannot be mixed with these; ``""`` where they can."""

@@ -20,7 +20,7 @@ class Options:
 
     base: Path = Path()
     split: SplitSpec = field(default_factory=SplitSpec)
-    resize: int | tuple[int, int] | None = None
+    resize: tuple[int, int] | None = None
     skip_broken: bool = False
     encoding: Encoding | None = None
     drop: Sequence[str] = ()

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from ..errors import unknown, wrong
-from ..tasks import Labelled, Task
+from ..tasks import Task
+from ..tasks.nouns import parts
 from .classes import rotations
 from .encoding import Encoding
 from .options import Options, Reader
@@ -117,7 +118,8 @@ def read(
     known = None if encoding is None else as_encoding(encoding)
     if known is not None:
         check_alike(name, known)
-    tasks = READERS[name].read(argument, Options(Path(base), split, resize, skip_broken, known, drop, kind))
+    size = (resize, resize) if isinstance(resize, int) else resize
+    tasks = READERS[name].read(argument, Options(Path(base), split, size, skip_broken, known, drop, kind))
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [rotations(task) for task in tasks] if turn else tasks
 
@@ -242,9 +244,10 @@ def encode(
     if of_set and (colon or not (Path(base) / source).exists()):
         (task, *_) = read(str(source), base=base, encoding=known)
         rows = task.test or task.train
-        if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):
+        x = parts(rows.x).get("") if rows.held else None
+        if x is None:
             raise wrong(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__)
-        return rows.x
+        return x
     if colon:
         check_alike(name, known)
     path = argument.rpartition("#")[0] or argument if colon and _of_files(name) else str(source)

@@ -1,9 +1,10 @@
 """The loop, evaluation, runs on disk and the feature cache."""
 
 from ..atomic import write_atomic
+from .devices import device
 from .distributed import synchronize
 from .evaluate import Estimate, evaluate, predict, score
-from .features import cached_features
+from .features import FeatureStore, cached_features
 from .fit import fit, total
 from .log import History
 from .run import Run, list_runs
@@ -12,6 +13,7 @@ from .status import Heartbeat, Status
 from .toml import to_toml
 
 __all__ = [
-    "Estimate", "Heartbeat", "History", "Run", "Status", "cached_features", "evaluate", "fit", "list_runs",
-    "predict", "score", "seeded", "synchronize", "to_toml", "total", "write_atomic",
+    "Estimate", "FeatureStore", "Heartbeat", "History", "Run", "Status", "cached_features", "device",
+    "evaluate", "fit", "list_runs", "predict", "score", "seeded", "synchronize", "to_toml", "total",
+    "write_atomic",
 ]  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,9 @@ from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
 from ..tasks import Labelled, Lazy, Task, X
-from ..tasks.nouns import move, rows, take, tensors, wrapped
+from ..tasks.nouns import rows, take, tensors, wrapped
+from . import devices
+from .devices import computing, moved
 
 RESAMPLES = 200
 CHUNK = 4_000_000  # weights held at once
@@ -61,7 +63,13 @@ def resting(module: nn.Module) -> Iterator[None]:
 
 
 def predict(
-    net: Net | Adapted, task_name: str, x: X, *, batch: int = 128, progress: bool | None = None
+    net: Net | Adapted,
+    task_name: str,
+    x: X,
+    *,
+    batch: int = 128,
+    precision: str = "float32",
+    progress: bool | None = None,
 ) -> Tensor:
     """Return the head's outputs for all rows, in eval mode and without a graph.
 
@@ -70,6 +78,7 @@ def predict(
         task_name: which head.
         x: rows ``(n, *)`` or a mapping of tensors; moved to the net's device piece by piece.
         batch: rows at a time, at least 1.
+        precision: as in ``fit``.
         progress: as in ``fit``.
 
     Shape:
@@ -84,36 +93,56 @@ def predict(
         >>> predict(net, "coins", torch.zeros(5, 2)).shape
         torch.Size([5, 3])
     """
+    places = bounds(rows(x), batch)
     if isinstance(net, Adapted):
-        return mapped(net, net.net, x, batch=batch, progress=progress, title="predict")
-    return mapped(lambda part: net(part, task_name), net, x, batch=batch, progress=progress, title="predict")
+        return mapped(net, net.net, x, places, precision=precision, progress=progress, title="predict")
+
+    def outputs(part: X) -> Tensor:
+        return net(part, task_name)
+
+    return mapped(outputs, net, x, places, precision=precision, progress=progress, title="predict")
+
+
+def bounds(count: int, batch: int) -> list[int]:
+    """Divide ``count`` rows into pieces of ``batch``: where each begins, and where the last ends.
+
+    Example:
+        >>> bounds(5, 2), bounds(0, 2)
+        ([0, 2, 4, 5], [0, 0])
+    """
+    if batch < 1:
+        raise wrong("`batch`", expected="at least 1", found=batch)
+    return [0, *range(batch, count, batch), count]
 
 
 def mapped(
-    function: Callable[[Any], Tensor],
-    module: nn.Module,
+    function: Callable[[X], Tensor],
+    net: Net,
     x: X,
+    bounds: Sequence[int],
     *,
-    batch: int,
+    precision: str,
     progress: bool | None,
     title: str,
 ) -> Tensor:
-    """Apply a function to ``x`` piece by piece, with ``module`` at rest."""
-    if batch < 1:
-        raise wrong("`batch`", expected="at least 1", found=batch)
-    device, count = device_of(module), rows(x)
-    home = tensors(x)[0].device
-    parts = []
-    with resting(module), Bar(title, count, progress, unit="row") as bar:
-        for start in range(0, max(1, count), batch):
-            part = take(x, slice(start, start + batch))
-            parts.append(function(move(part, device)).to(home))
-            bar.show(min(start + batch, count))
+    """Apply a function to ``x`` piece by piece, with ``net`` at rest; the result is where ``x`` is."""
+    device, home, parts = device_of(net), tensors(x)[0].device, []
+    dtype = devices.precision(precision, device)
+    with resting(net), computing(net, dtype), Bar(title, bounds[-1], progress, unit="row") as bar:
+        pieces = (take(x, slice(start, end)) for start, end in pairwise(bounds))
+        for end, piece in zip(bounds[1:], moved(pieces, device), strict=True):
+            parts.append(function(piece).to(home))
+            bar.show(end)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def score(
-    net: Net | Adapted, task: Task, data: Labelled | Lazy | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted,
+    task: Task,
+    data: Labelled | Lazy | Dataset | None = None,
+    *,
+    batch: int = 128,
+    precision: str = "float32",
 ) -> float:
     """Return the main metric alone, without an interval or progress: the cheap way for comparisons.
 
@@ -122,6 +151,7 @@ def score(
         task: whose head and metric.
         data: rows with labels; the task's test rows by default.
         batch: rows at a time.
+        precision: as in ``fit``.
 
     Raises:
         ValueError: if there is no data.
@@ -133,7 +163,7 @@ def score(
         >>> score(net, Task("coins", Multiclass(2), rows), rows) in (0.0, 1.0)
         True
     """
-    prediction, y = _answers(net, task, data, batch, progress=False)
+    prediction, y = _answers(net, task, data, batch, precision, progress=False)
     p, t, _ = task.kind.scored(prediction, y)
     if not len(t):
         return math.nan
@@ -142,7 +172,12 @@ def score(
 
 
 def evaluate(
-    net: Net | Adapted, task: Task, data: Labelled | Lazy | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted,
+    task: Task,
+    data: Labelled | Lazy | Dataset | None = None,
+    *,
+    batch: int = 128,
+    precision: str = "float32",
 ) -> dict[str, Estimate]:
     r"""Measure a net on a task, each metric with a 95 % interval.
 
@@ -159,6 +194,7 @@ def evaluate(
         task: whose head and metrics.
         data: rows with labels, or a map-style dataset of ``(x, y)``; the task's test rows by default.
         batch: rows at a time.
+        precision: as in ``fit``.
 
     Raises:
         ValueError: if there is no data.
@@ -174,7 +210,7 @@ def evaluate(
     References:
         Wilson (JASA 1927); Efron & Tibshirani (1993), section 13.3, https://doi.org/10.1201/9780429246593
     """
-    prediction, y = _answers(net, task, data, batch)
+    prediction, y = _answers(net, task, data, batch, precision)
     p, t, row = task.kind.scored(prediction, y)
     result = {}
     for name, measure in task.kind.measures().items():
@@ -207,6 +243,7 @@ def _answers(
     task: Task,
     data: Labelled | Lazy | Dataset | None,
     batch: int,
+    precision: str,
     progress: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return outputs and targets, on the CPU."""
@@ -214,16 +251,20 @@ def _answers(
     if data is None:
         hint = "pass `data`, or Task(..., test=...)"
         raise wrong(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
+
+    def outputs(x: X, progress: bool | None) -> Tensor:
+        return predict(net, task.name, x, batch=batch, precision=precision, progress=progress).cpu()
+
     given: Labelled | Lazy = wrapped(data)
     if given.held:
-        return predict(net, task.name, given.x, batch=batch, progress=progress).cpu(), given.y.cpu()
-    count, outputs, targets = len(given), [], []
+        return outputs(given.x, progress), given.y.cpu()
+    count, parts, targets = len(given), [], []
     if not count:
         raise wrong(f"rows of task {task.name!r}", expected="at least one", found="none")
     with Bar("evaluate", count) as bar:
         for start in range(0, count, batch):
             part = given.take(torch.arange(start, min(start + batch, count)))
-            outputs.append(predict(net, task.name, part.x, batch=batch, progress=False).cpu())
+            parts.append(outputs(part.x, False))
             targets.append(part.y)
             bar.show(min(start + batch, count))
-    return torch.cat(outputs), torch.cat(targets)
+    return torch.cat(parts), torch.cat(targets)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -17,9 +16,12 @@ from ..progress import Bar
 from ..seams import Combine, Objective
 from ..tasks import Batch
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import convert, inputs_of, tensors
+from ..tasks.nouns import inputs_of
+from . import devices
+from .devices import Ahead, Pinned, computing, to
 from .distributed import several, synchronize
 from .log import History, Log
+from .phase import check_resumable
 from .run import Run
 
 
@@ -27,6 +29,7 @@ def total(losses: dict[str, Tensor], net: Net) -> None:
     """Lower the plain sum of the losses; the default ``combine`` of ``fit``.
 
     Example:
+        >>> import torch
         >>> net = Net(nn.Linear(1, 1), {"a": nn.Linear(1, 1)})
         >>> total({"a": net(torch.ones(1, 1), "a").sum()}, net)
         >>> net.backbone.weight.grad.shape
@@ -48,6 +51,7 @@ def fit(
     run: Run | None = None,
     phase: str = "fit",
     clip: float | None = None,
+    precision: str = "float32",
     progress: bool | None = None,
 ) -> History:
     r"""Train a net: the objective says what to lower, ``combine`` says how, the optimizer moves.
@@ -63,7 +67,7 @@ def fit(
 
     Args:
         net: trained in place; left in training mode.
-        stream: batches, at least ``steps`` of them; moved to the net's device.
+        stream: batches, at least ``steps`` of them; moved to the net's device, on CUDA ahead of need.
         objective: ``(net, batch, progress) -> losses``, each a scalar; ``progress`` in [0, 1).
         steps: how many batches to train on, at least 1.
         optimizer: whose parameters are moved.
@@ -72,6 +76,8 @@ def fit(
         run: directory that keeps checkpoints, losses and the state of the run.
         phase: names this call within the run; each call of one run has its own.
         clip: largest norm of the whole gradient, above 0; ``None`` leaves it alone.
+        precision: ``"float32"``; ``"bf16"`` lets the backbone compute in bfloat16 by autocast, while heads,
+            losses, weights and the optimizer stay in float32; ``"auto"`` does so on CUDA devices made for it.
         progress: ``None`` shows progress on stderr after two seconds, ``True`` at once, ``False`` never.
 
     Raises:
@@ -81,6 +87,7 @@ def fit(
             NaN or infinity in its inputs, before anything is learned from it.
 
     Example:
+        >>> import torch
         >>> from headstart.tasks import Labelled, Multiclass, Task, batches
         >>> rows = Labelled(torch.randn(8, 2), torch.arange(8) % 2)
         >>> coins = Task("coins", Multiclass(2), rows)
@@ -100,18 +107,21 @@ def fit(
     learners = {n: m for n, m in (("objective", objective), ("combine", combine)) if isinstance(m, nn.Module)}
     adopt(optimizer, scheduler, net, learners)
     started, device = time.perf_counter(), device_of(net)
+    dtype = devices.precision(precision, device)
+    ahead = Ahead(stream, Pinned(device), resumable=run is not None) if device.type == "cuda" else None
     log, kept = Log(), None
     if run is not None:
-        kept = run.phase(
-            phase, steps, log, {"net": net, "optimizer": optimizer, "stream": stream} | learners, scheduler
-        )
+        check_resumable(stream)
+        parts = {"net": net, "optimizer": optimizer, "stream": ahead or stream} | learners
+        kept = run.phase(phase, steps, log, parts, scheduler)
+    pairs = ahead.pairs(steps - log.steps) if ahead else ((batch, to(batch, device)) for batch in stream)
     together = several()
     net.train()
-    with Bar(phase, steps, progress, start=log.steps) as bar:
-        for step, batch in zip(range(log.steps, steps), stream, strict=False):
-            check_inputs(batch, step)
+    with computing(net, dtype), Bar(phase, steps, progress, start=log.steps) as bar:
+        for step, (given, batch) in zip(range(log.steps, steps), pairs, strict=False):
+            check_inputs(given, step)
             optimizer.zero_grad(set_to_none=True)
-            losses = objective(net, to(batch, device), step / steps)
+            losses = objective(net, batch, step / steps)
             log.add(losses, step)  # refuses a loss that is not finite
             combine(losses, net)
             if together:
@@ -133,13 +143,6 @@ def check_inputs(batch: Batch, step: int) -> None:
     """Raise ``ValueError`` where inputs hold NaN or infinity, before anything is learned from them."""
     for name, x in inputs_of(batch).items():
         check_finite_rows(x, f"inputs of {name} at step {step}")
-
-
-def to(batch: Batch, device: torch.device) -> Batch:
-    """Copy a batch to a device; what is there already is not, and rows that tasks share stay shared."""
-    if all(part.device == device for part in tensors(batch)):
-        return batch
-    return convert(batch, lambda part: part.to(device))
 
 
 def adopt(

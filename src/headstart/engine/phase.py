@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..errors import wrong
+from ..errors import explain, wrong
 from ..models import device_of
 from .checkpoint import Checkpoint, Checkpoints, forget, forget_beyond, latest, save
 from .journal import Journal
@@ -32,8 +33,7 @@ class Phase:
         heart: where it is told how far the phase is.
 
     Raises:
-        ValueError: if there are checkpoints of this phase with another length or for another net, or
-            if the stream cannot be resumed.
+        ValueError: if there are checkpoints of this phase with another length or for another net.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class Phase:
         self.device = device_of(parts["net"])
         self.start, self.kept = journal.kept, list[int]()
         journal.go_to(self.start)
-        _check_resumable(parts["stream"])
         self._restore(latest(checkpoints.directory, name, journal.length()))
         self.began, self.before = time.monotonic(), log.seconds
         self.beat_due, self.save_due = self.began, self.began + checkpoints.every_seconds
@@ -70,7 +69,8 @@ class Phase:
             hint = "train in another directory, or pass `overwrite=True`"
             what = f'`steps` of phase "{self.name}"'
             raise wrong(what, expected=f"{found.steps}, as in the run", found=self.steps, hint=hint)
-        state = found.state
+        state = dict(found.state)
+        on_cuda = state.pop("random_cuda", None)
         if state.keys() != self._state().keys():
             here, there = sorted(self._state()), sorted(state)
             raise wrong(f'parts of phase "{self.name}"', expected=f"{there}, as in the run", found=here)
@@ -83,8 +83,7 @@ class Phase:
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         torch.set_rng_state(state["random"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+        self._restore_cuda(on_cuda)
         for values in self.journal.losses(found.start, found.offset):
             self.log.append(values)
         self.log.seconds = found.seconds
@@ -95,9 +94,24 @@ class Phase:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         if self.scheduler is not None:
             state["scheduler"] = {k: v for k, v in self.scheduler.state_dict().items() if not callable(v)}
-        if self.device.type == "cuda":
-            state["random_cuda"] = torch.cuda.get_rng_state(self.device)
         return state | {"random": torch.get_rng_state()}
+
+    def _cuda(self) -> dict[str, Any]:
+        """Return the random state of the device, where it has one of its own."""
+        there = self.device.type == "cuda"
+        return {"random_cuda": torch.cuda.get_rng_state(self.device)} if there else {}
+
+    def _restore_cuda(self, random: torch.Tensor | None) -> None:
+        """Go on on another device as well, but say that the numbers will be others."""
+        if (random is not None) != (self.device.type == "cuda"):
+            there, here = ("CUDA", self.device.type) if random is not None else ("another device", "CUDA")
+            what = f'device of phase "{self.name}"'
+            hint = "it goes on, with numbers that differ from those of an unbroken run"
+            warnings.warn(
+                explain(what, expected=f"{there}, as in the run", found=here, hint=hint), stacklevel=2
+            )
+        elif random is not None:
+            torch.cuda.set_rng_state(random, self.device)
 
     def after(self, step: int) -> None:
         """Record a step that is done; save where a checkpoint is due."""
@@ -116,14 +130,16 @@ class Phase:
         _check_finite(self.parts["net"], step)
         self.journal.flush()
         seconds = self.before + time.monotonic() - self.began
-        facts = Checkpoint(self.name, step, self.steps, self.start, self.journal.end, seconds, self._state())
-        save(self.checkpoints.directory, facts)
+        state, place = self._state() | self._cuda(), self.journal.end
+        now = Checkpoint(self.name, step, self.steps, self.start, place, seconds, state)
+        save(self.checkpoints.directory, now)
         self.kept = [*self.kept[-1:], step]
         forget(self.checkpoints.directory, self.name, self.kept)
         self.journal.kept = self.journal.end
 
 
-def _check_resumable(stream: Any) -> None:
+def check_resumable(stream: Any) -> None:
+    """Raise ``ValueError`` for a stream that cannot go on where it was."""
     try:
         stream.state_dict()
     except AttributeError:

@@ -26,9 +26,8 @@ from ..meta import MAML, FewShot, ProtoNet
 from ..models import Net, device_of, width_of
 from ..seams import TaskAdaptation
 from ..tasks import Kind, Label, Labelled, Multiclass, Task, X
-from ..tasks.nouns import Lazy
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import move, take
+from ..tasks.nouns import Lazy, move, take
 from ..tasks.nouns import rows as count
 from . import files, rows
 from .labels import as_task, check_alike, check_one_class, check_same, labelled, of_classes, renumbered

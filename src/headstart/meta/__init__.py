@@ -1,8 +1,8 @@
 """Methods that learn from many small tasks to adapt to a new one from a few rows."""
 
-from .episodic import Episodic
+from ._episodic import Episodic
+from ._maml import MAML
+from ._protonet import ProtoNet
 from .fewshot import FewShot
-from .maml import MAML
-from .protonet import ProtoNet
 
 __all__ = ["MAML", "Episodic", "FewShot", "ProtoNet"]

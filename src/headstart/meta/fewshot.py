@@ -20,9 +20,9 @@ from ..models import Adapted, Net, device_of, load, save, sealed
 from ..seams import TaskAdaptation
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import join, move, named, rows, take
-from .maml import MAML
-from .protonet import ProtoNet
+from ..tasks.nouns import join, move, parts, rows, take
+from ._maml import MAML
+from ._protonet import ProtoNet
 
 if TYPE_CHECKING:
     from ..datasets import Encoding
@@ -99,8 +99,7 @@ class FewShot:
             ValueError: if there are fewer than two classes, not one label per row, or NaN or infinity in one.
         """
         check_finite_rows(x, "`x`")
-        names = labels.tolist() if isinstance(labels, Tensor | numpy.ndarray) else list(labels)
-        names = [n.item() if isinstance(n, numpy.generic) else n for n in names]
+        names = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
         if len(names) != rows(x):
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         classes = Multiclass(tuple(dict.fromkeys(names)))
@@ -154,7 +153,7 @@ class FewShot:
         tensors: dict[str, Tensor] = {
             f"base.{n}": p for n, p in self._base.named_parameters() if n in now.moved
         }
-        x = {f"x.{name}".rstrip("."): value for name, value in named(now.support.x).items()}
+        x = {f"x.{name}".rstrip("."): value for name, value in parts(now.support.x).items()}
         tensors |= {**x, "y": now.support.y}
         data = sealed.pack(tensors)
         about |= {"moved": now.moved, "sha256": sealed.sha256(data)}

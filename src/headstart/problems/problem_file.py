@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ..comparison import Problem
 from ..comparison.plan import named
 from ..datasets import SplitSpec, read, unlabel
-from ..datasets.references import ENCODERS, LABELLED
+from ..datasets.references import label_columns, reads_files
 from ..engine import seeded
 from ..errors import wrong
 from ..strategies import STRATEGIES, Budget, Strategy
@@ -285,10 +285,7 @@ def _weights(name: str, base: Path) -> str | None:
 
 def _labels(*sections: Source) -> list[str]:
     """List the label columns of all tables; rows are read alike, so that none may be an input of any."""
-    from ..datasets.readers.tables import columns_after
-
-    tables = (s.data for s in sections if s.data.partition(":")[0] in LABELLED)
-    return sorted({name for data in tables for name in columns_after(data)})
+    return sorted({name for section in sections for name in label_columns(section.data)})
 
 
 def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = None) -> list[Task]:
@@ -315,8 +312,7 @@ def _targets(
     tasks = _read(section, base, labels, before[0] if before else None)
     if alone and len(tasks) != 1:
         names = [t.name for t in tasks]
-        set_of_tasks = section.data.partition(":")[0].partition("#")[0] not in ENCODERS
-        part = "name" if set_of_tasks else "column"
+        part = "column" if reads_files(section.data) else "name"
         hint = f"keep one {part} after the # of `target.data` ({section.data!r}), or write [[targets]]"
         if "#" not in section.data:
             hint = f'name one of them: target.data = "{section.data}#{names[0]}", or write [[targets]]'

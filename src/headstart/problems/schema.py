@@ -10,7 +10,7 @@ from ..strategies import Budget
 
 Count = Annotated[int, Field(ge=1)]
 Pixels = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]
-Setting = bool | int | float | str | list[bool | int | float | str]
+Setting = bool | int | float | str | list[float] | list[str]
 NAME = r"^[A-Za-z0-9+\-_.@:]+$"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..tasks import Task
+from ..tasks import Labelled, Task
 from .situation import Situation
 
 QUERIES = 5  # query rows per class of an episode
@@ -64,13 +64,13 @@ def allows_episodes(task: Task) -> bool:
     """Tell whether every class of a task has rows for a shot and the queries."""
     if not task.kind.extensible or not task.train.held:
         return False
-    counts = class_counts(task)
+    counts = class_counts(task.train)
     return len(counts) >= 2 and min(counts) > QUERIES
 
 
-def class_counts(task: Task) -> list[int]:
+def class_counts(rows: Labelled) -> list[int]:
     """Count the labelled rows of each class that has any."""
-    return task.train.y[task.train.present()].unique(return_counts=True)[1].tolist()
+    return rows.y[rows.present()].unique(return_counts=True)[1].tolist()
 
 
 def shift(situation: Situation) -> str:

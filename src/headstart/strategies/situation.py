@@ -10,7 +10,8 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from ..engine import device, precision
+from ..engine import device
+from ..engine.devices import precision
 from ..errors import wrong
 from ..models.backbones import Start, fitting, start
 from ..tasks import Task, X
@@ -136,8 +137,8 @@ class Situation:
         return device(self.device)
 
     @property
-    def number_format(self) -> str:
-        """What activations are computed in, ``"float32"`` or ``"bf16"``."""
+    def dtype(self) -> torch.dtype:
+        """What activations are computed in."""
         return precision(self.precision, self.on)
 
     def resident(self) -> Self:
@@ -151,10 +152,10 @@ class Situation:
             return self
 
         def there(task: Task) -> Task:
-            if not task.train.held:
-                return task
-            bare = task.unlabelled.to(self.on) if task.unlabelled is not None else None
-            return replace(task, train=task.train.to(self.on), unlabelled=bare)
+            train, bare = task.train, task.unlabelled
+            if bare is not None and bare.held:
+                bare = bare.to(self.on)
+            return replace(task, train=train.to(self.on), unlabelled=bare) if train.held else task
 
         return self.with_rows(targets=list(map(there, self.targets)), sources=list(map(there, self.sources)))
 
@@ -272,8 +273,8 @@ def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features per row of a backbone, on one row of a task."""
     from ..models.backbones import width_of as measured
 
-    first = take(task.train.x, torch.tensor([0])) if task.train.held else task.train.take(torch.tensor([0])).x
-    return measured(backbone, first)
+    train = task.train
+    return measured(backbone, take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x)
 
 
 __all__ = ["Situation", "check_numbers", "one_row", "row_shape", "rows", "width_of"]

@@ -11,7 +11,7 @@ from ..errors import unknown, wrong
 from .situation import Situation
 from .trial import Trained, Trial
 
-Setting = float | str | bool | Sequence[float] | Sequence[str]
+Setting = float | str | bool | list[float] | list[str]
 NAME = re.compile(r"[A-Za-z0-9+\-_.@:]+")
 
 

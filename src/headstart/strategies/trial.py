@@ -158,7 +158,7 @@ class Trial:
                 scheduler=scheduler,
                 run=self.run,
                 phase=phase,
-                precision=self.problem.number_format,
+                precision=self.problem.precision,
                 progress=None if self.run else False,
             )
         return {f"{phase}: {name}": values for name, values in history.losses.items()}

@@ -24,13 +24,15 @@ V = TypeVar("V")
 RESERVED = frozenset(dir(nn.ModuleDict()))  # "type", "items", ...: heads are kept by the task's name
 
 
-def named(x: X) -> dict[str, Tensor]:
-    """List the tensors of ``x`` by name, which is "" where it is one tensor."""
-    return {"": x} if isinstance(x, Tensor) else dict(x)
-
-
 def parts(value: Any) -> Mapping[str, Any]:
-    """List what a batch, rows or a mapping of tensors are made of, by name."""
+    """List what rows, a batch or a mapping are made of, by name; a tensor is its own part, named "".
+
+    Example:
+        >>> list(parts(Labelled(torch.zeros(3, 2), torch.ones(3)))), list(parts(torch.zeros(3)))
+        (['x', 'y'], [''])
+    """
+    if isinstance(value, Tensor):
+        return {"": value}
     return value if isinstance(value, Mapping) else value.parts()
 
 
@@ -42,9 +44,9 @@ def tensors(value: Any) -> list[Tensor]:
         >>> [tuple(t.shape) for t in tensors(batch)]
         [(3, 2), (3,)]
     """
-    if isinstance(value, Tensor):
-        return [value]
-    return [tensor for part in parts(value).values() for tensor in tensors(part)]
+    inner = parts(value)
+    whole = inner.get("") is value
+    return [value] if whole else [tensor for part in inner.values() for tensor in tensors(part)]
 
 
 def convert(value: V, function: Callable[[Tensor], Tensor]) -> V:
@@ -56,20 +58,22 @@ def convert(value: V, function: Callable[[Tensor], Tensor]) -> V:
         >>> convert({"ids": torch.tensor([1, 2])}, Tensor.double)
         {'ids': tensor([1., 2.], dtype=torch.float64)}
     """
-    done: dict[int, tuple[Any, Any]] = {}  # the old, which so keeps its number, and the new
+    return _convert(value, function, {})
 
-    def visit(part: Any) -> Any:
-        if id(part) not in done:
-            done[id(part)] = part, new(part)
-        return done[id(part)][1]
 
-    def new(part: Any) -> Any:
-        if isinstance(part, Tensor):
-            return function(part)
-        inner = {name: visit(some) for name, some in parts(part).items()}
-        return inner if isinstance(part, Mapping) else replace(part, **inner)
-
-    return visit(value)
+def _convert(value: Any, function: Callable[[Tensor], Tensor], done: dict[int, tuple[Any, Any]]) -> Any:
+    """Convert what is not ``done``: the old, which so keeps its number, and the new."""
+    if id(value) not in done:
+        inner = parts(value)
+        whole = inner.get("") is value
+        new: Any
+        if whole:
+            new = function(value)
+        else:
+            made = {name: _convert(part, function, done) for name, part in inner.items()}
+            new = made if inner is value else replace(value, **made)
+        done[id(value)] = value, new
+    return done[id(value)][1]
 
 
 def rows(x: X) -> int:
@@ -87,14 +91,14 @@ def move(x: X, device: torch.device | str) -> X:
     return convert(x, lambda part: part.to(device))
 
 
-def join(*parts: X) -> X:
+def join(*some: X) -> X:
     """Concatenate row by row; mappings must have the same names."""
-    joined = {name: torch.cat([named(part)[name] for part in parts]) for name in named(parts[0])}
+    joined = {name: torch.cat([parts(x)[name] for x in some]) for name in parts(some[0])}
     return joined.get("", joined)
 
 
 def _check_equal_rows(x: X) -> None:
-    sizes = {name: len(value) for name, value in named(x).items()}
+    sizes = {name: len(value) for name, value in parts(x).items()}
     if len(set(sizes.values())) != 1:
         raise wrong("`x`", expected="tensors with one first axis", found=sizes)
 
@@ -343,6 +347,6 @@ def inputs_of(batch: Batch) -> dict[str, X]:
 
     Rows that promise to be complete are left out.
     """
-    call = 'task "{}"' if isinstance(batch, Mapping) else "{}"
+    call = 'task "{}"' if parts(batch) is batch else "{}"
     looked = {call.format(name): rows.x for name, rows in parts(batch).items() if not rows.complete}
     return {name: x for name, x in {id(x): (name, x) for name, x in looked.items()}.values()}

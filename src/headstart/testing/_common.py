@@ -37,10 +37,14 @@ def require_type(value: object, expected: type, what: str) -> None:
     )
 
 
-def converted(value: Any, to: torch.dtype | torch.device | str) -> Any:
-    """Copy a batch with its real numbers in another type, or on another device."""
-    placed = isinstance(to, str | torch.device)
-    return convert(value, lambda part: part.to(to) if placed or part.is_floating_point() else part)
+def in_float64(value: Any) -> Any:
+    """Copy a batch with its real numbers in float64."""
+    return convert(value, lambda part: part.double() if part.is_floating_point() else part)
+
+
+def placed(value: Any, device: str) -> Any:
+    """Copy a batch to a device."""
+    return convert(value, lambda part: part.to(device))
 
 
 def same(a: Tensor, b: Tensor) -> bool:

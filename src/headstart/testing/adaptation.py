@@ -12,10 +12,11 @@ from ..tasks import Labelled
 from ._common import (
     cast,
     close,
-    converted,
+    in_float64,
     moved,
     name_of,
     pickled,
+    placed,
     reaches,
     require,
     require_type,
@@ -84,12 +85,12 @@ def check_adaptation(adaptation: Adaptation, net: Net, support: Labelled, query:
         left = all(p.grad is None for p in frozen.backbone.parameters())
         require(left, f"{name} gives a frozen backbone a gradient")
 
-    double = cast(adaptation, torch.float64)(copy.deepcopy(net).double(), converted(support, torch.float64))
-    wide = double(converted(query.x, torch.float64))
+    double = cast(adaptation, torch.float64)(copy.deepcopy(net).double(), in_float64(support))
+    wide = double(in_float64(query.x))
     require(wide.dtype == torch.float64, f"{name} gives {wide.dtype} in float64")
     require(close(wide, output), f"{name} adapts differently in float64")
     sent = pickled(name, adaptation)
     require(close(sent(net, support)(query.x), output), f"{name} adapts differently after pickling")
     if torch.cuda.is_available():
         there = cast(adaptation, "cuda")(copy.deepcopy(net).cuda(), support.to("cuda"))
-        require(close(there(converted(query.x, "cuda")), output), f"{name} adapts differently on the GPU")
+        require(close(there(placed(query.x, "cuda")), output), f"{name} adapts differently on the GPU")

@@ -13,10 +13,11 @@ from ..seams import Objective, learned
 from ._common import (
     cast,
     close,
-    converted,
+    in_float64,
     moved,
     name_of,
     pickled,
+    placed,
     reaches,
     require,
     require_type,
@@ -70,13 +71,11 @@ def check_objective(objective: Objective, net: Net, batch: Any) -> None:
             require(dtype is None or value.dtype == dtype, f"{name} gives {key!r} as {value.dtype} {how}")
 
     double = torch.float64
-    agrees(
-        "in float64", cast(objective, double), copy.deepcopy(net).double(), converted(batch, double), double
-    )
-    agrees("after `.to('cpu')`", cast(objective, "cpu"), copy.deepcopy(net), converted(batch, "cpu"))
+    agrees("in float64", cast(objective, double), copy.deepcopy(net).double(), in_float64(batch), double)
+    agrees("after `.to('cpu')`", cast(objective, "cpu"), copy.deepcopy(net), placed(batch, "cpu"))
     agrees("after pickling", pickled(name, objective), net, batch)
     if torch.cuda.is_available():
-        agrees("on the GPU", cast(objective, "cuda"), copy.deepcopy(net).cuda(), converted(batch, "cuda"))
+        agrees("on the GPU", cast(objective, "cuda"), copy.deepcopy(net).cuda(), placed(batch, "cuda"))
     for module in learned(objective):
         twin = copy.deepcopy(module)
         with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..engine import predict
 from ..strategies import Situation, Strategy, Trained, Trial
 from ..tasks import Labelled, Task
-from ..tasks.nouns import tensors
+from ..tasks.nouns import convert, tensors
 from ._common import pickled, require, require_type, same, untouched
 
 
@@ -42,10 +42,10 @@ def check_strategy(strategy: Strategy, problem: Situation) -> None:
     require(bool(strategy.summary), f"{name} has no summary")
     require(strategy.needs(problem) == "", f"{name} does not apply: {strategy.needs(problem)}")
     backbone = {} if problem.start.use else problem.backbone.state_dict()  # type: ignore[union-attr]
-    with untouched(name, rows, backbone):
-        first = _outputs(strategy, problem, strategy.options[0], name)
+    first = _outputs(strategy, problem, strategy.options[0], name)  # libraries that it loads may draw
     require(bool(first.isfinite().all()), f"{name} gives outputs that are not finite")
-    again = _outputs(strategy, problem, strategy.options[0], name)
+    with untouched(name, rows, backbone):
+        again = _outputs(strategy, problem, strategy.options[0], name)
     require(same(first, again), f"{name} gives another net when it is run again with the same seed")
     blind = _outputs(strategy, _spoiled(problem), strategy.options[0], name, problem)
     require(same(first, blind), f"{name} reads the test rows")
@@ -66,18 +66,18 @@ def _outputs(
     require_type(trained, Trained, f"what {name} returns")
     target = (judged or problem).target
     require(target.name in trained.net.heads, f"{name} gives no head for {target.name!r}")
-    assert target.test is not None  # a situation has test rows
-    return predict(copy.deepcopy(trained.net), target.name, target.test.x, progress=False)
+    test = target.test
+    assert test is not None and test.held, "the check needs test rows in tensors"
+    return predict(copy.deepcopy(trained.net), target.name, test.x, progress=False)
 
 
 def _spoiled(problem: Situation) -> Situation:
     """Replace the test rows by others, so that whoever reads them gives another net."""
 
     def bad(task: Task) -> Task:
-        assert task.test is not None
-        x = task.test.x
-        zeros = torch.zeros_like(x) if x is tensors(x)[0] else {k: torch.zeros_like(v) for k, v in x.items()}  # type: ignore[union-attr]
-        return dataclasses.replace(task, test=Labelled(zeros, task.test.y.roll(1, 0)))
+        test = task.test
+        assert test is not None and test.held
+        return dataclasses.replace(task, test=Labelled(convert(test.x, torch.zeros_like), test.y.roll(1, 0)))
 
     return problem.with_rows(targets=[bad(t) for t in problem.targets])
 

@@ -59,7 +59,7 @@ class ArrayEncoding(Encoding):
             raise unknown(f"array of `{path}`", (*self.keys, "x")[0], arrays)
         return ready(arrays[key], self.shape, f"`{key}` of `{path}`")
 
-    def rows(self, value: Any) -> Tensor:
+    def _made(self, value: Any) -> Tensor:
         """Take an array, a tensor, a DataFrame or lists, of numbers alone."""
         return ready(value, self.shape)
 
@@ -75,8 +75,8 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.lib.npyio.NpzFile):
-                return dict(archive)
+            return {name: archive[name] for name in archive.files}
+    except AttributeError:
         found = "a single array"
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         pickled = "pickle" in str(error)  # NumPy would go on to advise loading it, which runs its code

@@ -50,6 +50,10 @@ class Table:
         """Return a column with numbers and booleans read, where they were written."""
         return typed(self.column(name)) if self.written else self.column(name)
 
+    def words(self, name: str) -> bool:
+        """Tell whether a column holds strings that are no numbers."""
+        return any(isinstance(v, str) for v in self.labels(name))
+
 
 def existing(path: Path) -> Path:
     """Return ``path``, or raise ``FileNotFoundError`` with the nearest name beside it.

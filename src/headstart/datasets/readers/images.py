@@ -22,7 +22,7 @@ from ..options import Options, Reader, need
 from ..splits import PARTS, build, divide, warn_duplicates
 from .arrays import ArrayEncoding
 from .files import existing
-from .memory import ready
+from .memory import items, ready
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,13 +38,11 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(p for p in files if p.is_file())
 
 
-def _decode(source: Path | Image, size: tuple[int, int] | None) -> np.ndarray:
+def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     """Decode one image as ``(H, W)`` or ``(H, W, 3)`` float32 in [0, 1]."""
     from PIL import Image
 
-    if isinstance(source, Image.Image):
-        return _pixels(source, size)
-    with Image.open(source) as opened:
+    with Image.open(path) as opened:
         return _pixels(opened, size)
 
 
@@ -61,7 +59,7 @@ def _pixels(image: Image, size: tuple[int, int] | None) -> np.ndarray:
 
 
 def load_images(
-    files: Sequence[Path | Image],
+    files: Sequence[Path],
     size: tuple[int, int] | None,
     skip_broken: bool = False,
     channels: int | None = None,
@@ -69,7 +67,7 @@ def load_images(
     """Decode images into one tensor; also tell which files it holds.
 
     Args:
-        files: paths, or images of Pillow.
+        files: paths.
         size: ``(H, W)`` to bring every image to (aspect ratio not kept), or ``None``.
         skip_broken: leave out what does not decode, with a warning, instead of raising.
         channels: 1 or 3; ``None`` gives 1 where every image is grey.
@@ -165,23 +163,14 @@ class ImageEncoding(Encoding):
             )
         return self.load(files)[0]
 
-    def load(self, files: Sequence[Path | Image], skip_broken: bool = False) -> tuple[Tensor, list[int]]:
+    def load(self, files: Sequence[Path], skip_broken: bool = False) -> tuple[Tensor, list[int]]:
         """Decode images, and tell which rows they became; see ``load_images``."""
         channels, high, wide = self.shape
         return load_images(files, (high, wide), skip_broken, channels)
 
-    def rows(self, value: Any) -> Tensor:
-        """Decode paths or images of Pillow, a list of them or one image, or take an array of pixels as it is."""
-        if isinstance(value, Tensor | np.ndarray):
-            return ready(value, self.shape, "images")
-        need("PIL", "images")
-        from PIL import Image
-
-        try:
-            items = [] if isinstance(value, str) else list(value)
-        except TypeError:
-            items = [value] if isinstance(value, Image.Image) else []
-        if not items:
+    def _made(self, value: Any) -> Tensor:
+        """Decode a list of paths or of images of Pillow, or take an array of pixels as it is."""
+        if not (some := items(value)):
             raise wrong(
                 "images",
                 expected="a list of paths or of images, or an array of pixels",
@@ -189,11 +178,20 @@ class ImageEncoding(Encoding):
                 hint='pass a list, as in ["photo.jpg"]; folders are read by `hs.datasets.encode`',
                 error=TypeError,
             )
-        if isinstance(items[0], str | Path):
-            items = [existing(Path(item)) for item in items]
-        elif not isinstance(items[0], Image.Image):
-            return ready(items, self.shape, "images")
-        return self.load(items)[0]
+        try:
+            paths = [Path(item) for item in some]
+        except TypeError:
+            return self._pixels(value, some)
+        return self.load([existing(path) for path in paths])[0]
+
+    def _pixels(self, value: Any, some: Sequence[Any]) -> Tensor:
+        need("PIL", "images")
+        from PIL import Image
+
+        if not isinstance(some[0], Image.Image):
+            return ready(value, self.shape, "images")
+        channels, high, wide = self.shape
+        return torch.from_numpy(np.stack([_channels(_pixels(i, (high, wide)), channels) for i in some]))
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -236,7 +234,7 @@ def read_images(argument: str, options: Options) -> list[Task]:
     channels, high, wide = known.shape if known else (None, 0, 0)
     size = (high, wide) if known else None
     if options.resize is not None:
-        size = (options.resize, options.resize) if isinstance(options.resize, int) else options.resize
+        size = options.resize
     x, kept = load_images([f for f, _, _ in listed], size, options.skip_broken, channels)
     kind = Multiclass(classes)
     y = kind.encode([listed[i][1] for i in kept])

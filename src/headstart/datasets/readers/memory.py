@@ -31,7 +31,16 @@ def _missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, PLAIN) else str(value)
+
+
+def items(value: Any) -> list[Any]:
+    """List what is in a list, a tuple or a column; nothing, of what is no such thing, or of a string."""
+    try:
+        return [] if isinstance(value, str) else list(value)
+    except TypeError:
+        return []
 
 
 def columns(frame: Any) -> dict[str, list[Any]] | None:

@@ -22,7 +22,6 @@ from ..options import Options, Reader
 from ..splits import Division, build, divide, given, warn_duplicates
 from .files import Table, load, load_frame
 from .labels import FREE_TEXT_CLASSES, answers
-from .memory import ready
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
@@ -32,7 +31,7 @@ def _number(value: Any) -> float | None:
     """Read one value, NaN where it is missing; ``None`` where it is no number."""
     if value is None:
         return math.nan
-    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+    if value is True or value is False or "_" in str(value):
         return None
     try:
         return float(value)
@@ -200,12 +199,10 @@ class TableEncoding(Encoding):
         """Make the rows of a file, with or without labels, into features."""
         return self.make(load(path))
 
-    def rows(self, value: Any) -> Tensor:
+    def _made(self, value: Any) -> Tensor:
         """Make the rows of a pandas or polars DataFrame, with or without labels, into features."""
         if (table := load_frame(value)) is not None:
             return self.make(table)
-        if isinstance(value, Tensor):
-            return ready(value, self.row_shape())
         raise wrong(
             "rows of a table",
             expected=f"a DataFrame with the columns {', '.join(self.features)}",
@@ -219,8 +216,7 @@ def _fit_column(table: Table, name: str, train: Tensor) -> Numbers | Categories:
     values = table.column(name)
     numbers = [_number(v) for v in values]
     _check_typos(table, name, numbers)
-    words = not table.written and str in set(map(type, values))
-    if words or None in numbers:
+    if None in numbers or (not table.written and table.words(name)):
         counts = Counter(str(values[i]) for i in train.tolist() if values[i] is not None)
         return Categories(tuple(sorted(c for c, _ in counts.most_common(CATEGORIES))))
     column = torch.tensor(numbers, dtype=torch.float64)

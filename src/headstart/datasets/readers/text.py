@@ -20,7 +20,7 @@ from ...tasks import Task
 from ..encoding import Encoding, common
 from ..options import Options, Reader
 from .files import Table, load, load_frame
-from .memory import plain
+from .memory import items, plain
 from .tables import read_tasks
 
 WORDS, LENGTH = 30_000, 256
@@ -60,7 +60,7 @@ def token_ids(rows: Sequence[Sequence[str]], known: Sequence[str], length: int) 
 
 
 def _text_column(table: Table, names: Sequence[str]) -> str:
-    strings = [n for n in names if any(isinstance(v, str) for v in table.labels(n))]
+    strings = [n for n in names if table.words(n)]
     if "text" in names:
         return "text"
     if len(strings) != 1:
@@ -140,16 +140,11 @@ class TextEncoding(Encoding):
             return self._of(path.read_text(encoding="utf-8").splitlines())
         return self._of_table(load(path))
 
-    def rows(self, value: Any) -> Tensor:
+    def _made(self, value: Any) -> Tensor:
         """Number the words of strings, in a list, a column or a DataFrame with the column of text."""
-        if isinstance(value, Tensor):
-            return self._ready(value)
         if (table := load_frame(value)) is not None:
             return self._of_table(table)
-        try:
-            texts = [] if isinstance(value, str) else plain(value)
-        except TypeError:
-            texts = []
+        texts = plain(items(value))
         odd = next((v for v in texts if not isinstance(v, str | None)), None)
         if not texts or odd is not None:
             raise wrong(

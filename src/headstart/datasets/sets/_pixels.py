@@ -52,7 +52,7 @@ def size_of(argument: str, options: Options) -> str:
     """Return the size that stands after the name, else the one of ``resize``."""
     if options.resize is None or argument:
         return argument
-    return str(options.resize) if isinstance(options.resize, int) else "x".join(map(str, options.resize))
+    return "x".join(map(str, options.resize))
 
 
 def pictures(name: str, size: str, parts: Mapping[str, tuple[Tensor, np.ndarray]]) -> list[Task]:

@@ -117,8 +117,9 @@ def information(net: Net, task: Task, *, most: int = 2000) -> float:
     References:
         Krause, Perona & Gomes (NeurIPS 2010), equation 1
     """
-    assert task.unlabelled is not None
-    x = task.unlabelled.x
+    bare = task.unlabelled
+    assert bare is not None
+    x = bare.x if bare.held else bare.take(torch.arange(min(most, len(bare)))).x
     logits = predict(net, task.name, take(x, torch.arange(min(most, rows(x)))), progress=False)
     p = task.kind.probabilities(logits)
     assert p is not None  # the task has classes: a source has the same

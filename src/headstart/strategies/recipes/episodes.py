@@ -111,7 +111,7 @@ def exported(adapted: Adapted) -> Net:
 def episode_source(trial: Trial) -> tuple[list[Task], int, int]:
     """Return the sources that episodes can be cut from, and the ways and shots that they allow."""
     tasks = [t for t in rotated(trial.problem) if allows_episodes(t)]
-    counts = [class_counts(t) for t in tasks]
+    counts = [class_counts(t.train) for t in tasks if t.train.held]
     ways = min([trial.target.kind.outputs, *map(len, counts)])
     shots = max(1, len(trial.labelled()) // trial.target.kind.outputs)
     return tasks, ways, min(shots, 5, *(min(c) - QUERIES for c in counts))
