@@ -257,8 +257,8 @@ class Model:
                 found="one without its rows",
                 hint="call `adapt(x, labels)` with some of each class",
             )
-        made, _ = self._inputs(x, self._head(None))
-        return self._of(copy.copy(self.few).add_class(name, made))
+        few = copy.copy(self.few).add_class(name, self._inputs(x, self._head(None))[0])
+        return self._of(few, self.encoding and self.encoding.with_classes(few.classes))
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Write a directory that ``hs.load`` and the command line read.
@@ -321,7 +321,9 @@ class Model:
         kind = self.kinds[name]
 
         def part(rows: Labelled | Lazy | None) -> Labelled | Lazy | None:
-            if rows is None or not rows.held:
+            if rows is None:
+                return None
+            if not rows.held:
                 check_same(given.kind, kind)
                 return rows
             return Labelled(self.rows(rows.x, task=name), renumbered(rows.y, given.kind, kind))
@@ -346,10 +348,12 @@ class Model:
         for parameter in head.parameters():
             parameter.data.zero_()  # every class alike before the first step
         net = Net(self.net.backbone, {few.name: head.to(device)})
-        alike = self.encoding.alike().asking(few.name, few.kind) if self.encoding else None
-        learner = FewShot(net, adaptation, encoding=few.encoding or alike)
-        return self._of(learner.fit(x, [few.kind.classes[i] for i in examples.y.tolist()]))
+        made = self.encoding and self.encoding.alike().asking(few.name, few.kind)
+        learner = FewShot(net, adaptation)
+        learner.fit(x, [few.kind.classes[i] for i in examples.y.tolist()])
+        return self._of(learner, few.encoding or made)
 
-    def _of(self, few: FewShot) -> Model:
+    def _of(self, few: FewShot, encoding: Encoding | None) -> Model:
+        few.encoding = encoding
         kinds = {few.adaptation.task: Multiclass(few.classes)}
-        return Model(few.net.to(device_of(self.net)), kinds, self.encoding, few=few, where=self.where)
+        return Model(few.net.to(device_of(self.net)), kinds, encoding, few=few, where=self.where)

@@ -122,7 +122,7 @@ def _stacked(arrays: Any) -> Array:
 def _tensor(value: Any) -> Tensor:
     """Make a tensor of numbers; of an array a copy, since it may be one that nobody may write to."""
     try:
-        return torch.as_tensor(np.array(value) if isinstance(value, np.ndarray) else value)
+        return torch.as_tensor(np.array(value) if isinstance(value, np.ndarray) else value).detach()
     except (TypeError, ValueError, RuntimeError):
         raise wrong(
             "rows",
