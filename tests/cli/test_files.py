@@ -69,9 +69,9 @@ def test_overrides(problem: Path) -> None:
 
 def test_a_source_is_read_with_the_target_s_columns(problem: Path, tmp_path: Path) -> None:
     posed = load_problem(problem).problem()
-    mean = posed.target.encoding["features"]["f0"]["mean"]  # type: ignore[index]
+    mean = posed.target.encoding.features["f0"].mean  # type: ignore[union-attr]
     raw = float((tmp_path / "old.csv").read_text().splitlines()[1].split(",")[0])
-    std = posed.target.encoding["features"]["f0"]["std"]  # type: ignore[index]
+    std = posed.target.encoding.features["f0"].std  # type: ignore[union-attr]
     assert any(abs(float(x) - (raw - mean) / std) < 1e-4 for x in _all(posed.sources[0])[:, 0])
 
 

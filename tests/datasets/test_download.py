@@ -4,8 +4,10 @@ import bz2
 import dataclasses
 import gzip
 import hashlib
+import importlib
 import io
 import json
+import pkgutil
 import struct
 import tarfile
 import zipfile
@@ -15,7 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
-from headstart.datasets import download, home, published, read
+from headstart.datasets import read, sets
+from headstart.datasets.sets import omniglot
+from headstart.datasets.sets.download import Source
+from headstart.datasets.sets.recipe import digest
+
+FILES = [importlib.import_module(f"{sets.__name__}.{m.name}") for m in pkgutil.iter_modules(sets.__path__)]
+SETS = [module for module in FILES if "RECIPES" in vars(module)]
 
 
 @pytest.fixture
@@ -26,29 +34,31 @@ def bare(tmp_path, monkeypatch):
 
 
 def recipe_of(file):
-    return next(recipe for recipe in published.RECIPES if file in recipe.files)
+    """Find the set that a file is of, and its recipe."""
+    return next((module, r) for module in SETS for r in module.RECIPES if file in r.files)
 
 
-def swap(monkeypatch, recipe, **changes):
-    others = [other for other in published.RECIPES if other is not recipe]
-    monkeypatch.setattr(home, "RECIPES", (*others, dataclasses.replace(recipe, **changes)))
+def swap(monkeypatch, file, **changes):
+    module, recipe = recipe_of(file)
+    changed = [dataclasses.replace(r, **changes) if r is recipe else r for r in module.RECIPES]
+    monkeypatch.setattr(module, "RECIPES", changed)
 
 
 def publish(folder, monkeypatch, file, contents):
     """Stand in for the public files of the set that ``file`` belongs to."""
-    recipe, sources = recipe_of(file), []
+    (_, recipe), sources = recipe_of(file), []
     assert len(contents) == len(recipe.sources)
     for number, (source, content) in enumerate(zip(recipe.sources, contents, strict=True)):
         path = folder / "public" / str(number) / source.url.rpartition("/")[2].partition("?")[0]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         checksum = "sha256:" + hashlib.sha256(content).hexdigest()
-        sources.append(download.Source(path.as_uri(), checksum if source.checksum else ""))
+        sources.append(Source(path.as_uri(), checksum if source.checksum else ""))
     content = recipe.content
     if content:
         raw = [folder / "public" / str(n) / s.url.rpartition("/")[2] for n, s in enumerate(sources)]
-        content = published.digest(recipe.make(raw))
-    swap(monkeypatch, recipe, sources=tuple(sources), content=content)
+        content = digest(recipe.make(raw))
+    swap(monkeypatch, file, sources=tuple(sources), content=content)
 
 
 def files(folder):
@@ -127,7 +137,7 @@ def test_omniglot(bare, monkeypatch):
         for drawer in (2, 1)
     }
     evaluation = {f"images_evaluation/Ulog/character0{c}/01_01.png": drawing(50) for c in (1, 2, 3)}
-    monkeypatch.setattr(published, "OMNIGLOT_TEST", 2)
+    monkeypatch.setattr(omniglot, "TEST", 2)
     publish(bare, monkeypatch, "omniglot/omniglot28.npz", [zipped(background), zipped(evaluation)])
     train, valid, test = (read(f"omniglot:{part}")[0] for part in ("train", "valid", "test"))
     assert train.kind.classes == ("Zeta/character01", "Zeta/character02", "Ulog/character01")
@@ -252,10 +262,9 @@ def test_verbatim_text(bare, monkeypatch):
 
 
 def test_another_checksum_is_refused_and_nothing_is_kept(bare, monkeypatch):
-    recipe = recipe_of("medmnist/pneumoniamnist.npz")
     (bare / "file.npz").write_bytes(b"other")
-    source = download.Source((bare / "file.npz").as_uri(), "md5:" + "0" * 32)
-    swap(monkeypatch, recipe, sources=(source,))
+    source = Source((bare / "file.npz").as_uri(), "md5:" + "0" * 32)
+    swap(monkeypatch, "medmnist/pneumoniamnist.npz", sources=(source,))
     with pytest.raises(ValueError, match=r"md5 of file:.* should be 0{32}; found [0-9a-f]{32}; try again"):
         read("medmnist:pneumonia")
     assert not files(bare / "cache")
@@ -287,27 +296,25 @@ def test_what_cannot_be_read_says_what_was_found(bare, monkeypatch):
     ],
 )  # fmt: skip
 def test_offline_names_both_ways(bare, monkeypatch, reference):
-    gone = download.Source((bare / "gone").as_uri(), "md5:0")
-    closed = [
-        dataclasses.replace(recipe, sources=(gone,) * len(recipe.sources), needs=())
-        for recipe in published.RECIPES
-    ]
-    monkeypatch.setattr(home, "RECIPES", tuple(closed))
+    gone = Source((bare / "gone").as_uri(), "md5:0")
+    for module in SETS:
+        closed = [dataclasses.replace(r, sources=(gone,) * len(r.sources), needs=()) for r in module.RECIPES]
+        monkeypatch.setattr(module, "RECIPES", closed)
     with pytest.raises(FileNotFoundError, match=r"set HEADSTART_DATA to a folder with .*, or be online once"):
         read(reference)
     assert not files(bare / "cache")
 
 
 def test_what_reads_the_files_is_asked_for_before_they_are_fetched(bare, monkeypatch):
-    recipe = recipe_of("tox21/sider_ecfp4_1024.npz")
+    _, recipe = recipe_of("tox21/sider_ecfp4_1024.npz")
     assert recipe.needs == (("rdkit", "molecules"),)
-    swap(monkeypatch, recipe, needs=(("no_such_module", "molecules"),), sources=())
+    swap(monkeypatch, "tox21/sider_ecfp4_1024.npz", needs=(("no_such_module", "molecules"),), sources=())
     with pytest.raises(ImportError, match=r"no_such_module.*headstart\[molecules\]"):
         read("sider")
 
 
 def test_published_checksums_are_well_formed():
-    for recipe in published.RECIPES:
+    for recipe in (r for module in SETS for r in module.RECIPES):
         assert len(recipe.content) in (0, 64)
         for source in recipe.sources:
             assert source.url.startswith(("https://", "http://deepchem.io"))

@@ -10,8 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.datasets import SplitSpec, encode, home, published, read
-from headstart.datasets.published import RECIPES
+from headstart.datasets import SplitSpec, encode, read
+from headstart.datasets.sets import (
+    amazon_reviews,
+    assays,
+    clinc150,
+    fdu_mtl,
+    home,
+    school,
+    snips,
+    text_cls,
+    wnut17,
+)
+from headstart.datasets.sets.recipe import digest
 from headstart.tasks import Binary, Multiclass, Regression, Tokens, episodes
 
 pytestmark = pytest.mark.skipif(
@@ -46,7 +57,7 @@ def test_sizes_are_those_of_the_publishers(reference, kind, classes, shape, size
     assert tuple(p and len(p) for p in (task.train, task.valid, task.test)) == sizes
     if task.train.x.is_floating_point() and len(shape) == 3:
         assert (float(task.train.x.min()), float(task.train.x.max())) == (0, 1)
-        assert task.encoding["shape"] == list(shape)
+        assert task.encoding.shape == shape
 
 
 def test_mnist_in_colour_and_its_relative():
@@ -82,7 +93,7 @@ def test_adult_is_two_tasks_on_one_tensor():
     assert income.train.x is single.train.x
     assert (len(income.train), len(income.test)) == (32561, 16281)
     assert float(income.train.y.mean()) == pytest.approx(0.2408, abs=1e-4)
-    assert not {"income", "marital-status"} & set(income.encoding["features"])
+    assert not {"income", "marital-status"} & set(income.encoding.features)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +118,7 @@ def test_snips_has_intents_and_slots():
 def test_fdu_domains_share_a_vocabulary():
     books, dvd = read("fdu_mtl:books,dvd")
     assert (len(books.train), len(books.test), len(books.unlabelled)) == (1600, 400, 2000)
-    assert books.encoding["vocabulary"] == dvd.encoding["vocabulary"]
+    assert books.encoding.vocabulary == dvd.encoding.vocabulary
     assert books.kind == Multiclass(["negative", "positive"])
 
 
@@ -128,18 +139,18 @@ def public_form(file, text):
 
 
 def test_text_is_what_is_published():
-    recipes = [recipe for recipe in RECIPES if recipe.make is published.verbatim and "xz" in recipe.files[0]]
+    recipes = [*clinc150.RECIPES, *wnut17.RECIPES, *text_cls.RECIPES]
     assert len(recipes) == 19
     for recipe in recipes:
-        text = lzma.decompress(home.locate(recipe.files[0]).read_bytes())
+        text = lzma.decompress(home.locate(recipe.files[0], [recipe]).read_bytes())
         found = hashlib.sha256(public_form(recipe.files[0], text)).hexdigest()
         assert recipe.sources[0].checksum == f"sha256:{found}", recipe.files[0]
 
 
 def test_amazon_reviews_are_what_is_published():
-    (recipe,) = [recipe for recipe in RECIPES if recipe.make is published.amazon_reviews]
-    with np.load(home.locate(recipe.files[0])) as z:
-        names = [f"{domain}_{part}" for domain in published.AMAZON for part in ("train", "test")]
+    (recipe,) = amazon_reviews.RECIPES
+    with np.load(home.locate(recipe.files[0], [recipe])) as z:
+        names = [f"{domain}_{part}" for domain in amazon_reviews.DOMAINS for part in ("train", "test")]
         for name, source in zip(names, recipe.sources, strict=True):
             data, indices, indptr, y = (z[f"{name}_{key}"] for key in ("data", "indices", "indptr", "y"))
             cells = [f"{i}:{v}" for i, v in zip(indices, data, strict=True)]
@@ -149,28 +160,23 @@ def test_amazon_reviews_are_what_is_published():
 
 
 def test_rows_without_a_published_checksum_are_the_known_ones():
-    for recipe in RECIPES:
-        if recipe.make is published.school:
-            with np.load(home.locate(recipe.files[0])) as z:
-                contents = [dict(z)]
-        elif recipe.content:
-            texts = [lzma.decompress(home.locate(file).read_bytes()).decode() for file in recipe.files]
-            contents = [
-                "\n".join(
-                    "\t".join(" ".join(cell.split()) for cell in row.split("\t")) for row in text.split("\n")
-                ).encode()
-                for text in texts
-            ]
-        else:
-            continue
-        assert published.digest(contents) == recipe.content, recipe.files
+    (recipe,) = school.RECIPES
+    assert digest([home.arrays(recipe.files[0], [recipe])]) == recipe.content
+    for recipe in (*snips.RECIPES, *fdu_mtl.RECIPES):
+        texts = [lzma.decompress(home.locate(file, [recipe]).read_bytes()).decode() for file in recipe.files]
+        contents = [
+            "\n".join(
+                "\t".join(" ".join(cell.split()) for cell in row.split("\t")) for row in text.split("\n")
+            ).encode()
+            for text in texts
+        ]
+        assert digest(contents) == recipe.content, recipe.files
 
 
 @pytest.mark.parametrize("name", ["tox21", "sider", "clintox"])
 def test_molecules_become_the_known_fingerprints_and_scaffolds(name, tmp_path):
     pytest.importorskip("rdkit")
-    with np.load(home.locate(f"tox21/{name}_ecfp4_1024.npz")) as z:
-        known = dict(z)
+    known = home.arrays(f"tox21/{name}_ecfp4_1024.npz", assays.RECIPES)
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow([*known["tasks"], "smiles"])
@@ -178,7 +184,7 @@ def test_molecules_become_the_known_fingerprints_and_scaffolds(name, tmp_path):
         [*("" if v == 255 else v for v in y), s] for y, s in zip(known["y"], known["smiles"], strict=True)
     )
     (tmp_path / "raw.csv.gz").write_bytes(gzip.compress(table.getvalue().encode()))
-    (made,) = published.molecules([tmp_path / "raw.csv.gz"])
+    (made,) = assays.make([tmp_path / "raw.csv.gz"])
     assert set(made) == set(known)
     for key, array in known.items():
         assert np.array_equal(made[key], array), key

@@ -54,8 +54,8 @@ def test_given_parts(tmp_path):
 def test_one_image_in_colour_makes_all_rgb_and_the_recipe_keeps_it(folder):
     save(folder / "parts" / "nut" / "colour.png", mode="RGB", seed=99)
     (task,) = read("images:parts", base=folder)
-    assert task.encoding["shape"] == [3, 6, 5]
-    x = encode("parts/bolt", json.loads(json.dumps(task.encoding)), base=folder)
+    assert task.encoding.shape == (3, 6, 5)
+    x = encode("parts/bolt", json.loads(json.dumps(task.encoding.to_json())), base=folder)
     assert x.shape == (5, 3, 6, 5)
     assert torch.equal(x[:, 0], x[:, 1])
 
@@ -95,7 +95,7 @@ def test_deep_and_transparent_images(tmp_path):
     assert task.train.x.shape[1:] == (1, 2, 2)
     assert task.train.x.min() > 0.9
     Image.new("RGBA", (2, 2), (255, 0, 0, 128)).save(tmp_path / "set" / "a" / "red.png")
-    assert read("images:set", base=tmp_path)[0].encoding["shape"] == [3, 2, 2]
+    assert read("images:set", base=tmp_path)[0].encoding.shape == (3, 2, 2)
 
 
 def test_wrong_folders(folder):

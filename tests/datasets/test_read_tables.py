@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from headstart.datasets import SplitSpec, encode, read
+from headstart.datasets.readers.tables import Categories
 from headstart.tasks import Multiclass, Regression
 
 PEOPLE = [
@@ -47,7 +48,7 @@ def test_features_use_train_rows_only_and_keep_the_recipe(tmp_path):
     # size standardised by mean 2 and standard deviation 1, missing or not, job a, job b
     assert task.train.x.tolist() == [[-1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0]]
     assert task.test.x.tolist() == [[7, 0, 0, 0], [0, 1, 0, 0]]
-    assert json.loads(json.dumps(task.encoding)) == {
+    assert json.loads(json.dumps(task.encoding.to_json())) == {
         "reader": "csv", "target": "label", "kind": "Multiclass", "classes": ["x", "y"],
         "features": {"size": {"mean": 2.0, "std": 1.0, "missing": True}, "job": {"categories": ["a", "b"]}},
     }  # fmt: skip
@@ -59,11 +60,11 @@ def test_new_rows_are_encoded_alike_with_and_without_labels(tmp_path):
     people(tmp_path / "new.csv", new, "age,job,income,home", mark=";")
     x = encode("new.csv", task.encoding, base=tmp_path)
     assert x.shape == (2, task.train.x.shape[1])
-    assert torch.equal(x, encode(tmp_path / "new.csv", json.loads(json.dumps(task.encoding))))
+    assert torch.equal(x, encode(tmp_path / "new.csv", json.loads(json.dumps(task.encoding.to_json()))))
     assert torch.equal(x, encode("csv:new.csv#married", task.encoding, base=tmp_path))
     (again,) = read("csv:people.csv#married", base=tmp_path, encoding=task.encoding, split=SplitSpec(seed=7))
     assert again.kind == task.kind
-    assert dict(again.encoding) == dict(task.encoding)
+    assert again.encoding == task.encoding
 
 
 def test_an_unknown_class_in_new_rows_is_named(tmp_path):
@@ -71,7 +72,7 @@ def test_an_unknown_class_in_new_rows_is_named(tmp_path):
     people(tmp_path / "new.csv", [(str(i), "cook", "yess", "1", "2") for i in range(5)] + list(PEOPLE))
     with pytest.raises(ValueError, match="found 'yess'; did you mean \"yes\""):
         read("csv:new.csv#married", base=tmp_path, encoding=task.encoding)
-    free = {key: value for key, value in task.encoding.items() if key not in ("classes", "kind")}
+    free = {k: v for k, v in task.encoding.to_json().items() if k not in ("classes", "kind")}
     (other,) = read("csv:new.csv#married", base=tmp_path, encoding=free)
     assert other.kind == Multiclass(["no", "yes", "yess"])
 
@@ -80,7 +81,7 @@ def test_groups_stay_together_and_are_no_feature(tmp_path):
     (task,) = read(
         f"csv:{people(tmp_path / 'people.csv')}#married", base=tmp_path, split=SplitSpec(group="home")
     )
-    assert "home" not in task.encoding["features"]
+    assert "home" not in task.encoding.features
     assert len(task.train) + len(task.test) == 40
 
 
@@ -155,7 +156,7 @@ def test_strings_in_parquet_stay_strings(tmp_path):
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     (task,) = read("parquet:a.parquet#label", base=tmp_path)
     assert task.kind.classes == ("1", "2")
-    assert task.encoding["features"]["zip"] == {"categories": ["01", "02"]}
+    assert task.encoding.features["zip"] == Categories(("01", "02"))
 
 
 GOOD = b"a,label\n" + b"".join(b"%d,%s\n" % (i, b"xy"[i % 2 : i % 2 + 1]) for i in range(20))
@@ -232,11 +233,11 @@ def test_new_rows_with_a_lost_column_or_words_for_numbers(tmp_path):
 def test_a_label_is_no_input_of_rows_read_like_others(tmp_path):
     name = people(tmp_path / "people.csv")
     (task,) = read(f"csv:{name}#married", base=tmp_path)
-    alike = {key: value for key, value in task.encoding.items() if key not in ("classes", "target", "kind")}
+    alike = task.encoding.alike()
     with pytest.raises(ValueError, match=r"label column `job` of .* should be none of the columns that"):
         read(f"csv:{name}#job", base=tmp_path, encoding=alike)
     (task,) = read(f"csv:{name}#married", base=tmp_path, drop=["job", "none"])
-    assert list(task.encoding["features"]) == ["age", "income", "home"]
+    assert list(task.encoding.features) == ["age", "income", "home"]
 
 
 def ages(path, *odd, rows=300, header="age,label"):
@@ -258,13 +259,13 @@ def test_a_slip_in_a_column_of_numbers_is_named(tmp_path):
 
 def test_a_column_of_numbers_and_many_words_is_one_of_categories(tmp_path):
     (task,) = read(ages(tmp_path / "a.csv", *(f"{k} years" for k in range(6)), rows=46), base=tmp_path)
-    assert "categories" in task.encoding["features"]["age"]
+    assert isinstance(task.encoding.features["age"], Categories)
 
 
 def test_missing_numbers_are_no_slips(tmp_path):
     spellings = ["", "?", "NA", "n/a", "nan", "NaN", "null", "None"]
     (task,) = read(ages(tmp_path / "a.csv", *spellings, rows=40), base=tmp_path)
-    assert task.encoding["features"]["age"]["missing"]
+    assert task.encoding.features["age"].missing
     assert torch.cat([task.train.x, task.test.x])[:, 1].sum() == len(spellings)
 
 

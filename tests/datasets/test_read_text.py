@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from headstart.datasets import encode, read
-from headstart.datasets.text import token_ids, vocabulary
+from headstart.datasets.readers.text import token_ids, vocabulary
 
 LINES = [
     ("A good bolt, a GOOD nut", "pos", "train"),
@@ -18,8 +18,8 @@ def reviews(path, column="text", mark="\t", rows=LINES):
 def test_words_are_numbered_by_the_train_rows(tmp_path):
     reviews(tmp_path / "a.tsv")
     (task,) = read("text:a.tsv#label", base=tmp_path)
-    words = task.encoding["vocabulary"]
-    assert words == ["a", "bolt", "good", ",", "bad", "nut"]
+    words = task.encoding.vocabulary
+    assert words == ("a", "bolt", "good", ",", "bad", "nut")
     assert task.train.x.tolist() == [[2, 4, 3, 5, 2, 4, 7], [6, 3, 0, 0, 0, 0, 0]]
     assert task.test.x.tolist() == [[2, 6, 1, 7, 0, 0, 0]]
     assert task.train.x.dtype == torch.long
@@ -42,7 +42,7 @@ def test_another_file_can_share_the_vocabulary(tmp_path):
     reviews(tmp_path / "b.tsv", rows=[("new nut", "pos", "train"), ("bad bolt", "neg", "train")])
     (target,) = read("text:b.tsv#label", base=tmp_path, encoding=source.encoding)
     assert target.train.x[:, :2].tolist() == [[1, 7], [6, 3]]
-    assert target.encoding["vocabulary"] == source.encoding["vocabulary"]
+    assert target.encoding.vocabulary == source.encoding.vocabulary
 
 
 def test_the_text_column_must_be_clear(tmp_path):
@@ -57,7 +57,7 @@ def test_line_separators_and_quoted_lines_belong_to_the_text(tmp_path):
     with pytest.warns(UserWarning, match="2 of 2 test rows"):
         (task,) = read("text:a.csv#label", base=tmp_path)
     assert len(task.train) + len(task.test) == 10
-    assert set(task.encoding["vocabulary"]) == {"bolt", "nut", "a", "good", '"'}
+    assert set(task.encoding.vocabulary) == {"bolt", "nut", "a", "good", '"'}
 
 
 def test_long_rows_are_cut_and_rare_words_left_out():

@@ -98,7 +98,7 @@ def test_rotations_are_classes_of_their_own():
     assert torch.equal(turned.train.x[n : 2 * n], plain.train.x.rot90(1, (2, 3)))
     assert torch.equal(turned.train.y[n : 2 * n], plain.train.y + 5)
     assert torch.equal(turned.test.y, plain.test.y)
-    assert turned.encoding["classes"] == list(turned.kind.classes)
+    assert turned.encoding.classes == turned.kind.classes
     assert read("digits+rotations")[0].kind.outputs == 40
 
 
@@ -153,8 +153,9 @@ def test_an_unknown_task_of_a_set_is_told_with_the_nearest(assays, reference):
 
 
 def test_a_task_of_a_set_has_the_rows_to_encode(assays, tmp_path):
-    assert encode("assays#NR-AR", {}, base=tmp_path).shape == (40, 2)
-    assert encode("assays", {}, base=tmp_path).shape == (40, 2)
+    encoding = {"reader": "npz", "keys": ["x"], "shape": [2]}
+    assert encode("assays#NR-AR", encoding, base=tmp_path).shape == (40, 2)
+    assert encode("assays", encoding, base=tmp_path).shape == (40, 2)
 
 
 def test_one_task_of_digits_with_turns():

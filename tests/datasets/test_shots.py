@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from headstart.datasets import shots, unlabel
+from headstart.datasets.readers.arrays import ArrayEncoding
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 
 
@@ -13,7 +14,7 @@ def animals(okapis=4):
     y = torch.tensor([0] * 9 + [1] * okapis + [2] * 7 + [-100] * 3)
     x = torch.arange(len(y)).float()[:, None]
     test = Labelled(torch.rand(6, 1), torch.arange(6) % 3)
-    encoding = {"classes": ["ant", "okapi", "zebu"]}
+    encoding = ArrayEncoding(reader="npz", shape=(1,), classes=("ant", "okapi", "zebu"))
     return Task("animals", Multiclass(["ant", "okapi", "zebu"]), Labelled(x, y), test=test, encoding=encoding)
 
 
@@ -52,7 +53,7 @@ def test_small_classes_can_be_dropped_from_every_part():
     assert few.kind == Multiclass(["ant", "zebu"])
     assert few.train.y.bincount().tolist() == [5, 5]
     assert few.test.y.tolist() == [0, 1, 0, 1]
-    assert few.encoding == {"classes": ["ant", "zebu"]}
+    assert few.encoding.classes == ("ant", "zebu")
 
 
 def test_dropping_must_leave_two_classes():

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from headstart.datasets import SplitSpec, read
+from headstart.datasets.readers.arrays import ArrayEncoding
 from headstart.datasets.splits import build, carve, divide, given, warn_duplicates
 from headstart.tasks import Multiclass, Regression
 
@@ -92,7 +93,8 @@ def test_equal_rows_in_train_and_test_are_counted():
 def test_valid_rows_are_carved_out_of_train_and_inputs_stay_shared():
     x, y = torch.rand(20, 2), torch.arange(20) % 2
     targets = [("a", Multiclass(2), y), ("b", Regression(), torch.rand(20))]
-    tasks = carve(build(targets, x, {"train": torch.arange(20)}, {}), SplitSpec(valid=0.25))
+    whole = build(targets, x, {"train": torch.arange(20)}, ArrayEncoding(reader="npz", shape=(2,)))
+    tasks = carve(whole, SplitSpec(valid=0.25))
     assert [len(t.valid) for t in tasks] == [5, 5]
     assert tasks[0].train.x is tasks[1].train.x
     assert tasks[0].valid.x is tasks[1].valid.x

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from headstart.datasets import READERS, Reader
+from headstart.datasets.readers.text import TextEncoding
 from headstart.strategies import Problem
 from headstart.strategies.files import load_problem
 from headstart.strategies.problem import asked
@@ -32,14 +33,14 @@ def test_no_label_of_a_reference_is_an_input_of_another(tmp_path: Path, other: s
     (tmp_path / "copy.csv").write_text((tmp_path / "two.csv").read_text())
     posed = problem(tmp_path, "csv:two.csv#income", f"csv:{other}#married", f"csv:{other}#job,income")
     for task in (posed.target, *posed.sources):
-        assert list(task.encoding["features"]) == ["age"]  # type: ignore[index]
+        assert list(task.encoding.features) == ["age"]  # type: ignore[union-attr]
         assert task.train.x.shape[1] == 1  # type: ignore[union-attr]
 
 
 def test_other_columns_stay_inputs(tmp_path: Path) -> None:
     people(tmp_path)
     posed = problem(tmp_path, "csv:two.csv#income")
-    assert list(posed.target.encoding["features"]) == ["age", "job", "married"]  # type: ignore[index,arg-type]
+    assert list(posed.target.encoding.features) == ["age", "job", "married"]  # type: ignore[union-attr]
     assert torch.equal(posed.target.train.x[:, 3:].sum(1), torch.ones(len(posed.target.train)))
 
 
@@ -105,7 +106,8 @@ def test_what_a_task_asks_for_is_said(kind: Kind, y: torch.Tensor, said: str) ->
 def texts(name: str, length: int, words: list[str]) -> Task:
     x = torch.randint(1, 4, (8, length), generator=torch.Generator().manual_seed(0))
     rows = Labelled(x, torch.arange(8) % 2)
-    return Task(name, Multiclass(2), rows, test=rows, encoding={"reader": "text", "vocabulary": words})
+    encoding = TextEncoding(reader="text", vocabulary=tuple(words), length=length)
+    return Task(name, Multiclass(2), rows, test=rows, encoding=encoding)
 
 
 def test_texts_of_other_lengths_or_words_have_a_hint_of_their_own() -> None:

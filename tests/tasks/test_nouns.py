@@ -3,10 +3,21 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from headstart.tasks import Binary, Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task, Tokens
-from headstart.tasks.nouns import join, move, rows, take
+from headstart.tasks import (
+    Binary,
+    Episodes,
+    Inputs,
+    Labelled,
+    Lazy,
+    Multiclass,
+    Regression,
+    Shift,
+    Task,
+    Tokens,
+)
+from headstart.tasks.nouns import convert, inputs_of, join, move, rows, take, tensors
 
 X = torch.arange(12.0).reshape(6, 2)
 Y = torch.tensor([0, 1, 2, 0, -100, 2])
@@ -131,9 +142,65 @@ def test_targets_must_be_answers_of_the_kind(kind, y, message):
         Task("a", kind, Labelled(X[:2], y))
 
 
-def test_datasets_are_taken_on_trust():
-    data = torch.utils.data.TensorDataset(X, Y)
-    assert Task("a", Multiclass(2), data).train is data
+def test_datasets_are_taken_on_trust_and_loaded_when_asked():
+    data = torch.utils.data.TensorDataset(X, Y + 9)
+    task = Task("a", Multiclass(2), data, test=data)
+    assert task.train.data is data
+    assert not task.train.held
+    assert dataclasses.replace(task, name="b").train is task.train
+    assert task.test.present().tolist() == [True] * 6
+    rows = task.train.take(torch.tensor([5, 1]))
+    assert isinstance(rows, Labelled)
+    assert rows.x.tolist() == X[[5, 1]].tolist()
+    assert rows.y.tolist() == [11, 10]
+
+
+def test_a_dataset_without_labels_gives_inputs():
+    rows = Lazy([torch.zeros(2), torch.ones(2)]).take(torch.tensor([1]))
+    assert isinstance(rows, Inputs)
+    assert rows.x.tolist() == [[1.0, 1.0]]
+
+
+def test_rows_in_tensors_are_held():
+    assert Inputs(X).held
+    assert Labelled(X, Y).held
+
+
+BATCHES = {
+    "tasks": {"a": Labelled(TEXT, Y), "b": Labelled(X, Y, complete=True)},
+    "shift": Shift(Labelled(X, Y), Inputs(TEXT)),
+    "episodes": Episodes(Labelled(X[None], Y[None]), Labelled(X[None], Y[None]), ways=3),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_every_tensor_of_a_batch_is_listed_and_converted(name):
+    batch = BATCHES[name]
+    meta = convert(batch, lambda t: t.to("meta"))
+    assert type(meta) is type(batch)
+    assert [t.shape for t in tensors(meta)] == [t.shape for t in tensors(batch)]
+    assert all(t.is_meta for t in tensors(meta))
+    assert not any(t.is_meta for t in tensors(batch))
+    assert len(tensors(batch)) == {"tasks": 5, "shift": 4, "episodes": 4}[name]
+
+
+def test_what_is_not_a_tensor_stays_as_it_is():
+    assert convert(BATCHES["tasks"], Tensor.clone)["b"].complete
+    assert convert(BATCHES["episodes"], Tensor.clone).ways == 3
+
+
+def test_inputs_that_tasks_share_stay_shared():
+    for x in (X, TEXT):
+        there = convert({"a": Labelled(x, Y), "b": Labelled(x, Y)}, Tensor.clone)
+        assert there["a"].x is there["b"].x
+        assert there["a"].x is not x
+
+
+def test_inputs_of_a_batch_have_the_names_of_messages():
+    assert list(inputs_of(BATCHES["tasks"])) == ['task "a"']  # "b" promises to be complete
+    assert list(inputs_of(BATCHES["shift"])) == ["source", "target"]
+    assert list(inputs_of(BATCHES["episodes"])) == ["support", "query"]
+    assert len(inputs_of({"a": Labelled(X, Y), "b": Labelled(X, Y)})) == 1
 
 
 def test_episodes_are_cut_and_moved():

@@ -133,11 +133,11 @@ def _finish(file: ProblemFile, result: Result) -> None:
 
 def _from_here(file: ProblemFile) -> str:
     """Give the target's data reference as it reads from the working directory."""
-    from ..datasets.references import ENCODERS
+    from ..datasets.references import reads_files
 
     data = file.settings.target.data
     reader, colon, path = data.partition(":")
-    here = reader not in ENCODERS or file.base.resolve() == Path.cwd()
+    here = not reads_files(data) or file.base.resolve() == Path.cwd()
     return data if here else f"{reader}{colon}{file.base / path}"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +14,10 @@ from .options import Data, Model, SkipBroken, estimates
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.utils.data import Dataset
 
+    from ..datasets import Encoding
     from ..models import Net, Saved
-    from ..tasks import Kind, Labelled, Task
+    from ..tasks import Kind, Labelled, Lazy, Task
 
 TaskName = Annotated[
     str | None, typer.Option("--task", help="Which head, where the model has several.", show_default=False)
@@ -50,7 +49,7 @@ def evaluate(model: Model, data: Data, task: TaskName = None, skip_broken: SkipB
     saved = load(model)
     name = _head(saved, task)
     read = _read(saved, name, data, skip_broken)
-    _warn_of_sizes(data, saved.encoding)
+    _warn_of_sizes(data, _encoding(saved, model) if saved.encoding else None)
     part = "all rows" if read.test is None else "test rows"
     typer.echo(estimates(engine.evaluate(saved.net, read, read.test or read.train), f"of {part}"))
 
@@ -96,17 +95,16 @@ def adapt(
     from ..datasets import SplitSpec, read
     from ..meta import MAML, FewShot, ProtoNet
     from ..models import Net, load
-    from ..tasks import Labelled
 
     saved = load(model)
     if method not in ("protonet", "maml"):
         raise unknown("`--method`", method, ["protonet", "maml"])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise wrong(f"`{out}`", expected="new or empty", found="files in it", error=FileExistsError)
-    alike = {k: v for k, v in _encoding(saved, model).items() if k not in ("classes", "target", "kind")}
+    alike = _encoding(saved, model).alike()
     (few, *others) = read(support, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike)
     _warn_of_sizes(support, alike)
-    if others or not few.kind.extensible or not isinstance(few.train, Labelled):
+    if others or not few.kind.extensible or not few.train.held:
         raise wrong(f"`{support}`", expected="rows with one class each", found=str(few.kind))
     _check_rows(saved, next(iter(saved.kinds)), few.train)
     name, width = replace(few, name=task or few.name).name, _width(saved.net, few.train)
@@ -140,14 +138,15 @@ def _head(saved: Saved, asked: str | None) -> str:
     return asked or next(iter(saved.kinds))
 
 
-def _encoding(saved: Saved, model: Path) -> Mapping[str, Any]:
+def _encoding(saved: Saved, model: Path) -> Encoding:
+    from ..datasets import encoding_from_json
 
     encoding = saved.encoding or {}
     if "reader" not in encoding:
         hint = "save it with `encoding=task.encoding`"
         found = f"an encoding with {sorted(encoding)}" if encoding else "no encoding"
         raise wrong(f"model {model}", expected="told how rows are made", found=found, hint=hint)
-    return encoding
+    return encoding_from_json(encoding)
 
 
 def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
@@ -164,13 +163,13 @@ def _read(saved: Saved, name: str, data: str, skip_broken: bool) -> Task:
     return Task(name, saved.kinds[name], train, test=test)  # type: ignore[arg-type]
 
 
-def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labelled | Dataset | None:
+def _renumber(rows: Labelled | Lazy | None, theirs: Kind, ours: Kind) -> Labelled | Lazy | None:
     """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
     import torch
 
     from ..tasks import Labelled
 
-    if theirs == ours or not isinstance(rows, Labelled):
+    if theirs == ours or rows is None or not rows.held:
         return rows
     if not (theirs.extensible and ours.extensible):
         expected = f"answers of the model's kind, {ours.name}"
@@ -181,49 +180,46 @@ def _renumber(rows: Labelled | Dataset | None, theirs: Kind, ours: Kind) -> Labe
     return Labelled(rows.x, y)
 
 
-def _check_rows(saved: Saved, name: str, rows: Labelled | Dataset | None) -> None:
+def _check_rows(saved: Saved, name: str, rows: Labelled | Lazy | None) -> None:
     """Raise ``ValueError`` for rows that the model does not take."""
     import torch
 
-    from ..tasks import Labelled
+    from ..tasks.nouns import take, tensors
 
-    if not isinstance(rows, Labelled) or not isinstance(rows.x, torch.Tensor):
+    if rows is None or not rows.held:
         return
     try:
         with torch.no_grad():
-            saved.net(rows.x[:1], name)
+            saved.net(take(rows.x, slice(1)), name)
     except (RuntimeError, IndexError) as error:
         known = (saved.encoding or {}).get("shape")
         expected = f"of shape {known}" if known else "such as the model was trained on"
-        raise wrong("rows of the data", expected=expected, found=f"shape {list(rows.x.shape[1:])}") from error
+        found = f"shape {list(tensors(rows.x)[0].shape[1:])}"
+        raise wrong("rows of the data", expected=expected, found=found) from error
 
 
-def _images(data: str, encoding: Mapping[str, Any], skip_broken: bool) -> tuple[list[str], Tensor] | None:
+def _images(data: str, encoding: Encoding, skip_broken: bool) -> tuple[list[str], Tensor] | None:
     """Decode images of the user's own and name their files; ``None`` for data of any other kind."""
-    from ..datasets.images import load_images
+    from ..datasets.readers.images import load_images
 
     if not (files := _image_files(data, encoding)):
         return None
-    channels, high, wide = encoding["shape"]
+    channels, high, wide = encoding.row_shape()
     x, kept = load_images(files, (high, wide), skip_broken, channels)
     return [str(files[i]) for i in kept], x
 
 
-def _image_files(data: str, encoding: Mapping[str, Any]) -> list[Path]:
+def _image_files(data: str, encoding: Encoding | None) -> list[Path]:
     """List the images of a user's own that are to become rows."""
-    from ..datasets.images import image_files
-
-    path = Path(data.removeprefix("images:"))
-    own = encoding.get("reader") == "images" and path.suffix != ".npz" and path.exists()
-    return image_files(path) if own else []
+    return encoding.files(Path(data.removeprefix("images:"))) if encoding is not None else []
 
 
-def _warn_of_sizes(data: str, encoding: Mapping[str, Any] | None) -> None:
+def _warn_of_sizes(data: str, encoding: Encoding | None) -> None:
     """Warn where images are of another size than the model's, since they are resized to that."""
     import warnings
 
-    files = _image_files(data, encoding or {})
-    high, wide = encoding["shape"][1:] if encoding and files else (0, 0)
+    files = _image_files(data, encoding)
+    high, wide = encoding.row_shape()[1:] if encoding and files else (0, 0)
     others = [(file, size) for file in files if (size := _size(file)) not in (None, (high, wide))]
     for first, size in others[:1]:
         warnings.warn(

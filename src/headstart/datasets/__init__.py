@@ -1,9 +1,23 @@
 """Readers that turn files and references into tasks."""
 
-from .digits import rotations
+from .classes import rotations
+from .encoding import Encoding
+from .frames import from_frame
 from .options import Reader
-from .references import READERS, encode, read
+from .references import READERS, encode, encoding_from_json, read
 from .shots import shots, unlabel
 from .splits import SplitSpec
 
-__all__ = ["READERS", "Reader", "SplitSpec", "encode", "read", "rotations", "shots", "unlabel"]
+__all__ = [
+    "READERS",
+    "Encoding",
+    "Reader",
+    "SplitSpec",
+    "encode",
+    "encoding_from_json",
+    "from_frame",
+    "read",
+    "rotations",
+    "shots",
+    "unlabel",
+]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import wrong
 from ..tasks import Task
+from .encoding import Encoding
 from .splits import SplitSpec
 
 
@@ -19,9 +20,9 @@ class Options:
 
     base: Path = Path()
     split: SplitSpec = field(default_factory=SplitSpec)
-    resize: int | tuple[int, int] | None = None
+    resize: tuple[int, int] | None = None
     skip_broken: bool = False
-    encoding: Mapping[str, Any] | None = None
+    encoding: Encoding | None = None
     drop: Sequence[str] = ()
     kind: Literal["classes", "numbers"] | None = None
 
@@ -34,6 +35,10 @@ class Reader:
         read: makes tasks from the part of the reference after ``:``.
         description: one line for ``headstart list datasets``.
         extra: the optional dependencies it needs, as in ``pip install "headstart[extra]"``.
+        encoding: how it makes rows, where it reads files of the user's own; what stands after a # is
+            then for it to read. ``None`` for a benchmark set, whose names after a # choose tasks.
+        labels: whether labels may be of either kind, as ``kind=`` says.
+        sized: whether images may be brought to a size, as ``resize=`` says.
 
     Example:
         >>> from headstart.datasets import READERS
@@ -44,6 +49,9 @@ class Reader:
     read: Callable[[str, Options], list[Task]]
     description: str
     extra: str = ""
+    encoding: type[Encoding] | None = None
+    labels: bool = False
+    sized: bool = False
 
 
 def need(module: str, extra: str) -> None:

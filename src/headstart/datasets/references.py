@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
 from ..errors import unknown, wrong
-from ..tasks import Labelled, Task
-from . import arrays, corpora, digits, images, public, tables, text
+from ..tasks import Task
+from ..tasks.nouns import parts
+from .classes import rotations
+from .encoding import Encoding
 from .options import Options, Reader
+from .readers import arrays, images, tables, text
+from .sets import (
+    adult,
+    amazon_reviews,
+    assays,
+    clinc150,
+    digits,
+    fdu_mtl,
+    medmnist,
+    mnist,
+    mnistm,
+    omniglot,
+    school,
+    snips,
+    text_cls,
+    ud_ewt,
+    usps,
+    wnut17,
+)
 from .splits import SplitSpec, carve
 
 READERS: dict[str, Reader] = {
-    "csv": Reader(tables.read_csv, 'a table with a header: "csv:train.csv#label"'),
-    "parquet": Reader(tables.read_parquet, 'a table: "parquet:train.parquet#income,married"', "tables"),
-    "text": Reader(text.read_text, 'a table with a column of text: "text:reviews.csv#label"'),
-    "images": Reader(images.read_images, 'a folder per class: "images:folder"', "images"),
-    "npz": Reader(arrays.read_npz, 'arrays: "npz:file.npz#x,y"'),
-    "digits": Reader(digits.read_digits, 'scans of 8 x 8 that ship with scikit-learn: "digits:5-9"'),
-    "omniglot": Reader(public.read_omniglot, 'characters of 50 alphabets, 20 drawers: "omniglot:train"'),
-    "mnist": Reader(public.read_mnist, 'digits, 28 x 28: "mnist", "mnist:3x32x32"'),
-    "usps": Reader(public.read_usps, 'digits of another scanner, 16 x 16: "usps", "usps:28"'),
-    "amazon_reviews": Reader(public.read_amazon_reviews, 'sentiment, 4 domains: "amazon_reviews:books"'),
-    "mnistm": Reader(public.read_mnistm, 'digits over photographs, 3 x 32 x 32: "mnistm"', "images"),
-    "medmnist": Reader(public.read_medmnist, 'chest X-rays, 28 x 28: "medmnist:pneumonia"'),
-    "fdu_mtl": Reader(corpora.read_fdu_mtl, 'sentiment, 16 domains: "fdu_mtl:books"'),
-    "school": Reader(
-        public.read_school, 'exam scores, a task for each of 139 schools: "school:1,2#school_1"'
-    ),
-    "adult": Reader(public.read_adult, 'census, income and never married: "adult", "adult#income"'),
-    "tox21": Reader(partial(public.read_assays, name="tox21"), '12 toxicity assays with gaps: "tox21#NR-AR"'),
-    "sider": Reader(partial(public.read_assays, name="sider"), '27 kinds of side effects: "sider"'),
-    "clintox": Reader(
-        partial(public.read_assays, name="clintox"), 'approval and toxicity of drugs: "clintox"'
-    ),
-    "snips": Reader(corpora.read_snips, 'intent and slots of queries: "snips#snips_intent"'),
-    "clinc150": Reader(corpora.read_clinc150, '150 intents: "clinc150", "clinc150:small"'),
-    "ud_ewt": Reader(corpora.read_ud_ewt, 'parts of speech, 5 genres: "ud_ewt", "ud_ewt:weblog"'),
-    "wnut17": Reader(corpora.read_wnut17, 'entities in tweets: "wnut17"'),
-    "text_cls": Reader(corpora.read_text_cls, 'sentences, 7 sets: "text_cls:MR"'),
+    "csv": tables.CSV,
+    "parquet": tables.PARQUET,
+    "text": text.READER,
+    "images": images.READER,
+    "npz": arrays.READER,
+    "digits": digits.READER,
+    "omniglot": omniglot.READER,
+    "mnist": mnist.READER,
+    "usps": usps.READER,
+    "amazon_reviews": amazon_reviews.READER,
+    "mnistm": mnistm.READER,
+    "medmnist": medmnist.READER,
+    "fdu_mtl": fdu_mtl.READER,
+    "school": school.READER,
+    "adult": adult.READER,
+    "tox21": assays.TOX21,
+    "sider": assays.SIDER,
+    "clintox": assays.CLINTOX,
+    "snips": snips.READER,
+    "clinc150": clinc150.READER,
+    "ud_ewt": ud_ewt.READER,
+    "wnut17": wnut17.READER,
+    "text_cls": text_cls.READER,
 }
-LABELLED = ("csv", "parquet", "text")  # their labels may be of either kind
-SIZED = ("images", "omniglot", "mnist", "usps", "mnistm", "medmnist")
 
 
 def read(
@@ -55,7 +69,7 @@ def read(
     split: SplitSpec = SplitSpec(),  # noqa: B008 (frozen)
     resize: int | tuple[int, int] | None = None,
     skip_broken: bool = False,
-    encoding: Mapping[str, Any] | None = None,
+    encoding: Encoding | Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
     kind: Literal["classes", "numbers"] | None = None,
 ) -> list[Task]:
@@ -72,8 +86,8 @@ def read(
         split: how rows are divided where the data have no test part of their own.
         resize: pixels of a side, or ``(height, width)``, for images.
         skip_broken: leave out images that do not decode, with a warning that counts them.
-        encoding: ``task.encoding`` of an earlier reading, to encode these rows in the same way
-            (statistics, vocabulary, classes); without its ``"classes"`` the labels may be others.
+        encoding: ``task.encoding`` of an earlier reading, or its JSON, to make these rows in the same
+            way (statistics, vocabulary, classes); ``task.encoding.alike()`` lets the labels be others.
         drop: columns of a table that are to be no inputs, whether they are there or not; the labels
             never are.
         kind: what the labels of a table are, where it should not be inferred: ``"classes"``, or
@@ -97,17 +111,42 @@ def read(
         raise unknown("reader of a data reference", name, READERS)
     if turn not in (None, "rotations"):
         raise unknown("option of a data reference", turn, ["rotations"])
-    if resize is not None and name not in SIZED:
+    if resize is not None and not READERS[name].sized:
         raise wrong("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
-    if kind is not None and name not in LABELLED:
+    if kind is not None and not READERS[name].labels:
         raise wrong("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
-    if encoding is not None:
-        _check_alike(name, encoding)
-    tasks = READERS[name].read(
-        argument, Options(Path(base), split, resize, skip_broken, encoding, drop, kind)
-    )
+    known = None if encoding is None else as_encoding(encoding)
+    if known is not None:
+        check_alike(name, known)
+    size = (resize, resize) if isinstance(resize, int) else resize
+    tasks = READERS[name].read(argument, Options(Path(base), split, size, skip_broken, known, drop, kind))
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
-    return [digits.rotations(task) for task in tasks] if turn else tasks
+    return [rotations(task) for task in tasks] if turn else tasks
+
+
+def reads_files(reference: str) -> bool:
+    """Tell whether a data reference is to files of the user's own, and not to a benchmark set.
+
+    Example:
+        >>> reads_files("csv:train.csv#label"), reads_files("adult#income")
+        (True, False)
+    """
+    return _of_files(reference.partition(":")[0])
+
+
+def label_columns(reference: str) -> list[str]:
+    """List the label columns that a reference to a table names.
+
+    Example:
+        >>> label_columns("csv:train.csv#income,married"), label_columns("npz:file.npz#x,y")
+        (['income', 'married'], [])
+    """
+    name = reference.partition(":")[0]
+    return tables.columns_after(reference) if name in READERS and READERS[name].labels else []
+
+
+def _of_files(name: str) -> bool:
+    return name in READERS and READERS[name].encoding is not None
 
 
 def _cut(reference: str) -> tuple[str, str, str | None, str | None]:
@@ -121,7 +160,7 @@ def _cut(reference: str) -> tuple[str, str, str | None, str | None]:
         argument, _, turn = argument.rpartition("+")
     if not colon and "#" in name:
         name, _, wanted = name.partition("#")
-    elif name not in ENCODERS and "#" in argument:
+    elif not _of_files(name) and "#" in argument:
         argument, _, wanted = argument.partition("#")
     return name, argument, wanted, turn
 
@@ -138,36 +177,52 @@ def _chosen(tasks: Sequence[Task], wanted: str, reader: str) -> list[Task]:
     return chosen
 
 
-def _check_alike(name: str, encoding: Mapping[str, Any]) -> None:
+def check_alike(name: str, encoding: Encoding) -> None:
     """Raise ``ValueError`` where an encoding was made by a reader of other files; ``npz`` fits many."""
-    if name not in ENCODERS or name == "npz":
-        return
-    first = str(encoding.get("reader"))
-    if first != name and {first, name} != {"csv", "parquet"}:
+    if _of_files(name) and not encoding.reads(name):
         raise wrong(
             "reader of the data",
-            expected=f'"{first}:", by which their encoding was made',
+            expected=f'"{encoding.reader}:", by which their encoding was made',
             found=f'"{name}:"',
             hint="give data as then",
         )
 
 
-ENCODERS = {  # the readers of files: what stands after a # is for them to read
-    "csv": tables.encode_table,
-    "parquet": tables.encode_table,
-    "text": text.encode_text,
-    "images": images.encode_images,
-    "npz": arrays.encode_npz,
-}
+def encoding_from_json(about: Mapping[str, Any]) -> Encoding:
+    """Read an encoding that ``to_json`` wrote, as it stands in a saved model.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+        >>> encoding_from_json({"reader": "images", "shape": [3, 32, 32]}).row_shape()
+        (3, 32, 32)
+    """
+    family = READERS[about["reader"]].encoding if about.get("reader") in READERS else None
+    try:
+        if family is not None:
+            return family.from_json(about)
+        found = f"{sorted(about)}"
+    except (KeyError, TypeError, AttributeError) as error:
+        found = f"{type(error).__name__}: {error}"
+    hint = "save the model with `encoding=task.encoding`"
+    raise wrong("encoding", expected="what `task.encoding.to_json()` gives", found=found, hint=hint)
 
 
-def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str = Path(".")) -> Tensor:
+def as_encoding(encoding: Encoding | Mapping[str, Any]) -> Encoding:
+    """Take an encoding as it is, or read it from JSON."""
+    return encoding if isinstance(encoding, Encoding) else encoding_from_json(encoding)
+
+
+def encode(
+    source: Path | str, encoding: Encoding | Mapping[str, Any], *, base: Path | str = Path(".")
+) -> Tensor:
     """Make new rows, without labels or with, into inputs in the same way as the training rows.
 
     Args:
         source: a file, a folder of images, or a data reference (of a benchmark set: its test rows,
             or its train rows where it has no others).
-        encoding: ``task.encoding`` of the training data.
+        encoding: ``task.encoding`` of the training data, or its JSON.
         base: folder that relative paths start from.
 
     Shape:
@@ -182,16 +237,18 @@ def encode(source: Path | str, encoding: Mapping[str, Any], *, base: Path | str 
         >>> encode("digits:0-4", task.encoding).shape
         torch.Size([361, 1, 8, 8])
     """
+    known = as_encoding(encoding)
     name, colon, argument = str(source).partition(":")
-    if _cut(str(source))[0] in READERS.keys() - ENCODERS and (colon or not (Path(base) / source).exists()):
-        (task, *_) = read(str(source), base=base, encoding=encoding)
+    reader = READERS.get(_cut(str(source))[0])
+    of_set = reader is not None and reader.encoding is None
+    if of_set and (colon or not (Path(base) / source).exists()):
+        (task, *_) = read(str(source), base=base, encoding=known)
         rows = task.test or task.train
-        if not isinstance(rows, Labelled) or not isinstance(rows.x, Tensor):
+        x = parts(rows.x).get("") if rows.held else None
+        if x is None:
             raise wrong(f'"{source}"', expected="rows in one tensor", found=type(rows).__name__)
-        return rows.x
+        return x
     if colon:
-        _check_alike(name, encoding)
-    path = argument.rpartition("#")[0] or argument if colon and name in ENCODERS else str(source)
-    file = Path(base) / path
-    kind = "npz" if file.suffix == ".npz" and "shape" in encoding else encoding["reader"]
-    return ENCODERS[kind](file, encoding)
+        check_alike(name, known)
+    path = argument.rpartition("#")[0] or argument if colon and _of_files(name) else str(source)
+    return known.encode(Path(base) / path)

@@ -6,45 +6,20 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from ..errors import wrong
-from ..tasks import Inputs, Labelled, Multiclass, Task
+from ..tasks import Inputs, Labelled, Task
 from ..tasks.nouns import join
 from ..tasks.streams import positive
+from .classes import keep_classes
 
 
 def _train(task: Task) -> Labelled:
-    if not isinstance(task.train, Labelled):
+    if not task.train.held:
         raise wrong(
             f"training rows of task {task.name!r}", expected="in tensors", found="a dataset", error=TypeError
         )
     return task.train
-
-
-def keep_classes(task: Task, keep: list[int]) -> Task:
-    """Leave only some classes of a ``Multiclass`` task, numbered anew, in every part."""
-    kind = task.kind
-    number = torch.full((len(kind.classes),), -1)
-    number[keep] = torch.arange(len(keep))
-
-    def part(data: Labelled | Dataset | None) -> Labelled | Dataset | None:
-        if not isinstance(data, Labelled):
-            return data
-        y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
-        at = (y != -1).nonzero()[:, 0]
-        return Labelled(data.take(at).x, y[at])
-
-    classes = [kind.classes[k] for k in keep]
-    encoding = None if task.encoding is None else dict(task.encoding) | {"classes": classes}
-    return replace(
-        task,
-        kind=Multiclass(classes),
-        encoding=encoding,
-        train=part(task.train),  # type: ignore[arg-type]
-        valid=part(task.valid),
-        test=part(task.test),
-    )
 
 
 def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: bool = False) -> Task:
@@ -66,6 +41,7 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
             than two classes.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.rand(20, 2), torch.arange(20) % 2)
         >>> task = Task("coins", Multiclass(["head", "tail"]), rows)
         >>> shots(task, 3, generator=torch.Generator()).train.y.bincount().tolist()
@@ -119,6 +95,7 @@ def unlabel(task: Task) -> Task:
         task: with train rows in tensors.
 
     Example:
+        >>> from headstart.tasks import Multiclass
         >>> rows = Labelled(torch.rand(4, 2), torch.arange(4) % 2)
         >>> bare = unlabel(Task("coins", Multiclass(2), rows))
         >>> len(bare.train), len(bare.unlabelled)
@@ -126,7 +103,7 @@ def unlabel(task: Task) -> Task:
     """
     data = _train(task)
     x = data.x
-    if isinstance(task.unlabelled, Inputs):
+    if task.unlabelled is not None and task.unlabelled.held:
         x = join(task.unlabelled.x, x)
     none = torch.zeros(0, dtype=torch.long)
     return replace(task, train=data.take(none), unlabelled=Inputs(x))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor
 
 from ..errors import unknown, wrong
 from ..tasks import Inputs, Kind, Labelled, Task, X
-from ..tasks.nouns import RESERVED, rows, take
+from ..tasks.nouns import RESERVED, rows, take, tensors
+from .encoding import Encoding
 
 PARTS = {
     "train": "train",
@@ -187,35 +187,35 @@ def count_duplicates(test: X, trains: Sequence[X]) -> list[int]:
 
 
 def _hashes(x: X) -> list[int]:
-    arrays = [t.contiguous().numpy() for t in ([x] if isinstance(x, Tensor) else x.values())]
+    arrays = [t.contiguous().numpy() for t in tensors(x)]
     return [hash(tuple(a[i].tobytes() for a in arrays)) for i in range(len(arrays[0]))]
 
 
-def warn_duplicates(x: X, division: Division, where: str) -> dict[str, int]:
+def warn_duplicates(x: X, division: Division, where: str) -> int:
     """Warn where test rows are also train rows, which flatters every score.
 
     Returns:
-        What the encoding says of it, so that a comparison does not tell it again.
+        How many, for the encoding to say, so that a comparison does not tell it again.
     """
     if "test" not in division:
-        return {}
+        return 0
     (count,) = count_duplicates(take(x, division["test"]), [take(x, division["train"])])
     if not count:
-        return {}
+        return 0
     warnings.warn(
         f"{count} of {len(division['test'])} test rows of {where} are equal to a train row; "
         "remove them, or keep them together with `group`",
         UserWarning,
         stacklevel=3,
     )
-    return {"duplicates": count}
+    return count
 
 
 def build(
     targets: Sequence[tuple[str, Kind, Tensor]],
     x: X,
     division: Division,
-    encoding: Mapping[str, Any],
+    encoding: Encoding,
     unlabelled: X | None = None,
 ) -> list[Task]:
     """Make a task of each ``(name, kind, y)``; all share the very same tensors of inputs."""
@@ -226,7 +226,7 @@ def build(
             kind,
             **{part: Labelled(parts[part], y[index]) for part, index in division.items()},
             unlabelled=None if unlabelled is None else Inputs(unlabelled),
-            encoding=dict(encoding) | described(name, kind),
+            encoding=encoding.asking(name, kind),
         )
         for name, kind, y in targets
     ]
@@ -236,18 +236,6 @@ def _task_name(column: str) -> str:
     """Turn a column's name into a task's: no dots, and none of the words that modules use themselves."""
     name = column.replace(".", "_")
     return f"{name}_" if name in RESERVED else name
-
-
-def described(name: str, kind: Kind) -> dict[str, Any]:
-    """Say for an encoding what is asked for: the name of the target, its kind and its classes.
-
-    Example:
-        >>> from headstart.tasks import Regression
-        >>> described("age", Regression())
-        {'target': 'age', 'kind': 'Regression'}
-    """
-    named = {"classes": list(kind.classes)} if kind.classes else {}
-    return {"target": name, "kind": kind.name} | named
 
 
 def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
@@ -266,7 +254,7 @@ def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
     carved = []
     for task in tasks:
         data = task.train
-        if not spec.valid or task.valid is not None or not isinstance(data, Labelled):
+        if not spec.valid or task.valid is not None or not data.held:
             carved.append(task)
             continue
         if id(data.x) not in done:

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from ..errors import wrong
 from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
-from ..tasks import Labelled, Task, X
-from ..tasks.nouns import move, rows
+from ..tasks import Labelled, Lazy, Task, X
+from ..tasks.nouns import move, rows, take, tensors, wrapped
 
 RESAMPLES = 200
 CHUNK = 4_000_000  # weights held at once
@@ -102,19 +102,18 @@ def mapped(
     if batch < 1:
         raise wrong("`batch`", expected="at least 1", found=batch)
     device, count = device_of(module), rows(x)
-    home = x.device if isinstance(x, Tensor) else next(iter(x.values())).device
+    home = tensors(x)[0].device
     parts = []
     with resting(module), Bar(title, count, progress, unit="row") as bar:
         for start in range(0, max(1, count), batch):
-            at = slice(start, start + batch)
-            part: X = x[at] if isinstance(x, Tensor) else {name: value[at] for name, value in x.items()}
+            part = take(x, slice(start, start + batch))
             parts.append(function(move(part, device)).to(home))
             bar.show(min(start + batch, count))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def score(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted, task: Task, data: Labelled | Lazy | Dataset | None = None, *, batch: int = 128
 ) -> float:
     """Return the main metric alone, without an interval or progress: the cheap way for comparisons.
 
@@ -143,7 +142,7 @@ def score(
 
 
 def evaluate(
-    net: Net | Adapted, task: Task, data: Labelled | Dataset | None = None, *, batch: int = 128
+    net: Net | Adapted, task: Task, data: Labelled | Lazy | Dataset | None = None, *, batch: int = 128
 ) -> dict[str, Estimate]:
     r"""Measure a net on a task, each metric with a 95 % interval.
 
@@ -206,7 +205,7 @@ def _resamples(count: int, width: int) -> Iterator[Tensor]:
 def _answers(
     net: Net | Adapted,
     task: Task,
-    data: Labelled | Dataset | None,
+    data: Labelled | Lazy | Dataset | None,
     batch: int,
     progress: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -215,15 +214,16 @@ def _answers(
     if data is None:
         hint = "pass `data`, or Task(..., test=...)"
         raise wrong(f"`test` rows of task {task.name!r}", expected="given", found="None", hint=hint)
-    if isinstance(data, Labelled):
-        return predict(net, task.name, data.x, batch=batch, progress=progress).cpu(), data.y.cpu()
-    count, outputs, targets = len(data), [], []  # type: ignore[arg-type]
+    given: Labelled | Lazy = wrapped(data)
+    if given.held:
+        return predict(net, task.name, given.x, batch=batch, progress=progress).cpu(), given.y.cpu()
+    count, outputs, targets = len(given), [], []
     if not count:
         raise wrong(f"rows of task {task.name!r}", expected="at least one", found="none")
     with Bar("evaluate", count) as bar:
         for start in range(0, count, batch):
-            x, y = default_collate([tuple(data[i]) for i in range(start, min(start + batch, count))])
-            outputs.append(predict(net, task.name, x, batch=batch, progress=False).cpu())
-            targets.append(y)
+            part = given.take(torch.arange(start, min(start + batch, count)))
+            outputs.append(predict(net, task.name, part.x, batch=batch, progress=False).cpu())
+            targets.append(part.y)
             bar.show(min(start + batch, count))
     return torch.cat(outputs), torch.cat(targets)

@@ -18,6 +18,7 @@ from ..atomic import write_atomic, writing
 from ..errors import explain, wrong
 from ..models import Net
 from ..tasks import X
+from ..tasks.nouns import parts, tensors
 from .evaluate import mapped
 
 
@@ -70,7 +71,7 @@ def cached_features(
     if features is None:
         features = _compute(net, x, task, batch, progress)
         _write(path, features)
-    return features.to(next(iter(_tensors(x).values())).device)
+    return features.to(tensors(x)[0].device)
 
 
 def _compute(net: Net, x: X, task: str | None, batch: int, progress: bool | None) -> Tensor:
@@ -94,10 +95,6 @@ def _check_constant(backbone: nn.Module) -> None:
             raise wrong(what, expected="in eval mode", found=where, hint=hint)
 
 
-def _tensors(x: X) -> dict[str, Tensor]:
-    return {"": x} if isinstance(x, Tensor) else dict(x)
-
-
 def fingerprint(backbone: nn.Module, x: X, task: str | None = None, transform: str = "") -> str:
     """Hash everything that features depend on: weights, buffers, architecture, rows, task, transform.
 
@@ -110,7 +107,7 @@ def fingerprint(backbone: nn.Module, x: X, task: str | None = None, transform: s
     """
     state = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}
     digest = hashlib.sha256(repr((str(backbone), task, transform)).encode())
-    for name, tensor in [*state.items(), *_tensors(x).items()]:
+    for name, tensor in [*state.items(), *parts(x).items()]:
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()

@@ -16,9 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..errors import wrong
 from ..models import Net, device_of
 from ..progress import Bar
-from ..tasks import Batch, Episodes, Labelled, Shift, X
+from ..tasks import Batch
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import move
+from ..tasks.nouns import convert, inputs_of, tensors
 from .distributed import several, synchronize
 
 if TYPE_CHECKING:
@@ -202,30 +202,15 @@ def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
 
 def check_inputs(batch: Batch, step: int) -> None:
     """Raise ``ValueError`` where inputs hold NaN or infinity, before anything is learned from them."""
-    if isinstance(batch, Shift):
-        parts: dict[str, X] = {"source": batch.source.x, "target": batch.target.x}
-    elif isinstance(batch, Episodes):
-        parts = {"support": batch.support.x, "query": batch.query.x}
-    else:
-        parts = {f'task "{name}"': part.x for name, part in batch.items() if not part.complete}
-    for name, x in {id(x): (name, x) for name, x in parts.items()}.values():  # tasks may share their rows
+    for name, x in inputs_of(batch).items():
         check_finite_rows(x, f"inputs of {name} at step {step}")
 
 
 def to(batch: Batch, device: torch.device) -> Batch:
     """Copy a batch to a device; what is there already is not, and rows that tasks share stay shared."""
-    if not isinstance(batch, Mapping):
-        return batch.to(device)
-    parts = batch.values()
-    if all(isinstance(p.x, Tensor) and p.x.device == p.y.device == device for p in parts):
+    if all(part.device == device for part in tensors(batch)):
         return batch
-    there: dict[int, X] = {}
-    for part in parts:
-        if id(part.x) not in there:
-            there[id(part.x)] = move(part.x, device)
-    return {
-        name: Labelled(there[id(part.x)], part.y.to(device), part.complete) for name, part in batch.items()
-    }
+    return convert(batch, lambda part: part.to(device))
 
 
 def adopt(

@@ -1,7 +1,16 @@
 """Functions of tensors alone that more than one room needs."""
 
 from .distances import gaussian, squared_distances
+from .random import generator
 from .reversal import ReverseGradient
 from .statistics import interval, paired_interval, wilson
 
-__all__ = ["ReverseGradient", "gaussian", "interval", "paired_interval", "squared_distances", "wilson"]
+__all__ = [
+    "ReverseGradient",
+    "gaussian",
+    "generator",
+    "interval",
+    "paired_interval",
+    "squared_distances",
+    "wilson",
+]

@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, final
+from typing import TYPE_CHECKING, Any, Protocol, Self, final
 
 import numpy
 import torch
@@ -19,9 +19,12 @@ from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save, sealed
 from ..tasks import Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import join, move, rows, take
+from ..tasks.nouns import join, move, parts, rows, take
 from .maml import MAML
 from .protonet import ProtoNet
+
+if TYPE_CHECKING:
+    from ..datasets import Encoding
 
 FILE = "fewshot.safetensors"
 ADAPTATIONS: dict[str, Callable[..., Adaptation]] = {"MAML": MAML, "ProtoNet": ProtoNet}
@@ -59,7 +62,7 @@ class FewShot:
     Args:
         net: pretrained, or meta-trained with ``Episodic``.
         adaptation: ``ProtoNet``, ``MAML`` or any other with a ``task``; ``save`` knows those two.
-        encoding: how rows are made from a file, as JSON; kept by ``save``.
+        encoding: how rows are made, as ``task.encoding`` says it, or its JSON; kept by ``save``.
 
     Raises:
         KeyError: if ``net`` has no head for the adaptation's task.
@@ -75,7 +78,7 @@ class FewShot:
     """
 
     def __init__(
-        self, net: Net, adaptation: Adaptation, *, encoding: Mapping[str, Any] | None = None
+        self, net: Net, adaptation: Adaptation, *, encoding: Encoding | Mapping[str, Any] | None = None
     ) -> None:
         head = net.head(adaptation.task)
         self.adaptation, self.encoding = adaptation, encoding
@@ -101,7 +104,7 @@ class FewShot:
             ValueError: if there are fewer than two classes, not one label per row, or NaN or infinity in one.
         """
         check_finite_rows(x, "`x`")
-        names = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
+        names: list[Any] = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
         if len(names) != rows(x):
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         classes = Multiclass(tuple(dict.fromkeys(names)))
@@ -155,7 +158,7 @@ class FewShot:
         tensors: dict[str, Tensor] = {
             f"base.{n}": p for n, p in self._base.named_parameters() if n in now.moved
         }
-        x = {"x": now.support.x} if isinstance(now.support.x, Tensor) else _prefix(now.support.x)
+        x = {f"x.{name}".rstrip("."): value for name, value in parts(now.support.x).items()}
         tensors |= {**x, "y": now.support.y}
         data = sealed.pack(tensors)
         about |= {"moved": now.moved, "sha256": sealed.sha256(data)}
@@ -217,10 +220,6 @@ class FewShot:
             adapted = self.adaptation(Net(self._base.backbone, {task: head}).eval(), here)
             net = adapted.export().eval()
         self._now = _Fitted(net, tuple(adapted.weights), support.to("cpu"), classes)
-
-
-def _prefix(x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"x.{name}": value for name, value in x.items()}
 
 
 def _describe(adaptation: Adaptation) -> dict[str, Any]:

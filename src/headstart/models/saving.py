@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import torch
@@ -20,6 +20,9 @@ from ._files import WEIGHTS, read, understood, write
 from ._weights import fill
 from .backbones.providers import rebuild
 from .net import Net, as_backbone
+
+if TYPE_CHECKING:
+    from ..datasets import Encoding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +47,7 @@ def save(
     directory: str | os.PathLike[str],
     *,
     kinds: Mapping[str, Kind],
-    encoding: Mapping[str, Any] | None = None,
+    encoding: Encoding | Mapping[str, Any] | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a net to a directory: ``model.safetensors`` and ``model.json``.
@@ -57,7 +60,7 @@ def save(
         net: any backbone; one that ``backbone`` did not build has to be passed to ``load``.
         directory: made where it is not there.
         kinds: what the answer of each head is, by the heads' names.
-        encoding: how rows were made from a file, as JSON.
+        encoding: how rows were made, as ``task.encoding`` says it, or its JSON.
         notes: anything else worth keeping, as JSON.
 
     Returns:
@@ -158,9 +161,11 @@ def _tensors(net: Net) -> dict[str, Tensor]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn a NumPy scalar, as readers leave them among class names, into Python's own."""
+    """Turn a NumPy scalar, as readers leave them among class names, and an encoding into Python's own."""
     if isinstance(value, numpy.generic):
         return value.item()
+    if to_json := getattr(value, "to_json", None):
+        return to_json()
     raise TypeError(f"{value!r} of type {type(value).__name__}")
 
 

@@ -174,7 +174,7 @@ def _warn_of_duplicates(problem: Problem) -> None:
     if not isinstance(target.test, Labelled):
         return
     rows = {t.name: t.train.x for t in (target, *problem.sources) if isinstance(t.train, Labelled)}
-    told = {target.name: (target.encoding or {}).get("duplicates", 0)}
+    told = {target.name: target.encoding.duplicates if target.encoding else 0}
     for name, both in zip(rows, count_duplicates(target.test.x, list(rows.values())), strict=True):
         if both > told.get(name, 0):
             warnings.warn(

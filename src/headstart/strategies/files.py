@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..datasets import Encoding
 from ..engine import seeded
 from ..errors import explain, unknown, wrong
 from ..tasks import Task
@@ -399,11 +400,9 @@ def _weights(name: str, base: Path) -> str | None:
 
 def _labels(*sections: Source) -> list[str]:
     """List the label columns of all tables; rows are read alike, so that none may be an input of any."""
-    from ..datasets.references import LABELLED
-    from ..datasets.tables import columns_after
+    from ..datasets.references import label_columns
 
-    tables = (s.data for s in sections if s.data.partition(":")[0] in LABELLED)
-    return sorted({name for data in tables for name in columns_after(data)})
+    return sorted({name for section in sections for name in label_columns(section.data)})
 
 
 def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = None) -> list[Task]:
@@ -422,35 +421,22 @@ def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = N
     )
 
 
-READ_ALIKE = {
-    "csv": ("csv", "parquet"),
-    "parquet": ("csv", "parquet"),
-    "text": ("text",),
-    "images": ("images",),
-}
-
-
-def _shared(source: Source, like: Task | None) -> dict[str, Any] | None:
+def _shared(source: Source, like: Task | None) -> Encoding | None:
     """Give what makes a source's rows like the target's (columns, words, pixels), without the classes."""
     if like is None or like.encoding is None or source.resize is not None:
         return None
-    reader = source.data.partition(":")[0]
-    if like.encoding.get("reader") not in READ_ALIKE.get(reader, ()):
-        return None
-    return {key: value for key, value in like.encoding.items() if key not in ("classes", "target", "kind")}
+    return like.encoding.alike() if like.encoding.reads(source.data.partition(":")[0]) else None
 
 
 def _target(section: Target, base: Path, labels: Sequence[str]) -> Task:
     from ..datasets import unlabel
-    from ..datasets.references import ENCODERS
+    from ..datasets.references import reads_files
 
     tasks = _read(section, base, labels)
     if len(tasks) != 1:
         names = [t.name for t in tasks]
-        set_of_tasks = section.data.partition(":")[0].partition("#")[0] not in ENCODERS
-        hint = (
-            f"keep one {'name' if set_of_tasks else 'column'} after the # of `target.data` ({section.data!r})"
-        )
+        word = "column" if reads_files(section.data) else "name"
+        hint = f"keep one {word} after the # of `target.data` ({section.data!r})"
         if "#" not in section.data:
             hint = f'name one of them: target.data = "{section.data}#{names[0]}"'
         raise wrong("`target.data`", expected="one task", found=f"{len(tasks)}: {names}", hint=hint)

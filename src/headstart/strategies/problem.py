@@ -124,12 +124,12 @@ class Problem:
                     found=row_shape(source),
                     hint=_likeness(self.target),
                 )
-            ours, theirs = ((t.encoding or {}).get("vocabulary") for t in (self.target, source))
-            if ours and theirs and ours != theirs:
+            known = self.target.encoding
+            if why := known.differs(source.encoding) if known is not None else "":
                 raise wrong(
                     f"rows of source {source.name!r}",
                     expected="numbered by the target's words",
-                    found="a vocabulary of their own",
+                    found=why,
                     hint=_likeness(self.target),
                 )
         if self.backbone == "auto":
@@ -161,8 +161,7 @@ class Problem:
 
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
-        train = self.target.train
-        return int(train.present().sum()) if isinstance(train, Labelled) else len(train)  # type: ignore[arg-type]
+        return int(self.target.train.present().sum())
 
 
 def asked(task: Task) -> str:
@@ -201,12 +200,11 @@ def _fitting(task: Task) -> str:
 
 def build(problem: Problem, *, pretrained: bool) -> nn.Module:
     """Make the problem's backbone, with its pretrained weights or (global random state) new ones."""
-    here, encoding = start(problem.backbone), problem.target.encoding or {}
-    return here.build(
+    encoding = problem.target.encoding
+    return start(problem.backbone).build(
         inputs=row_shape(problem.target),
         # A module is pretrained as it comes, whatever `weights` says.
         weights=problem.weights or "default" if pretrained and problem.comes_pretrained() else None,
         settings=problem.settings,
-        # Padding and unknown words have numbers too.
-        facts={"vocabulary": len(encoding["vocabulary"]) + 2} if "vocabulary" in encoding else {},
+        facts={} if encoding is None else encoding.facts(),
     )

@@ -335,12 +335,11 @@ def _details(
             "name": problem.target.name,
             "classes": classes,
             "per_class": _per_class(kind),
-            "train_rows": len(problem.target.train),  # type: ignore[arg-type]
+            "train_rows": len(problem.target.train),
             "test_rows": len(problem.target.test),  # type: ignore[arg-type]
         },
         "sources": [
-            {"name": s.name, "rows": len(s.train), "classes": len(getattr(s.kind, "classes", ()))}  # type: ignore[arg-type]
-            for s in problem.sources
+            {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in problem.sources
         ],
         "backbone": problem.backbone
         if isinstance(problem.backbone, str)

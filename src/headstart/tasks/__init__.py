@@ -1,7 +1,7 @@
 """Nouns: what a task is, what a batch is, what an episode is, and streams of them."""
 
 from .kinds import Binary, Detection, Kind, Label, Multiclass, Multilabel, Regression, Segmentation, Tokens
-from .nouns import Batch, Episodes, Inputs, Labelled, Shift, Task, X
+from .nouns import Batch, Episodes, Inputs, Labelled, Lazy, Shift, Task, X
 from .streams import Stream, batches, episodes, shifted
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Kind",
     "Label",
     "Labelled",
+    "Lazy",
     "Multiclass",
     "Multilabel",
     "Regression",

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from ..errors import wrong
-from .nouns import X
+from .nouns import X, tensors
 
 
 def finite(x: X) -> bool:
@@ -18,8 +18,11 @@ def finite(x: X) -> bool:
         >>> finite(torch.tensor([[1.0], [torch.inf]]))
         False
     """
-    parts = [x] if isinstance(x, Tensor) else x.values()
-    return all(not p.is_floating_point() or math.isfinite(p.sum()) or bool(p.isfinite().all()) for p in parts)
+    return all(map(_finite, tensors(x)))
+
+
+def _finite(x: Tensor) -> bool:
+    return not x.is_floating_point() or math.isfinite(x.sum()) or bool(x.isfinite().all())
 
 
 def check_finite_rows(x: X, what: str) -> None:
@@ -37,8 +40,8 @@ def check_finite_rows(x: X, what: str) -> None:
         Traceback (most recent call last):
         ValueError: `x` should be finite numbers; found NaN or infinity in row 1; remove it, or fill the gaps
     """
-    for part in [x] if isinstance(x, Tensor) else x.values():
-        if finite(part):
+    for part in tensors(x):
+        if _finite(part):
             continue
         bad = ~part.isfinite().reshape(len(part), -1).all(1)
         count = int(bad.sum())

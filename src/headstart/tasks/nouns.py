@@ -5,51 +5,102 @@ Shapes: ``B`` rows, ``T`` episodes, ``S`` support rows, ``Q`` query rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from ..errors import wrong
 from .kinds import Kind, present
 
+if TYPE_CHECKING:
+    from ..datasets import Encoding
+
 X = Tensor | Mapping[str, Tensor]
+V = TypeVar("V")
 RESERVED = frozenset(dir(nn.ModuleDict()))  # "type", "items", ...: heads are kept by the task's name
+
+
+def parts(value: Any) -> Mapping[str, Any]:
+    """List what rows, a batch or a mapping are made of, by name; a tensor is its own part, named "".
+
+    Example:
+        >>> list(parts(Labelled(torch.zeros(3, 2), torch.ones(3)))), list(parts(torch.zeros(3)))
+        (['x', 'y'], [''])
+    """
+    if isinstance(value, Tensor):
+        return {"": value}
+    return value if isinstance(value, Mapping) else value.parts()
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """List the tensors of ``x``, of a batch, or of anything that is made of them.
+
+    Example:
+        >>> batch = {"a": Labelled(torch.zeros(3, 2), torch.ones(3))}
+        >>> [tuple(t.shape) for t in tensors(batch)]
+        [(3, 2), (3,)]
+    """
+    inner = parts(value)
+    whole = inner.get("") is value
+    return [value] if whole else [tensor for part in inner.values() for tensor in tensors(part)]
+
+
+def convert(value: V, function: Callable[[Tensor], Tensor]) -> V:
+    """Copy ``x``, a batch, or anything made of them, with another tensor in place of each.
+
+    What occurs several times, as the inputs of tasks that label the same rows, is converted once.
+
+    Example:
+        >>> convert({"ids": torch.tensor([1, 2])}, Tensor.double)
+        {'ids': tensor([1., 2.], dtype=torch.float64)}
+    """
+    done: dict[int, tuple[Any, Any]] = {}  # the old, which so keeps its number, and the new
+
+    def visit(part: Any) -> Any:
+        if id(part) not in done:
+            done[id(part)] = part, new(part)
+        return done[id(part)][1]
+
+    def new(part: Any) -> Any:
+        inner = parts(part)
+        whole = inner.get("") is part
+        if whole:
+            return function(part)
+        made = {name: visit(some) for name, some in inner.items()}
+        return made if inner is part else replace(part, **made)
+
+    return visit(value)
 
 
 def rows(x: X) -> int:
     """Count the rows of ``x``, a tensor or a mapping of tensors with equal first axis."""
-    return len(x) if isinstance(x, Tensor) else len(next(iter(x.values())))
+    return len(tensors(x)[0])
 
 
-def take(x: X, index: Tensor) -> X:
+def take(x: X, index: Tensor | slice) -> X:
     """Gather rows of ``x``: ``(B, *)`` at ``index (b,)`` or ``(T, b)`` gives ``index.shape + (*)``."""
-    if isinstance(x, Tensor):
-        return x[index]
-    return {name: value[index] for name, value in x.items()}
+    return convert(x, lambda part: part[index])
 
 
 def move(x: X, device: torch.device | str) -> X:
     """Copy ``x`` to a device."""
-    return x.to(device) if isinstance(x, Tensor) else {k: v.to(device) for k, v in x.items()}
+    return convert(x, lambda part: part.to(device))
 
 
-def join(*parts: X) -> X:
+def join(*some: X) -> X:
     """Concatenate row by row; mappings must have the same names."""
-    first = parts[0]
-    if isinstance(first, Tensor):
-        return torch.cat([p for p in parts if isinstance(p, Tensor)])
-    return {name: torch.cat([p[name] for p in parts]) for name in first}  # type: ignore[index]
+    joined = {name: torch.cat([parts(x)[name] for x in some]) for name in parts(some[0])}
+    return joined.get("", joined)
 
 
 def _check_equal_rows(x: X) -> None:
-    if not isinstance(x, Tensor):
-        sizes = {name: len(value) for name, value in x.items()}
-        if len(set(sizes.values())) != 1:
-            raise wrong("`x`", expected="tensors with one first axis", found=sizes)
+    sizes = {name: len(value) for name, value in parts(x).items()}
+    if len(set(sizes.values())) != 1:
+        raise wrong("`x`", expected="tensors with one first axis", found=sizes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +119,8 @@ class Inputs:
     """
 
     x: X
+    held: ClassVar[Literal[True]] = True
+    complete: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_equal_rows(self.x)
@@ -75,13 +128,17 @@ class Inputs:
     def __len__(self) -> int:
         return rows(self.x)
 
+    def parts(self) -> dict[str, X]:
+        """List what the rows are made of, by name."""
+        return {"x": self.x}
+
     def take(self, index: Tensor) -> Inputs:
         """Gather rows."""
         return Inputs(take(self.x, index))
 
     def to(self, device: torch.device | str) -> Inputs:
         """Copy to a device."""
-        return Inputs(move(self.x, device))
+        return convert(self, lambda part: part.to(device))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +163,7 @@ class Labelled:
     x: X
     y: Tensor
     complete: bool = False
+    held: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
         _check_equal_rows(self.x)
@@ -114,6 +172,10 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def parts(self) -> dict[str, X]:
+        """List what the rows are made of, by name."""
+        return {"x": self.x, "y": self.y}
 
     def take(self, index: Tensor) -> Labelled:
         """Gather rows."""
@@ -125,7 +187,7 @@ class Labelled:
 
     def to(self, device: torch.device | str) -> Labelled:
         """Copy to a device."""
-        return Labelled(move(self.x, device), self.y.to(device), self.complete)
+        return convert(self, lambda part: part.to(device))
 
     def present(self) -> Tensor:
         """Tell which rows have at least one label, as a mask ``(B,)``."""
@@ -137,18 +199,62 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Lazy:
+    """Hold rows that a map-style dataset loads when they are asked for.
+
+    Args:
+        data: gives ``(x, y)``, or ``x`` alone, for each number from 0 to its length.
+
+    Example:
+        >>> rows = Lazy(torch.utils.data.TensorDataset(torch.zeros(3, 2), torch.arange(3)))
+        >>> len(rows), rows.take(torch.tensor([2, 0])).y.tolist()
+        (3, [2, 0])
+    """
+
+    data: Dataset
+    held: ClassVar[Literal[False]] = False
+
+    def __len__(self) -> int:
+        return len(self.data)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        return self.data[index]
+
+    def take(self, index: Tensor) -> Any:
+        """Load rows and stack them, as ``Labelled``, or as ``Inputs`` where the dataset gives ``x`` alone."""
+        return collate([self.data[i] for i in index.tolist()])
+
+    def present(self) -> Tensor:
+        """Take every row to have a label, since only loading it would tell."""
+        return torch.ones(len(self), dtype=torch.bool)
+
+
+def collate(samples: list[Any]) -> Labelled | Inputs:
+    """Stack the samples of a dataset, pairs ``(x, y)`` or ``x`` alone."""
+    if isinstance(samples[0], tuple | list):
+        x, y = default_collate([tuple(sample) for sample in samples])
+        return Labelled(x, y)
+    return Inputs(default_collate(samples))
+
+
+def wrapped(data: Any) -> Any:
+    """Return rows as they are, and a dataset of the caller's own as ``Lazy`` rows."""
+    return data if isinstance(data, Labelled | Inputs | Lazy | None) else Lazy(data)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """Say what is to be learned: inputs, targets and how an answer is scored.
 
     Args:
         name: names the head, the loss and the rows of every table; without ``.``.
         kind: what an answer is, which gives the loss, the head and the metrics.
-        train: labelled rows, or a map-style dataset of ``(x, y)`` pairs.
+        train: labelled rows, or a map-style dataset of ``(x, y)`` pairs, which becomes ``Lazy`` rows.
         valid: rows for choosing settings.
         test: rows to be touched once.
         unlabelled: rows from where the model will run, for domain adaptation.
-        encoding: how rows were made from a file (columns, vocabulary, image size), as JSON, so that
-            new files are read the same way; ``None`` for tensors of the caller's own.
+        encoding: how rows were made (columns, vocabulary, image size), so that new ones are made in the
+            same way; ``None`` for tensors of the caller's own.
 
     Raises:
         ValueError: if the name is empty, contains ``.`` or is one of ``nn.ModuleDict``'s own, or a label
@@ -163,11 +269,11 @@ class Task:
 
     name: str
     kind: Kind
-    train: Labelled | Dataset
-    valid: Labelled | Dataset | None = None
-    test: Labelled | Dataset | None = None
-    unlabelled: Inputs | Dataset | None = None
-    encoding: Mapping[str, Any] | None = None
+    train: Labelled | Lazy
+    valid: Labelled | Lazy | None = None
+    test: Labelled | Lazy | None = None
+    unlabelled: Inputs | Lazy | None = None
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
@@ -176,9 +282,10 @@ class Task:
             expected = "a name that modules of PyTorch do not use themselves"
             hint = f'call it "{self.name}_"'
             raise wrong("`name` of a task", expected=expected, found=f'"{self.name}"', hint=hint)
-        for part in ("train", "valid", "test"):
-            data = getattr(self, part)
-            if isinstance(data, Labelled):
+        for part in ("train", "valid", "test", "unlabelled"):
+            object.__setattr__(self, part, wrapped(getattr(self, part)))
+        for part, data in (("train", self.train), ("valid", self.valid), ("test", self.test)):
+            if data is not None and data.held:
                 try:
                     self.kind.check(data.y)
                 except ValueError as error:
@@ -192,9 +299,13 @@ class Shift:
     source: Labelled
     target: Inputs
 
+    def parts(self) -> dict[str, Labelled | Inputs]:
+        """List the rows of the step, by name."""
+        return {"source": self.source, "target": self.target}
+
     def to(self, device: torch.device | str) -> Shift:
         """Copy to a device."""
-        return Shift(self.source.to(device), self.target.to(device))
+        return convert(self, lambda part: part.to(device))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,9 +330,23 @@ class Episodes:
         at = torch.tensor(index)
         return self.support.take(at), self.query.take(at)
 
+    def parts(self) -> dict[str, Labelled]:
+        """List the rows of the step, by name."""
+        return {"support": self.support, "query": self.query}
+
     def to(self, device: torch.device | str) -> Episodes:
         """Copy to a device."""
-        return Episodes(self.support.to(device), self.query.to(device), self.ways)
+        return convert(self, lambda part: part.to(device))
 
 
 Batch = Mapping[str, Labelled] | Shift | Episodes
+
+
+def inputs_of(batch: Batch) -> dict[str, X]:
+    """List the inputs of a batch under the names that messages call them by, shared ones once.
+
+    Rows that promise to be complete are left out.
+    """
+    call = 'task "{}"' if parts(batch) is batch else "{}"
+    looked = {call.format(name): rows.x for name, rows in parts(batch).items() if not rows.complete}
+    return {name: x for name, x in {id(x): (name, x) for name, x in looked.items()}.values()}

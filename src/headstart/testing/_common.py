@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models import Net
-from ..tasks import Episodes, Inputs, Labelled, Shift
+from ..tasks.nouns import convert, tensors
 
 
 def require(holds: bool | Tensor, message: str) -> None:
@@ -23,42 +23,10 @@ def require(holds: bool | Tensor, message: str) -> None:
         raise AssertionError(message)
 
 
-def tensors(value: Any) -> list[Tensor]:
-    """List the tensors of a batch, of rows, or of a mapping."""
-    match value:
-        case Tensor():
-            return [value]
-        case Mapping():
-            return [t for part in value.values() for t in tensors(part)]
-        case Labelled():
-            return [*tensors(value.x), value.y]
-        case Inputs():
-            return tensors(value.x)
-        case Shift():
-            return [*tensors(value.source), *tensors(value.target)]
-        case Episodes():
-            return [*tensors(value.support), *tensors(value.query)]
-        case _:
-            raise TypeError(f"a batch cannot hold {type(value).__name__}")
-
-
 def converted(value: Any, to: torch.dtype | torch.device | str) -> Any:
     """Copy a batch with its real numbers in another type, or on another device."""
-    match value:
-        case Tensor():
-            return value.to(to) if isinstance(to, str | torch.device) or value.is_floating_point() else value
-        case Mapping():
-            return {name: converted(part, to) for name, part in value.items()}
-        case Labelled():
-            return Labelled(converted(value.x, to), converted(value.y, to))
-        case Inputs():
-            return Inputs(converted(value.x, to))
-        case Shift():
-            return Shift(converted(value.source, to), converted(value.target, to))
-        case Episodes():
-            return Episodes(converted(value.support, to), converted(value.query, to), value.ways)
-        case _:
-            raise TypeError(f"a batch cannot hold {type(value).__name__}")
+    placed = isinstance(to, str | torch.device)
+    return convert(value, lambda part: part.to(to) if placed or part.is_floating_point() else part)
 
 
 def same(a: Tensor, b: Tensor) -> bool:

@@ -6,15 +6,16 @@ import io
 import lzma
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..atomic import write_atomic
-from ..errors import wrong
+from ...atomic import write_atomic
+from ...errors import wrong
+from ..options import need
 from .download import download
-from .options import need
-from .published import RECIPES, Content, Recipe, digest
+from .recipe import Content, Recipe, digest
 
 
 def cache() -> Path:
@@ -28,8 +29,8 @@ def find(file: str) -> Path | None:
     return next((f / file for f in [*folders, cache()] if (f / file).is_file()), None)
 
 
-def locate(file: str) -> Path:
-    """Find ``set/file`` on disk, or make it once, in the cache, of the public files of its set.
+def locate(file: str, recipes: Sequence[Recipe]) -> Path:
+    """Find ``set/file`` on disk, or make it once, in the cache, by the recipe that it is of.
 
     Raises:
         FileNotFoundError: if it is not on disk and its public home is not reached; names both ways.
@@ -38,9 +39,15 @@ def locate(file: str) -> Path:
     """
     path = find(file)
     if path is None:
-        fetch(next(recipe for recipe in RECIPES if file in recipe.files))
+        fetch(next(recipe for recipe in recipes if file in recipe.files))
         path = cache() / file
     return path
+
+
+def arrays(file: str, recipes: Sequence[Recipe]) -> dict[str, np.ndarray]:
+    """Read the arrays of ``set/file``, as ``locate`` finds it."""
+    with np.load(locate(file, recipes), allow_pickle=False) as archive:
+        return dict(archive)
 
 
 def fetch(recipe: Recipe) -> None:

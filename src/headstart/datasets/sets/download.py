@@ -9,8 +9,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import wrong
-from ..progress import Bar
+from ...errors import wrong
+from ...progress import Bar
 
 BLOCK = 1 << 20
 

@@ -8,19 +8,60 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import unknown, wrong
-from ..tasks import Kind, Multilabel, Regression, Task
+from ...errors import unknown, wrong
+from ...tasks import Kind, Multilabel, Regression, Task
+from ..encoding import Encoding, common
+from ..options import Options, Reader
+from ..splits import build, divide, warn_duplicates
+from .files import existing
 from .labels import answers
-from .options import Options
-from .splits import build, divide, warn_duplicates
-from .tables import existing
+from .memory import inputs, ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayEncoding(Encoding):
+    """Rows are arrays as they are, 8-bit images over 255; see `Encoding` for what all have.
+
+    Args:
+        keys: names that the inputs may have in an archive.
+        shape: of a row.
+    """
+
+    readers: ClassVar[tuple[str, ...]] = ("npz",)
+    keys: tuple[str, ...] = ()
+    shape: tuple[int, ...]
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave."""
+        return cls(**common(about), keys=tuple(about.get("keys", ())), shape=tuple(about["shape"]))
+
+    def _own(self) -> dict[str, Any]:
+        return {"keys": list(self.keys), "shape": list(self.shape)}
+
+    def row_shape(self) -> tuple[int, ...]:
+        """Return the shape of a row."""
+        return self.shape
+
+    def encode(self, path: Path) -> Tensor:
+        """Take the inputs of an archive, with or without labels."""
+        arrays = load_npz(path)
+        key = next((k for k in (*self.keys, "x", "x_test") if k in arrays), None)
+        if key is None:
+            raise unknown(f"array of `{path}`", (*self.keys, "x")[0], arrays)
+        return ready(arrays[key], self.shape, f"`{key}` of `{path}`")
+
+    def _made(self, value: Any) -> Tensor:
+        """Take an array, a tensor, a DataFrame or lists, of numbers alone."""
+        return ready(value, self.shape)
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
@@ -34,8 +75,8 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.lib.npyio.NpzFile):
-                return dict(archive)
+            return {name: archive[name] for name in archive.files}
+    except AttributeError:
         found = "a single array"
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         pickled = "pickle" in str(error)  # NumPy would go on to advise loading it, which runs its code
@@ -48,29 +89,7 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
     )
 
 
-def inputs(array: np.ndarray, what: str) -> Tensor:
-    """Make an array into inputs ``(N, *)`` float32: 8-bit images over 255, all else as it is.
-
-    Raises:
-        ValueError: if it has no rows, is not of numbers, or holds NaN or infinity.
-    """
-    if array.ndim < 2 or not len(array) or array.dtype.kind not in "biuf":
-        raise wrong(what, expected="numbers of shape (rows, ...)", found=f"{array.dtype} {array.shape}")
-    bad = ~np.isfinite(array).reshape(len(array), -1).all(1)
-    if bad.any():
-        raise wrong(
-            what,
-            expected="finite numbers",
-            found=f"NaN or infinity in {bad.sum()} rows, the first is row {int(bad.argmax())}",
-            hint="remove these rows, or fill the gaps",
-        )
-    pixels = array.dtype == np.uint8 and array.ndim > 2
-    return torch.from_numpy(np.asarray(array, dtype=np.float32) / (255 if pixels else 1))
-
-
-def targets(
-    array: np.ndarray, name: str, where: str, encoding: Mapping[str, Any] | None
-) -> tuple[Kind, Tensor]:
+def targets(array: np.ndarray, name: str, where: str, encoding: Encoding | None) -> tuple[Kind, Tensor]:
     """Infer what an array of labels asks for, and number it.
 
     Whole numbers, booleans and strings of one axis are classes (-100 is missing), floats are a
@@ -86,14 +105,12 @@ def targets(
             f"`{name}` of {where}", expected="one label per row", found=f"{array.dtype} {array.shape}"
         )
     values = [None if v in (-100, "") else v for v in array.tolist()]
-    known = encoding if encoding and encoding.get("target") == name else None
-    if array.dtype.kind in "iu" and known is None:  # classes however many there are
-        known = {"target": name, "classes": sorted({v for v in values if v is not None})}
-        if len(known["classes"]) < 2:
-            known = None
-    if array.dtype.kind == "f" and known is None:  # numbers, also where all are whole
-        known = {"target": name, "kind": "Regression"}
-    return answers(values, name, where, known)
+    if encoding is not None and encoding.target == name:
+        return answers(values, name, where, encoding)
+    if array.dtype.kind == "f":  # numbers, also where all are whole
+        return answers(values, name, where, kind="numbers")
+    classes = sorted({v for v in values if v is not None}) if array.dtype.kind in "iu" else []
+    return answers(values, name, where, classes=classes if len(classes) > 1 else None)  # however many
 
 
 def read_npz(argument: str, options: Options) -> list[Task]:
@@ -135,17 +152,9 @@ def read_npz(argument: str, options: Options) -> list[Task]:
         groups = array(options.split.group, "train").tolist() if options.split.group else None
         strata = list(zip(*classes, strict=True)) if classes else None
         division = dict(divide(options.split, len(x), strata, groups))
-    encoding = {"reader": "npz", "keys": [keys[0]], "shape": list(x.shape[1:])}
-    return build(asked, x, division, encoding | warn_duplicates(x, division, where))
+    count = warn_duplicates(x, division, where)
+    encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=tuple(x.shape[1:]), duplicates=count)
+    return build(asked, x, division, encoding)
 
 
-def encode_npz(path: Path, encoding: Mapping[str, Any]) -> Tensor:
-    """Take the inputs of a new archive, with or without labels, of the shape that the encoding says."""
-    arrays = load_npz(path)
-    key = next((k for k in (*encoding.get("keys", ()), "x", "x_test") if k in arrays), None)
-    if key is None:
-        raise unknown(f"array of `{path}`", encoding.get("keys", ["x"])[0], arrays)
-    x = inputs(arrays[key], f"`{key}` of `{path}`")
-    if list(x.shape[1:]) != list(encoding["shape"]):
-        raise wrong(f"`{key}` of `{path}`", expected=f"rows of {encoding['shape']}", found=list(x.shape[1:]))
-    return x
+READER = Reader(read_npz, 'arrays: "npz:file.npz#x,y"', encoding=ArrayEncoding)

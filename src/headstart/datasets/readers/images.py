@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import wrong
-from ..tasks import Multiclass, Task
-from .options import Options, need
-from .splits import PARTS, build, divide, warn_duplicates
+from ...errors import wrong
+from ...tasks import Multiclass, Task
+from ..encoding import Encoding, common
+from ..options import Options, Reader, need
+from ..splits import PARTS, build, divide, warn_duplicates
+from .arrays import ArrayEncoding
+from .files import existing
+from .memory import items, ready
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -32,16 +40,22 @@ def image_files(folder: Path) -> list[Path]:
 
 def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     """Decode one image as ``(H, W)`` or ``(H, W, 3)`` float32 in [0, 1]."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        deep = image.mode.startswith(("I", "F"))
-        grey = deep or image.mode in ("1", "L", "LA", "La")
-        image = image.convert("F" if deep else "L" if grey else "RGB")
-        if size is not None and image.size != size[::-1]:
-            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(image, dtype=np.float32) / (65535 if deep else 255)
+        return _pixels(opened, size)
+
+
+def _pixels(image: Image, size: tuple[int, int] | None) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    deep = image.mode.startswith(("I", "F"))
+    grey = deep or image.mode in ("1", "L", "LA", "La")
+    image = image.convert("F" if deep else "L" if grey else "RGB")
+    if size is not None and image.size != size[::-1]:
+        image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.float32) / (65535 if deep else 255)
 
 
 def load_images(
@@ -109,6 +123,77 @@ def _channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     return pixels.transpose(2, 0, 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImageEncoding(Encoding):
+    """Images become pixels of one size; see `Encoding` for what all have.
+
+    Args:
+        shape: of a row, ``(C, H, W)``.
+    """
+
+    readers: ClassVar[tuple[str, ...]] = ("images",)
+    shape: tuple[int, ...]
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave."""
+        return cls(**common(about), shape=tuple(about["shape"]))
+
+    def _own(self) -> dict[str, Any]:
+        return {"shape": list(self.shape)}
+
+    def row_shape(self) -> tuple[int, ...]:
+        """Return the shape of a row."""
+        return self.shape
+
+    def files(self, path: Path) -> list[Path]:
+        """List the images under a path that become a row each; an archive holds many."""
+        return [] if path.suffix == ".npz" or not path.exists() else image_files(path)
+
+    def encode(self, path: Path) -> Tensor:
+        """Decode one image, or all under a folder in the order of their paths; or take an archive's."""
+        if path.suffix == ".npz":
+            return ArrayEncoding(reader="npz", shape=self.shape).encode(path)
+        if not (files := self.files(path)):
+            raise wrong(
+                f"`{path}`",
+                expected="an image or a folder of images",
+                found="none there",
+                error=FileNotFoundError,
+            )
+        return self.load(files)[0]
+
+    def load(self, files: Sequence[Path], skip_broken: bool = False) -> tuple[Tensor, list[int]]:
+        """Decode images, and tell which rows they became; see ``load_images``."""
+        channels, high, wide = self.shape
+        return load_images(files, (high, wide), skip_broken, channels)
+
+    def _made(self, value: Any) -> Tensor:
+        """Decode a list of paths or of images of Pillow, or take an array of pixels as it is."""
+        if not (some := items(value)):
+            raise wrong(
+                "images",
+                expected="a list of paths or of images, or an array of pixels",
+                found=f"{type(value).__name__} {value!r:.60}",
+                hint='pass a list, as in ["photo.jpg"]; folders are read by `hs.datasets.encode`',
+                error=TypeError,
+            )
+        try:
+            paths = [Path(item) for item in some]
+        except TypeError:
+            return self._pixels(value, some)
+        return self.load([existing(path) for path in paths])[0]
+
+    def _pixels(self, value: Any, some: Sequence[Any]) -> Tensor:
+        need("PIL", "images")
+        from PIL import Image
+
+        if not isinstance(some[0], Image.Image):
+            return ready(value, self.shape, "images")
+        channels, high, wide = self.shape
+        return torch.from_numpy(np.stack([_channels(_pixels(i, (high, wide)), channels) for i in some]))
+
+
 def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
@@ -144,13 +229,13 @@ def read_images(argument: str, options: Options) -> list[Task]:
     empty = sorted({place.name for _, place in places} - set(names))
     if empty:
         raise wrong(f"class folder `{empty[0]}` of `{folder}`", expected="images", found="none")
-    known = options.encoding
-    classes = known.get("classes", names) if known and known.get("target") == folder.name else names
-    shape = known["shape"] if known else None
-    size = options.resize if options.resize is not None else tuple(shape[1:]) if shape else None
-    if isinstance(size, int):
-        size = (size, size)
-    x, kept = load_images([f for f, _, _ in listed], size, options.skip_broken, shape[0] if shape else None)
+    known = cast(ImageEncoding | None, options.encoding)
+    classes = (known and known.classes_of(folder.name)) or names
+    channels, high, wide = known.shape if known else (None, 0, 0)
+    size = (high, wide) if known else None
+    if options.resize is not None:
+        size = options.resize
+    x, kept = load_images([f for f, _, _ in listed], size, options.skip_broken, channels)
     kind = Multiclass(classes)
     y = kind.encode([listed[i][1] for i in kept])
     if fixed:
@@ -164,20 +249,11 @@ def read_images(argument: str, options: Options) -> list[Task]:
             raise wrong(f"`{folder}`", expected="a folder `train`", found=sorted(set(sides)))
     else:
         division = divide(options.split, len(y), y.tolist())
-    encoding: dict[str, Any] = {"reader": "images", "shape": list(x.shape[1:])}
-    encoding |= warn_duplicates(x, division, f"`{folder}`")
+    count = warn_duplicates(x, division, f"`{folder}`")
+    encoding = ImageEncoding(reader="images", shape=tuple(x.shape[1:]), duplicates=count)
     return build([(folder.resolve().name, kind, y)], x, division, encoding)
 
 
-def encode_images(path: Path, encoding: Mapping[str, Any]) -> Tensor:
-    """Decode one image, or all under a folder in the order of ``image_files``, as the encoding says."""
-    files = image_files(path) if path.exists() else []
-    if not files:
-        raise wrong(
-            f"`{path}`",
-            expected="an image or a folder of images",
-            found="none there",
-            error=FileNotFoundError,
-        )
-    channels, high, wide = encoding["shape"]
-    return load_images(files, (high, wide), channels=channels)[0]
+READER = Reader(
+    read_images, 'a folder per class: "images:folder"', "images", encoding=ImageEncoding, sized=True
+)

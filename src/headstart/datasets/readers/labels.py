@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..errors import wrong
-from ..tasks import Kind, Label, Multiclass, Regression
-from ..tasks.kinds import MISSING
+from ...errors import wrong
+from ...tasks import Kind, Label, Multiclass, Regression
+from ...tasks.kinds import MISSING
+from ..encoding import Encoding
 
 Value = Label | float | None
 WHOLE_NUMBER_CLASSES = 50
@@ -27,8 +28,6 @@ def typed(values: Sequence[Any]) -> list[Value]:
         ([1, 2, None], [1.0, 0.5], [True, False], ['1', 'b'])
     """
     there = [v for v in values if v is not None]
-    if not all(isinstance(v, str) for v in there):
-        return list(values)
     for kind in (int, float):
         try:
             numbers = [kind(v) for v in there if "_" not in v]
@@ -45,15 +44,15 @@ def answers(
     values: Sequence[Any],
     name: str,
     where: str,
-    encoding: Mapping[str, Any] | None,
+    encoding: Encoding | None = None,
     kind: Literal["classes", "numbers"] | None = None,
+    classes: Sequence[Label] | None = None,
 ) -> tuple[Kind, Tensor]:
-    """Infer what a column of labels asks for, unless ``kind`` says it, and number it.
+    """Infer what a column of labels asks for, unless ``kind`` or ``classes`` say it, and number it.
 
     Strings and booleans are classes; so are whole numbers, also where they are written ``3.0`` as
     after a gap in pandas, with at most 50 distinct values that recur. Other numbers are a regression.
-    A missing label gives -100 or NaN. With an
-    encoding of the same column, its kind and classes hold.
+    A missing label gives -100 or NaN. With an encoding of the same column, its kind and classes hold.
 
     Raises:
         ValueError: if all labels are missing, there is one class only, nearly every label is another
@@ -61,19 +60,19 @@ def answers(
             is infinite.
     """
     values = [None if v is None or v != v else v for v in values]
-    known: Mapping[str, Any] = encoding if encoding and encoding.get("target") == name else {}
+    if encoding is not None and encoding.target == name:
+        classes = encoding.classes
+        kind = "numbers" if encoding.kind == "Regression" else kind
     there = [v for v in values if v is not None]
-    if all(isinstance(v, int) or (isinstance(v, float) and v.is_integer()) for v in there):
-        there = [v if isinstance(v, bool) else int(v) for v in there]
+    sort = _sort(there)
+    there = [int(v) for v in there] if sort == "whole" else there
     what = f"label column `{name}` of {where}"
     if not there:
         raise wrong(what, expected="at least two labels", found=f"{len(values)} rows, all missing")
-    if "classes" in known:
-        classes = known["classes"]
-    elif kind == "numbers" or known.get("kind") == "Regression" or (kind is None and not _few(there)):
-        return Regression(), _numbers(values, what)
-    else:
-        values, there = _named(values), _named(there)
+    if classes is None and (kind == "numbers" or (kind is None and not _few(there, sort))):
+        return Regression(), _numbers(values, sort, what)
+    if classes is None:
+        there = [f"{v:g}" for v in there] if sort == "fractions" else there  # a class has a name, or a number
         classes = sorted(set(there))
         if len(classes) > _recurring(there) and kind is None:
             raise wrong(
@@ -95,10 +94,13 @@ def answers(
     return of, y
 
 
-def _named(values: Sequence[Any]) -> list[Any]:
-    """Write fractions as text: a class has a name or a whole number."""
-    fractions = any(isinstance(v, float) and not v.is_integer() for v in values)
-    return [f"{v:g}" if fractions and v is not None else v for v in values]
+def _sort(there: Sequence[Any]) -> Literal["words", "fractions", "truths", "whole"]:
+    """Tell what labels are, all together."""
+    if any(isinstance(v, str) for v in there):
+        return "words"
+    if any(v % 1 != 0 for v in there):
+        return "fractions"
+    return "truths" if any(isinstance(v, bool) for v in there) else "whole"
 
 
 def _recurring(there: Sequence[Any]) -> float:
@@ -106,16 +108,15 @@ def _recurring(there: Sequence[Any]) -> float:
     return max(FREE_TEXT_CLASSES, len(there) / 2)
 
 
-def _few(there: Sequence[Any]) -> bool:
+def _few(there: Sequence[Any], sort: str) -> bool:
     """Tell whether labels are classes: not fractions, and few that recur where they are whole numbers."""
-    if any(isinstance(v, float) for v in there):
-        return False
-    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in there)
-    return not whole or len(set(there)) <= min(WHOLE_NUMBER_CLASSES, _recurring(there))
+    if sort == "whole":
+        return len(set(there)) <= min(WHOLE_NUMBER_CLASSES, _recurring(there))
+    return sort != "fractions"
 
 
-def _numbers(values: Sequence[Any], what: str) -> Tensor:
+def _numbers(values: Sequence[Any], sort: str, what: str) -> Tensor:
     for row, value in enumerate(values):
-        if isinstance(value, str) or (value is not None and abs(value) == math.inf):
+        if value is not None and (sort == "words" or abs(value) == math.inf):
             raise wrong(what, expected="finite numbers", found=f"{value!r} in row {row}")
     return torch.tensor([math.nan if v is None else float(v) for v in values])

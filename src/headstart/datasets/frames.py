@@ -1,0 +1,76 @@
+"""Tasks out of a DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+from ..errors import wrong
+from ..tasks import Task
+from .encoding import Encoding
+from .options import Options
+from .readers.files import load_frame
+from .readers.tables import encode_columns, table_tasks
+from .readers.text import encode_text
+from .references import as_encoding, check_alike
+from .splits import SplitSpec, carve
+
+
+def from_frame(
+    frame: Any,
+    *,
+    label: str | Sequence[str],
+    text: str = "",
+    name: str = "",
+    split: SplitSpec = SplitSpec(),  # noqa: B008 (frozen)
+    encoding: Encoding | Mapping[str, Any] | None = None,
+    drop: Sequence[str] = (),
+    kind: Literal["classes", "numbers"] | None = None,
+) -> list[Task]:
+    """Turn a pandas or polars DataFrame into tasks, as ``read`` does with a table in a file.
+
+    Strings are meant as strings, also where they look like numbers. Several labels give several tasks
+    on one tensor of inputs. A column named ``split`` says which rows are for train, valid and test.
+
+    Args:
+        frame: the DataFrame; it is only read.
+        label: the column of labels, or several.
+        text: a column of text, whose words are then the only inputs; else all columns are.
+        name: of the task, where there is one; else tasks are named after their labels.
+        split: how rows are divided.
+        encoding: ``task.encoding`` of earlier data, or its JSON, to make these rows in the same way.
+        drop: columns that are to be no inputs.
+        kind: what labels are, where it should not be inferred: ``"classes"`` or ``"numbers"``.
+
+    Raises:
+        TypeError: if ``frame`` is no DataFrame.
+        ValueError: if a column is missing or wrong, or a name is given for several tasks.
+
+    Example:
+        >>> import pandas
+        >>> people = pandas.DataFrame({"age": range(20, 40), "job": ["cook", "clerk"] * 10})
+        >>> (task,) = from_frame(people, label="job")
+        >>> task.kind.classes, task.train.x.shape, len(task.test)
+        (('clerk', 'cook'), torch.Size([16, 1]), 4)
+    """
+    labels = [label] if isinstance(label, str) else list(label)
+    if not labels or (name and len(labels) > 1):
+        expected = "one label, where a name is given" if labels else "a column, or several"
+        raise wrong("`label`", expected=expected, found=labels)
+    if (table := load_frame(frame)) is None:
+        raise wrong(
+            "`frame`", expected="a pandas or polars DataFrame", found=type(frame).__name__, error=TypeError
+        )
+    known = None if encoding is None else as_encoding(encoding)
+    words = bool(text) or (known is not None and known.reads("text"))
+    reader = "text" if words else "parquet"
+    if known is not None:
+        check_alike(reader, known)
+    if text:
+        table.column(text)
+    encoder = partial(encode_text, column=text) if words else encode_columns
+    options = Options(split=split, encoding=known, drop=drop, kind=kind)
+    tasks = carve(table_tasks(table, labels, options, reader, encoder), split)
+    return [replace(task, name=name) for task in tasks] if name else tasks

@@ -1,0 +1,207 @@
+"""Text as token numbers: 0 is padding, 1 an unknown word.
+
+Shapes: ``N`` rows, ``L`` tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import torch
+from torch import Tensor
+
+from ...errors import wrong
+from ...tasks import Task
+from ..encoding import Encoding, common
+from ..options import Options, Reader
+from .files import Table, load, load_frame
+from .memory import items, plain
+from .tables import read_tasks
+
+WORDS, LENGTH = 30_000, 256
+_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+
+def words(text: str | None) -> list[str]:
+    """Cut text into lower-case words and punctuation marks.
+
+    Example:
+        >>> words("It's a Bolt, no?")
+        ["it's", 'a', 'bolt', ',', 'no', '?']
+    """
+    return _WORD.findall((text or "").lower())
+
+
+CUTS: dict[str, Callable[[str | None], list[str]]] = {
+    "words": words,
+    "spaces": lambda text: (text or "").split(),
+}
+
+
+def vocabulary(rows: Sequence[Sequence[str]], most: int = WORDS) -> list[str]:
+    """List the commonest tokens, ties in the order of the alphabet; number 2 is the first of them."""
+    counts = Counter(token for row in rows for token in row)
+    return sorted(counts, key=lambda token: (-counts[token], token))[:most]
+
+
+def token_ids(rows: Sequence[Sequence[str]], known: Sequence[str], length: int) -> Tensor:
+    """Number tokens, ``(N, L)`` int64; longer rows are cut, shorter ones end in 0."""
+    number = {token: k for k, token in enumerate(known, start=2)}
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    for row, tokens in zip(ids, rows, strict=True):
+        numbers = [number.get(token, 1) for token in tokens[:length]]
+        row[: len(numbers)] = torch.tensor(numbers, dtype=torch.long)
+    return ids
+
+
+def _text_column(table: Table, names: Sequence[str]) -> str:
+    strings = [n for n in names if table.words(n)]
+    if "text" in names:
+        return "text"
+    if len(strings) != 1:
+        raise wrong(
+            f"text column of {table.where}",
+            expected="a column named `text`, or one column of strings",
+            found=strings or list(table.columns),
+            hint="rename the column to `text`",
+        )
+    return strings[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoding(Encoding):
+    """Words become their numbers; see `Encoding` for what all have.
+
+    Args:
+        column: the column of a table that holds the text.
+        tokens: how text is cut: ``"words"`` (lower case, and punctuation) or ``"spaces"``.
+        vocabulary: the words that have numbers, from 2 on.
+        length: of a row; longer ones are cut.
+    """
+
+    readers: ClassVar[tuple[str, ...]] = ("text",)
+    column: str = "text"
+    tokens: str = "words"
+    vocabulary: tuple[str, ...] = field(repr=False)
+    length: int
+
+    @classmethod
+    def fit(cls, rows: Sequence[Sequence[str]], *, column: str = "text", tokens: str = "words") -> Self:
+        """Learn vocabulary and length from the tokens of train rows: at most 30,000 words, 256 tokens."""
+        length = max(1, min(LENGTH, max(map(len, rows))))
+        return cls(
+            reader="text", column=column, tokens=tokens, vocabulary=tuple(vocabulary(rows)), length=length
+        )
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave."""
+        words = tuple(about["vocabulary"])
+        return cls(
+            **common(about),
+            column=about.get("column", ""),
+            tokens=about["tokens"],
+            vocabulary=words,
+            length=about["length"],
+        )
+
+    def _own(self) -> dict[str, Any]:
+        words = list(self.vocabulary)
+        return {"column": self.column, "tokens": self.tokens, "vocabulary": words, "length": self.length}
+
+    def row_shape(self) -> tuple[int, ...]:
+        """Return the number of tokens."""
+        return (self.length,)
+
+    def facts(self) -> dict[str, int]:
+        """Return how many numbers there are: the words', padding and unknown words."""
+        return {"vocabulary": len(self.vocabulary) + 2}
+
+    def words(self) -> tuple[str, ...]:
+        """Return the vocabulary."""
+        return self.vocabulary
+
+    def cut(self, text: str | None) -> list[str]:
+        """Cut a text into tokens; none where it is missing."""
+        return CUTS[self.tokens](text)
+
+    def number(self, rows: Sequence[Sequence[str]]) -> Tensor:
+        """Number the tokens of rows, ``(N, L)`` int64."""
+        return token_ids(rows, self.vocabulary, self.length)
+
+    def encode(self, path: Path) -> Tensor:
+        """Number the words of a file, with or without labels; ``.txt`` has a row a line."""
+        if path.suffix == ".txt":
+            return self._of(path.read_text(encoding="utf-8").splitlines())
+        return self._of_table(load(path))
+
+    def _made(self, value: Any) -> Tensor:
+        """Number the words of strings, in a list, a column or a DataFrame with the column of text."""
+        if (table := load_frame(value)) is not None:
+            return self._of_table(table)
+        texts = plain(items(value))
+        odd = next((v for v in texts if not isinstance(v, str | None)), None)
+        if not texts or odd is not None:
+            raise wrong(
+                "rows of text",
+                expected="a list of strings, or a DataFrame",
+                found=f"{odd!r} in it" if texts else f"{type(value).__name__} {value!r:.40}",
+                hint='pass ["some text", "another"]; files are read by `hs.datasets.encode`',
+                error=TypeError,
+            )
+        return self._of(texts)
+
+    def _of(self, texts: Sequence[str | None]) -> Tensor:
+        return self.number([self.cut(text) for text in texts])
+
+    def _of_table(self, table: Table) -> Tensor:
+        column = self.column if self.column in table.columns else _text_column(table, list(table.columns))
+        return self._of([None if v is None else str(v) for v in table.column(column)])
+
+    def _ready(self, ids: Tensor) -> Tensor:
+        if tuple(ids.shape[1:]) != self.row_shape() or ids.is_floating_point():
+            raise wrong(
+                "rows of text",
+                expected=f"strings, or whole numbers of shape (rows, {self.length})",
+                found=f"{ids.dtype} of shape {tuple(ids.shape)}",
+            )
+        return ids.detach().cpu().long()
+
+
+def encode_text(
+    table: Table,
+    names: Sequence[str],
+    train: Tensor,
+    reader: str,
+    known: Encoding | None,
+    column: str = "",
+) -> tuple[Tensor, Encoding]:
+    """Number the words of a column, as the encoding says that is known, or as the train rows do."""
+    made = cast(TextEncoding | None, known)
+    if not column:
+        column = made.column if made is not None and made.column in names else _text_column(table, names)
+    cut = CUTS["words"] if made is None else made.cut
+    rows = [cut(None if v is None else str(v)) for v in table.column(column)]
+    if made is None:
+        made = TextEncoding.fit([rows[i] for i in train.tolist()], column=column)
+    return made.number(rows), replace(made.alike(), reader=reader, column=column)
+
+
+def read_text(argument: str, options: Options) -> list[Task]:
+    """Read ``text:file.csv#label``: a CSV, TSV or Parquet file with a column of text.
+
+    The column is the one named ``text``, or the only one of strings. Words are lower-case; the
+    vocabulary is that of the train rows (at most 30,000 words), the length that of the longest train
+    row (at most 256 tokens).
+    """
+    return read_tasks(argument, options, "text", encode_text)
+
+
+READER = Reader(
+    read_text, 'a table with a column of text: "text:reviews.csv#label"', encoding=TextEncoding, labels=True
+)

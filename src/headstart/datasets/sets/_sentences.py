@@ -1,0 +1,97 @@
+"""What the sets of text share; tokens are numbered as by ``text:``.
+
+Shapes: ``N`` rows, ``L`` tokens.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import wrong
+from ...tasks import Kind, Multiclass, Task, Tokens
+from ...tasks.kinds import MISSING
+from ..readers.text import TextEncoding
+from ..splits import Division, build
+from .home import locate
+from .recipe import Recipe
+
+Rows = list[list[str]]
+
+
+PARTS = ("train", "valid", "test")
+
+
+def unpacked(file: str, recipes: Sequence[Recipe]) -> str:
+    """Read a compressed file of text; ``recipes`` say where it comes from."""
+    data = lzma.decompress(locate(file, recipes).read_bytes())
+    try:
+        return data.decode()
+    except UnicodeDecodeError:  # a few lines of the older sets are Latin-1
+        lines = data.split(b"\n")
+        return "\n".join(_line(line) for line in lines)
+
+
+def _line(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def classified(name: str, parts: dict[str, tuple[Rows, list[Any]]], classes: Sequence[Any]) -> list[Task]:
+    """Make one task of a class per row, with the vocabulary of the train rows."""
+    encoding = TextEncoding.fit(parts["train"][0], tokens="spaces")
+    rows = [row for texts, _ in parts.values() for row in texts]
+    kind = Multiclass(classes)
+    y = kind.encode([label for _, labels in parts.values() for label in labels])
+    sizes = {part: len(texts) for part, (texts, _) in parts.items()}
+    return build([(name, kind, y)], encoding.number(rows), blocks(sizes), encoding)
+
+
+def blocks(sizes: dict[str, int]) -> Division:
+    """Divide rows that stand part after part."""
+    ends = [0]
+    for size in sizes.values():
+        ends.append(ends[-1] + size)
+    return {part: torch.arange(a, b) for part, a, b in zip(sizes, ends, ends[1:], strict=False)}
+
+
+def tagged(
+    name: str, parts: dict[str, list[tuple[list[str], list[str]]]]
+) -> tuple[Kind, Tensor, Tensor, TextEncoding]:
+    """Number tokens and their labels; no sentence is cut."""
+    sentences = [s for part in parts.values() for s in part]
+    longest = max(len(tokens) for tokens, _ in sentences)
+    encoding = TextEncoding.fit([tokens for tokens, _ in parts["train"]], tokens="spaces")
+    encoding = replace(encoding, length=longest)
+    kind = Tokens(sorted({label for _, labels in sentences for label in labels}))
+    number = {label: k for k, label in enumerate(kind.classes)}
+    y = torch.full((len(sentences), longest), MISSING)
+    for row, (_, labels) in zip(y, sentences, strict=True):
+        row[: len(labels)] = torch.tensor([number[label] for label in labels])
+    return kind, encoding.number([tokens for tokens, _ in sentences]), y, encoding
+
+
+def whole(name: str, argument: str) -> None:
+    """Raise ``ValueError`` where a part is asked for of a set that has none."""
+    if argument:
+        raise wrong(f"reference to `{name}`", expected=f'"{name}" alone', found=f'"{name}:{argument}"')
+
+
+def columns(text: str, token: int, label: int) -> list[tuple[list[str], list[str]]]:
+    """Read sentences of one token a line, between blank lines."""
+    sentences: list[tuple[list[str], list[str]]] = [([], [])]
+    for line in text.split("\n"):
+        if not line.strip():
+            sentences.append(([], []))
+        else:
+            fields = line.split("\t")
+            sentences[-1][0].append(fields[token])
+            sentences[-1][1].append(fields[label].strip())
+    return [s for s in sentences if s[0]]

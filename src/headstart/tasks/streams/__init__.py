@@ -1,0 +1,13 @@
+"""Endless streams of batches that any step of can be computed again.
+
+A stream draws one seed from the caller's generator when it is made and nothing afterwards. What it
+gives at a step is a function of that seed and of the step, so its whole state is a few integers
+(JSON), resuming is exact and costs nothing, and the global random state is never touched.
+"""
+
+from .batches import batches
+from .episodes import episodes
+from .shifted import shifted
+from .stream import Stream, positive
+
+__all__ = ["Stream", "batches", "episodes", "positive", "shifted"]
