@@ -99,7 +99,7 @@ class FewShot:
             ValueError: if there are fewer than two classes, not one label per row, or NaN or infinity in one.
         """
         check_finite_rows(x, "`x`")
-        names = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
+        names: list[Any] = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
         if len(names) != rows(x):
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         classes = Multiclass(tuple(dict.fromkeys(names)))
