@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from ..tasks import Kind, Label
@@ -90,6 +91,10 @@ class Encoding(ABC):
     def files(self, path: Path) -> list[Path]:
         """List the files under a path that become a row each; none where a file holds many rows."""
         return []
+
+    def load(self, files: Sequence[Any], skip_broken: bool = False) -> tuple[Tensor, list[int]]:
+        """Make the row of each file, and tell which files they came from."""
+        return torch.cat([self.encode(Path(file)) for file in files]), list(range(len(files)))
 
     # What all say alike.
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from torch import nn
 
-from .. import models
+from .. import engine, models
 from ..datasets import encoding_from_json
 from ..meta import FewShot
 from ..meta.fewshot import FILE
-from ._device import device as named
 from .model import Model
 
 
@@ -51,7 +50,7 @@ def load(
         >>> model.predict_proba(torch.zeros(3, 2)).shape
         torch.Size([3, 2])
     """
-    place = named(device)
+    place = engine.device(device)
     saved = models.load(directory, backbone=backbone, heads=heads)
     about, notes = saved.encoding or {}, saved.notes or {}
     learned = "fewshot" in notes and (Path(directory) / FILE).is_file()

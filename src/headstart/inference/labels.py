@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..datasets import Encoding
 from ..errors import wrong
 from ..tasks import Kind, Labelled, Multiclass, Task, X
 from ..tasks.kinds import MISSING
@@ -28,6 +29,22 @@ def as_task(data: Any) -> Task:
             error=TypeError,
         ) from None
     return data
+
+
+def check_alike(theirs: Encoding | None, ours: Encoding | None) -> None:
+    """Raise ``ValueError`` where the rows of a task were made in another way than the model's."""
+    if theirs is None or ours is None:
+        return
+    why = ours.differs(theirs)
+    if not why and theirs.inputs() and ours.inputs() and _recipe(theirs) != _recipe(ours):
+        why = "statistics of their own"
+    if why:
+        hint = "read them by `model.read`, or pass `encoding=model.encoding` where they are read"
+        raise wrong("rows of the task", expected="made as the model's", found=why, hint=hint)
+
+
+def _recipe(encoding: Encoding) -> dict[str, Any]:
+    return encoding.alike().to_json() | {"reader": ""}  # the format of the file makes no difference
 
 
 def labelled(x: X, labels: Any) -> tuple[X, list[Any]]:
@@ -64,11 +81,12 @@ def of_classes(name: str, x: X, labels: list[Any]) -> Task:
     return Task(name, kind, Labelled(x, kind.encode(names)))
 
 
-def check_one_class(task: Task, what: str, columns: int = 1) -> None:
-    """Raise ``ValueError`` for anything but rows at hand with one class each."""
+def check_one_class(task: Task, what: str, columns: int = 1) -> Labelled:
+    """Return the rows of a task, or raise ``ValueError`` where they are not at hand with one class each."""
     if columns > 1 or not task.kind.extensible or not task.train.held:
         found = task.kind.describe() if columns == 1 else f"{columns} label columns"
         raise wrong(what, expected="rows with one class each", found=found)
+    return task.train
 
 
 def renumbered(y: Tensor, theirs: Kind, ours: Kind) -> Tensor:

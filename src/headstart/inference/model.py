@@ -30,7 +30,7 @@ from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import Lazy, move, take
 from ..tasks.nouns import rows as count
 from . import files, rows
-from .labels import as_task, check_one_class, check_same, labelled, of_classes, renumbered
+from .labels import as_task, check_alike, check_one_class, check_same, labelled, of_classes, renumbered
 from .predictions import Predictions
 
 METHODS: dict[str, Callable[[str], TaskAdaptation]] = {
@@ -115,10 +115,7 @@ class Model:
                 the answer's ``files`` tell which are left.
         """
         name = self._head(task)
-        if (reference := rows.reference(x)) is None:
-            inputs, named = self.rows(x, task=name), []
-        else:
-            inputs, named = files.rows_of(reference, self._encoding(), skip_broken)
+        inputs, named = self._inputs(x, name, skip_broken)
         return Predictions(self.kinds[name], engine.predict(self.net, name, inputs).cpu(), named)
 
     def rows(self, x: Any, *, task: str | None = None) -> X:
@@ -159,7 +156,7 @@ class Model:
         """
         name = self._head(task)
         if labels is not None:
-            x, given = labelled(self._inputs(data, name), labels)
+            x, given = labelled(self._inputs(data, name)[0], labels)
             kind = self.kinds[name]
             own = Task(name, kind, Labelled(x, kind.encode(given)))
         elif (reference := rows.reference(data)) is not None:
@@ -220,14 +217,13 @@ class Model:
             raise unknown("`method`", method, METHODS)
         own = next(iter(self.kinds))
         if labels is not None:
-            x, given = labelled(self._inputs(data, own), labels)
+            x, given = labelled(self._inputs(data, own)[0], labels)
             few = of_classes(own, x, given)
         elif (reference := rows.reference(data)) is not None:
             few = self.examples(reference)
         else:
             few = as_task(data)
         few = replace(few, name=name or few.name)
-        check_one_class(few, "examples")
         return self._learned(few, METHODS[method](few.name))
 
     def examples(self, reference: str, *, skip_broken: bool = False) -> Task:
@@ -313,17 +309,15 @@ class Model:
             raise wrong(self.where, expected="told how rows are made", found="no encoding", hint=hint)
         return self.encoding
 
-    def _inputs(self, x: Any, name: str) -> X:
-        """Make rows of what is in memory, or of what a reference names."""
+    def _inputs(self, x: Any, name: str, skip_broken: bool = False) -> tuple[X, list[str]]:
+        """Make rows of what is in memory, or of what a reference names; and list their files, if any."""
         if (reference := rows.reference(x)) is None:
-            return self.rows(x, task=name)
-        return files.rows_of(reference, self._encoding())[0]
+            return self.rows(x, task=name), []
+        return files.rows_of(reference, self._encoding(), skip_broken)
 
     def _own(self, given: Task, name: str) -> Task:
         """Make a task the model's own: its rows those that the net takes, its labels the model's numbers."""
-        if self.encoding is not None and (why := self.encoding.differs(given.encoding)):
-            hint = "read them by `model.read`"
-            raise wrong("rows of the data", expected="made as the model's", found=why, hint=hint)
+        check_alike(given.encoding, self.encoding)
         kind = self.kinds[name]
 
         def part(rows: Labelled | Lazy | None) -> Labelled | Lazy | None:
@@ -343,7 +337,8 @@ class Model:
 
     def _learned(self, few: Task, adaptation: TaskAdaptation) -> Model:
         """Teach a copy the classes of a task, by its train rows that have a label."""
-        examples = few.train.known()
+        examples = check_one_class(few, "examples").known()
+        check_alike(few.encoding, self.encoding)
         x, device = self.rows(examples.x, task=next(iter(self.kinds))), device_of(self.net)
         width = width_of(self.net.backbone, move(take(x, torch.tensor([0])), device))
         with torch.random.fork_rng(devices=[]):

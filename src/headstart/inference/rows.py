@@ -88,7 +88,18 @@ def _gathered(value: Any) -> Any:
     if isinstance(value, Dataset):
         items = [value[i] for i in range(len(value))]  # type: ignore[arg-type]
         value = [item[0] if isinstance(item, tuple | list) else item for item in items]
-    return _stacked(value) if not _is_array(value) and _all_arrays(value) else value
+    if _is_array(value):
+        return value
+    return _stacked(value) if _all_arrays(value) else _listed(value)
+
+
+def _listed(value: Any) -> Any:
+    """Put an image of Pillow that comes by itself into a list."""
+    try:
+        value.getbands()
+    except AttributeError:
+        return value
+    return [value]
 
 
 def _all_arrays(values: Any) -> bool:
