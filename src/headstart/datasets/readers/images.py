@@ -17,12 +17,13 @@ from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Multiclass, Task
-from ..encoding import Encoding, common
+from ...tasks.arrays import ready
+from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader, need
 from ..splits import PARTS, build, divide, warn_duplicates
 from .arrays import ArrayEncoding
 from .files import existing
-from .memory import items, ready
+from .memory import items
 
 if TYPE_CHECKING:
     from PIL.Image import Image
