@@ -46,6 +46,7 @@ def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
         ValueError: if there is nothing to start from, or the target has no classes or no labels.
 
     Example:
+        >>> import torch
         >>> from headstart.tasks import Labelled
         >>> rows = Labelled(torch.randn(20, 4), torch.arange(20) % 2)
         >>> new, old = (Task(name, Multiclass(2), rows, test=rows) for name in ("new", "old"))
