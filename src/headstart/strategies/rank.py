@@ -47,7 +47,7 @@ def rank(problem: Problem, seed: int = 0) -> list[Ranked]:
 
     Example:
         >>> import torch
-        >>> from headstart.tasks import Labelled
+        >>> from headstart.tasks import Labelled, Multiclass
         >>> rows = Labelled(torch.randn(20, 4), torch.arange(20) % 2)
         >>> new, old = (Task(name, Multiclass(2), rows, test=rows) for name in ("new", "old"))
         >>> from headstart.strategies import Budget
