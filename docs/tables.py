@@ -6,6 +6,7 @@ finds; the documentation's build writes the others.
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,24 +14,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 QUALITY = ROOT / "benchmarks" / "quality"
-LITERATURE = {
-    "scratch": "",
-    "features+logreg": "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)",
-    "features+svm": "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)",
-    "features+mlp": "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)",
-    "probe": "[Alain & Bengio 2016](https://arxiv.org/abs/1610.01644)",
-    "finetune": "[Yosinski et al. 2014](https://arxiv.org/abs/1411.1792)",
-    "lp_ft": "[Kumar et al. 2022](https://arxiv.org/abs/2202.10054)",
-    "gradual": "[Howard & Ruder 2018](https://arxiv.org/abs/1801.06146)",
-    "l2sp": "[Li et al. 2018](https://arxiv.org/abs/1802.01483)",
-    "multitask": "[Caruana 1997](https://doi.org/10.1023/A:1007379606734)",
-    "protonet": "[Snell et al. 2017](https://arxiv.org/abs/1703.05175)",
-    "maml": "[Finn et al. 2017](https://arxiv.org/abs/1703.03400)",
-    "pretrain+multitask+fewshot": "[Chen et al. 2021](https://arxiv.org/abs/2003.04390)",
-    "source-only": "[Ben-David et al. 2010](https://doi.org/10.1007/s10994-009-5152-4)",
-    "dann": "[Ganin et al. 2016](https://arxiv.org/abs/1505.07818)",
-    "mmd": "[Long et al. 2015](https://arxiv.org/abs/1502.02791)",
-}
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -78,7 +61,7 @@ def settings() -> str:
 
     def options(name: str) -> str:
         tried = STRATEGIES[name].options
-        return "; ".join(f"`{key}`: {', '.join(f'{o[key]:g}' for o in tried)}" for key in tried[0])
+        return "; ".join(f"`{key}`: {', '.join(_setting(o[key]) for o in tried)}" for key in tried[0])
 
     head = [
         "strategy",
@@ -90,8 +73,29 @@ def settings() -> str:
     ]
     rows = STRATEGIES.items()
     return markdown(
-        head, [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), LITERATURE[n]] for n, s in rows]
+        head, [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), s.paper] for n, s in rows]
     )
+
+
+def _setting(value: object) -> str:
+    return f"{value:g}" if type(value) is float else str(value)
+
+
+def files() -> str:
+    """Map the package: every file with the first sentence of its docstring, room by room."""
+    source = ROOT / "src" / "headstart"
+    parts = []
+    for folder in sorted({path.parent for path in source.rglob("*.py")}):
+        rows = []
+        for path in sorted(folder.glob("*.py")):
+            doc = ast.get_docstring(ast.parse(path.read_text())) or ""
+            if path.name != "__init__.py":
+                rows.append([f"`{path.name}`", doc.split("\n\n")[0].replace("\n", " ")])
+        room = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+        title = str(folder.relative_to(source.parent))
+        about = room.split("\n\n")[0].replace("\n", " ")
+        parts.append(f"### `{title}/`\n\n{about}\n\n{markdown(['file', 'what it holds'], rows)}")
+    return "\n".join(parts)
 
 
 def keys() -> str:
@@ -109,8 +113,9 @@ def keys() -> str:
     )
 
     tables = {
-        "[target]": Target, "[[sources]]": Source, "[target.split], [sources.split]": Split,
-        "[backbone]": Backbone, "[pretrain]": Pretrain, "[budget]": Steps, "[compare]": Compare, "[fit]": Fit,
+        "[target], [[targets]]": Target, "[[sources]]": Source, "[target.split], [sources.split]": Split,
+        "[backbone]": Backbone, "[pretrain]": Pretrain, "[budget]": Steps, "[[strategies]]": Variant,
+        "[compare]": Compare, "[fit]": Fit,
     }  # fmt: skip
     parts = []
     for title, model in tables.items():
@@ -210,6 +215,7 @@ def write(directory: Path) -> None:
     for name, text in (
         ("settings", settings()),
         ("keys", keys()),
+        ("files", files()),
         ("results", results()),
         ("speed", speed()),
     ):

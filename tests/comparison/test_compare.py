@@ -24,8 +24,8 @@ from headstart.tasks import Labelled, Multiclass, Regression, Task
 from .problems import TINY, images, numbers, table
 
 ROW = {
-    "target", "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "harmed", "seconds", "trained_parameters",
-    "seeds",
+    "target", "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "harmed", "seconds",
+    "trained_parameters", "seeds",
 }  # fmt: skip
 QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
 NAMES = ["scratch", "features+logreg", "probe"]

@@ -124,14 +124,27 @@ def test_fixed_settings_leave_the_others_to_be_chosen():
     ("run", "message"),
     [
         (lambda trial: trial.pretrained(), "should be of type Trained"),
-        (lambda trial: Trained(trial.net(trial.fresh().backbone), torch.rand(1).tolist() and {}), "draws from torch"),
-        (lambda trial: (trial.target.train.x.zero_(), STRATEGIES["probe"].run(trial))[1], "changes its inputs"),
+        (lambda trial: _draws(trial), "draws from torch"),
+        (lambda trial: _writes(trial), "changes its inputs"),
         (lambda trial: _peeks(trial), "reads the test rows"),
     ],
-)  # fmt: skip
+)
 def test_the_check_finds_what_is_wrong(run, message):
     with pytest.raises(AssertionError, match=message):
         check_strategy(Strategy(name="bad", run=run, summary="bad", options=[{"lr": 1e-2}]), images())
+
+
+def _draws(trial):
+    """Draw from the global random state."""
+    torch.rand(1)
+    return STRATEGIES["probe"].run(trial)
+
+
+def _writes(trial):
+    """Write to the rows that it is given, more at every call."""
+    trained = STRATEGIES["probe"].run(trial)
+    trial.target.train.x.add_(1)
+    return trained
 
 
 def _peeks(trial):

@@ -19,7 +19,8 @@ from headstart.engine import Run, predict
 from headstart.models import Net, conv4, freeze, mlp, stages
 from headstart.strategies import STRATEGIES, Budget, Trained, Trial
 from headstart.strategies import trial as trials
-from headstart.strategies.recipes.features import balanced_loss, fold, linear, standard
+from headstart.strategies.recipes.features import balanced_loss, fold, standard
+from headstart.strategies.recipes.features import linear as fit_linear
 from headstart.strategies.trial import Shifted, rotated, shifted_images
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task, batches
 
@@ -463,7 +464,7 @@ def linear(kind, y, model, *, spread=2.0):
     g = torch.Generator().manual_seed(0)
     x = spread * torch.randn(len(y), 4, generator=g) + y[:, None] + 7
     target = Task("new", kind, Labelled(x, y), test=Labelled(x, y))
-    trained = linear(trial(Problem(target, backbone=Still())), model)
+    trained = fit_linear(trial(Problem(target, backbone=Still())), model)
     other = spread * torch.randn(50, 4, generator=g) + 8
     mean, scale = standard(x)
     expected = model.decision_function(((other - mean) / scale).double().numpy())

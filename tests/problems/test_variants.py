@@ -112,5 +112,5 @@ def test_where_to_train_is_said_in_the_file_or_on_the_command_line(tmp_path: Pat
     assert (file.compare.device, file.compare.precision, file.compare.threads) == ("cpu", "float32", 2)
     problem = file.problem()
     assert (problem.on.type, problem.dtype) == ("cpu", torch.float32)
-    with pytest.raises(ValueError, match="`compare.precision` of .* should be"):
+    with pytest.raises(ValueError, match=r"`compare.precision` of .* should be"):
         load_problem(path, ["compare.precision=half"])

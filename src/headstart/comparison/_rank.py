@@ -79,7 +79,7 @@ def rank(problem: Problem, seed: int = 0, *, out: str | Path | None = None) -> l
 
 def _score(start: str, trial: Trial, source: Task | None) -> Ranked:
     rows, kind = trial.labelled(), trial.target.kind
-    net = trial.pretrained() if source is None else trial.pretrain()
+    net = trial.pretrained() if source is None else trial.pretrain()[0]
     freeze(net.backbone)
     head, labels = next(iter(net.heads)), kind.numbers(rows.y)
     evidence = logme(trial.starts.features(net, rows.x, head), labels)

@@ -124,7 +124,8 @@ def pseudo(problem: S, seed: int) -> S:
     pseudo-target has rotations too; it has at most as many classes as the real target.
     """
     source = _largest_source(problem)
-    assert source is not None and source.train.held
+    assert source is not None
+    assert source.train.held
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(source.kind.outputs, generator=generator)
     held = max(2, int(0.4 * len(order)))

@@ -1,7 +1,7 @@
 """Readers that turn files and references into tasks."""
 
+from ..tasks.encoding import Encoding
 from .classes import rotations
-from .encoding import Encoding
 from .frames import from_frame
 from .options import Reader
 from .references import READERS, encode, encoding_from_json, read

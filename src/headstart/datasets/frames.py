@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..errors import wrong
 from ..tasks import Task
-from .encoding import Encoding
+from ..tasks.encoding import Encoding
 from .options import Options
 from .readers.files import load_frame
 from .readers.tables import encode_columns, table_tasks

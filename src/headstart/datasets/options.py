@@ -10,7 +10,7 @@ from typing import Literal
 
 from ..errors import wrong
 from ..tasks import Task
-from .encoding import Encoding
+from ..tasks.encoding import Encoding
 from .splits import SplitSpec
 
 

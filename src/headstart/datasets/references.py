@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..errors import unknown, wrong
 from ..tasks import Task
+from ..tasks.encoding import Encoding
 from ..tasks.nouns import parts
 from .classes import rotations
-from .encoding import Encoding
 from .options import Options, Reader
 from .readers import arrays, images, tables, text
 from .sets import (

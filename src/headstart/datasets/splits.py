@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..errors import unknown, wrong
 from ..tasks import Inputs, Kind, Labelled, Task, X
+from ..tasks.encoding import Encoding
 from ..tasks.nouns import RESERVED, rows, take, tensors
-from .encoding import Encoding
 
 PARTS = {
     "train": "train",

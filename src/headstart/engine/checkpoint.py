@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    written = json.loads(path.read_bytes())
-    facts = sealed.unseal(written) if isinstance(written, dict) else None
+    facts = sealed.unseal(dict(json.loads(path.read_bytes())))
     if facts is None:
         raise ValueError(f"the sha256 of {path.name} does not match")
     return facts
@@ -121,7 +121,7 @@ def latest(directory: Path, phase: str, length: int) -> Checkpoint | None:
             found = load(path)
             if found.offset > length:
                 raise ValueError(f"metrics.jsonl has {length} bytes of its {found.offset}")
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             what = f"checkpoint {path.name}"
             hint = "the one before it, if any, is used instead"
             warnings.warn(explain(what, expected="whole", found=str(error), hint=hint), stacklevel=2)
@@ -154,7 +154,7 @@ def forget_beyond(directory: Path, offset: int) -> None:
     for path in list(directory.glob("*.json")):
         try:
             beyond = _facts(path)["offset"] > offset
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue
         if beyond:
             path.unlink(missing_ok=True)
@@ -177,35 +177,33 @@ def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
         >>> unpack(packed, tensors)
         {0: (1, 2.5)}
     """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach()
         return {"tensor": name}
-    if isinstance(value, list):
-        return [pack(v, tensors) for v in value]
-    if isinstance(value, tuple):
-        return {"tuple": [pack(v, tensors) for v in value]}
     if isinstance(value, dict):
         return {"dict": [[pack(k, tensors), pack(v, tensors)] for k, v in value.items()]}
-    raise wrong(
-        "state of a checkpoint",
-        expected="tensors, numbers, text, lists and dicts",
-        found=type(value).__name__,
-        error=TypeError,
-    )
-
-
-def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Undo ``pack``."""
-    if isinstance(value, list):
-        return [unpack(v, tensors) for v in value]
-    if isinstance(value, dict):
-        ((form, content),) = value.items()
-        if form == "tensor":
-            return tensors[content]
-        if form == "tuple":
-            return tuple(unpack(v, tensors) for v in content)
-        return {unpack(k, tensors): unpack(v, tensors) for k, v in content}
+    if isinstance(value, tuple | list):
+        parts = [pack(v, tensors) for v in value]
+        return {"tuple": parts} if isinstance(value, tuple) else parts
+    try:
+        json.dumps(value)
+    except TypeError:
+        raise wrong(
+            "state of a checkpoint",
+            expected="tensors, numbers, text, lists and dicts",
+            found=type(value).__name__,
+            error=TypeError,
+        ) from None
     return value
+
+
+def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Undo ``pack``."""
+    forms: dict[str, Callable[[Any], Any]] = {"tensor": tensors.__getitem__, "tuple": tuple, "dict": dict}
+
+    def read(entry: dict[str, Any]) -> Any:
+        ((form, content),) = entry.items()
+        return forms[form](content)
+
+    return json.loads(json.dumps(value), object_hook=read)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
+import os
 import re
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
+
+NUMBERS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}  # as JSON and as TOML write them
 
 
 def to_toml(settings: Mapping[str, Any]) -> str:
@@ -49,28 +50,21 @@ def _table(settings: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _string(key)
-
-
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key, key)
 
 
 def _value(value: Any, name: str) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return str(int(value))
-    if isinstance(value, float):
-        return repr(float(value)) if math.isfinite(value) else str(float(value))
-    if isinstance(value, str | PurePath):
-        return _string(str(value))
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(v, name) for v in value) + "]"
     if isinstance(value, Mapping):
         return (
             "{" + ", ".join(f"{_key(k)} = {_value(v, name)}" for k, v in value.items() if v is not None) + "}"
         )
-    raise TypeError(
-        f"setting `{name}` should be text, a number, a list or a table; found {type(value).__name__}"
-    )
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(v, name) for v in value) + "]"
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=os.fspath).replace("\x7f", "\\u007f")
+    except TypeError:
+        message = (
+            f"setting `{name}` should be text, a number, a list or a table; found {type(value).__name__}"
+        )
+        raise TypeError(message) from None
+    return NUMBERS.get(text, text)

@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import Any, Self, final
 
 import numpy
 import torch
@@ -18,14 +18,11 @@ from ..atomic import write_atomic
 from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save, sealed
 from ..seams import TaskAdaptation
-from ..tasks import Label, Labelled, Multiclass, X
+from ..tasks import Encoding, Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import join, move, parts, rows, take
 from ._maml import MAML
 from ._protonet import ProtoNet
-
-if TYPE_CHECKING:
-    from ..datasets import Encoding
 
 FILE = "fewshot.safetensors"
 ADAPTATIONS: dict[str, Callable[..., TaskAdaptation]] = {"MAML": MAML, "ProtoNet": ProtoNet}
@@ -99,7 +96,7 @@ class FewShot:
             ValueError: if there are fewer than two classes, not one label per row, or NaN or infinity in one.
         """
         check_finite_rows(x, "`x`")
-        names = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
+        names: list[Any] = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
         if len(names) != rows(x):
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         classes = Multiclass(tuple(dict.fromkeys(names)))

@@ -7,22 +7,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
 import torch
 from torch import Tensor, nn
 
 from ..errors import unknown, wrong
-from ..tasks import Kind
+from ..tasks import Encoding, Kind
 from ..tasks.kinds import kind_from_json
 from ._files import WEIGHTS, read, understood, write
 from ._weights import fill
 from .backbones.providers import rebuild
 from .net import Net, as_backbone
-
-if TYPE_CHECKING:
-    from ..datasets import Encoding
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from ..models import Net
 from ..tasks import X
 
 Versions = tuple[int, ...]
+Curves = dict[str, list[float]]
 
 
 class Starts:
@@ -30,22 +31,21 @@ class Starts:
     def __init__(self, store: FeatureStore | None = None) -> None:
         self.store = store
         self.spared = 0.0
-        self._made: dict[str, tuple[Net, float]] = {}
+        self._made: dict[str, tuple[Net, Curves, float]] = {}
         self._keys: dict[str, str] = {}
         self._origins: WeakKeyDictionary[nn.Module, tuple[str, Versions]] = WeakKeyDictionary()
 
-    def get(self, name: str, make: Callable[[], Net]) -> Net:
-        """Return a copy of the net that ``make`` gave when ``name`` was first asked for."""
+    def get(self, name: str, make: Callable[[], tuple[Net, Curves]]) -> tuple[Net, Curves]:
+        """Return a copy of the net, and the losses, that ``make`` gave when ``name`` was first asked for."""
         if name in self._made:
-            net, seconds = self._made[name]
-            self.spared += seconds
+            self.spared += self._made[name][2]
         else:
             start, before = time.perf_counter(), self.spared
-            net = make()
-            self._made[name] = net, time.perf_counter() - start + self.spared - before
-        net = copy.deepcopy(net)
+            made = make()
+            self._made[name] = *made, time.perf_counter() - start + self.spared - before
+        net, curves = copy.deepcopy(self._made[name][0]), self._made[name][1]
         self.knows(net.backbone, name)
-        return net
+        return net, dict(curves)
 
     def knows(self, backbone: nn.Module, name: str) -> None:
         """Take note that a backbone has, as long as nobody trains it, the weights of the start ``name``."""

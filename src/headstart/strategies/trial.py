@@ -21,9 +21,7 @@ from ..seams import Combine, Objective, learned
 from ..tasks import Labelled, Stream, Task, X, batches
 from ..transfer import Supervised
 from .situation import Situation, width_of
-from .starts import Starts
-
-Curves = dict[str, list[float]]
+from .starts import Curves, Starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +87,12 @@ class Trial:
                 net = self.net(self.problem.build(pretrained=True))
             self.starts.knows(net.backbone, "as it came")
             return net
-        start = self.starts.get("pretrained", self.pretrain)
+        start, _ = self.starts.get("pretrained", self.pretrain)
         with seeded(self.seed):
             return self.net(start.backbone)
 
-    def pretrain(self) -> Net:
-        """Train a new backbone on the sources' labels, with a head for each source."""
+    def pretrain(self) -> tuple[Net, Curves]:
+        """Train a new backbone on the sources' labels, with a head for each; give the losses as well."""
         tasks, problem = rotated(self.problem), self.problem
         with seeded(self.seed):
             backbone = problem.build(pretrained=False)
@@ -103,8 +101,8 @@ class Trial:
         stream = batches(tasks, 64, generator=self.generator("pretrain"))
         if problem.shift:
             stream = Shifted(stream, problem.shift, generator=self.generator("pretrain"))
-        self.train(net, tasks, steps=problem.budget.pretrain, lr=3e-3, stream=stream, phase="pretrain")
-        return net
+        steps = problem.budget.pretrain
+        return net, self.train(net, tasks, steps=steps, lr=3e-3, stream=stream, phase="pretrain")
 
     def train(
         self,

@@ -1,5 +1,6 @@
 """Nouns: what a task is, what a batch is, what an episode is, and streams of them."""
 
+from .encoding import Encoding
 from .kinds import Binary, Detection, Kind, Label, Multiclass, Multilabel, Regression, Segmentation, Tokens
 from .nouns import Batch, Episodes, Inputs, Labelled, Lazy, Shift, Task, X
 from .streams import Stream, batches, episodes, shifted
@@ -8,6 +9,7 @@ __all__ = [
     "Batch",
     "Binary",
     "Detection",
+    "Encoding",
     "Episodes",
     "Inputs",
     "Kind",

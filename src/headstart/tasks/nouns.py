@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from ..errors import wrong
+from .encoding import Encoding
 from .kinds import Kind, present
-
-if TYPE_CHECKING:
-    from ..datasets import Encoding
 
 X = Tensor | Mapping[str, Tensor]
 V = TypeVar("V")

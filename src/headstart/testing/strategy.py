@@ -67,7 +67,8 @@ def _outputs(
     target = (judged or problem).target
     require(target.name in trained.net.heads, f"{name} gives no head for {target.name!r}")
     test = target.test
-    assert test is not None and test.held, "the check needs test rows in tensors"
+    assert test is not None
+    assert test.held
     return predict(copy.deepcopy(trained.net), target.name, test.x, progress=False)
 
 
@@ -76,7 +77,8 @@ def _spoiled(problem: Situation) -> Situation:
 
     def bad(task: Task) -> Task:
         test = task.test
-        assert test is not None and test.held
+        assert test is not None
+        assert test.held
         return dataclasses.replace(task, test=Labelled(convert(test.x, torch.zeros_like), test.y.roll(1, 0)))
 
     return problem.with_rows(targets=[bad(t) for t in problem.targets])

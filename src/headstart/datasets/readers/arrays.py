@@ -18,12 +18,12 @@ from torch import Tensor
 
 from ...errors import unknown, wrong
 from ...tasks import Kind, Multilabel, Regression, Task
-from ..encoding import Encoding, common
+from ...tasks.arrays import inputs, ready
+from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from ..splits import build, divide, warn_duplicates
 from .files import existing
 from .labels import answers
-from .memory import inputs, ready
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -17,12 +18,13 @@ from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Multiclass, Task
-from ..encoding import Encoding, common
+from ...tasks.arrays import ready
+from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader, need
 from ..splits import PARTS, build, divide, warn_duplicates
 from .arrays import ArrayEncoding
 from .files import existing
-from .memory import items, ready
+from .memory import items
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -181,17 +183,19 @@ class ImageEncoding(Encoding):
         try:
             paths = [Path(item) for item in some]
         except TypeError:
-            return self._pixels(value, some)
+            if not _of_pillow(some[0]):
+                return ready(value, self.shape, "images")
+            channels, high, wide = self.shape
+            return torch.from_numpy(np.stack([_channels(_pixels(i, (high, wide)), channels) for i in some]))
         return self.load([existing(path) for path in paths])[0]
 
-    def _pixels(self, value: Any, some: Sequence[Any]) -> Tensor:
-        need("PIL", "images")
-        from PIL import Image
 
-        if not isinstance(some[0], Image.Image):
-            return ready(value, self.shape, "images")
-        channels, high, wide = self.shape
-        return torch.from_numpy(np.stack([_channels(_pixels(i, (high, wide)), channels) for i in some]))
+def _of_pillow(item: Any) -> bool:
+    if find_spec("PIL") is None:
+        return False
+    from PIL import Image
+
+    return isinstance(item, Image.Image)
 
 
 def _folders(folder: Path) -> list[Path]:

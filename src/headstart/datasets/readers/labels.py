@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Kind, Label, Multiclass, Regression
+from ...tasks.encoding import Encoding
 from ...tasks.kinds import MISSING
-from ..encoding import Encoding
 
 Value = Label | float | None
 WHOLE_NUMBER_CLASSES = 50

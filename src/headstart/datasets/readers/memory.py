@@ -1,4 +1,4 @@
-"""What people have in memory: data frames, arrays and tensors.
+"""What people have in memory: data frames, lists and columns.
 
 Shapes: ``N`` rows.
 """
@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ...errors import wrong
 
@@ -62,42 +60,3 @@ def columns(frame: Any) -> dict[str, list[Any]] | None:
         found = f"{len(frame)} rows, {len(taken)} columns"
         raise wrong("DataFrame", expected="rows and columns", found=found)
     return taken
-
-
-def inputs(array: np.ndarray, what: str) -> Tensor:
-    """Make an array into inputs ``(N, *)`` float32: 8-bit images over 255, all else as it is.
-
-    Raises:
-        ValueError: if it has no rows, is not of numbers, or holds NaN or infinity.
-    """
-    if array.ndim < 2 or not len(array) or array.dtype.kind not in "biuf":
-        raise wrong(what, expected="numbers of shape (rows, ...)", found=f"{array.dtype} {array.shape}")
-    bad = ~np.isfinite(array).reshape(len(array), -1).all(1)
-    if bad.any():
-        raise wrong(
-            what,
-            expected="finite numbers",
-            found=f"NaN or infinity in {bad.sum()} rows, the first is row {int(bad.argmax())}",
-            hint="remove these rows, or fill the gaps",
-        )
-    pixels = array.dtype == np.uint8 and array.ndim > 2
-    return torch.from_numpy(np.asarray(array, dtype=np.float32) / (255 if pixels else 1))
-
-
-def ready(value: Any, shape: tuple[int, ...], what: str = "rows") -> Tensor:
-    """Take an array, a tensor or lists of numbers as rows ``(N, *shape)``, as ``inputs`` makes them.
-
-    Raises:
-        ValueError: if rows have another shape, are not of numbers, or hold NaN or infinity.
-    """
-    if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() else value
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise wrong(what, expected=f"rows of {list(shape)}", found=f"rows that differ ({error})") from None
-    x = inputs(array, what)
-    if tuple(x.shape[1:]) != shape:
-        raise wrong(what, expected=f"rows of {list(shape)}", found=list(x.shape[1:]))
-    return x

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Kind, Task
-from ..encoding import Encoding, common
+from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from ..splits import Division, build, divide, given, warn_duplicates
 from .files import Table, load, load_frame

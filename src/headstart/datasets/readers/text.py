@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Task
-from ..encoding import Encoding, common
+from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from .files import Table, load, load_frame
 from .memory import items, plain

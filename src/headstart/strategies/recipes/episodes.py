@@ -129,9 +129,8 @@ def meta_train(trial: Trial, adaptation: Adaptation, *, lr: float) -> tuple[Net,
         per_step=budget.episodes,
         generator=trial.generator("episodes"),
     )
-    curves: Curves = {}
 
-    def make() -> Net:
+    def make() -> tuple[Net, Curves]:
         start = trial.pretrained()
         with seeded(trial.seed):
             net = Net(start.backbone, {name: nn.Linear(start.heads[name].in_features, ways)})  # type: ignore[arg-type]
@@ -140,12 +139,11 @@ def meta_train(trial: Trial, adaptation: Adaptation, *, lr: float) -> tuple[Net,
         for layer in norms(net):
             freeze(layer)
         net, objective = net.to(trial.problem.on), Episodic(adaptation)
-        curves.update(
-            trial.train(net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta")
+        return net, trial.train(
+            net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta"
         )
-        return net
 
-    net = trial.starts.get(f"{adaptation} {lr} {ways} {shots}", make)
+    net, curves = trial.starts.get(f"{adaptation} {lr} {ways} {shots}", make)
     with seeded(trial.seed):
         return trial.net(net.backbone), curves
 

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from ..tasks import Kind, Label
-from .readers.memory import ready
+from .arrays import ready
+from .kinds import Kind, Label
 
 
 @dataclass(frozen=True, kw_only=True)
