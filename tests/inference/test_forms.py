@@ -140,7 +140,7 @@ def test_images(images: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ValueError, match=r"should be of one shape; found \[\(4, 5\), \(6, 5\)\]"):
         model.predict([pixels[0], pixels[1][:4]])
     monkeypatch.chdir(photos)
-    with pytest.raises(FileNotFoundError, match='did you mean "0.png"'):
+    with pytest.raises(FileNotFoundError, match=r'did you mean "0\.png"'):
         model.predict(["dark/00.png"])
 
 
@@ -202,7 +202,7 @@ def test_what_rows_of_the_callers_own_cannot_be(plain: Path) -> None:
     numbers = {"a": [1.0], "b": [2.0], "c": [3.0]}
     for wrong in (pandas.DataFrame(numbers), polars.DataFrame(numbers), ["some text"], None, {"a"}):
         with pytest.raises(
-            TypeError, match="should be a tensor, or an array of numbers.*; save it with `enc"
+            TypeError, match=r"should be a tensor, or an array of numbers.*; save it with `enc"
         ):
             model.predict(wrong)
     with pytest.raises(
@@ -230,7 +230,9 @@ def test_images_of_the_callers_own(tmp_path: Path) -> None:
         assert same(model.predict_proba(form), known), name
     assert same(model.predict_proba(last[2]), model.predict_proba(x[2]))
     torch.testing.assert_close(model.predict_proba(x[2]), known[2:3])
-    with pytest.raises(ValueError, match=r"found uint8 of shape .*; scale pixels as they were for training"):
+    with pytest.raises(
+        ValueError, match=r"found torch.uint8 of shape .*; scale pixels as they were for training"
+    ):
         model.predict((last * 255).astype(np.uint8))
 
 
@@ -261,3 +263,15 @@ def test_the_net_and_the_global_random_state_stay(table: Path, parts: Path) -> N
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, before[name]) for name, v in model.net.state_dict().items())
     assert os.listdir(table) == sorted(os.listdir(table), key=os.listdir(table).index)
+
+
+def test_an_encoding_that_is_not_the_nets(tmp_path: Path) -> None:
+    rows = hs.tasks.Labelled(torch.zeros(2, 3), torch.arange(2))
+    about = {"reader": "npz", "keys": ["x"], "shape": [4]}
+    model = hs.load(saved(tmp_path, hs.Task("t", Multiclass(2), rows), encoding=about))
+    other = hs.Task("t", Multiclass(2), hs.tasks.Labelled(torch.zeros(2, 4), torch.arange(2)))
+    for use in (model.evaluate, model.adapt):
+        with pytest.raises(
+            ValueError, match=r"such as the model was trained on; found torch.float32 of shape \[2, 4\]"
+        ):
+            use(other)

@@ -152,12 +152,12 @@ def test_measures_are_the_same_however_labels_come(
 def test_what_a_measure_cannot_be_of(table: Path, parts: Path) -> None:
     model = hs.load(table)
     x = encode(parts, model.encoding)
-    with pytest.raises(ValueError, match="`labels` should be one per row .24.; found 1"):
+    with pytest.raises(ValueError, match=r"`labels` should be one per row \(24\); found 1"):
         model.evaluate(x, ["bolt"])
     with pytest.raises(ValueError, match=r"one of the 3 classes; found 'blot'; did you mean .bolt"):
         model.evaluate(x, ["blot"] * 24)
     with pytest.raises(
-        TypeError, match="`data` should be a Task or a data reference.*found Tensor; pass the labels"
+        TypeError, match=r"`data` should be a Task or a data reference.*found Tensor; pass the labels"
     ):
         model.evaluate(x)
     with pytest.raises(ValueError, match="made as the model's; found statistics of their own"):
@@ -238,36 +238,11 @@ def test_one_class_more(table: Path, parts: Path, tmp_path: Path) -> None:
     model = hs.load(table)
     with pytest.raises(ValueError, match=r"learned from few rows; found .*; call `adapt\(x, labels\)`"):
         model.add_class("pin", frame[:2])
-    two = frame[frame["part"] != "washer"]
-    few = model.adapt(two, two["part"], name="parts")
-    more = few.add_class("washer", frame[frame["part"] == "washer"])
-    assert few.classes == ("bolt", "nut")
-    assert more.classes == ("bolt", "nut", "washer")
-    assert list(more.kinds) == ["parts"]
-    again = hs.load(more.save(tmp_path / "more"))
-    assert again.predict(frame) == more.predict(frame)
-    assert again.evaluate(f"csv:{parts}#part") == more.evaluate(frame, frame["part"])
-    with pytest.raises(ValueError, match="a new class"):
-        more.add_class("bolt", frame[:1])
-
-
-def test_what_cannot_be_learned(table: Path, parts: Path, tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
-    model, frame = hs.load(table), pandas.read_csv(parts)
-    with pytest.raises(
-        ValueError, match='`method` should be a known name; found "protnet"; did you mean "protonet"'
-    ):
-        model.adapt(frame, frame["part"], method="protnet")
-    with pytest.raises(ValueError, match="at least 2 classes"):
-        model.adapt(frame[:1], ["bolt"])
-    with pytest.raises(ValueError, match=r"rows with one class each; found 2 label columns"):
-        (tmp_path / "b.csv").write_text(
-            parts.read_text()
-            .replace("part\n", "part,kind\n", 1)
-            .replace("t\n", "t,x\n")
-            .replace("r\n", "r,y\n")
-        )
-        model.adapt(f"csv:{tmp_path}/b.csv#part,kind")
+    header, *lines = parts.read_text().splitlines()
+    two = [f"{header},sort", *(f"{line},{'xy'[i % 2]}" for i, line in enumerate(lines))]
+    (tmp_path / "two.csv").write_text("\n".join(two))
+    with pytest.raises(ValueError, match="rows with one class each; found 2 label columns"):
+        model.adapt(f"csv:{tmp_path}/two.csv#part,sort")
     for name in ("a.b", "clear"):
         with pytest.raises(ValueError, match="`name` of a task"):
             model.adapt(frame, frame["part"], name=name)

@@ -136,13 +136,7 @@ class Model:
 
     # Measures.
 
-    def evaluate(
-        self,
-        data: Any,
-        labels: Any = None,
-        *,
-        task: str | None = None,
-    ) -> dict[str, Estimate]:
+    def evaluate(self, data: Any, labels: Any = None, *, task: str | None = None) -> dict[str, Estimate]:
         """Measure the model on labelled rows, each metric with a 95 % interval.
 
         Args:
@@ -190,14 +184,7 @@ class Model:
 
     # New classes.
 
-    def adapt(
-        self,
-        data: Any,
-        labels: Any = None,
-        *,
-        method: str = "protonet",
-        name: str = "",
-    ) -> Model:
+    def adapt(self, data: Any, labels: Any = None, *, method: str = "protonet", name: str = "") -> Model:
         """Teach a copy of the model new classes from a few labelled rows of each.
 
         Args:
@@ -320,15 +307,19 @@ class Model:
         check_alike(given.encoding, self.encoding)
         kind = self.kinds[name]
 
-        def part(rows: Labelled | Lazy | None) -> Labelled | Lazy | None:
-            if rows is None:
+        def part(data: Labelled | Lazy | None) -> Labelled | Lazy | None:
+            if data is None:
                 return None
-            if not rows.held:
+            if not data.held:
                 check_same(given.kind, kind)
-                return rows
-            return Labelled(self.rows(rows.x, task=name), renumbered(rows.y, given.kind, kind))
+                return data
+            return Labelled(self._sure(data.x, name), renumbered(data.y, given.kind, kind))
 
         return Task(name, kind, part(given.train), test=part(given.test))  # type: ignore[arg-type]
+
+    def _sure(self, x: X, name: str) -> X:
+        """Make rows of a task's into rows that the net takes indeed; ``ValueError`` where it does not."""
+        return rows.taken([self.rows(x, task=name)], partial(self._try, name))
 
     def _try(self, name: str, x: X) -> None:
         """Run the net on the first rows; an error of any kind where it does not take them."""
@@ -341,7 +332,7 @@ class Model:
         """Teach a copy the classes of a task, by its train rows that have a label."""
         examples = check_one_class(few, "examples").known()
         check_alike(few.encoding, self.encoding)
-        x, device = self.rows(examples.x, task=next(iter(self.kinds))), device_of(self.net)
+        x, device = self._sure(examples.x, next(iter(self.kinds))), device_of(self.net)
         width = width_of(self.net.backbone, move(take(x, torch.tensor([0])), device))
         with torch.random.fork_rng(devices=[]):
             head = few.kind.head(width)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from ..errors import wrong
@@ -73,7 +74,7 @@ class Predictions:
         Columns: ``file`` (where there are files), ``prediction``, ``probability`` (of that prediction,
         where a row is of one class), ``p(...)`` of each class.
         """
-        said = [" ".join(map(str, a)) if isinstance(a, list) else a for a in self.labels]
+        said = [" ".join(map(str, a)) if np.ndim(a) else a for a in self.labels]  # several in one cell
         columns: list[tuple[str, Sequence[Any]]] = [("file", self.files)] if self.files else []
         columns += [("prediction", said)]
         if (p := self.kind.probabilities(self.outputs.double())) is not None:

@@ -6,7 +6,7 @@ Shapes: ``N`` rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from ..datasets import Encoding
 from ..errors import wrong
 from ..tasks import X
+from ..tasks.nouns import tensors
 
 Array = Tensor | np.ndarray
 
@@ -64,19 +65,28 @@ def plain(value: Any, takes: Callable[[X], Any], dtype: torch.dtype) -> X:
         ValueError: if the model takes them in no arrangement, or they are nothing of the kind.
     """
     value = _gathered(value)
-    tried = [value] if isinstance(value, Mapping) else _castings(_tensor(value), dtype)
-    first: Exception | None = None
-    for rows in tried:
+    if isinstance(value, Mapping):
+        return taken([{name: _tensor(part) for name, part in value.items()}], takes)
+    return taken(_castings(_tensor(value), dtype), takes)
+
+
+def taken(candidates: Iterable[X], takes: Callable[[X], Any]) -> X:
+    """Return the first of some rows that a model takes; ``ValueError`` where it takes none of them."""
+    refused: list[tuple[X, Exception]] = []
+    for rows in candidates:
         try:
             takes(rows)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            first = first or error
+            refused.append((rows, error))
         else:
             return rows
-    found = f"{value.dtype} of shape {list(value.shape)}" if _is_array(value) else f"{first}"
-    small = _is_array(value) and value.dtype in (torch.uint8, np.uint8)
-    hint = "scale pixels as they were for training, as in `x / 255`" if small else ""
-    raise wrong("rows", expected="such as the model was trained on", found=found, hint=hint) from first
+    first, why = refused[0]
+    shapes = [f"{part.dtype} of shape {list(part.shape)}" for part in tensors(first)]
+    pixels = any(part.dtype == torch.uint8 for part in tensors(first))
+    hint = "scale pixels as they were for training, as in `x / 255`" if pixels else ""
+    raise wrong(
+        "rows", expected="such as the model was trained on", found=", ".join(shapes), hint=hint
+    ) from why
 
 
 def _is_array(value: Any) -> bool:
