@@ -238,6 +238,28 @@ def test_one_class_more(table: Path, parts: Path, tmp_path: Path) -> None:
     model = hs.load(table)
     with pytest.raises(ValueError, match=r"learned from few rows; found .*; call `adapt\(x, labels\)`"):
         model.add_class("pin", frame[:2])
+    two = frame[frame["part"] != "washer"]
+    few = model.adapt(two, two["part"], name="parts")
+    more = few.add_class("washer", frame[frame["part"] == "washer"])
+    assert few.classes == ("bolt", "nut")
+    assert more.classes == ("bolt", "nut", "washer")
+    assert list(more.kinds) == ["parts"]
+    again = hs.load(more.save(tmp_path / "more"))
+    assert again.predict(frame) == more.predict(frame)
+    assert again.evaluate(f"csv:{parts}#part") == more.evaluate(frame, frame["part"])
+    with pytest.raises(ValueError, match="a new class"):
+        more.add_class("bolt", frame[:1])
+
+
+def test_what_cannot_be_learned(table: Path, parts: Path, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    model, frame = hs.load(table), pandas.read_csv(parts)
+    with pytest.raises(
+        ValueError, match='`method` should be a known name; found "protnet"; did you mean "protonet"'
+    ):
+        model.adapt(frame, frame["part"], method="protnet")
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        model.adapt(frame[:1], ["bolt"])
     header, *lines = parts.read_text().splitlines()
     two = [f"{header},sort", *(f"{line},{'xy'[i % 2]}" for i, line in enumerate(lines))]
     (tmp_path / "two.csv").write_text("\n".join(two))
