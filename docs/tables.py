@@ -72,9 +72,7 @@ def settings() -> str:
         "literature",
     ]
     rows = STRATEGIES.items()
-    return markdown(
-        head, [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), s.paper] for n, s in rows]
-    )
+    return markdown(head, [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), s.paper] for n, s in rows])
 
 
 def _setting(value: object) -> str:

@@ -185,7 +185,8 @@ def given(tmp_path):
         problem = Problem(table().target, table().sources, backbone="mlp", budget=ONE, shots=shots)
         out = tmp_path / "out"
         (out / "trials").mkdir(parents=True)
-        (out / "comparison.json").write_text(json.dumps({"fingerprint": problem.fingerprint()}))
+        mark = {"fingerprint": problem.fingerprint(), "headstart": hs.__version__}
+        (out / "comparison.json").write_text(json.dumps(mark))
         for key, values in scores.items():
             name, count = key if isinstance(key, tuple) else (key, None)
             for seed, value in enumerate(values):

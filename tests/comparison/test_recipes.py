@@ -91,7 +91,7 @@ def test_scratch_never_sees_the_pretrained_weights():
     assert same(weights(nets[0]), weights(nets[1]))
 
 
-@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if s.labels])
+@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if s.learns == "labels"])
 def test_labels_that_are_missing_are_no_harm(name):
     problem = images()
     target, old = problem.target, problem.sources[0]
@@ -372,7 +372,9 @@ def test_lp_ft_has_one_small_rate(phases):
     assert set(phases["all"]["rates"].values()) == {3e-4}
 
 
-@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if "lr" in s.options[0] and s.labels])
+@pytest.mark.parametrize(
+    "name", [n for n, s in STRATEGIES.items() if "lr" in s.options[0] and s.learns == "labels"]
+)
 def test_strategies_take_the_steps_of_the_budget(phases, name):
     run(name, images(budget=dataclasses.replace(TINY, steps=40)))
     steps = sum(p["steps"] for phase, p in phases.items() if phase not in ("pretrain", "meta"))
@@ -593,14 +595,14 @@ def test_class_weights_are_those_of_scikit_learn():
 def test_a_net_is_pretrained_once_for_all_trials_of_a_seed():
     problem, made = table(), []
     first = trial(problem)
-    original = Trial._pretrain
+    original = Trial.pretrain
 
     def counted(self):
         made.append(self.seed)
         return original(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trial, "_pretrain", counted)
+        patch.setattr(Trial, "pretrain", counted)
         one = first.pretrained()
         with torch.no_grad():
             next(one.parameters()).add_(1)  # a copy: nobody else sees it

@@ -107,7 +107,7 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
     import shlex
 
     from .. import comparison
-    from ..problems.kept import keep
+    from ..problems.kept import kept_files
 
     problem, strategies = file.problem(), file.strategies()
     for target in problem.targets:
@@ -115,8 +115,6 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
     skipped = comparison.applicable(problem, strategies).skipped
     for reason in dict.fromkeys(skipped.values()):
         typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
-    comparison.check_directory(directory, problem.fingerprint(), threads=file.compare.threads)
-    keep(file, directory, words, workers)
     with resumable("resume", directory):
         result = comparison.compare(
             problem,
@@ -127,6 +125,7 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
             threads=file.compare.threads,
             seconds=file.compare.seconds,
             command=shlex.join(["headstart", *words]),
+            keep=kept_files(file, words, workers),
         )
     typer.echo(f"\n{result.table()}\n")
     typer.echo(f"Report: {result.directory / 'report.html'}")

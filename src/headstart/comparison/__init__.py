@@ -1,6 +1,6 @@
 """The main job: which way of reuse is best for a problem, by how much, and did it do harm."""
 
-from ._compare import check_directory, compare
+from ._compare import compare
 from ._rank import Ranked, rank
 from .plan import Asked, applicable
 from .problem import Problem
@@ -9,5 +9,5 @@ from .result import Best, Result
 
 __all__ = [
     "Asked", "Best", "Choice", "Metric", "Outcome", "Problem", "Question", "Ranked", "Result", "applicable",
-    "check_directory", "compare", "rank",
+    "compare", "rank",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..atomic import write_atomic
@@ -34,6 +34,7 @@ def compare(
     threads: int = 1,
     seconds: float | None = None,
     command: str = "",
+    keep: Mapping[str, str] | None = None,
     progress: bool | None = None,
 ) -> Result:
     """Measure which way of reuse is best for a task, by how much, and whether it did harm.
@@ -53,6 +54,7 @@ def compare(
             same only for the same number; small nets gain little from more than one.
         seconds: stop starting trials after this time; what is there is reported.
         command: how to repeat it, for the report.
+        keep: texts to be kept beside the results, by the names of their files: a problem file, a command.
         progress: show progress; by default on a terminal, after two seconds.
 
     Returns:
@@ -96,6 +98,8 @@ def compare(
     )
     _open(plan, threads)
     with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:
+        for name, text in (keep or {}).items():
+            write_atomic(directory / name, text)
         done, due = 0, 0.0
 
         def show(count: int) -> None:
@@ -136,36 +140,22 @@ class _Holder:
 MARK = "comparison.json"
 
 
-def check_directory(directory: Path, fingerprint: str, *, threads: int = 1) -> None:
-    """Raise ``ValueError`` where a directory is neither empty nor that of this very comparison.
-
-    Args:
-        directory: need not be there.
-        fingerprint: of the problem that is to be compared in it.
-        threads: of each process.
-    """
-    mark, what = directory / MARK, f"`out` {directory}"
-    if mark.exists():
-        there = json.loads(mark.read_text())
-        if (there["fingerprint"], there.get("threads", 1)) != (fingerprint, threads):
-            release = there.get("headstart", "0.1.0")
-            found = "one of other data or settings"
-            if release != __version__:
-                found += f", by headstart {release}"
-            expected = "empty, or the directory of this very comparison"
-            raise wrong(what, expected=expected, found=found, hint="pass another directory")
-    elif directory.exists() and any(path.name not in OWN for path in directory.iterdir()):
-        raise wrong(what, expected="an empty directory", found="files in it", hint="pass another one")
-
-
-OWN = ("problem.toml", "command.json")  # what the command line keeps there before anything runs
-
-
 def _open(plan: Plan, threads: int) -> None:
     """Make the directory, or check that it holds this very comparison."""
-    fingerprint = plan.problem.fingerprint()
-    check_directory(plan.directory, fingerprint, threads=threads)
+    mark, what = plan.directory / MARK, f"`out` {plan.directory}"
+    mine = {"fingerprint": plan.problem.fingerprint(), "headstart": __version__, "threads": threads}
+    if mark.exists():
+        there = {"headstart": "0.1.0", "threads": 1} | json.loads(mark.read_text())
+        if there != mine:
+            expected, found = (
+                "empty, or the directory of this very comparison",
+                "one of other data or settings",
+            )
+            if there["headstart"] != __version__:
+                found += f", by headstart {there['headstart']}"
+            raise wrong(what, expected=expected, found=found, hint="pass another directory")
+    elif plan.directory.exists() and any(plan.directory.iterdir()):
+        raise wrong(what, expected="an empty directory", found="files in it", hint="pass another one")
     for sort in ("settings", "trials", "models"):
         (plan.directory / sort).mkdir(parents=True, exist_ok=True)
-    mine = {"fingerprint": fingerprint, "headstart": __version__, "threads": threads}
-    write_atomic(plan.directory / MARK, json.dumps(mine))
+    write_atomic(mark, json.dumps(mine))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import write_atomic, writing
 from ..comparison import Result
 from ..engine import Heartbeat, to_toml
 from ..errors import wrong
@@ -33,21 +32,13 @@ class Kept:
     finished: bool
 
 
-def keep(file: ProblemFile, directory: Path, words: Sequence[str], workers: int) -> None:
-    """Write the file and the command into the directory of a comparison.
-
-    Raises:
-        FileExistsError: if another process is at work in the directory.
-    """
-    Heartbeat(directory).check_free()
-    with writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    write_atomic(directory / FILE, to_toml(file.complete()))
-    write_atomic(directory / COMMAND, json.dumps({"words": list(words), "workers": workers}))
+def kept_files(file: ProblemFile, words: Sequence[str], workers: int) -> dict[str, str]:
+    """Write the file and the command, for ``compare(keep=)``."""
+    return {FILE: to_toml(file.complete()), COMMAND: json.dumps({"words": list(words), "workers": workers})}
 
 
 def recall(directory: Path) -> Kept:
-    """Read what ``keep`` wrote.
+    """Read the file and the command from a comparison's directory.
 
     Raises:
         ValueError: if the comparison was begun in Python, or by a release that kept no command.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import unknown, wrong
 from .situation import Situation
@@ -69,10 +69,16 @@ class Strategy:
             raise unknown(f"`learns` of strategy {self.name!r}", str(self.learns), LEARNS)
 
     def settings(self, given: Mapping[str, Setting]) -> dict[str, Setting]:
-        """Complete some settings by the stated defaults; ``ValueError`` names an unknown one."""
-        for key in given:
+        """Complete some settings by the stated defaults.
+
+        Raises:
+            ValueError: for an unknown setting, or a value that is not like the default.
+        """
+        for key, value in given.items():
             if key not in self.options[0]:
                 raise unknown(f"setting of strategy {self.name!r}", key, self.options[0])
+            if expected := _unlike(self.options[0][key], value):
+                raise wrong(f"`{key}` of strategy {self.name!r}", expected=expected, found=_shown(value))
         return {**self.options[0], **given}
 
     def fixed(self, name: str, given: Mapping[str, Setting]) -> Strategy:
@@ -90,6 +96,23 @@ class Strategy:
         return replace(
             self, name=name, options=options, summary=f"{self.summary}; {told}" if told else self.summary
         )
+
+
+def _unlike(default: Setting, value: Setting) -> str:
+    """Say what a setting should be, where a value is of another sort than the default."""
+    sorts: tuple[tuple[Any, str], ...] = (
+        (bool, "true or false"), (int | float, "a number"), (str, "a word"), (list, "a list"),
+    )  # fmt: skip
+    sort, words = next((sort, words) for sort, words in sorts if isinstance(default, sort))
+    alike = isinstance(value, sort) and isinstance(value, bool) == isinstance(default, bool)
+    if sort == int | float and default > 0:  # type: ignore[operator]
+        words += " above 0"
+        alike = alike and 0 < value < float("inf")  # type: ignore[operator]
+    return "" if alike else words
+
+
+def _shown(value: Setting) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 LEARNS = ("labels", "unlabelled", "both")
