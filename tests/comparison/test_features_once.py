@@ -1,10 +1,7 @@
 """A frozen backbone sees each distinct row once per comparison and set of weights."""
 
-import os
-
 import pytest
 import torch
-from torch import nn
 
 from headstart.comparison import Problem, compare, rank
 from headstart.tasks import Labelled, Multiclass, Task
@@ -12,6 +9,12 @@ from headstart.tasks import Labelled, Multiclass, Task
 from .problems import TINY, numbers
 
 FROZEN = ["probe", "features+logreg", "features+svm", "features+mlp"]
+
+
+MODULE = '''
+import os
+
+from torch import nn
 
 
 class Counting(nn.Module):
@@ -27,12 +30,17 @@ class Counting(nn.Module):
     def forward(self, x):
         if self.pretrained:
             with open(self.file, "ab") as file:
-                os.write(file.fileno(), b"%d\n" % len(x))
+                os.write(file.fileno(), b"%d\\n" % len(x))
         return self.layer(x)
+'''
 
 
 @pytest.fixture
-def problem(tmp_path):
+def problem(tmp_path, monkeypatch):
+    (tmp_path / "countingmodule.py").write_text(MODULE)  # which other processes can import
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from countingmodule import Counting
+
     with torch.random.fork_rng():
         torch.manual_seed(0)
         backbone = Counting(tmp_path / "rows")

@@ -125,7 +125,7 @@ class Situation:
         """Make the backbone on its device, with pretrained weights or (global random state) new ones."""
         built = self.start.build(
             inputs=row_shape(self.target),
-            weights=self.weights if pretrained and self.comes_pretrained() else None,
+            weights=(self.weights or "default") if pretrained and self.comes_pretrained() else None,
             settings=self.settings,
             facts=self.target.encoding.facts() if self.target.encoding is not None else {},
         )
