@@ -1,7 +1,8 @@
-"""Progress on stderr for whatever takes over two seconds."""
+"""Progress for whatever takes over two seconds: on stderr, or in the cell of a notebook."""
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ PLAIN = 10.0  # seconds between two lines where stderr is no terminal
 
 
 class Bar:
-    """Show how far a loop is: a bar on a terminal, else a plain line every ten seconds, on stderr.
+    """Show how far a loop is: a bar on a terminal or in a notebook, else a plain line every ten seconds.
 
     Args:
         title: what is going on.
@@ -32,9 +33,11 @@ class Bar:
         self, title: str, steps: int, progress: bool | None = None, *, start: int = 0, unit: str = "step"
     ) -> None:
         self.title, self.steps, self.start, self.unit = title, steps, start, unit
+        self.step, self.note = start, ""
         self.began = time.monotonic()
         self.due = float("inf") if progress is False else self.began + (0.0 if progress else QUIET)
-        self.bar: Any = None
+        self.bar: Any = None  # of the terminal
+        self.cell: Any = None  # of the notebook
 
     def __enter__(self) -> Self:
         return self
@@ -50,17 +53,36 @@ class Bar:
         now = time.monotonic()
         if now < self.due:
             return
-        note = "  ".join(f"{name} {value:.4g}" for name, value in (losses or {}).items())
-        if sys.stderr.isatty():
-            self._draw(step, note)
+        self.step = step
+        self.note = "  ".join(f"{name} {value:.4g}" for name, value in (losses or {}).items())
+        if "ipykernel" in sys.modules:
+            self._display()
+            self.due = now + REDRAW
+        elif sys.stderr.isatty():
+            self._draw(step, self.note)
             self.due = now + REDRAW
         else:
-            left = (now - self.began) / max(1, step - self.start) * (self.steps - step)
-            print(
-                f"{self.title}: {self.unit} {step}/{self.steps}, {left:.0f} s left  {note}".rstrip(),
-                file=sys.stderr,
-            )
+            print(f"{self._told()}  {self.note}".rstrip(), file=sys.stderr)
             self.due = now + PLAIN
+
+    def _told(self) -> str:
+        """Say how far it is, and how long it will take."""
+        left = (time.monotonic() - self.began) / max(1, self.step - self.start) * (self.steps - self.step)
+        return f"{self.title}: {self.unit} {self.step}/{self.steps}, {left:.0f} s left"
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook."""
+        bar = f'<progress value="{self.step}" max="{self.steps}" style="width: 20em"></progress>'
+        return f"{bar} {html.escape(self._told())} <small>{html.escape(self.note)}</small>"
+
+    def _display(self) -> None:
+        """Show the bar in the notebook's cell, in place of what it showed before."""
+        if self.cell is None:
+            from IPython.display import display
+
+            self.cell = display(self, display_id=True)
+        else:
+            self.cell.update(self)
 
     def _draw(self, step: int, note: str) -> None:
         if self.bar is None:

@@ -48,7 +48,7 @@ def recall(directory: Path) -> Kept:
     heart.check_free()
     if not ((directory / FILE).is_file() and (directory / COMMAND).is_file()):
         hint = "call `hs.compare` again with the same problem and `out`, or give the command of its report"
-        found = "a comparison that was begun in Python, or by headstart before 0.2"
+        found = "a comparison that was begun in Python, or by a release that kept no command"
         raise wrong(f"`{directory}`", expected=f"with {FILE} and {COMMAND}", found=found, hint=hint)
     said = json.loads((directory / COMMAND).read_text())
     done = heart.read().state == "done" and not Result.load(directory).details.get("partial")

@@ -199,7 +199,7 @@ def _baseline(rows: Sequence[Row]) -> str:
 
 
 def targets(result: Mapping[str, Any]) -> list[str]:
-    """List the targets of a comparison, in the order of the rows; releases before 0.2 had one, unnamed.
+    """List the targets of a comparison, in the order of the rows; the first release had one, unnamed.
 
     Example:
         >>> targets({"task": "digits", "rows": [{"strategy": "probe"}]})
@@ -210,7 +210,7 @@ def targets(result: Mapping[str, Any]) -> list[str]:
 
 
 def about(details: Mapping[str, Any], target: str) -> Mapping[str, Any]:
-    """Find what the details say of a target; releases before 0.2 had one."""
+    """Find what the details say of a target; the first release had one."""
     several = details.get("targets") or [details.get("target") or {}]
     return next((each for each in several if each.get("name") == target), several[0])
 

@@ -15,7 +15,7 @@ def choices(result: Mapping[str, Any], details: Mapping[str, Any]) -> list[dict[
 
     Args:
         result: the plain values of ``result.json``.
-        details: the plain values of ``details.json``; those of releases before 0.2 have the words already.
+        details: the plain values of ``details.json``; those of the first release have the words already.
     """
     if "choices" in details:
         return [dict(c) | {"reason": reason(c, result, details)} for c in details["choices"]]

@@ -14,9 +14,10 @@ from ..engine import device
 from ..engine.devices import precision
 from ..errors import wrong
 from ..models.backbones import Start, fitting, start
+from ..models.backbones import width_of as measured_width
 from ..tasks import Task, X
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import rows, take, tensors
+from ..tasks.nouns import take, tensors
 from .budget import Budget
 
 FITS = 0.25  # share of a device's free memory that rows may fill, to stay there
@@ -271,10 +272,6 @@ def _square(situation: Situation) -> bool:
 
 def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features per row of a backbone, on one row of a task."""
-    from ..models.backbones import width_of as measured
-
     train = task.train
-    return measured(backbone, take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x)
-
-
-__all__ = ["Situation", "check_numbers", "one_row", "row_shape", "rows", "width_of"]
+    first = take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x
+    return measured_width(backbone, first)
