@@ -41,9 +41,10 @@ def tensors(value: Any) -> list[Tensor]:
         >>> [tuple(t.shape) for t in tensors(batch)]
         [(3, 2), (3,)]
     """
-    inner = parts(value)
-    whole = inner.get("") is value
-    return [value] if whole else [tensor for part in inner.values() for tensor in tensors(part)]
+    found: list[Tensor] = []
+    for part in parts(value).values():
+        found += [part] if part is value else tensors(part)
+    return found
 
 
 def convert(value: V, function: Callable[[Tensor], Tensor]) -> V:
@@ -75,12 +76,13 @@ def _convert(value: Any, function: Callable[[Tensor], Tensor], done: dict[int, t
 
 def rows(x: X) -> int:
     """Count the rows of ``x``, a tensor or a mapping of tensors with equal first axis."""
-    return len(tensors(x)[0])
+    return len(next(iter(parts(x).values())))
 
 
 def take(x: X, index: Tensor | slice) -> X:
     """Gather rows of ``x``: ``(B, *)`` at ``index (b,)`` or ``(T, b)`` gives ``index.shape + (*)``."""
-    return convert(x, lambda part: part[index])
+    taken = {name: part[index] for name, part in parts(x).items()}
+    return taken.get("", taken)
 
 
 def move(x: X, device: torch.device | str) -> X:
@@ -95,7 +97,10 @@ def join(*some: X) -> X:
 
 
 def _check_equal_rows(x: X) -> None:
-    sizes = {name: len(value) for name, value in parts(x).items()}
+    inner = parts(x)
+    if inner.get("") is x:
+        return
+    sizes = {name: len(value) for name, value in inner.items()}
     if len(set(sizes.values())) != 1:
         raise wrong("`x`", expected="tensors with one first axis", found=sizes)
 
