@@ -27,4 +27,4 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_custom_sections = ["Shape", "Differs from the paper"]
 # Names of other projects have no page here, nor have private ones (which carry their file in the path).
-nitpick_ignore_regex = [("py:.*", r"(?!headstart\.).*|headstart\.\w+\.\w+\.\w+")]
+nitpick_ignore_regex = [("py:.*", r"(?!headstart\.).*|headstart(\.\w+){3,}")]

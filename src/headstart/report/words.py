@@ -32,7 +32,7 @@ def reasons(result: Mapping[str, Any], details: Mapping[str, Any]) -> list[str]:
     Example:
         >>> facts = {"target": "new", "shots": 1, "strategy": "scratch", "rule": "none gains", "harmed": []}
         >>> (said,) = reasons({"metric": "accuracy", "rows": []}, {"baseline": "scratch", "choices": [facts]})
-        >>> said[:60]
+        >>> said[:61]
         'With 1 labelled row per class: no strategy gains over scratch'
     """
     several = len(targets(result)) > 1
