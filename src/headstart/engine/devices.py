@@ -130,7 +130,7 @@ def computing(net: Net, dtype: torch.dtype) -> Iterator[None]:
 
 def to(batch: V, device: torch.device) -> V:
     """Copy a batch to a device; what is there already is not, and rows that tasks share stay shared."""
-    if all(part.device == device for part in tensors(batch)):
+    if {part.device for part in tensors(batch)} <= {device}:
         return batch
     return convert(batch, lambda part: part.to(device))
 

@@ -97,13 +97,14 @@ def join(*some: X) -> X:
     return joined.get("", joined)
 
 
-def _check_equal_rows(x: X) -> None:
+def _equal_rows(x: X) -> int:
+    """Count the rows of ``x``; ``ValueError`` where its tensors differ in their first axis."""
     inner = parts(x)
-    if inner.get("") is x:
-        return
-    sizes = {name: len(value) for name, value in inner.items()}
-    if len(set(sizes.values())) != 1:
+    counts = {len(part) for part in inner.values()}
+    if len(counts) != 1:
+        sizes = {name: len(part) for name, part in inner.items()}
         raise wrong("`x`", expected="tensors with one first axis", found=sizes)
+    return counts.pop()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +127,7 @@ class Inputs:
     complete: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_equal_rows(self.x)
+        _equal_rows(self.x)
 
     def __len__(self) -> int:
         return rows(self.x)
@@ -169,9 +170,9 @@ class Labelled:
     held: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
-        _check_equal_rows(self.x)
-        if rows(self.x) != len(self.y):
-            raise wrong("`y`", expected=f"one target per row of `x` ({rows(self.x)})", found=f"{len(self.y)}")
+        count = _equal_rows(self.x)
+        if count != len(self.y):
+            raise wrong("`y`", expected=f"one target per row of `x` ({count})", found=f"{len(self.y)}")
 
     def __len__(self) -> int:
         return len(self.y)
@@ -350,6 +351,9 @@ def inputs_of(batch: Batch) -> dict[str, X]:
 
     Rows that promise to be complete are left out.
     """
-    call = 'task "{}"' if parts(batch) is batch else "{}"
-    looked = {call.format(name): rows.x for name, rows in parts(batch).items() if not rows.complete}
-    return {name: x for name, x in {id(x): (name, x) for name, x in looked.items()}.values()}
+    given = parts(batch)
+    loose = {name: rows.x for name, rows in given.items() if not rows.complete}
+    if not loose:
+        return {}
+    call = 'task "{}"' if given is batch else "{}"
+    return {call.format(name): x for name, x in {id(x): (name, x) for name, x in loose.items()}.values()}
