@@ -120,6 +120,17 @@ def test_fixed_settings_leave_the_others_to_be_chosen():
     assert pickle.loads(pickle.dumps(fixed)) == fixed
 
 
+def test_a_name_with_other_settings_does_not_go_on_with_the_cells_of_the_first(tmp_path):
+    slow, slower = (STRATEGIES["probe"].fixed("mine", {"lr": lr}) for lr in (1e-2, 1e-3))
+    compare(images(budget=ONE), slow, 1, out=tmp_path / "out")
+    with pytest.raises(ValueError, match="strategy 'mine' should be of the settings that it was begun with"):
+        compare(images(budget=ONE), slower, 1, out=tmp_path / "out")
+    names = [row["strategy"] for row in compare(images(budget=ONE), "probe", 1, out=tmp_path / "out").rows]
+    assert names == ["scratch", "probe"]
+    with pytest.raises(ValueError, match="strategy 'mine' should be of"):  # what the second run left out, too
+        compare(images(budget=ONE), slower, 1, out=tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("run", "message"),
     [

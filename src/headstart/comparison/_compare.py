@@ -62,7 +62,8 @@ def compare(
 
     Raises:
         ValueError: for an unknown strategy, one that other processes cannot import, no seeds, no time, or
-            a directory that holds something else.
+            a directory that holds something else, or
+            holds a strategy of the same name with other settings.
         FileExistsError: if another process is at work in the directory.
         ChildProcessError: if a worker process ended before its work was done.
 
@@ -144,18 +145,33 @@ def _open(plan: Plan, threads: int) -> None:
     """Make the directory, or check that it holds this very comparison."""
     mark, what = plan.directory / MARK, f"`out` {plan.directory}"
     mine = {"fingerprint": plan.problem.fingerprint(), "headstart": __version__, "threads": threads}
+    options = {name: [dict(one) for one in strategy.options] for name, strategy in plan.strategies.items()}
+    options = json.loads(json.dumps(options))
+    begun = {}
     if mark.exists():
         there = {"headstart": "0.1.0", "threads": 1} | json.loads(mark.read_text())
+        begun = there.pop("options", {})
         if there != mine:
-            expected, found = (
-                "empty, or the directory of this very comparison",
-                "one of other data or settings",
-            )
+            expected = "empty, or the directory of this very comparison"
+            found = "one of other data or settings"
             if there["headstart"] != __version__:
                 found += f", by headstart {there['headstart']}"
             raise wrong(what, expected=expected, found=found, hint="pass another directory")
+        _check_options(plan.directory, begun, options)
     elif plan.directory.exists() and any(plan.directory.iterdir()):
         raise wrong(what, expected="an empty directory", found="files in it", hint="pass another one")
     for sort in ("settings", "trials", "models"):
         (plan.directory / sort).mkdir(parents=True, exist_ok=True)
-    write_atomic(mark, json.dumps(mine))
+    write_atomic(mark, json.dumps(mine | {"options": begun | options}))
+
+
+def _check_options(directory: Path, begun: Mapping[str, object], options: Mapping[str, object]) -> None:
+    """Refuse a name whose cells in the directory are of other settings than it has now."""
+    for name in options.keys() & begun.keys():
+        if options[name] != begun[name]:
+            raise wrong(
+                f"strategy {name!r}",
+                expected=f"of the settings that it was begun with in {directory}",
+                found=options[name],
+                hint="give it another name, or pass another directory",
+            )
