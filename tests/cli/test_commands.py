@@ -79,6 +79,20 @@ def test_what_is_printed_runs_as_it_stands(call: Call, problem: Path) -> None:
     assert call(*shlex.split(line.removeprefix("Use it: headstart "))).status == 0, line
 
 
+def test_of_several_targets_each_has_a_model_that_is_told(call: Call, problem: Path, table: Path) -> None:
+    head, *rest = table.read_text().splitlines()
+    kinds = [line + f",{'ab'[i % 2]}" for i, line in enumerate(rest)]
+    table.write_text("\n".join([f"{head},kind", *kinds]) + "\n")
+    one, two = (f'{{data = "csv:new.csv#{label}", shots = 2}}' for label in ("label", "label,kind"))
+    problem.write_text(problem.read_text().replace(f"target = {one}", f"targets = [{two}]"))
+    answer = call("compare", problem, "--strategies", "scratch", "--out", "both")
+    told = [line for line in answer.out.splitlines() if line.startswith("Model: ")]
+    places = [Path("both", "models", "scratch", target) for target in ("label", "kind")]
+    assert [line.removeprefix("Model:  ") for line in told] == [str(place) for place in places]
+    (line,) = (line for line in answer.out.splitlines() if line.startswith("Use it: "))
+    assert call(*shlex.split(line.removeprefix("Use it: headstart "))).status == 0, line
+
+
 @pytest.mark.parametrize("column", ["type", "items", "the.label"])
 def test_label_columns_with_awkward_names(call: Call, problem: Path, table: Path, column: str) -> None:
     table.write_text(table.read_text().replace("label", column, 1))

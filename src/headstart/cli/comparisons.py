@@ -129,10 +129,12 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
         )
     typer.echo(f"\n{result.table()}\n")
     typer.echo(f"Report: {result.directory / 'report.html'}")
-    if result.recommended is not None and result.best.directory.exists():
-        model = result.best.directory
+    models = result.best.models if result.recommended is not None else {}
+    for model in models.values():
+        typer.echo(f"Model:  {model}")
+    if model := models.get(problem.target.name):
         command = ["headstart", "predict", str(model), _from_here(file), "-o", "predictions.csv"]
-        typer.echo(f"Model:  {model}\nUse it: {shlex.join(command)}")
+        typer.echo(f"Use it: {shlex.join(command)}")
 
 
 def resume_comparison(directory: Path) -> None:

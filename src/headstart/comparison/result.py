@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,18 @@ from ..errors import wrong
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The recommended model: where it lies, and what made it."""
+    """The recommended model: where it lies, what made it, and the targets."""
 
     strategy: str
     directory: Path
+    targets: Sequence[str]
+
+    @property
+    def models(self) -> dict[str, Path]:
+        """Where ``hs.load`` finds it, by target; of several each has a folder, if the strategy learned it."""
+        several = len(self.targets) > 1
+        found = {target: self.directory / target if several else self.directory for target in self.targets}
+        return {target: place for target, place in found.items() if place.exists()}
 
     def save(self, directory: str | Path) -> Path:
         """Copy the model's directory; ``hs.load`` reads it.
@@ -99,7 +108,8 @@ class Result:
                 found="none",
                 hint="`reasons` tells why; the same command goes on with the trials that are missing",
             )
-        return Best(self.recommended, self.directory / "models" / self.recommended)
+        targets = list(dict.fromkeys(row.get("target", self.data["task"]) for row in self.rows))
+        return Best(self.recommended, self.directory / "models" / self.recommended, targets)
 
     def table(self) -> str:
         """Lay the rows out as text."""
