@@ -206,9 +206,10 @@ def speed(file: Path = ROOT / "benchmarks" / "result.json") -> str:
     told = f"On {machine['cores']} cores of an {machine['cpu']}, Python {machine['python']}."
     table = markdown(["benchmark", "ratio", "file"], rows) + f"\n{told} The goal is in each file.\n"
     once = json.loads((file.parent / "features_once.json").read_text())["ratio"]
-    return table + (
-        f"\nA comparison of four strategies on a frozen ResNet-18 (600 images, 5 seeds) takes {1 / once:.0%} of the "
-        "time it took before each row was forwarded once: `benchmarks/features_once.py`, on another machine.\n"
+    return (
+        f"{table}\nA comparison of four strategies on a frozen ResNet-18 (600 images, 5 seeds) takes "
+        f"{1 / once:.0%} of the time it took before each row was forwarded once: "
+        "`benchmarks/features_once.py`, on another machine.\n"
     )
 
 
