@@ -132,8 +132,8 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
     models = result.best.models if result.recommended is not None else {}
     for model in models.values():
         typer.echo(f"Model:  {model}")
-    if model := models.get(problem.target.name):
-        command = ["headstart", "predict", str(model), _from_here(file), "-o", "predictions.csv"]
+    if first := models.get(problem.target.name):
+        command = ["headstart", "predict", str(first), _from_here(file), "-o", "predictions.csv"]
         typer.echo(f"Use it: {shlex.join(command)}")
 
 
