@@ -569,6 +569,10 @@ def test_test_rows_among_the_rows_of_a_source_are_told():
     leaky = dataclasses.replace(problem, sources=[dataclasses.replace(old, train=leak)])
     with pytest.warns(UserWarning, match="7 of 40 test rows of 'new' are among the training rows of 'old'"):
         compare(leaky, "scratch", 1)
+    twice = [dataclasses.replace(old, name=name, train=leak) for name in ("old", "older")]
+    with pytest.warns(UserWarning, match="drop the duplicates") as told:  # one warning, not one for each
+        compare(dataclasses.replace(problem, sources=twice), "scratch", 1)
+    assert ["training rows of 'old' and 'older'" in str(one.message) for one in told] == [True]
 
 
 def test_strategies_do_not_touch_the_test_rows(monkeypatch):

@@ -109,14 +109,17 @@ class Problem(Situation):
             return
         rows = {t.name: t.train.x for t in (*self.targets, *self.sources) if t.train.held}
         told = {target.name: target.encoding.duplicates if target.encoding is not None else 0}
+        found: dict[int, list[str]] = {}  # targets of one table share their rows, so their counts are one
         for name, both in zip(rows, count_duplicates(target.test.x, list(rows.values())), strict=True):
             if both > told.get(name, 0):
-                warnings.warn(
-                    f"{both} of {len(target.test)} test rows of {target.name!r} are among the training rows "
-                    f"of {name!r}; scores may be too high; drop the duplicates",
-                    UserWarning,
-                    stacklevel=4,
-                )
+                found.setdefault(both, []).append(repr(name))
+        for both, names in found.items():
+            warnings.warn(
+                f"{both} of {len(target.test)} test rows of {target.name!r} are among the training rows "
+                f"of {' and '.join(names)}; scores may be too high; drop the duplicates",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def fingerprint(self) -> str:
         """Hash what a result depends on, so that a directory is only ever continued by its own comparison."""
