@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,16 @@ from typing import Any
 from .. import report
 from ..atomic import write_atomic
 from ..errors import wrong
+from .trials import model_directory
 
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The recommended model: where it lies, what made it, and the targets."""
+    """The recommended model: what made it, where it lies, and what ``hs.load`` reads of it, by target."""
 
     strategy: str
     directory: Path
-    targets: Sequence[str]
-
-    @property
-    def models(self) -> dict[str, Path]:
-        """Where ``hs.load`` finds it, by target; of several each has a folder, if the strategy learned it."""
-        several = len(self.targets) > 1
-        found = {target: self.directory / target if several else self.directory for target in self.targets}
-        return {target: place for target, place in found.items() if place.exists()}
+    models: Mapping[str, Path]
 
     def save(self, directory: str | Path) -> Path:
         """Copy the model's directory; ``hs.load`` reads it.
@@ -108,8 +102,11 @@ class Result:
                 found="none",
                 hint="`reasons` tells why; the same command goes on with the trials that are missing",
             )
+        name = self.recommended
         targets = list(dict.fromkeys(row.get("target", self.data["task"]) for row in self.rows))
-        return Best(self.recommended, self.directory / "models" / self.recommended, targets)
+        places = {target: model_directory(self.directory, name, target, targets) for target in targets}
+        models = {target: place for target, place in places.items() if place.exists()}
+        return Best(name, self.directory / "models" / name, models)
 
     def table(self) -> str:
         """Lay the rows out as text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +124,13 @@ def model(plan: Plan, name: str, target: str) -> Path:
     return model_directory(plan.directory, name, target, plan.problem.names)
 
 
-def model_directory(directory: Path, name: str, target: str, names: Any) -> Path:
+def model_directory(directory: Path, name: str, target: str, names: Sequence[str]) -> Path:
     """Name the directory of a strategy's model in the directory of a comparison."""
     place = directory / "models" / name
     return place if len(names) == 1 else place / target
 
 
-def read_trial(file: Path, names: Any) -> Record:
+def read_trial(file: Path, names: Sequence[str]) -> Record:
     """Read a trial's file; one of an earlier release holds the facts of its one target at the top."""
     record = json.loads(file.read_text())
     if "targets" in record:
