@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..datasets import rotations, shots
 from ..datasets.shots import keep_classes
+from ..maths import random
 from ..strategies import Situation, Strategy
 from ..tasks import Labelled, Task
 
@@ -67,7 +68,7 @@ def cut(problem: Situation, count: int | None, seed: int) -> list[Task]:
     if count is None:
         return list(problem.targets)
     return [
-        shots(t, count, generator=torch.Generator().manual_seed(seed)) if t.train.present().any() else t
+        shots(t, count, generator=random.generator("shots", seed)) if t.train.present().any() else t
         for t in problem.targets
     ]
 
@@ -81,7 +82,7 @@ def hold_out(task: Task, seed: int) -> tuple[Task, Labelled]:
 
 def part(rows: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
     """Split rows in two, class by class where there are classes."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = random.generator("part", seed)
     order = torch.randperm(len(rows), generator=generator)
     if rows.y.ndim == 1 and (not rows.y.is_floating_point() or set(rows.y.tolist()) <= {0.0, 1.0}):
         order = order[rows.y[order].argsort(stable=True)]  # class by class, at random within
@@ -126,7 +127,7 @@ def pseudo(problem: S, seed: int) -> S:
     source = _largest_source(problem)
     assert source is not None
     assert source.train.held
-    generator = torch.Generator().manual_seed(seed)
+    generator = random.generator("pseudo-target", seed)
     order = torch.randperm(source.kind.outputs, generator=generator)
     held = max(2, int(0.4 * len(order)))
     new = only(source, order[:held], "pseudo-target")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..datasets import rotations
 from ..engine import Run, fit, seeded, total
 from ..errors import wrong
+from ..maths import random
 from ..models import Net, freeze, parameter_groups
 from ..seams import Combine, Objective, learned
 from ..tasks import Labelled, Stream, Task, X, batches
@@ -67,8 +68,7 @@ class Trial:
 
     def generator(self, purpose: str) -> torch.Generator:
         """Make a generator for one purpose; equal purposes and seeds give equal numbers."""
-        number = int.from_bytes(purpose.encode()[-7:], "big") ^ (self.seed * 0x9E3779B97F4A7C15)
-        return torch.Generator().manual_seed(number & 0x7FFFFFFFFFFFFFFF)
+        return random.generator(purpose, self.seed)
 
     def net(self, backbone: nn.Module, *tasks: Task) -> Net:
         """Put a new head for the target (and for ``tasks``) on a backbone."""
@@ -100,7 +100,7 @@ class Trial:
             net = Net(backbone, {t.name: t.kind.head(width) for t in tasks}).to(problem.on)
         stream = batches(tasks, 64, generator=self.generator("pretrain"))
         if problem.shift:
-            stream = Shifted(stream, problem.shift, generator=self.generator("pretrain"))
+            stream = Shifted(stream, problem.shift, generator=self.generator("pretrain, moved"))
         steps = problem.budget.pretrain
         return net, self.train(net, tasks, steps=steps, lr=3e-3, stream=stream, phase="pretrain")
 
@@ -226,9 +226,8 @@ class Shifted(Stream):
         self.stream, self.pixels = stream, pixels
 
     def _batch(self) -> dict[str, Labelled]:
-        generator = torch.Generator().manual_seed((self._seed + 0x9E3779B9 * (self._step + 1)) & (2**63 - 1))
-        batch = next(self.stream)
-        return {n: Labelled(shifted_images(b.x, self.pixels, generator), b.y) for n, b in batch.items()}
+        draws, batch = random.generator(self._seed, self._step), next(self.stream)
+        return {n: Labelled(shifted_images(b.x, self.pixels, draws), b.y) for n, b in batch.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, and that of the stream within."""
