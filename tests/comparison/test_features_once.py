@@ -62,7 +62,7 @@ def test_each_row_is_forwarded_once_over_seeds_shots_settings_and_strategies(pro
     assert 160 <= (once := forwarded(tmp_path)) <= 160 + 8 * 20  # groups of less than eight are filled up
     compare(problem, FROZEN, 6, out=tmp_path / "out", progress=False)  # two seeds more
     rank(problem, out=tmp_path / "out")
-    assert forwarded(tmp_path) - once <= 8 * 4
+    assert forwarded(tmp_path) - once <= 8 * 8  # a thousand if nothing were kept
 
 
 def test_without_a_directory_to_keep_it_is_the_same(problem, tmp_path):
