@@ -257,7 +257,8 @@ def test_a_baseline_alone_has_nothing_to_be_compared_with(given):
 
 
 def test_lower_can_be_better(given, monkeypatch):
-    monkeypatch.setattr(Multiclass, "higher_is_better", False)
+    lower = {"accuracy": dataclasses.replace(Multiclass(2).measures()["accuracy"], higher_is_better=False)}
+    monkeypatch.setattr(Multiclass, "measures", lambda kind: lower)
     result = given({"scratch": [0.5, 0.6, 0.7], "probe": [0.3, 0.4, 0.51], "l2sp": [0.6, 0.7, 0.81]})
     rows = {row["strategy"]: row for row in result.rows}
     assert result.data["higher_is_better"] is False

@@ -80,7 +80,7 @@ def test_a_regression(tmp_path: Path) -> None:
     assert model.classes == ()
     measured = model.evaluate(f"csv:{tmp_path}/t.csv#price")
     assert measured == model.evaluate(tmp_path / "t.csv", [i / 7 for i in range(12)])
-    assert list(measured) == ["r2", "rmse", "mae"]
+    assert list(measured) == ["r2", "rmse", "mae", "spearman"]
     with pytest.raises(ValueError, match="classes with probabilities; found a number"):
         model.predict_proba(tmp_path / "t.csv")
     assert asked(tmp_path / "model", f"csv:{tmp_path}/t.csv", tmp_path) == "\n".join(

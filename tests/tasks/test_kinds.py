@@ -313,7 +313,10 @@ def test_which_kinds_count_labels_by_class_and_which_may_grow():
     assert [k.name for k in KINDS if k.extensible] == ["Multiclass"]
     assert [k.name for k in KINDS if not k.per_row] == ["Tokens"]
     assert [k.name for k in KINDS if not k.classes] == ["Regression", "Regression"]
-    assert [k.bounds == (0, 1) for k in KINDS] == [k.metric in ("accuracy", "auroc") for k in KINDS]
+    for kind in KINDS:
+        main = kind.measures()[kind.metric]
+        assert main.higher_is_better
+        assert (main.bounds == (0, 1)) == (kind.metric in ("accuracy", "auroc"))
 
 
 def test_numbers_of_classes():

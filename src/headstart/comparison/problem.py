@@ -76,7 +76,8 @@ class Problem(Situation):
     def metric(self, name: str) -> Metric:
         """Say how a target is scored: by the main metric of its kind."""
         kind = next(t.kind for t in self.targets if t.name == name)
-        return Metric(kind.metric, kind.higher_is_better, kind.bounds)
+        measure = kind.measures()[kind.metric]
+        return Metric(measure.name, measure.higher_is_better, measure.bounds)
 
     def amounts(self) -> list[int | None]:
         """The numbers of shots; ``None`` where all rows are used, or none has a label."""

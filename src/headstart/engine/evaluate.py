@@ -205,7 +205,7 @@ def evaluate(
         >>> net = Net(nn.Identity(), {"coins": nn.Linear(2, 2)})
         >>> result = evaluate(net, Task("coins", Multiclass(2), rows), rows)
         >>> list(result), result["accuracy"].n
-        (['accuracy', 'macro_f1'], 4)
+        (['accuracy', 'balanced_accuracy', 'macro_f1', 'auroc', 'average_precision', 'log_loss', 'brier'], 4)
 
     References:
         Wilson (JASA 1927); Efron & Tibshirani (1993), section 13.3, https://doi.org/10.1201/9780429246593

@@ -1,6 +1,7 @@
 """Functions of tensors alone that more than one room needs."""
 
 from .distances import gaussian, squared_distances
+from .influence import influence
 from .random import generator
 from .reversal import ReverseGradient
 from .statistics import interval, paired_interval, wilson
@@ -9,6 +10,7 @@ __all__ = [
     "ReverseGradient",
     "gaussian",
     "generator",
+    "influence",
     "interval",
     "paired_interval",
     "squared_distances",

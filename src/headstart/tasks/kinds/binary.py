@@ -5,6 +5,7 @@ Shapes: ``B`` rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -14,10 +15,23 @@ from torch import Tensor
 
 from ...errors import wrong
 from . import yes_or_no
+from .decisions import binary_accuracy, binary_balanced_accuracy, binary_f1
+from .deviations import binary_brier, binary_log_loss
 from .kind import Kind, Label
-from .measures import Measure, auroc, binary_accuracy, binary_f1
+from .measures import UNIT, Measure, by_name
 from .missing import MISSING
-from .named import check_axes, class_names, listed, numbered
+from .named import check_axes, class_names, listed, numbered, shares_of, suited_to
+from .ranks import auroc, average_precision
+
+MEASURES = by_name(
+    Measure("accuracy", binary_accuracy, bounds=UNIT),
+    Measure("balanced_accuracy", binary_balanced_accuracy, bounds=UNIT, balanced=True),
+    Measure("auroc", auroc, bounds=UNIT),
+    Measure("average_precision", average_precision, bounds=UNIT),
+    Measure("f1", binary_f1, bounds=UNIT),
+    Measure("log_loss", binary_log_loss, higher_is_better=False, bounds=(0, math.inf), ratio=True),
+    Measure("brier", binary_brier, higher_is_better=False, bounds=UNIT),
+)
 
 
 @final
@@ -38,7 +52,6 @@ class Binary(Kind):
 
     classes: tuple[Label, ...] = (0, 1)
     metric = "accuracy"
-    bounds = (0.0, 1.0)
     exclusive = True
 
     def __post_init__(self) -> None:
@@ -60,12 +73,20 @@ class Binary(Kind):
         return yes_or_no.cross_entropy(prediction[:, 0], y, complete)
 
     def measures(self) -> dict[str, Measure]:
-        """Accuracy, area under the ROC curve, F1."""
-        return {"accuracy": binary_accuracy, "auroc": auroc, "f1": binary_f1}
+        """Accuracy and what else the field scores a yes or no by; F1 and precision of the positive class."""
+        return dict(MEASURES)
+
+    def suited(self, y: Tensor) -> tuple[str, str]:
+        """Accuracy; balanced accuracy where a class is rare."""
+        return suited_to(self.shares(y), self.metric)
+
+    def stored(self, outputs: Tensor) -> Tensor:
+        """Keep logits as float16 in [-60, 60]."""
+        return yes_or_no.stored(outputs)
 
     def _compared(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities of the positive class and targets."""
-        return outputs[:, 0].sigmoid(), y.long()
+        """Return probabilities of the positive class, float64 so that few tie at 1, and targets."""
+        return outputs[:, 0].double().sigmoid(), y.long()
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a target other than 0, 1 and NaN."""
@@ -87,3 +108,7 @@ class Binary(Kind):
     def numbers(self, y: Tensor) -> Tensor:
         """Return 0 or 1 for each row, -100 where it is missing."""
         return y.nan_to_num(MISSING).long()
+
+    def shares(self, y: Tensor) -> dict[Label, float]:
+        """Give the share of each class among the labelled rows."""
+        return shares_of(self.classes, self.numbers(y))

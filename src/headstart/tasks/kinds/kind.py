@@ -5,7 +5,6 @@ Shapes: ``B`` rows, ``C`` classes.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from inspect import isabstract
@@ -29,8 +28,6 @@ class Kind(ABC):
 
     Attributes:
         metric: name of the main measure.
-        higher_is_better: of the main measure.
-        bounds: lowest and highest value that the main measure can have.
         classes: the user's own names of the classes; none for numbers.
         exclusive: a row is of exactly one class, so labels are counted, and confused, class by class.
         extensible: the head has one output per class, so classes can be added and left out.
@@ -38,8 +35,6 @@ class Kind(ABC):
     """
 
     metric: str
-    higher_is_better: bool = True
-    bounds: tuple[float, float] = (-math.inf, math.inf)
     classes: tuple[Label, ...] = ()
     exclusive: bool = False
     extensible: bool = False
@@ -81,6 +76,17 @@ class Kind(ABC):
     def measures(self) -> dict[str, Measure]:
         """List the measures by name, the main one first."""
 
+    def suited(self, y: Tensor) -> tuple[str, str]:
+        """Name the measure that fits these targets, and say why in a few words."""
+        return self.metric, f"the main measure of {self.name}"
+
+    def stored(self, outputs: Tensor) -> Tensor:
+        """Keep what ``scored`` needs of a head's outputs, as small as measures allow; shape as given.
+
+        ``kind.scored(kind.stored(outputs).float(), y)`` is scored as ``outputs`` are, up to rounding.
+        """
+        return outputs.float()
+
     def scored(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Turn a head's outputs and targets into what ``measures()`` take, without the missing labels.
 
@@ -121,6 +127,10 @@ class Kind(ABC):
             TypeError: if a row is not of exactly one class.
         """
         raise wrong("answers", expected="one class per row", found=self.describe(), error=TypeError)
+
+    def shares(self, y: Tensor) -> dict[Label, float] | None:
+        """Give the share of each class among the labels that are there; ``None`` without classes."""
+        return None
 
     def strata(self, y: Tensor) -> list[Hashable] | None:
         """Give each row its stratum, where a division of the rows can keep the classes' shares."""

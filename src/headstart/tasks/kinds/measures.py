@@ -1,95 +1,70 @@
-r"""The measures that kinds are scored by, for many reweightings of the rows at once.
+r"""What a measure is: a function of predictions, targets and weights, and the facts that readers need.
 
-A measure takes predictions and targets as ``kind.scored`` gives them and weights ``(R, n)``, and
-returns ``(R,)``: a row of ones gives the metric itself, a row of counts from a draw with
-replacement gives it on that bootstrap sample. Where a metric is not defined (area under the ROC
-curve with one class) it is NaN.
+The functions are in ``decisions.py`` (of what is said), ``ranks.py`` (of the order) and
+``deviations.py`` (of the numbers); which of them a kind has, it lists itself.
 
-Shapes: ``R`` reweightings, ``n`` rows, ``C`` classes, ``O`` outputs.
+Shapes: ``R`` reweightings, ``n`` rows, ``C`` classes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
+UNIT = (0.0, 1.0)
 
 
-def accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Share of rows whose likeliest class is right; ``p (n, C)``, ``t (n,)``."""
-    return w @ (p.argmax(1) == t).to(w) / w.sum(1)
+@dataclass(frozen=True)
+class Measure:
+    """Score predictions, for many reweightings of the rows at once.
+
+    A measure takes predictions and targets as ``kind.scored`` gives them and weights ``(R, n)``, and
+    returns ``(R,)``: a row of ones gives the metric itself, a row of counts from a draw with
+    replacement gives it on that bootstrap sample. The scale of the weights does not matter. Where a
+    metric is not defined (area under the ROC curve with one class) it is NaN; elsewhere it has a
+    gradient in the weights.
+
+    Args:
+        name: as in results.
+        of: the function of predictions, targets and weights.
+        higher_is_better: which way is up.
+        bounds: lowest and highest value that it can have.
+        ratio: a gain is a ratio of errors: of the values where lower is better, else of what they lack to 1.
+        balanced: it counts classes alike, so training with balanced class weights fits it.
+
+    Example:
+        >>> import torch
+        >>> hits = Measure("hits", lambda p, t, w: w @ (p == t).to(w) / w.sum(1), bounds=(0, 1))
+        >>> hits(torch.tensor([1, 2]), torch.tensor([1, 1]), torch.tensor([[1.0, 1.0], [3.0, 1.0]])).tolist()
+        [0.5, 0.75]
+    """
+
+    name: str
+    of: Callable[[Tensor, Tensor, Tensor], Tensor]
+    higher_is_better: bool = True
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    ratio: bool = False
+    balanced: bool = False
+
+    def __call__(self, p: Tensor, t: Tensor, w: Tensor) -> Tensor:
+        """Score predictions ``p (n, ...)`` against targets ``t (n, ...)`` at weights ``w (R, n)``."""
+        return self.of(p, t, w)
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+        return 1 if self.higher_is_better else -1
 
 
-def binary_accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Share of rows whose likelier class is right; probabilities ``p (n,)``, ``t (n,)``."""
-    return w @ ((p > 0.5).long() == t).to(w) / w.sum(1)
+def by_name(*measures: Measure) -> dict[str, Measure]:
+    """List measures by their names."""
+    return {measure.name: measure for measure in measures}
 
 
-def f1(said: Tensor, is_: Tensor, w: Tensor) -> Tensor:
-    r""":math:`2 TP / (2 TP + FP + FN)` of masks ``(n,)`` or ``(n, C)``, NaN where a class is nowhere."""
-    return 2 * (w @ (said * is_)) / (w @ said + w @ is_)
-
-
-def binary_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """F1 of the positive class; probabilities ``p (n,)``, ``t (n,)``."""
-    return f1((p > 0.5).to(w), t.to(w), w)
-
-
-def classes_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """F1 averaged over the classes that occur; ``p (n, C)``, ``t (n,)``."""
-    one_hot = torch.eye(p.shape[1], dtype=w.dtype, device=w.device)
-    return f1(one_hot[p.argmax(1)], one_hot[t], w).nanmean(1)
-
-
-def labels_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """F1 averaged over the labels that occur; probabilities ``p (n, C)``, ``t (n, C)`` with -100."""
-    known = t >= 0
-    return f1(((p > 0.5) & known).to(w), ((t == 1) & known).to(w), w).nanmean(1)
-
-
-def auroc(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Chance that a positive row scores above a negative one, ties counting half; ``p``, ``t (n,)``."""
-    _, group, sizes = p.unique(return_inverse=True, return_counts=True)
-    order = group.argsort()
-    group, w, t = group[order], w[:, order], t[order]
-    positive, negative = w * (t == 1), w * (t == 0)
-    upto = negative.cumsum(1)[:, sizes.cumsum(0) - 1]  # (R, groups) negatives at or below each score
-    below = torch.cat([torch.zeros_like(upto[:, :1]), upto[:, :-1]], 1)
-    wins = (positive * ((below + upto) / 2)[:, group]).sum(1)
-    return wins / (positive.sum(1) * negative.sum(1))
-
-
-def labels_auroc(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Area under the ROC curve averaged over the labels that have one; ``p``, ``t (n, C)`` with -100."""
-    known = t >= 0
-    columns = [auroc(p[k, c], t[k, c], w[:, k]) for c, k in enumerate(known.T) if k.any()]
-    return torch.stack(columns).nanmean(0) if columns else w.new_full((len(w),), torch.nan)
-
-
-def _columns(p: Tensor, t: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    return p.to(w).reshape(len(p), -1), t.to(w).reshape(len(t), -1)
-
-
-def r2(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Share of the targets' variance that is explained, averaged over outputs; ``(n,)`` or ``(n, O)``."""
-    p, t = _columns(p, t, w)
-    t, p = t - t.mean(0), p - t.mean(0)
-    count = w.sum(1, keepdim=True)
-    spread = w @ t.square() - (w @ t).square() / count  # (R, O)
-    spread = spread.where(spread > 1e-12 * (w @ t.square()), 0.0)
-    return (1 - (w @ (p - t).square()) / spread.where(spread > 0, torch.nan)).mean(1)
-
-
-def rmse(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Root of the mean squared error, in target units."""
-    p, t = _columns(p, t, w)
-    return ((w @ (p - t).square()).mean(1) / w.sum(1)).sqrt()
-
-
-def mae(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Mean absolute error, in target units."""
-    p, t = _columns(p, t, w)
-    return (w @ (p - t).abs()).mean(1) / w.sum(1)
+def macro(parts: Tensor, wholes: Tensor) -> Tensor:
+    """Average ``parts / wholes``, both ``(R, C)``, over the classes whose whole is not 0; NaN without one."""
+    there = wholes > 0
+    return (parts / wholes.where(there, 1.0)).where(there, 0.0).sum(1) / there.sum(1)

@@ -5,6 +5,7 @@ Shapes: ``B`` rows, ``C`` classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -12,10 +13,23 @@ from typing import Any, final
 import torch.nn.functional as F
 from torch import Tensor
 
+from .decisions import accuracy, balanced_accuracy, classes_f1
+from .deviations import classes_brier, classes_log_loss
 from .kind import Label
-from .measures import Measure, accuracy, classes_f1
+from .measures import UNIT, Measure, by_name
 from .missing import MISSING, known
-from .named import Named, check_axes, check_numbers, numbered
+from .named import Named, below_the_top, check_axes, check_numbers, numbered, shares_of, suited_to
+from .ranks import classes_auroc, classes_average_precision
+
+MEASURES = by_name(
+    Measure("accuracy", accuracy, bounds=UNIT),
+    Measure("balanced_accuracy", balanced_accuracy, bounds=UNIT, balanced=True),
+    Measure("macro_f1", classes_f1, bounds=UNIT, balanced=True),
+    Measure("auroc", classes_auroc, bounds=UNIT),
+    Measure("average_precision", classes_average_precision, bounds=UNIT),
+    Measure("log_loss", classes_log_loss, higher_is_better=False, bounds=(0, math.inf), ratio=True),
+    Measure("brier", classes_brier, higher_is_better=False, bounds=(0, 2)),
+)
 
 
 @final
@@ -39,7 +53,6 @@ class Multiclass(Named):
     """
 
     metric = "accuracy"
-    bounds = (0.0, 1.0)
     exclusive = True
     extensible = True
 
@@ -51,8 +64,16 @@ class Multiclass(Named):
         return F.cross_entropy(prediction, y, ignore_index=MISSING, reduction="sum") / there
 
     def measures(self) -> dict[str, Measure]:
-        """Accuracy and macro F1."""
-        return {"accuracy": accuracy, "macro_f1": classes_f1}
+        """Accuracy and what else the field scores classes by, from logits."""
+        return dict(MEASURES)
+
+    def suited(self, y: Tensor) -> tuple[str, str]:
+        """Accuracy; balanced accuracy where a class is rare."""
+        return suited_to(self.shares(y), self.metric)
+
+    def stored(self, outputs: Tensor) -> Tensor:
+        """Keep log-probabilities relative to the highest, float16; the likeliest class stays it."""
+        return below_the_top(outputs)
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a target outside the classes."""
@@ -74,3 +95,7 @@ class Multiclass(Named):
     def numbers(self, y: Tensor) -> Tensor:
         """Return the targets, which are the classes' numbers."""
         return y
+
+    def shares(self, y: Tensor) -> dict[Label, float]:
+        """Give the share of each class among the labelled rows."""
+        return shares_of(self.classes, y)

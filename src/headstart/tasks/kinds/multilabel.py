@@ -5,6 +5,7 @@ Shapes: ``B`` rows, ``C`` classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -14,10 +15,21 @@ from torch import Tensor
 
 from ...errors import wrong
 from . import yes_or_no
+from .decisions import labels_f1
+from .deviations import labels_brier, labels_log_loss
 from .kind import Label
-from .measures import Measure, labels_auroc, labels_f1
+from .measures import UNIT, Measure, by_name
 from .missing import MISSING
 from .named import Named, listed, numbered
+from .ranks import labels_auroc, labels_average_precision
+
+MEASURES = by_name(
+    Measure("auroc", labels_auroc, bounds=UNIT),
+    Measure("map", labels_average_precision, bounds=UNIT),
+    Measure("macro_f1", labels_f1, bounds=UNIT),
+    Measure("log_loss", labels_log_loss, higher_is_better=False, bounds=(0, math.inf), ratio=True),
+    Measure("brier", labels_brier, higher_is_better=False, bounds=UNIT),
+)
 
 
 @final
@@ -38,7 +50,6 @@ class Multilabel(Named):
 
     least = 1
     metric = "auroc"
-    bounds = (0.0, 1.0)
 
     def describe(self) -> str:
         """Count the labels and list the first of them."""
@@ -49,12 +60,20 @@ class Multilabel(Named):
         return yes_or_no.cross_entropy(prediction, y, complete)
 
     def measures(self) -> dict[str, Measure]:
-        """Macro area under the ROC curve and macro F1; labels that never occur are left out."""
-        return {"auroc": labels_auroc, "macro_f1": labels_f1}
+        """Means over the labels that occur; log loss and Brier score over all entries that are there."""
+        return dict(MEASURES)
+
+    def suited(self, y: Tensor) -> tuple[str, str]:
+        """Macro area under the ROC curve."""
+        return self.metric, "any of several labels: each label counts alike, however rare"
+
+    def stored(self, outputs: Tensor) -> Tensor:
+        """Keep logits as float16 in [-60, 60]."""
+        return yes_or_no.stored(outputs)
 
     def _compared(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities and targets with -100 for a missing label."""
-        return outputs.sigmoid(), y.nan_to_num(MISSING).long()
+        """Return probabilities, float64 so that few tie at 1, and targets with -100 for a missing label."""
+        return outputs.double().sigmoid(), y.nan_to_num(MISSING).long()
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a wrong width or a target other than 0, 1 and NaN."""
@@ -76,3 +95,7 @@ class Multilabel(Named):
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the probability of each label by itself, ``(B, C)``."""
         return outputs.sigmoid()
+
+    def shares(self, y: Tensor) -> dict[Label, float]:
+        """Give the share of each label among the rows where it is not missing."""
+        return dict(zip(self.classes, y.double().nanmean(0).nan_to_num(0).tolist(), strict=True))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...errors import did_you_mean, wrong
 from .kind import Kind, Label
-from .missing import MISSING
+from .missing import MISSING, known
 
 LISTED = 8  # classes that a description lists by name
 
@@ -81,6 +81,53 @@ def check_numbers(y: Tensor, count: int) -> None:
             expected=f"class numbers in [0, {count}), or {MISSING} where missing",
             found=int(bad[0]),
         )
+
+
+def shares_of(classes: tuple[Label, ...], numbers: Tensor) -> dict[Label, float]:
+    """Give the share of each class among numbers ``(B,)`` that are not missing; all 0 where none is there.
+
+    Example:
+        >>> shares_of(("no", "yes"), torch.tensor([0, 0, 1, 0, -100]))
+        {'no': 0.75, 'yes': 0.25}
+    """
+    there = numbers[known(numbers)]
+    counts = there.bincount(minlength=len(classes)).double() / max(1, len(there))
+    return dict(zip(classes, counts.tolist(), strict=True))
+
+
+def suited_to(shares: dict[Label, float], main: str, what: str = "rows") -> tuple[str, str]:
+    """Choose between the main measure and one that counts classes alike, and say why.
+
+    A class is rare that has under a fifth of the rows, of two; of more, under a third of an even share.
+    Classes that do not occur do not count.
+
+    Example:
+        >>> suited_to({"no": 0.925, "yes": 0.075}, "accuracy")
+        ('balanced_accuracy', 'yes is 7.5 % of the rows, so classes count alike')
+        >>> suited_to({"no": 0.55, "yes": 0.45}, "accuracy")
+        ('accuracy', 'the rarest class, yes, is 45 % of the rows')
+    """
+    share, rarest = min(((s, c) for c, s in shares.items() if s), key=lambda pair: pair[0], default=(0, None))
+    if not share:
+        return main, "there is no label to tell the classes' shares by"
+    is_ = f"is {100 * share:.3g} % of the {what}"
+    if len(shares) == 2 and share < 1 / 5:
+        return "balanced_accuracy", f"{rarest} {is_}, so classes count alike"
+    if len(shares) > 2 and share < 1 / (3 * len(shares)):
+        even = f"an even share is {100 / len(shares):.3g} %"
+        return "balanced_accuracy", f"{rarest} {is_}, {even}, so classes count alike"
+    return main, f"the rarest class, {rarest}, {is_}"
+
+
+def below_the_top(outputs: Tensor) -> Tensor:
+    """Keep logits ``(..., C)`` as what each lacks to the highest, float16 in [-60, 0]; only that is 0.
+
+    Example:
+        >>> below_the_top(torch.tensor([[3.0, 1.5, 3.0, -1e9]])).tolist()
+        [[0.0, -1.5, -6.103515625e-05, -60.0]]
+    """
+    top = outputs.argmax(-1, keepdim=True)
+    return (outputs - outputs.gather(-1, top)).clamp(-60, -(2.0**-14)).scatter(-1, top, 0).half()
 
 
 @dataclass(frozen=True, init=False)

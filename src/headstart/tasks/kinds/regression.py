@@ -5,6 +5,7 @@ Shapes: ``B`` rows, ``O`` outputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -14,9 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import wrong
+from .deviations import mae, r2, rmse
 from .kind import Kind
-from .measures import Measure, mae, r2, rmse
+from .measures import Measure, by_name
 from .missing import known, mean_over_present
+from .ranks import spearman
+
+MEASURES = by_name(
+    Measure("r2", r2, bounds=(-math.inf, 1), ratio=True),
+    Measure("rmse", rmse, higher_is_better=False, bounds=(0, math.inf), ratio=True),
+    Measure("mae", mae, higher_is_better=False, bounds=(0, math.inf), ratio=True),
+    Measure("spearman", spearman, bounds=(-1, 1)),
+)
 
 
 @final
@@ -54,8 +64,12 @@ class Regression(Kind):
         return mean_over_present((prediction - y.nan_to_num(0).to(prediction.dtype)).square(), known(y))
 
     def measures(self) -> dict[str, Measure]:
-        """Coefficient of determination, root mean squared error, mean absolute error."""
-        return {"r2": r2, "rmse": rmse, "mae": mae}
+        """Coefficient of determination, root mean squared and mean absolute error, rank correlation."""
+        return dict(MEASURES)
+
+    def suited(self, y: Tensor) -> tuple[str, str]:
+        """Coefficient of determination."""
+        return self.metric, "numbers: the share of their variance that is explained"
 
     def _compared(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Drop rows where a number is missing."""

@@ -15,8 +15,8 @@ from torch import Tensor
 from .kind import Label
 from .measures import Measure
 from .missing import MISSING, known, present
-from .multiclass import Multiclass
-from .named import Named, check_axes, check_numbers, numbered
+from .multiclass import MEASURES, Multiclass
+from .named import Named, below_the_top, check_axes, check_numbers, numbered, shares_of, suited_to
 
 
 @final
@@ -36,7 +36,6 @@ class Tokens(Named):
     """
 
     metric = "accuracy"
-    bounds = (0.0, 1.0)
     per_row = False
 
     def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
@@ -44,8 +43,16 @@ class Tokens(Named):
         return Multiclass(self.classes).loss(prediction.flatten(0, 1), y.flatten(), complete=complete)
 
     def measures(self) -> dict[str, Measure]:
-        """Accuracy and macro F1 over tokens."""
-        return Multiclass(self.classes).measures()
+        """Those of ``Multiclass``, over tokens."""
+        return dict(MEASURES)
+
+    def suited(self, y: Tensor) -> tuple[str, str]:
+        """Accuracy; balanced accuracy where a class is rare."""
+        return suited_to(self.shares(y), self.metric, "tokens")
+
+    def stored(self, outputs: Tensor) -> Tensor:
+        """Keep log-probabilities relative to the highest, float16; the likeliest class stays it."""
+        return below_the_top(outputs)
 
     def scored(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Line up the tokens that have a label, each with the row that it comes from."""
@@ -69,3 +76,7 @@ class Tokens(Named):
     def decode(self, prediction: Tensor) -> list[list[Label]]:
         """Name the likeliest class of each token."""
         return [[self.classes[i] for i in row] for row in prediction.argmax(2).tolist()]
+
+    def shares(self, y: Tensor) -> dict[Label, float]:
+        """Give the share of each class among the labelled tokens."""
+        return shares_of(self.classes, y.flatten())
