@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from ..atomic import write_atomic
 from ..engine import Heartbeat
@@ -17,7 +18,8 @@ from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
 from ..version import __version__
-from . import jobs, trials
+from . import jobs, trials, verdicts
+from .judging import more_seeds
 from .plan import Plan, applicable, check_picklable
 from .question import Question
 from .result import Result
@@ -27,8 +29,10 @@ from .summary import summarise
 def compare(
     problem: Question,
     strategies: str | Strategy | Sequence[str | Strategy] = "auto",
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] | Literal["auto"] | None = None,
     *,
+    baseline: str = "",
+    least: float = verdicts.LEAST,
     out: str | Path | None = None,
     workers: int = 1,
     threads: int = 1,
@@ -40,13 +44,18 @@ def compare(
     """Measure which way of reuse is best for a task, by how much, and whether it did harm.
 
     Every strategy sees the same rows at the same seed, chooses its settings with the same small
-    budget and never on the test rows, and is compared with training from scratch seed by seed.
+    budget and never on the test rows, and is compared with the best learner that reuses nothing. Those
+    learners always run. Verdicts hold for all strategies together, over seeds and test rows.
 
     Args:
         problem: the targets, and what there is to start from.
         strategies: ``"auto"`` for all that apply; or names; or strategies as values, the caller's own
             among them.
-        seeds: how many, or which; each draws its own labelled rows, weights and pretraining.
+        seeds: how many, or which; each draws its own weights and pretraining, and with ``shots`` its own
+            labelled rows. ``"auto"`` takes 5, then 8, then 12 for what is not decided yet. Left out it
+            is ``"auto"`` where ``strategies`` is, else 5. Below 3 nothing is decided.
+        baseline: a strategy that gains are measured against in place of the best without reuse, for studies.
+        least: the smallest gain that matters: .01 is a point of a bounded measure, or of an error ratio.
         out: directory for the results; one that holds the same comparison is continued.
         workers: processes; above 1 a script needs ``if __name__ == "__main__":``. Results do not depend
             on how many.
@@ -76,12 +85,15 @@ def compare(
         >>> train, test = (hs.tasks.Labelled(x[at], y[at]) for at in (slice(20), slice(20, 40)))
         >>> problem = hs.Problem(hs.Task("new", hs.tasks.Multiclass(2), train, test=test), shots=[5])
         >>> result = hs.compare(problem, "scratch", seeds=2)
-        >>> result.rows[0]["strategy"], len(result.rows[0]["seeds"])
-        ('scratch', 2)
+        >>> row = next(row for row in result.rows if row["strategy"] == "scratch")
+        >>> len(row["seeds"]), row["verdict"]
+        (2, None)
     """
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    _check(seeds, numbers, workers, threads, seconds)
-    asked = applicable(problem, strategies)
+    auto = seeds == "auto" or (seeds is None and strategies == "auto")
+    count = max(verdicts.SPENT) if auto else 5 if seeds is None else seeds
+    numbers = list(range(count)) if isinstance(count, int) else list(count)  # type: ignore[arg-type]
+    _check(seeds, numbers, workers, threads, seconds, least)
+    asked = applicable(problem, strategies, baseline=baseline)
     if workers > 1:
         check_picklable(asked.strategies)
     problem.check()
@@ -96,6 +108,9 @@ def compare(
         numbers,
         directory,
         start + seconds if seconds else None,
+        verdicts.SPENT if auto else {},
+        least,
+        baseline,
     )
     _open(plan, threads)
     with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:
@@ -110,17 +125,29 @@ def compare(
                 heart.beat("running", "trials", done + count, bar.steps)
                 due = time.monotonic() + BEAT
 
-        tries = trials.tries(plan)
-        jobs.run(plan, tries, trials.run_tries, workers=workers, threads=threads, show=show)
-        done, options = sum(len(cells) for _, cells in tries), trials.chosen(plan)
-        work = trials.trials(plan, options)
-        jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
+        work = trials.tries(plan)
+        jobs.run(plan, work, trials.run_tries, workers=workers, threads=threads, show=show)
+        done, options = sum(len(cells) for _, cells in work), trials.chosen(plan)
+        seeds_by_cell = trials.first_seeds(plan)
+        while seeds_by_cell:
+            work = trials.trials(plan, options, seeds_by_cell)
+            bar.steps = done + sum(len(cells) for _, cells in work)
+            jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
+            done += sum(len(cells) for _, cells in work)
+            seeds_by_cell = {} if plan.late() else more_seeds(plan, options)
     elapsed = time.time() - start
     result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
     return Result(result.data, result.details, directory, _holder=holder)
 
 
-def _check(seeds: object, numbers: Sequence[int], workers: int, threads: int, seconds: float | None) -> None:
+def _check(
+    seeds: object,
+    numbers: Sequence[int],
+    workers: int,
+    threads: int,
+    seconds: float | None,
+    least: float,
+) -> None:
     if not numbers or len(set(numbers)) != len(numbers):
         raise wrong("`seeds`", expected="at least one, and distinct", found=repr(seeds))
     for name, value in (("workers", workers), ("threads", threads)):
@@ -128,6 +155,8 @@ def _check(seeds: object, numbers: Sequence[int], workers: int, threads: int, se
             raise wrong(f"`{name}`", expected="at least 1", found=value)
     if seconds is not None and not seconds > 0:
         raise wrong("`seconds`", expected="above 0, or None", found=seconds)
+    if not 0 < least < 1:
+        raise wrong("`least`", expected="above 0 and below 1", found=least)
 
 
 class _Holder:
@@ -160,7 +189,7 @@ def _open(plan: Plan, threads: int) -> None:
         _check_options(plan.directory, begun, options)
     elif plan.directory.exists() and any(plan.directory.iterdir()):
         raise wrong(what, expected="an empty directory", found="files in it", hint="pass another one")
-    for sort in ("settings", "trials", "models"):
+    for sort in ("settings", "trials", "outputs", "models"):
         (plan.directory / sort).mkdir(parents=True, exist_ok=True)
     write_atomic(mark, json.dumps(mine | {"options": begun | options}))
 

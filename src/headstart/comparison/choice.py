@@ -28,6 +28,7 @@ from ..tasks import Labelled, Task
 S = TypeVar("S", bound=Situation)
 
 ENOUGH = 20  # labelled rows per class, from which a quarter serves for validation
+SPARE = 4, 8  # labelled rows per class, or of numbers, from which a quarter tells learners without reuse apart
 KEEPS = 0.02  # source validation accuracy that an adapted net may lose before its setting is refused
 
 VALID, HELD_OUT, PSEUDO, INFORMATION, DEFAULTS = (
@@ -100,6 +101,11 @@ def smallest(task: Task, count: int | None) -> int:
     if task.kind.exclusive:
         least = int(task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).min())
     return least if count is None else min(least, count)
+
+
+def can_spare(problem: Situation, count: int | None) -> bool:
+    """Tell whether a quarter of the rows can be held out to choose among the learners without reuse."""
+    return all(smallest(t, count) >= SPARE[not t.kind.exclusive] for t in problem.targets)
 
 
 def _largest_source(problem: Situation) -> Task | None:

@@ -28,6 +28,10 @@ class Plan:
         seeds: in the order of the scores.
         directory: where cells and models lie.
         deadline: seconds since 1970 after which no cell is begun.
+        looks: seeds at which it is looked whether more are needed, and the level spent at each; none
+            where all seeds run.
+        least: the smallest gain that matters.
+        baseline: what gains are measured against, where it is named: nothing is chosen then.
         choices: how each strategy's settings are chosen, by strategy and amount.
     """
 
@@ -38,11 +42,20 @@ class Plan:
     seeds: Sequence[int]
     directory: Path
     deadline: float | None = None
+    looks: Mapping[int, float] = field(default_factory=dict)
+    least: float = 0.01
+    baseline: str = ""
     choices: dict[tuple[str, int | None], Choice] = field(default_factory=dict)
 
-    def options(self, name: str) -> int:
-        """Count the settings that a strategy may choose from."""
-        return min(self.problem.budget.options, len(self.strategies[name].options))
+    def options(self, name: str, amount: int | None) -> int:
+        """Count the settings that a strategy tries."""
+        return self.choice(name, amount).options
+
+    @property
+    def family(self) -> list[str]:
+        """The strategies without reuse that gains are measured against."""
+        names = [self.baseline] if self.baseline else self.problem.family()
+        return [name for name in names if name in self.strategies]
 
     def file(self, sort: str, cell: Cell, repeat: int | None = None) -> Path:
         """Name the file of a cell, among ``"settings"`` (with a repeat) or ``"trials"``."""
@@ -63,12 +76,13 @@ class Plan:
     def cells(self) -> int:
         """Count the cells: settings to try, and trials."""
         tried = sum(
-            self.options(name) * self.problem.budget.repeats
+            self.options(name, amount) * self.problem.budget.repeats
             for name in self.strategies
             for amount in self.amounts
             if self.choice(name, amount).when == "before"
         )
-        return tried + len(self.strategies) * len(self.amounts) * len(self.seeds)
+        seeds = min(self.looks) if self.looks else len(self.seeds)
+        return tried + len(self.strategies) * len(self.amounts) * seeds
 
 
 @dataclass(frozen=True)
@@ -86,14 +100,18 @@ class Asked:
     skipped: dict[str, str]
 
 
-def applicable(problem: Question, strategies: str | Strategy | Sequence[str | Strategy] = "auto") -> Asked:
+def applicable(
+    problem: Question, strategies: str | Strategy | Sequence[str | Strategy] = "auto", *, baseline: str = ""
+) -> Asked:
     """Find the strategies that apply to a problem, and say why the others do not.
 
     Args:
         problem: the user's.
         strategies: ``"auto"`` for all of the library's that apply; or names, of the library's or of another
             package's entry points ``strategies.NAME`` in the group ``headstart.methods``; or strategies
-            as values; the baseline is always among them.
+            as values; those without reuse are always among them.
+        baseline: a strategy that gains are measured against in place of the best without reuse, which
+            then only run where they are asked for.
 
     Raises:
         ValueError: for an unknown name, two strategies of one name, or where none applies.
@@ -107,7 +125,7 @@ def applicable(problem: Question, strategies: str | Strategy | Sequence[str | St
         >>> list(asked.strategies), asked.skipped["multitask"]
         (['scratch'], 'there is no source to train with')
     """
-    named = resolve(problem, strategies)
+    named = resolve(problem, strategies, baseline)
     targets: dict[str, list[str]] = {}
     skipped: dict[str, str] = {}
     for name, strategy in named.items():
@@ -123,8 +141,10 @@ def applicable(problem: Question, strategies: str | Strategy | Sequence[str | St
     return Asked(found, {name: targets[name] for name in found}, skipped)
 
 
-def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strategy]) -> dict[str, Strategy]:
-    """Turn names into strategies; the baseline stands first unless it is asked for elsewhere."""
+def resolve(
+    problem: Question, strategies: str | Strategy | Sequence[str | Strategy], baseline: str = ""
+) -> dict[str, Strategy]:
+    """Turn names into strategies; those without reuse stand first unless they are asked for elsewhere."""
     known = problem.strategies()
     asked = [strategies] if isinstance(strategies, str | Strategy) else list(strategies)
     found: dict[str, Strategy] = {}
@@ -138,8 +158,8 @@ def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strat
                 hint = "give one of them another name"
                 raise wrong("names of strategies", expected="distinct", found=strategy.name, hint=hint)
             found[strategy.name] = strategy
-    base = problem.baseline()
-    return found if base in found else {base: known[base], **found}
+    family = [baseline] if baseline else problem.family()
+    return {name: named(name, known) for name in family if name not in found} | found
 
 
 def named(name: str, known: Mapping[str, Strategy], what: str = "strategy") -> Strategy:

@@ -8,16 +8,20 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, final
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datasets.splits import count_duplicates
 from ..engine import FeatureStore
+from ..maths.influence import influence
+from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
-from ..strategies import STRATEGIES, Situation, Starts, Strategy, Trained, Trial
+from ..strategies import AS_IT_IS, NO_REUSE, STRATEGIES, Situation, Starts, Strategy, Trained, Trial
 from ..strategies.recipes.align import information, joined
 from ..strategies.situation import check_numbers
 from ..tasks import Labelled, Task
@@ -56,6 +60,8 @@ class Problem(Situation):
         device: ``"auto"`` (CUDA, then MPS, then the CPU), or the name of one.
         precision: what activations are computed in: ``"float32"``, ``"bf16"``, or ``"auto"``, which is
             bf16 on a CUDA device that has it, else float32.
+        metric: what targets are scored by, one name for all or by target; by default what fits the shape
+            of the labels: balanced accuracy where classes are far from equal in size.
 
     Raises:
         ValueError: if names collide, rows differ in shape or words, inputs hold NaN or infinity, a task
@@ -73,11 +79,10 @@ class Problem(Situation):
         """The targets' names."""
         return [t.name for t in self.targets]
 
-    def metric(self, name: str) -> Metric:
-        """Say how a target is scored: by the main metric of its kind."""
-        kind = next(t.kind for t in self.targets if t.name == name)
-        measure = kind.measures()[kind.metric]
-        return Metric(measure.name, measure.higher_is_better, measure.bounds)
+    def scored_by(self, name: str) -> Metric:
+        """Say how a target is scored: as asked for, else as fits the shape of its labels."""
+        measure, _ = self.measure(name)
+        return Metric(measure.name, measure.higher_is_better, measure.bounds, measure.ratio)
 
     def amounts(self) -> list[int | None]:
         """The numbers of shots; ``None`` where all rows are used, or none has a label."""
@@ -92,9 +97,19 @@ class Problem(Situation):
         """Tell why a strategy does not apply to a target, or ``""``."""
         return strategy.needs(self.focused(name))
 
-    def baseline(self) -> str:
-        """Name ``scratch``, or ``source-only`` where the target has no labels."""
-        return "scratch" if self.labelled() else "source-only"
+    def family(self) -> Sequence[str]:
+        """Name the strategies without reuse; without labels those that use the sources as they are."""
+        return NO_REUSE if self.labelled() else AS_IT_IS
+
+    def floor(self) -> str:
+        """Name the strategy that looks at no input; without labels there is none."""
+        return "constant" if self.labelled() else ""
+
+    def counted(self, name: str, answers: NDArray[Any], truth: Mapping[str, NDArray[Any]]) -> Numbers:
+        """Say what each labelled test row counts towards a target's score."""
+        kind, (measure, _) = self._named(name).kind, self.measure(name)
+        p, t, row = kind.scored(torch.from_numpy(answers).float(), torch.from_numpy(truth["y"]))
+        return influence(measure, p, t, row, int(row.max()) + 1 if len(row) else 0)[1]
 
     def check(self) -> None:
         """Look at the test rows, and try each number of shots: what is wrong is told before anything runs."""
@@ -143,10 +158,14 @@ class Problem(Situation):
 
     def choice(self, strategy: Strategy, amount: int | None) -> Choice:
         """Say how a strategy's settings are chosen at a number of shots."""
-        how = choice.chosen_on(self, strategy, amount)
-        if how == choice.DEFAULTS or min(self.budget.options, len(strategy.options)) < 2:
+        how, options = choice.chosen_on(self, strategy, amount), min(self.budget.options, len(strategy.options))
+        ours = strategy.name in self.family()  # one of them is chosen, too
+        if how == choice.DEFAULTS and ours and choice.can_spare(self, amount):
+            return Choice(choice.HELD_OUT, "within")
+        if how == choice.DEFAULTS or (options < 2 and not ours):
             return Choice(choice.DEFAULTS, "never")
-        return Choice(how, "within" if how == choice.HELD_OUT and amount is not None else "before")
+        within = how == choice.HELD_OUT and amount is not None
+        return Choice(how, "within" if within else "before", options, how == choice.INFORMATION)
 
     def judge(
         self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
@@ -176,9 +195,11 @@ class Problem(Situation):
         posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
         starts = Starts()
         net = strategy.run(Trial(posed, settings, seed, starts)).net
-        return information(net, self.target), _score(starts, net, self.target, valid)
+        return information(net, self.target), _score(
+            starts, net, self.target, valid, self.measure(self.target.name)[0].name
+        )
 
-    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> int:
+    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> tuple[int, float]:
         """Choose on a quarter of this trial's own rows."""
         posed, judged = self._held_out(seed)
         scores = []
@@ -188,7 +209,8 @@ class Problem(Situation):
             except FloatingPointError:  # diverged: the worst there is
                 value = float("-inf")
             scores.append([(value, 0.0)])
-        return choice.best(scores)
+        option = choice.best(scores)
+        return option, scores[option][0][0]
 
     def _held_out(self, seed: int) -> tuple[Self, dict[str, Labelled]]:
         parts = [choice.hold_out(t, seed) for t in self.targets]
@@ -204,7 +226,8 @@ class Problem(Situation):
     ) -> float:
         """Train and score on other rows than the test rows; the mean over the targets, higher is better."""
         scores = [
-            self.metric(name).sign * _score(starts, trained.net, self._named(name), judged[name])
+            self.scored_by(name).sign
+            * _score(starts, trained.net, self._named(name), judged[name], self.scored_by(name).name)
             for name, trained, _ in self._runs(strategy, self._applied(strategy), settings, seed, starts)
         ]
         return _mean(scores)
@@ -239,14 +262,14 @@ class Problem(Situation):
         """Train for each target that is named and score it on its test rows."""
         found: dict[str, Learned] = {}
         for name, trained, seconds in self._runs(strategy, names, settings, seed, starts):
-            found[name] = Learned(self._named(name), trained, seconds, starts)
+            found[name] = Learned(self._named(name), trained, seconds, starts, self.measure(name)[0].name)
         return found
 
     def facts(self) -> dict[str, Any]:
         """Say what the report shows of the problem."""
         return {
             "title": f"Which way of reuse is best for {' and '.join(self.names)}?",
-            "targets": [_about(t) for t in self.targets],
+            "targets": [_about(t) | {"metric_because": self.measure(t.name)[1]} for t in self.targets],
             "sources": [
                 {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in self.sources
             ],
@@ -272,20 +295,40 @@ class Learned:
     trained: Trained
     seconds: float
     starts: Starts
+    metric: str
 
     @property
     def record(self) -> dict[str, Any]:
         """Facts for the trial's file."""
-        net, target = self.trained.net, self.target
-        assert target.test is not None
-        outputs, y = _outputs(self.starts, net, target, target.test)
+        target, answers = self.target, self._said[0]
+        y = torch.from_numpy(self.truth["y"])
+        measures = _measures(target, answers, y)
         return {
             "seconds": self.seconds,
-            "trained_parameters": count_parameters(net),
-            "score": _measure(target, outputs, y),
+            "trained_parameters": count_parameters(self.trained.net),
+            "score": measures[self.metric],
+            "measures": measures,
             "curves": {phase: _thin(values) for phase, values in self.trained.curves.items()},
-            "confusion": _confusion(target, outputs, y),
+            "confusion": _confusion(target, answers, y),
         }
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """What was said of each test row."""
+        return self.target.kind.stored(self._said[0]).numpy()
+
+    @property
+    def truth(self) -> dict[str, NDArray[Any]]:
+        """The test rows' labels."""
+        return {"y": self._said[1].numpy()}
+
+    @cached_property
+    def _said(self) -> tuple[Tensor, Tensor]:
+        """Outputs as they are kept, so that scores can be found again, and labels."""
+        target = self.target
+        assert target.test is not None
+        outputs, y = _outputs(self.starts, self.trained.net, target, target.test)
+        return target.kind.stored(outputs).float(), y
 
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the model: the net with this target's head alone."""
@@ -314,16 +357,16 @@ def _outputs(starts: Starts, net: Net, task: Task, data: Any) -> tuple[Tensor, T
     return torch.cat(outputs), torch.cat([part.y for part in parts])
 
 
-def _score(starts: Starts, net: Net, task: Task, data: Any) -> float:
-    return _measure(task, *_outputs(starts, net, task, data))
+def _score(starts: Starts, net: Net, task: Task, data: Any, metric: str) -> float:
+    return _measures(task, *_outputs(starts, net, task, data), metric)[metric]
 
 
-def _measure(task: Task, outputs: Tensor, y: Tensor) -> float:
-    """Return the main metric of a head's outputs, NaN where no row has a label."""
+def _measures(task: Task, outputs: Tensor, y: Tensor, *names: str) -> dict[str, float]:
+    """Return some measures of a head's outputs, or all; NaN where one is not defined."""
     p, t, _ = task.kind.scored(outputs, y)
-    if not len(t):
-        return float("nan")
-    return task.kind.measures()[task.kind.metric](p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
+    w = torch.ones(1, len(t), dtype=torch.float64)
+    known = task.kind.measures()
+    return {name: known[name](p, t, w).item() if len(t) else float("nan") for name in names or known}
 
 
 def _thin(values: Sequence[float]) -> list[float]:
@@ -343,6 +386,7 @@ def _confusion(task: Task, outputs: Tensor, y: Tensor) -> list[list[int]] | None
 
 
 def _about(target: Task) -> dict[str, Any]:
+    shares = target.kind.shares(target.train.y) if target.train.held else None
     return {
         "name": target.name,
         "classes": [str(c) for c in target.kind.classes],
@@ -350,4 +394,5 @@ def _about(target: Task) -> dict[str, Any]:
         "asks": target.kind.describe(),
         "train_rows": len(target.train),
         "test_rows": 0 if target.test is None else len(target.test),
+        "shares": None if shares is None else {str(name): share for name, share in shares.items()},
     }

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
+from numpy.typing import NDArray
+
+from ..maths.twoway import Numbers
 from ..strategies import Budget, Starts, Strategy
 
 
@@ -22,11 +25,13 @@ class Metric:
         name: as in ``result.json``.
         higher_is_better: which way is up.
         bounds: what no score can leave; an interval ends there.
+        ratio: whether gains are ratios of errors, because the score has no scale of its own.
     """
 
     name: str
     higher_is_better: bool = True
     bounds: tuple[float, float] = (float("-inf"), float("inf"))
+    ratio: bool = False
 
     @property
     def sign(self) -> int:
@@ -42,10 +47,14 @@ class Choice:
         how: in words, for the report.
         when: ``"before"`` the trials, once for all seeds; ``"within"`` each trial, on a part of its own
             rows; or ``"never"``: the stated default is taken.
+        options: how many settings are tried.
+        guarded: whether strategies without reuse are chosen by the guard, not by the value.
     """
 
     how: str
     when: Literal["before", "within", "never"]
+    options: int = 1
+    guarded: bool = False
 
 
 class Outcome(Protocol):
@@ -53,7 +62,17 @@ class Outcome(Protocol):
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """Facts for the trial's file, as JSON: ``score``, ``seconds``, ``trained_parameters``, ``curves``."""
+        """Facts for the trial's file, as JSON: ``score``, all ``measures``, ``seconds``,
+        ``trained_parameters``, ``curves``.
+        """
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """What was said of each test row, as small as the scores allow."""
+
+    @property
+    def truth(self) -> Mapping[str, NDArray[Any]]:
+        """What is right of each test row, the same for every trial."""
 
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the model."""
@@ -75,7 +94,7 @@ class Question(Protocol):
     def names(self) -> Sequence[str]:
         """The targets, each scored by its own metric."""
 
-    def metric(self, name: str) -> Metric:
+    def scored_by(self, name: str) -> Metric:
         """Say how a target is scored."""
 
     def amounts(self) -> Sequence[int | None]:
@@ -87,8 +106,14 @@ class Question(Protocol):
     def applies(self, strategy: Strategy, name: str) -> str:
         """Tell why a strategy does not apply to a target, or ``""``."""
 
-    def baseline(self) -> str:
-        """Name the strategy that gains are measured against."""
+    def family(self) -> Sequence[str]:
+        """Name the strategies that reuse nothing: gains are measured against the best of them."""
+
+    def floor(self) -> str:
+        """Name the strategy that looks at no input, or ``""``: what does not clear it does not work."""
+
+    def counted(self, name: str, answers: NDArray[Any], truth: Mapping[str, NDArray[Any]]) -> Numbers:
+        """Say what each test row, or group of rows, counts towards a target's score: their mean is the score."""
 
     def check(self) -> None:
         """Raise or warn, before anything runs, of what would spoil the comparison."""
@@ -107,8 +132,8 @@ class Question(Protocol):
     ) -> tuple[float, float]:
         """Score one option without the test rows: the value to raise, and a guard not to fall under."""
 
-    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> int:
-        """Choose among the first ``options`` on a part of this trial's own rows."""
+    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> tuple[int, float]:
+        """Choose among the first ``options`` on a part of this trial's own rows; say what the best scored."""
 
     def cut(self, amount: int | None, seed: int) -> Self:
         """Keep an amount, the same for every strategy at a seed."""

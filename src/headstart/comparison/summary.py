@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ import torch
 
 from .. import report
 from ..atomic import write_atomic
-from ..maths import interval
+from ..maths import twoway
 from ..version import __version__
+from .judging import Trials, followed_at, judged_seeds, read_trials, relative_gains, scored
 from .plan import Plan
 from .question import Metric
 from .result import Result
-from .trials import Record, read_trial
+from .trials import first_seeds
+from .verdicts import Followed
 
-Trials = Mapping[tuple[str, int | None], Mapping[int, Record]]  # by strategy and amount, then by seed
 Row = dict[str, Any]
 
 
@@ -34,41 +36,39 @@ def summarise(
     workers: int,
 ) -> Result:
     """Read the trials' files and write ``result.json``, ``details.json`` and ``report.html``."""
-    names, base = list(plan.problem.names), plan.problem.baseline()
-    found: dict[tuple[str, int | None], dict[int, Record]] = {}
-    for amount in plan.amounts:
-        for name in plan.strategies:
-            files = {seed: plan.file("trials", (name, amount, seed)) for seed in plan.seeds}
-            found[name, amount] = {s: read_trial(f, names) for s, f in files.items() if f.exists()}
-    metrics = {target: plan.problem.metric(target) for target in names}
-    rows = [
-        _row(target, name, amount, found, base, metrics[target], plan.seeds)
-        for name, amount in found
-        for target in plan.targets[name]
-    ]
-    summary = _summary(plan, found, base, metrics) if len(names) > 1 else []
-    choices = [
-        _choose([r for r in rows if (r["target"], r["shots"]) == (target, amount)], base, metrics[target])
-        | {"target": target, "shots": amount}
-        for target in names
-        for amount in plan.amounts
-    ]
+    names, found = list(plan.problem.names), read_trials(plan)
+    metrics = {target: plan.problem.scored_by(target) for target in names}
+    rows, answers = [], []
+    for target in names:
+        for amount in plan.amounts:
+            followed = followed_at(plan, options, found, target, amount)
+            ran = [name for name in plan.strategies if target in plan.targets[name]]
+            rows += [_row(plan, target, name, amount, found, followed) for name in ran]
+            answers.append({"target": target, "shots": amount} | _answer(plan, amount, followed))
+    summary = _summary(plan, found) if len(names) > 1 else []
     failed = [t for trials in found.values() for t in trials.values() if not t["targets"]]
+    by_target = {target: _last(a["strategy"] for a in answers if a["target"] == target) for target in names}
     data: dict[str, Any] = {
         "task": ", ".join(names),
         "metric": metrics[names[0]].name,
         "higher_is_better": metrics[names[0]].higher_is_better,
         "rows": rows,
-        "recommended": _recommended(choices, summary, base),
+        "answers": answers,
+        "recommended": _over_all(summary) or _last(a["strategy"] for a in answers),
     }
     if summary:
-        data["summary"] = summary
-    missing = sum(len(plan.seeds) - len(trials) for trials in found.values())
+        data |= {"summary": summary, "recommended_by_target": by_target}
+    data |= {"least": plan.least, "draws": {"count": twoway.DRAWS, "seed": twoway.SEED}}
+    missing = sum(
+        len(due) - len(found[cell])
+        for cell, due in first_seeds(plan).items()
+        if len(found[cell]) < len(due)
+    )
     details = _details(plan, options, skipped, found, data["recommended"]) | {
         "command": command,
-        "baseline": base,
-        "metrics": {t: {"name": m.name, "higher_is_better": m.higher_is_better} for t, m in metrics.items()},
-        "choices": choices,
+        "family": plan.family,
+        "floor": plan.problem.floor(),
+        "metrics": {t: _plain(m) for t, m in metrics.items()},
         "missing": missing,
         "budget": {"seconds": elapsed, "workers": workers, "trials": sum(map(len, found.values())),
                    "failed": [{k: t[k] for k in ("strategy", "shots", "seed", "error")} for t in failed]},
@@ -79,6 +79,12 @@ def summarise(
     return Result(data, details, plan.directory)
 
 
+def _plain(metric: Metric) -> dict[str, Any]:
+    """Write a metric's facts as JSON, which has no infinity."""
+    facts = dataclasses.asdict(metric)
+    return facts | {"bounds": [b if math.isfinite(b) else None for b in metric.bounds]}
+
+
 def write(directory: Path, data: Mapping[str, Any], details: Mapping[str, Any]) -> None:
     """Write the two files of a result and its report."""
     write_atomic(directory / "result.json", json.dumps(data, indent=2))
@@ -86,123 +92,109 @@ def write(directory: Path, data: Mapping[str, Any], details: Mapping[str, Any]) 
     report.write(directory)
 
 
-def _scores(trials: Mapping[int, Record], target: str) -> dict[int, Record]:
-    """Keep the trials that have a score for a target, by seed."""
-    facts = {seed: trial["targets"][target] for seed, trial in trials.items() if target in trial["targets"]}
-    return {seed: f for seed, f in facts.items() if f["score"] is not None and math.isfinite(f["score"])}
-
-
 def _row(
-    target: str, name: str, amount: int | None, found: Trials, base: str, metric: Metric, seeds: Sequence[int]
+    plan: Plan, target: str, name: str, amount: int | None, found: Trials, followed: Followed | None
 ) -> Row:
-    good, plain = _scores(found[name, amount], target), _scores(found.get((base, amount), {}), target)
-    scores = [t["score"] for t in good.values()]
-    gains = [good[s]["score"] - plain[s]["score"] for s in good if s in plain] if name != base else []
-    gain_ci = _interval(gains)
+    good = scored(found[name, amount], target)
+    way = dict(followed.judged.ways.get(name, {})) if followed is not None else {}
+    seeds = judged_seeds(plan, found, target, amount).get(name, [])
+    measures = [facts["measures"] for facts in good.values()]
     return {
         "target": target,
         "strategy": name,
         "shots": amount,
-        "mean": _mean(scores),
-        "ci95": _within(_interval(scores), metric.bounds),
-        "gain": _mean(gains),
-        "gain_ci95": gain_ci,
-        "harmed": gain_ci is not None and max(metric.sign * end for end in gain_ci) < 0,
+        "mean": way.get("mean"),
+        "ci95": way.get("ci95"),
+        "gain": way.get("gain"),
+        "gain_ci95": way.get("gain_ci95"),
+        "gain_scratch": way.get("gain_scratch"),
+        "gain_scratch_ci95": way.get("gain_scratch_ci95"),
+        "verdict": way.get("verdict"),
+        "harmed": way.get("verdict") == "harms",
+        "may_be_best": way.get("may_be_best", False),
+        "best_probability": way.get("best_probability"),
+        "judged_on": len(seeds) if followed is None else followed.seeds.get(name, 0),
+        "measures": {m: _mean([each[m] for each in measures]) for m in (measures[0] if measures else {})},
         "seconds": _mean([t["seconds"] for t in good.values()]),
         "trained_parameters": next((t["trained_parameters"] for t in good.values()), None),
-        "seeds": [good[s]["score"] if s in good else None for s in seeds],
+        "seeds": [good[s]["score"] if s in good else None for s in plan.seeds if _asked(plan, found, amount, s)],
     }
+
+
+def _asked(plan: Plan, found: Trials, amount: int | None, seed: int) -> bool:
+    """Tell whether any way was to run at a seed: all of them, but where seeds are added as needed."""
+    return not plan.looks or any(seed in found[name, amount] for name in plan.strategies)
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    return sum(finite) / len(finite) if finite else None
 
 
-def _interval(values: Sequence[float]) -> list[float] | None:
-    """Give the interval of a mean; none for too few values, and two that are equal are so by chance."""
-    if len(values) < 2 or (len(values) == 2 and abs(values[0] - values[1]) < 1e-9):
-        return None
-    ends = interval(values)
-    return list(ends) if all(map(math.isfinite, ends)) else None
+def _last(names: Iterable[str | None]) -> str | None:
+    """Give what is recommended at the largest amount that there are results for."""
+    return ([None, *filter(None, names)])[-1]
 
 
-def _within(ends: list[float] | None, bounds: tuple[float, float]) -> list[float] | None:
-    """End the interval of a share (accuracy, area under a curve) where shares end."""
-    return None if ends is None else [max(bounds[0], ends[0]), min(bounds[1], ends[1])]
+def _answer(plan: Plan, amount: int | None, followed: Followed | None) -> dict[str, Any]:
+    """Say what was found at one amount: facts for the report to put in words."""
+    if followed is None:
+        return {"strategy": None, "outcome": "no score"}
+    judged = followed.judged
+    ways = judged.ways
+    return {
+        "strategy": judged.recommended,
+        "outcome": judged.outcome,
+        "baseline": judged.baseline,
+        "chosen_on": judged.chosen,
+        "gain": judged.gain,
+        "gain_ci95": judged.gain_ci95,
+        "may_be_best": [name for name, way in ways.items() if way["may_be_best"]],
+        "gaining": [name for name, way in ways.items() if way["verdict"] == "gains"],
+        "harmed": [name for name, way in ways.items() if way["verdict"] == "harms"],
+        "worst": min((w["gain_ci95"][0] for w in ways.values() if w["verdict"] == "open" and w["gain_ci95"]),
+                     default=None),
+        "seen": judged.seen,
+        "needed": dict(judged.needed),
+        "seeds": max(followed.seeds.values()),
+        "test_rows": judged.rows,
+        "level": followed.level,
+    }  # fmt: skip
 
 
-def _summary(plan: Plan, found: Trials, base: str, metrics: Mapping[str, Metric]) -> list[Row]:
-    r"""Average the relative gains over the targets, for strategies that apply to all of them.
-
-    .. math:: \Delta_m = \frac1K \sum_k \pm \frac{M_{m,k} - M_{b,k}}{|M_{b,k}|}
-
-    by seed, where the baseline ``b`` learns each target alone.
-
-    References:
-        Maninis, Radosavovic & Kokkinos (CVPR 2019), equation 4, https://arxiv.org/abs/1904.08918
-    """
-    rows = []
-    for (name, amount), trials in found.items():
-        if len(plan.targets[name]) < len(metrics) or (base, amount) not in found:
-            continue
-        by_target = []
-        for target, metric in metrics.items():
-            ours, theirs = _scores(trials, target), _scores(found[base, amount], target)
-            by_target.append(
+def _summary(plan: Plan, found: Trials) -> list[Row]:
+    """Average the relative gains over the targets, for strategies that apply to all of them."""
+    base = "scratch" if "scratch" in plan.strategies else next(iter(plan.family), "")
+    rows: list[Row] = []
+    ways = [n for n in plan.strategies if len(plan.targets[n]) == len(plan.problem.names)]
+    for amount in plan.amounts:
+        for name in ways if base in plan.strategies else []:
+            gains = relative_gains(plan, found, name, base, amount)
+            if gains is None:
+                continue
+            deltas, errors = gains
+            ends = None
+            if len(deltas) > 1 and name != base:
+                over = twoway.differences(errors, [0], None)
+                half = twoway.widths(over, limit=twoway.one_sided(0.025 / max(1, len(ways) - 1)))[0]
+                ends = [float(over.estimate[0] - half), float(over.estimate[0] + half)]
+            rows.append(
                 {
-                    s: metric.sign * (ours[s]["score"] - theirs[s]["score"]) / abs(theirs[s]["score"])
-                    for s in ours
-                    if s in theirs and theirs[s]["score"]
+                    "strategy": name,
+                    "shots": amount,
+                    "delta_m": _mean(deltas),
+                    "delta_m_ci95": ends,
+                    "seeds": deltas,
                 }
             )
-        seeds = [s for s in plan.seeds if all(s in gains for gains in by_target)]
-        deltas = [sum(gains[s] for gains in by_target) / len(by_target) for s in seeds]
-        rows.append(
-            {
-                "strategy": name,
-                "shots": amount,
-                "delta_m": _mean(deltas),
-                "delta_m_ci95": _interval(deltas) if name != base else None,
-                "seeds": deltas,
-            }
-        )
     return rows
 
 
-def _choose(rows: Sequence[Row], base: str, metric: Metric) -> dict[str, Any]:
-    """Pick the largest gain among those whose whole interval is on the right side of zero.
-
-    Returns:
-        ``strategy``; the ``rule`` that chose it: ``"gains"``, ``"none gains"`` (the baseline is kept),
-        ``"few seeds"`` (no interval; kept as well), ``"alone"`` (nothing to compare with), ``"no score"``;
-        how many of how ``many`` are ``gaining``; which ``harmed``; and which scored ``highest``.
-    """
-    there = [r for r in rows if r["mean"] is not None]
-    gaining = [r for r in there if r["gain_ci95"] and min(metric.sign * v for v in r["gain_ci95"]) > 0]
-    facts = {
-        "gaining": len(gaining),
-        "many": len([r for r in there if r["strategy"] != base]),
-        "harmed": [r["strategy"] for r in there if r["harmed"]],
-        "highest": max(there, key=lambda r: metric.sign * r["mean"])["strategy"] if there else None,
-    }
-    if not there:
-        return facts | {"strategy": None, "rule": "no score"}
-    if gaining:
-        top = max(gaining, key=lambda r: metric.sign * r["gain"])["strategy"]
-        return facts | {"strategy": top, "rule": "gains"}
-    if len(there) == 1 or base not in [r["strategy"] for r in there]:
-        return facts | {"strategy": facts["highest"], "rule": "alone"}
-    few = all(r["gain_ci95"] is None for r in there)
-    return facts | {"strategy": base, "rule": "few seeds" if few else "none gains"}
-
-
-def _recommended(choices: Sequence[Mapping[str, Any]], summary: Sequence[Row], base: str) -> str | None:
-    """Name what to use at the largest amount that there are results for; over several targets by Delta_m."""
-    if summary:
-        last = [r for r in summary if r["shots"] == summary[-1]["shots"] and r["delta_m_ci95"]]
-        gaining = [r for r in last if r["delta_m_ci95"][0] > 0]
-        return max(gaining, key=lambda r: r["delta_m"])["strategy"] if gaining else base
-    return next((c["strategy"] for c in reversed(choices) if c["strategy"]), None)
+def _over_all(summary: Sequence[Row]) -> str | None:
+    """Name what to use over several targets: the highest of those whose whole interval is above 0, or of all."""
+    last = [r for r in summary if r["shots"] == summary[-1]["shots"] and r["delta_m"] is not None]
+    gaining = [r for r in last if r["delta_m_ci95"] and r["delta_m_ci95"][0] > 0]
+    return max(gaining or last, key=lambda r: r["delta_m"], default={"strategy": None})["strategy"]
 
 
 def _details(

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..atomic import write_atomic
 from ..strategies import Starts
-from . import choice
+from . import choice, outputs
 from .plan import Cell, Plan
 
 FEATURES = "features"  # folder of what frozen backbones said
@@ -30,7 +30,7 @@ def tries(plan: Plan) -> list[Job]:
         for amount in plan.amounts
         for name in plan.strategies
         if plan.choice(name, amount).when == "before"
-        for option in range(plan.options(name))
+        for option in range(plan.options(name, amount))
     ]
     return [(repeat, cells) for repeat in range(plan.problem.budget.repeats)]
 
@@ -59,7 +59,7 @@ def chosen(plan: Plan) -> dict[tuple[str, int | None], int]:
         for name in plan.strategies:
             files = [
                 [plan.file("settings", (name, amount, option), repeat) for repeat in repeats]
-                for option in range(plan.options(name))
+                for option in range(plan.options(name, amount))
             ]
             tried = plan.choice(name, amount).when == "before" and all(
                 f.exists() for row in files for f in row
@@ -73,11 +73,19 @@ def _pair(file: Path) -> tuple[float, float]:
     return value, guard
 
 
-def trials(plan: Plan, options: Mapping[tuple[str, int | None], int]) -> list[Job]:
-    """List the trials, by seed, each with the option that was chosen."""
+Seeds = Mapping[tuple[str, int | None], Sequence[int]]  # which are due, by strategy and amount
+
+
+def first_seeds(plan: Plan) -> Seeds:
+    """Give every strategy all seeds, or those of the first look."""
+    count = min(plan.looks) if plan.looks else len(plan.seeds)
+    return {(name, amount): plan.seeds[:count] for amount in plan.amounts for name in plan.strategies}
+
+
+def trials(plan: Plan, options: Mapping[tuple[str, int | None], int], seeds: Seeds) -> list[Job]:
+    """List the trials that are due, by seed, each with the option that was chosen."""
     return [
-        (seed, [(name, amount, options[name, amount]) for amount in plan.amounts for name in plan.strategies])
-        for seed in plan.seeds
+        (seed, [(*cell, options[cell]) for cell, due in seeds.items() if seed in due]) for seed in plan.seeds
     ]
 
 
@@ -99,19 +107,20 @@ def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> Record:
     record: Record = {"strategy": name, "shots": amount, "seed": seed}
     try:
         if plan.choice(name, amount).when == "within":
-            option = problem.choose(strategy, plan.options(name), seed, starts)
+            option, record["held_out"] = problem.choose(strategy, plan.options(name, amount), seed, starts)
         record["settings"] = dict(strategy.options[option])
         found = problem.train(strategy, plan.targets[name], record["settings"], seed, starts)
     except FloatingPointError as error:
         settings = record.get("settings", dict(strategy.options[option]))
         return record | {"settings": settings, "error": str(error), "targets": {}}
     record["targets"] = {}
+    outputs.write(plan, (name, amount, seed), found)
     for target, outcome in found.items():
         facts = dict(outcome.record)
         if seed == plan.seeds[0]:  # amounts rise, so the model with the most labels is what stays
             outcome.save(model(plan, name, target), {k: record[k] for k in NOTES})
         else:
-            facts = {key: facts[key] for key in ("score", "seconds", "trained_parameters")}
+            facts = {key: facts[key] for key in ("score", "measures", "seconds", "trained_parameters")}
         record["targets"][target] = facts
     return record
 
@@ -128,12 +137,3 @@ def model_directory(directory: Path, name: str, target: str, names: Sequence[str
     """Name the directory of a strategy's model in the directory of a comparison."""
     place = directory / "models" / name
     return place if len(names) == 1 else place / target
-
-
-def read_trial(file: Path, names: Sequence[str]) -> Record:
-    """Read a trial's file; one of an earlier release holds the facts of its one target at the top."""
-    record = json.loads(file.read_text())
-    if "targets" in record:
-        return record
-    facts = {key: record.pop(key) for key in list(record) if key not in (*NOTES, "error")}
-    return record | {"targets": {names[0]: facts} if facts.get("score") is not None else {}}

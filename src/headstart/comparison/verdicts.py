@@ -67,6 +67,8 @@ class Judged:
         gain_ci95: its ends.
         seen: the smallest gain that would have been seen with a chance of 80 %.
         needed: seeds, or else test rows, that would decide a gain of the size estimated.
+        chosen: whether held-out rows chose the baseline; else it is the highest, and a gain is over all.
+        rows: test rows, or groups of them.
     """
 
     baseline: str
@@ -77,6 +79,8 @@ class Judged:
     gain_ci95: list[float] | None
     seen: float | None
     needed: Mapping[str, int]
+    chosen: bool
+    rows: int
 
 
 def judge(asked: Field, level: float = LEVEL) -> Judged:
@@ -106,7 +110,7 @@ def judge(asked: Field, level: float = LEVEL) -> Judged:
     spread = twoway.widths(twoway.differences(found, range(len(names)), None))
     for name, half in zip(names, spread, strict=True):
         ends = found.means[at[name]] - half, found.means[at[name]] + half
-        ways[name]["ci95"] = _score_ends(asked.metric, ends)
+        ways[name] |= {"mean": float(asked.tables[name].mean()), "ci95": _score_ends(asked.metric, ends)}
     for name, facts in _over(asked, found, names, reuse, base, level).items():
         ways[name] |= facts
     if "scratch" in bases:
@@ -314,7 +318,9 @@ def _answer(
     gain, ends = None, None
     if top != base and ways[top]["gain"] is not None:
         gain, ends = _gain(asked.metric, means[top] - means[base]), list(ways[top]["gain_ci95"])
-    return Judged(base, ways, top, outcome, gain, ends, seen, needed)
+    return Judged(
+        base, ways, top, outcome, gain, ends, seen, needed, asked.chosen is not None, found.rows
+    )
 
 
 def _clears(asked: Field, found: TwoWay, at: Mapping[str, int], top: str) -> bool:
@@ -331,12 +337,10 @@ def _power(
     asked: Field, found: TwoWay, at: Mapping[str, int], leader: str, base: str, level: float
 ) -> tuple[float, dict[str, int]]:
     """Say the smallest gain that would have been seen, and what would decide one of the size estimated."""
-    from scipy.special import ndtri
-
     way, place, k, n = at[leader], at[base], found.seeds, found.rows
     over = twoway.differences(found, [way], place)
     others = max(1, len([name for name in at if name not in asked.family]))
-    limit = max(twoway.NORMAL, float(-ndtri(level / others)))
+    limit = max(twoway.NORMAL, twoway.one_sided(level / others))
 
     def variance(part: Numbers) -> float:
         return max(0.0, float(part[way, way] + part[place, place] - 2 * part[way, place]))
@@ -359,6 +363,7 @@ def _unsure(asked: Field) -> Judged:
     for name in means:
         ways[name] = {
             "verdict": None if name in asked.family else "open",
+            "mean": float(asked.tables[name].mean()),
             "ci95": None,
             "gain": None if name == base else _gain(asked.metric, means[name] - means[base]),
             "gain_ci95": None,
@@ -370,4 +375,6 @@ def _unsure(asked: Field) -> Judged:
             ways[name] |= {"gain_scratch": own, "gain_scratch_ci95": None}
     top = max(means, key=lambda name: means[name])
     gain = ways[top]["gain"]
-    return Judged(base, ways, top, "not known yet", gain, None, None, {"seeds": max(1, ENOUGH - 1)})
+    seeds, rows = next(iter(asked.tables.values())).shape
+    needed = {"seeds": max(1, ENOUGH - seeds)}
+    return Judged(base, ways, top, "not known yet", gain, None, None, needed, asked.chosen is not None, rows)

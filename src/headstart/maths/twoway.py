@@ -163,6 +163,13 @@ def as_normal(t: Numbers, freedom: Numbers) -> Numbers:
     return z
 
 
+def one_sided(level: float) -> float:
+    """Give the normal value that is exceeded with a chance of ``level``."""
+    from scipy.special import ndtri
+
+    return float(-ndtri(level))
+
+
 def limits(z: Numbers, drawn: Numbers, level: float) -> Numbers:
     """Give each difference the limit that its normal value is held against (step-down max-t).
 

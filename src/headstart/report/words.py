@@ -1,24 +1,26 @@
-"""How a choice was made, in words: from the facts of a result, for people."""
+"""What was found, in words: from the facts of a result, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from .board import UNLABELLED, about, targets
+from .board import about, targets
 
-Choice = Mapping[str, Any]
+Facts = Mapping[str, Any]
+RULED_OUT = 5  # points of harm: a bound below it is worth saying as one
 
 
-def choices(result: Mapping[str, Any], details: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List what was chosen for each target and number of labels, each with its ``reason`` in words.
+def choices(result: Facts, details: Facts) -> list[dict[str, Any]]:
+    """List the answers for each target and number of labels, each with its ``reason`` in words.
 
     Args:
         result: the plain values of ``result.json``.
-        details: the plain values of ``details.json``; those of the first release have the words already.
+        details: the plain values of ``details.json``; those of earlier releases have the words already.
     """
-    if "choices" in details:
-        return [dict(c) | {"reason": reason(c, result, details)} for c in details["choices"]]
+    if "answers" in result:
+        return [dict(each) | {"reason": reason(each, result, details)} for each in result["answers"]]
     old = details.get("recommended_by_shots") or {}
     return [
         {"target": targets(result)[0], "shots": None if shots in ("None", "all") else int(shots)} | dict(c)
@@ -26,19 +28,17 @@ def choices(result: Mapping[str, Any], details: Mapping[str, Any]) -> list[dict[
     ]
 
 
-def reasons(result: Mapping[str, Any], details: Mapping[str, Any]) -> list[str]:
-    """Say why what is recommended is, for each target and number of labels, and what is missing.
+def reasons(result: Facts, details: Facts) -> list[str]:
+    """Say what was found, for each target and number of labels, and what is missing.
 
     Example:
-        >>> facts = {"target": "new", "shots": 1, "strategy": "scratch", "rule": "none gains", "harmed": []}
-        >>> (said,) = reasons({"metric": "accuracy", "rows": []}, {"baseline": "scratch", "choices": [facts]})
-        >>> said[:61]
-        'With 1 labelled row per class: no strategy gains over scratch'
+        >>> found = {"target": "new", "shots": 1, "strategy": None, "outcome": "no score"}
+        >>> reasons({"metric": "accuracy", "rows": [], "answers": [found]}, {})
+        ['With 1 labelled row per class: no trial has a score.']
     """
     several = len(targets(result)) > 1
     said = [
-        f"{_place(choice, several)}{amount(choice, details)}: {choice['reason']}"
-        for choice in choices(result, details)
+        f"{_place(each, several)}{amount(each, details)}: {each['reason']}" for each in choices(result, details)
     ]
     if missing := details.get("missing"):
         why = "" if (details.get("budget") or {}).get("trials") else ", which the choice of settings took"
@@ -47,69 +47,121 @@ def reasons(result: Mapping[str, Any], details: Mapping[str, Any]) -> list[str]:
         )
     if failed := (details.get("budget") or {}).get("failed"):
         names = sorted({trial["strategy"] for trial in failed})
-        said.append(f"{len(failed)} trials failed with a loss that was not finite: {', '.join(names)}.")
+        said.append(
+            f"{len(failed)} trials failed with a loss that was not finite, and count as the floor: "
+            f"{', '.join(names)}."
+        )
     return said
 
 
-def _place(choice: Choice, several: bool) -> str:
-    return f"{choice['target']}: " if several else ""
+def _place(each: Facts, several: bool) -> str:
+    return f"{each['target']}: " if several else ""
 
 
-def amount(choice: Choice, details: Mapping[str, Any]) -> str:
+def amount(each: Facts, details: Facts) -> str:
     """Say how many labels there were, as a sentence begins."""
-    count, per_class = choice["shots"], about(details, choice["target"]).get("per_class", True)
-    if details.get("baseline") == UNLABELLED:
+    count, told = each["shots"], about(details, each["target"])
+    if count is None and told.get("labelled") == 0:
         return "Without labels of the target"
     if count is None:
         return "With all labelled rows"
-    return f"With {count} labelled row{'s' * (count != 1)}{' per class' * per_class}"
+    return f"With {count} labelled row{'s' * (count != 1)}{' per class' * told.get('per_class', True)}"
 
 
-def reason(choice: Choice, result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-    """Say by which rule a strategy was chosen, with the numbers that it looks at."""
-    base, target = details["baseline"], choice["target"]
-    metric = (details.get("metrics") or {}).get(target, {}).get("name") or result["metric"]
-    say = _Numbers(metric == "accuracy")
-    found = {row["strategy"]: row for row in _rows(result, choice)}
-    warning = f" Did harm: {', '.join(choice['harmed'])}." if choice["harmed"] else ""
-    if choice["rule"] == "no score":
+def reason(each: Facts, result: Facts, details: Facts) -> str:
+    """Say what was found, how sure it is, and what to do next."""
+    metric = (details.get("metrics") or {}).get(each["target"], {})
+    say = Sizes.of(metric, str(result["metric"]))
+    if each["outcome"] == "no score":
         return "no trial has a score."
-    if choice["rule"] == "gains":
-        top = found[choice["strategy"]]
-        low, high = top["gain_ci95"]
-        return (
-            f"{choice['strategy']} gains {say.difference(top['gain'])}{say.unit} over {base} "
-            f"(95 % interval {say.difference(low)} to {say.difference(high)}); {choice['gaining']} of "
-            f"{choice['many']} strategies gain with their whole interval.{warning}"
-        )
-    if choice["rule"] == "alone":
-        score = say.score(found[choice["strategy"]]["mean"])
-        return f"{choice['strategy']} scores {score}; there is nothing to compare it with."
-    if choice["rule"] == "few seeds":
-        score = say.score(found[choice["highest"]]["mean"])
-        return (
-            f"too few seeds for an interval; {choice['highest']} scored highest ({score}). "
-            f"Run more seeds before leaving {base}.{warning}"
-        )
-    return f"no strategy gains over {base} with its whole interval above zero; keep {base}.{warning}"
+    sentences = [_found(each, say), _harm(each, say), _next(each, say)]
+    return " ".join(filter(None, sentences))
 
 
-def _rows(result: Mapping[str, Any], choice: Choice) -> Sequence[Mapping[str, Any]]:
+def _found(each: Facts, say: Sizes) -> str:
+    best, base = each["strategy"], each["baseline"]
+    among = "the best without reuse" if each.get("chosen_on", True) else "the highest without reuse"
+    if each["outcome"] == "nothing works":
+        return f"nothing works yet: {best} is not clearly above a constant answer, which looks at no input."
+    if each["outcome"] == "not better":
+        return f"no way of reuse gains {say.gain(say.least)} over {base}, {among}; keep {base}."
+    if each["outcome"] == "better":
+        low = each["gain_ci95"][0]
+        others = [name for name in each["gaining"] if name != best]
+        also = f" {len(others)} other{'s' * (len(others) > 1)} gain{'s' * (len(others) == 1)} too." if others else ""
+        return (
+            f"{best} gains about {say.gain(each['gain'])} (at least {say.gain(low)}) over {base}, {among}."
+            f"{also}"
+        )
+    if each["gain"] is None:
+        return f"not known yet: {base}, {among}, is in front."
+    if each["gain_ci95"] is None:
+        return f"not known yet: {best} scored highest, {say.signed(each['gain'])} over {base}."
+    low, high = each["gain_ci95"]
+    return (
+        f"not known yet: {best} is in front, between {say.signed(low)} and {say.signed(high)} "
+        f"over {base}, {among}."
+    )
+
+
+def _harm(each: Facts, say: Sizes) -> str:
+    said = []
+    if each.get("harmed"):
+        said.append(f"Did harm: {', '.join(each['harmed'])}.")
+    if (worst := each.get("worst")) is not None and worst < 0:
+        if -worst <= RULED_OUT * say.least:
+            said.append(f"Harm beyond {say.gain(-worst)} is ruled out{' for the others' * bool(said)}.")
+        else:
+            said.append(f"Harm up to {say.gain(-worst)} could hide{' among the others' * bool(said)}.")
+    return " ".join(said)
+
+
+def _next(each: Facts, say: Sizes) -> str:
+    if each["outcome"] not in ("not known yet", "nothing works"):
+        return ""
+    needed, seen = each.get("needed") or {}, each.get("seen")
+    could = f"This run could have seen a gain of {say.gain(seen)}; " if seen is not None else ""
+    if "seeds" in needed:
+        more = f"about {needed['seeds']} more seed{'s' * (needed['seeds'] > 1)} would decide."
+        return could + more if could else more[:1].upper() + more[1:]
+    if "test_rows" in needed:
+        return f"{could}no number of seeds decides it: that takes about {needed['test_rows']} test rows."
+    return could[:-2] + "." if could else ""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Say sizes of a metric: points of a share, per cent of an error, else plain numbers."""
+
+    percent: bool
+    unit: str
+    least: float = 0.01
+
+    @classmethod
+    def of(cls, metric: Facts, name: str) -> Sizes:
+        """Find how a metric's gains are said, from its facts."""
+        if metric.get("ratio"):
+            return cls(True, " % of the error")
+        share = metric.get("bounds") == [0.0, 1.0] if metric.get("bounds") else "accuracy" in name
+        return cls(share, " points" if share else "")
+
+    def gain(self, value: float) -> str:
+        """Say a gain without a sign, with its unit."""
+        return f"{self._number(value)}{self._unit(value)}"
+
+    def signed(self, value: float) -> str:
+        """Say a gain with its sign and unit."""
+        return f"{'+' if value >= 0 else '-'}{self._number(abs(value))}{self._unit(value)}"
+
+    def _unit(self, value: float) -> str:
+        return " point" if self.unit == " points" and self._number(abs(value)) == "1.0" else self.unit
+
+    def _number(self, value: float) -> str:
+        return f"{100 * value:.1f}" if self.percent else f"{value:.3f}"
+
+
+def _rows(result: Facts, each: Facts) -> Sequence[Facts]:
     return [
         row for row in result["rows"]
-        if row["shots"] == choice["shots"] and row.get("target", choice["target"]) == choice["target"]
+        if row["shots"] == each["shots"] and row.get("target", each["target"]) == each["target"]
     ]  # fmt: skip
-
-
-class _Numbers:
-    """Say numbers of a metric as tables do: accuracies in percent and points."""
-
-    def __init__(self, percent: bool) -> None:
-        self.percent = percent
-        self.unit = " points" * percent
-
-    def score(self, value: float) -> str:
-        return f"{100 * value:.1f} %" if self.percent else f"{value:.3f}"
-
-    def difference(self, value: float) -> str:
-        return f"{100 * value:+.1f}" if self.percent else f"{value:+.3f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import torch
@@ -12,11 +12,12 @@ from torch import nn
 
 from ..engine import device
 from ..engine.devices import precision
-from ..errors import wrong
+from ..errors import unknown, wrong
 from ..models.backbones import Start, fitting, start
 from ..models.backbones import width_of as measured_width
 from ..tasks import Task, X
 from ..tasks.finite import check_finite_rows
+from ..tasks.kinds.measures import Measure
 from ..tasks.nouns import take, tensors
 from .budget import Budget
 
@@ -42,6 +43,8 @@ class Situation:
     budget: Budget
     device: str
     precision: str
+    metric: str | Mapping[str, str] | None
+    chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Situation:
         targets: Sequence[Task] = (),
         device: str = "auto",
         precision: str = "auto",
+        metric: str | Mapping[str, str] | None = None,
     ) -> None:
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
@@ -68,7 +72,9 @@ class Situation:
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
+        self._set(metric=metric)
         _check_tasks(self)
+        self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
         self._set(backbone=_named(self) if backbone == "auto" else backbone)
         self._set(shift=_shift(self, shift))
         self._set(rotations=_rotations(self, rotations))
@@ -108,6 +114,12 @@ class Situation:
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes."""
         return [s for s in self.sources if self.target.kind.exclusive and s.kind == self.target.kind]
+
+    def measure(self, name: str) -> tuple[Measure, str]:
+        """Give what a target is scored by, and the reason for it; what stands in for it is scored alike."""
+        target = next(t for t in self.targets if t.name == name)
+        known, (asked, reason) = target.kind.measures(), self.chosen.get(name, next(iter(self.chosen.values())))
+        return known.get(asked, known[target.kind.metric]), reason
 
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
@@ -225,6 +237,17 @@ def _likeness(task: Task) -> str:
     if row is not None and row.ndim == 2 and not row.is_floating_point():
         return 'write both as tables ("text:new.csv#label"), so that sources are read by the target\'s words'
     return "resize the images" if row is not None and row.ndim == 4 else "choose common columns"
+
+
+def _metric(target: Task, asked: str | Mapping[str, str] | None) -> tuple[str, str]:
+    """Find what a target is scored by: as asked for, else as fits the shape of its training labels."""
+    known = target.kind.measures()
+    name = asked if asked is None or isinstance(asked, str) else asked.get(target.name)
+    if name is None:
+        return target.kind.suited(target.train.y) if target.train.held else (target.kind.metric, "")
+    if name not in known:
+        raise unknown(f"`metric` of target {target.name!r}", name, known)
+    return name, "asked for"
 
 
 def check_numbers(task: Task, *parts: str) -> None:

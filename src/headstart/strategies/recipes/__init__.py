@@ -20,4 +20,7 @@ STRATEGIES: dict[str, Strategy] = {
     )
 }  # fmt: skip
 
-__all__ = ["STRATEGIES"]
+NO_REUSE = ("scratch",)
+AS_IT_IS = ("source-only",)
+
+__all__ = ["AS_IT_IS", "NO_REUSE", "STRATEGIES"]
