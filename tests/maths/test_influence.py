@@ -176,3 +176,9 @@ def test_they_come_whatever_mode_gradients_are_in():
         found = influences(kind, "log_loss", outputs, y)
     np.testing.assert_array_equal(found[1], expected[1])
     np.testing.assert_array_equal(influences(kind, "log_loss", outputs, y)[1], expected[1])
+
+
+def test_an_entry_of_a_unit_that_is_not_there_is_refused():
+    hits = Multiclass(2).measures()["accuracy"]
+    with pytest.raises(ValueError, match=r"`unit` should be numbers in \[0, 2\); found 2"):
+        influence(hits, torch.eye(2), torch.tensor([0, 0]), torch.tensor([0, 2]), 2)
