@@ -368,9 +368,132 @@ def test_scores_come_without_missing_labels():
     assert (p.tolist(), t.tolist(), row.tolist()) == ([[0.5, 0.5]], [[1, -100]], [0])
     p, t, row = Regression().scored(torch.zeros(2, 1), torch.tensor([NAN, 3.0]))
     assert (p.tolist(), t.tolist(), row.tolist()) == ([0.0], [3.0], [0])
+    y = torch.tensor([[NAN, NAN], [1.0, NAN], [2.0, 3.0]])
+    p, t, row = Regression(2).scored(torch.zeros(3, 2), y)
+    assert (p.shape, t.tolist(), row.tolist()) == ((1, 2), [[2.0, 3.0]], [1])
 
 
 def test_tokens_know_the_sequence_they_come_from():
     y = torch.tensor([[-100, -100], [1, -100], [0, 1]])
     p, t, row = Tokens(2).scored(torch.zeros(3, 2, 2), y)
     assert (p.shape, t.tolist(), row.tolist()) == ((3, 2), [1, 0, 1], [0, 1, 1])
+
+
+# What a comparison keeps, and by what it scores.
+
+
+def test_what_is_stored_of_classes_is_small_and_has_the_same_answer():
+    p = torch.tensor([[1.0, 1.0, 0.99999], [-1e9, 50.0, -math.inf], [3.0, 1.0, 2.9999], [0.0, 0.0, 0.0]])
+    kept = Multiclass(3).stored(p)
+    assert kept.dtype == torch.float16
+    assert kept.argmax(1).equal(p.argmax(1))
+    assert (kept == 0).sum(1).tolist() == [1, 1, 1, 1]
+    assert kept[1].tolist() == [-60, 0, -60]
+    assert kept[2].tolist() == [0, -2, pytest.approx(-1e-4, rel=1e-2)]
+    assert Tokens(3).stored(p[None]).equal(kept[None])
+    assert kept.equal(Multiclass(3).stored(p.log_softmax(1)))
+
+
+def test_what_is_stored_of_yes_or_no_keeps_its_side():
+    p = torch.tensor([[1e-30, -1e-30], [0.0, -0.0], [1e9, -1e9], [1.5, -2.25]])
+    kept = Multilabel(2).stored(p)
+    assert kept.dtype == torch.float16
+    assert kept.sign().equal(p.sign().half())
+    assert kept[2:].tolist() == [[60, -60], [1.5, -2.25]]
+    assert Binary().stored(p[:, :1]).equal(kept[:, :1])
+    assert Multilabel(2).decode(kept.float()) == Multilabel(2).decode(p)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=repr)
+@pytest.mark.parametrize("scale", [0.1, 3, 10])
+def test_what_is_stored_scores_as_it_was_given(kind, scale):
+    shape = (200, 4) if kind.name == "Tokens" else (200,)
+    outputs = scale * numbers(*shape, kind.outputs).float()
+    if kind.name == "Regression":
+        y = outputs + numbers(200, kind.outputs, seed=2).float()
+    elif kind.name == "Multilabel":
+        y = classes(2, 200, 2).float()
+    else:
+        y = classes(len(kind.classes), *shape)
+        y = y.float() if kind.name == "Binary" else y
+    given = kind.scored(outputs, y)
+    kept = kind.scored(kind.stored(outputs).float(), y)
+    assert [a.shape for a in kept] == [a.shape for a in given]
+    for name, measure in kind.measures().items():
+        value, found = (measure(p, t, torch.ones(1, len(t)).double()).item() for p, t, _ in (given, kept))
+        assert found == pytest.approx(value, abs=1e-3, rel=1e-3), name
+        if name in ("accuracy", "balanced_accuracy", "macro_f1", "f1") or kind.name == "Regression":
+            assert found == value, name
+
+
+def test_shares_are_of_the_labels_that_are_there():
+    assert Multiclass(["a", "b", "c"]).shares(torch.tensor([0, 0, 2, -100, 2])) == {
+        "a": 0.5,
+        "b": 0,
+        "c": 0.5,
+    }
+    assert Binary(("no", "yes")).shares(torch.tensor([0, 1, NAN, 0, 0])) == {"no": 0.75, "yes": 0.25}
+    assert Multilabel(2).shares(torch.tensor([[1, NAN], [0, NAN]])) == {0: 0.5, 1: 0}
+    assert Tokens(2).shares(torch.tensor([[0, -100], [1, 1]])) == pytest.approx({0: 1 / 3, 1: 2 / 3})
+    assert Multiclass(2).shares(torch.tensor([-100])) == {0: 0, 1: 0}
+    assert Regression().shares(torch.zeros(3)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts", "name", "reason"),
+    [
+        (
+            Binary(("no", "yes")),
+            [37, 3],
+            "balanced_accuracy",
+            "yes is 7.5 % of the rows, so classes count alike",
+        ),
+        (Binary(("no", "yes")), [4, 1], "accuracy", "the rarest class, yes, is 20 % of the rows"),
+        (
+            Multiclass(["a", "b"]),
+            [1, 9],
+            "balanced_accuracy",
+            "a is 10 % of the rows, so classes count alike",
+        ),
+        (
+            Multiclass(["a", "b", "c"]),
+            [1, 9, 10],
+            "balanced_accuracy",
+            "a is 5 % of the rows, an even share is 33.3 %, so classes count alike",
+        ),
+        (Multiclass(["a", "b", "c"]), [1, 3, 4], "accuracy", "the rarest class, a, is 12.5 % of the rows"),
+        (Multiclass(["a", "b", "c"]), [1, 0, 4], "accuracy", "the rarest class, a, is 20 % of the rows"),
+        (Multiclass(2), [0, 3], "accuracy", "the rarest class, 1, is 100 % of the rows"),
+        (Multiclass(2), [0, 0], "accuracy", "there is no label to tell the classes' shares by"),
+    ],
+)
+def test_the_measure_that_suits_follows_from_the_rarest_class(kind, counts, name, reason):
+    y = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    y = torch.cat([y.float(), torch.tensor([NAN])]) if kind.name == "Binary" else y
+    assert kind.suited(y) == (name, reason)
+
+
+def test_every_kind_names_a_measure_of_its_own():
+    assert Tokens(2).suited(torch.tensor([[0] * 9 + [1]]))[0] == "balanced_accuracy"
+    assert Multilabel(2).suited(torch.zeros(2, 2))[0] == "auroc"
+    assert Regression().suited(torch.zeros(2))[0] == "r2"
+    for kind in KINDS:
+        assert next(iter(kind.measures())) == kind.metric
+        kind.measures().clear()
+        assert kind.metric in kind.measures()
+
+
+def test_measures_say_how_they_are_read():
+    facts = {m.name: m for kind in KINDS for m in kind.measures().values()}
+    lower = {name for name, m in facts.items() if not m.higher_is_better}
+    assert (
+        lower == {name for name, m in facts.items() if m.sign == -1} == {"log_loss", "brier", "rmse", "mae"}
+    )
+    assert {name for name, m in facts.items() if m.ratio} == {"log_loss", "rmse", "mae", "r2"}
+    assert {name for name, m in facts.items() if Multiclass(2).measures().get(name, m).balanced} == {
+        "balanced_accuracy",
+        "macro_f1",
+    }
+    assert facts["spearman"].bounds == (-1, 1)
+    assert Multiclass(2).measures()["brier"].bounds == (0, 2)
+    assert Binary().measures()["brier"].bounds == (0, 1)

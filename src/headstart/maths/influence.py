@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import wrong
+
 
 def influence(
     measure_of: Callable[[Tensor, Tensor, Tensor], Tensor], p: Tensor, t: Tensor, unit: Tensor, units: int
@@ -40,6 +42,9 @@ def influence(
     Returns:
         the measure and the influence values; all NaN where the measure is not defined.
 
+    Raises:
+        ValueError: if an entry is of a unit that is not there.
+
     Example:
         >>> hits = lambda p, t, w: w @ (p == t).double() / w.sum(1)
         >>> value, each = influence(hits, torch.tensor([1, 0, 1]), torch.ones(3), torch.arange(3), 3)
@@ -50,6 +55,8 @@ def influence(
         Jaeckel (1972), The infinitesimal jackknife, Bell Laboratories MM 72-1215-11; Efron (1982),
         The Jackknife, the Bootstrap and Other Resampling Plans, ch. 6, https://doi.org/10.1137/1.9781611970319
     """
+    if len(unit) and int(unit.max()) >= units:
+        raise wrong("`unit`", expected=f"numbers in [0, {units})", found=int(unit.max()))
     with torch.inference_mode(False), torch.enable_grad():
         w = torch.ones(1, len(t), dtype=torch.float64, device=t.device, requires_grad=True)
         value = measure_of(p.detach().clone(), t.detach().clone(), w)[0] if len(t) else w.sum() * math.nan

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .measures import macro
+from .measures import macro, sums
 
 
 def accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
@@ -23,8 +23,8 @@ def balanced_accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
 def classes_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
     """F1 averaged over the classes that occur or are said; ``p (n, C)``, ``t (n,)``."""
     said, count = p.argmax(1), p.shape[1]
-    both = _by_class(w * (said == t), t, count)
-    return macro(2 * both, _by_class(w, said, count) + _by_class(w, t, count))
+    both = sums(w * (said == t), t, count)
+    return macro(2 * both, sums(w, said, count) + sums(w, t, count))
 
 
 def binary_accuracy(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
@@ -51,9 +51,4 @@ def labels_f1(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
 
 
 def _recall(said: Tensor, t: Tensor, w: Tensor, count: int) -> Tensor:
-    return macro(_by_class(w * (said == t), t, count), _by_class(w, t, count))
-
-
-def _by_class(w: Tensor, t: Tensor, count: int) -> Tensor:
-    """Sum weights by the class of their row, ``(R, count)``."""
-    return w.new_zeros(len(w), count).scatter_add(1, t.expand(len(w), -1), w)
+    return macro(sums(w * (said == t), t, count), sums(w, t, count))

@@ -64,6 +64,11 @@ def by_name(*measures: Measure) -> dict[str, Measure]:
     return {measure.name: measure for measure in measures}
 
 
+def sums(w: Tensor, numbers: Tensor, count: int) -> Tensor:
+    """Sum weights ``(R, n)`` by the number of their row ``(n,)``: ``(R, count)``."""
+    return w.new_zeros(len(w), count).scatter_add(1, numbers.expand(len(w), -1), w)
+
+
 def macro(parts: Tensor, wholes: Tensor) -> Tensor:
     """Average ``parts / wholes``, both ``(R, C)``, over the classes whose whole is not 0; NaN without one."""
     there = wholes > 0

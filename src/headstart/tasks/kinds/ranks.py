@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from .measures import macro
+from .measures import macro, sums
 
 Part = tuple[Tensor, Tensor, Tensor]  # scores, which rows are positive, weights
 Curve = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -109,22 +109,33 @@ def _stacked(curve: Curve, parts: Iterable[Part], w: Tensor) -> tuple[Tensor, Te
 
 def _pairs(score: Tensor, positive: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Weigh the pairs of a positive and a negative row that are in order, and all of them; ``(R,)`` each."""
-    order, group, ends = _places(score)
-    w, positive = w[:, order], positive[order]
-    upto = (w * ~positive).cumsum(1)[:, ends]  # negatives at or below each score
-    at = group[positive]
-    w = w[:, positive]
-    return (w * (_below(upto) + upto)[:, at]).sum(1) / 2, w.sum(1) * upto[:, -1]
+    at, tied, count = _among_positives(score, positive)
+    negative = ~positive
+    below = sums(w[:, negative], at[negative], count).cumsum(1)  # negatives at or below each positive score
+    tied &= negative
+    level = below - sums(w[:, tied], at[tied], count) / 2
+    w = sums(w[:, positive], at[positive], count)
+    return (w * level).sum(1), w.sum(1) * below[:, -1]
 
 
 def _precisions(score: Tensor, positive: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Sum the precisions at the positive rows, and these rows; ``(R,)`` each."""
-    order, group, ends = _places(-score)
-    w, positive = w[:, order], positive[order]
-    right, said = (w * positive).cumsum(1)[:, ends], w.cumsum(1)[:, ends]
-    precision = right / said.where(said > 0, 1.0)
-    w = w[:, positive]
-    return (w * precision[:, group[positive]]).sum(1), w.sum(1)
+    at, _, count = _among_positives(-score, positive)
+    said = sums(w, at, count).cumsum(1)
+    w = sums(w[:, positive], at[positive], count)
+    return (w * w.cumsum(1) / said.where(said > 0, 1.0)).sum(1), w.sum(1)
+
+
+def _among_positives(score: Tensor, positive: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Number each row by the first positive score that is not below its own, of so many, or that number.
+
+    Returns:
+        the rows' numbers, which of them have that very score, and how many numbers there are. The
+        positive rows alone are sorted: a fraction of the rows where there are many classes.
+    """
+    distinct = score[positive].unique()
+    at = torch.searchsorted(distinct, score.contiguous())
+    return at, torch.cat([distinct, distinct.new_full((1,), torch.nan)])[at] == score, len(distinct) + 1
 
 
 def _standing(score: Tensor, w: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ...errors import wrong
 from .deviations import mae, r2, rmse
 from .kind import Kind
 from .measures import Measure, by_name
-from .missing import known, mean_over_present
+from .missing import known, mean_over_present, present
 from .ranks import spearman
 
 MEASURES = by_name(
@@ -71,11 +71,13 @@ class Regression(Kind):
         """Coefficient of determination."""
         return self.metric, "numbers: the share of their variance that is explained"
 
-    def _compared(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Drop rows where a number is missing."""
+    def scored(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Line up the rows where no number is missing, numbered among those that have any."""
         y = y.reshape(outputs.shape).to(outputs.dtype)
-        full = ~y.isnan().any(1)
-        return outputs[full].squeeze(1), y[full].squeeze(1)
+        there = present(y)
+        outputs, y = outputs[there], y[there]
+        full = known(y).all(1)
+        return outputs[full].squeeze(1), y[full].squeeze(1), full.nonzero()[:, 0]
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for integer targets, a wrong width or an infinite number."""
