@@ -1,10 +1,10 @@
 """Complete recipes of reuse: what a trial is given, and the strategies that are run in it."""
 
 from .budget import Budget
-from .recipes import STRATEGIES
+from .recipes import NO_REUSE, STRATEGIES
 from .situation import Situation
 from .starts import Starts
 from .strategy import Strategy
 from .trial import Trained, Trial
 
-__all__ = ["STRATEGIES", "Budget", "Situation", "Starts", "Strategy", "Trained", "Trial"]
+__all__ = ["NO_REUSE", "STRATEGIES", "Budget", "Situation", "Starts", "Strategy", "Trained", "Trial"]
