@@ -4,6 +4,7 @@
 validation rows        the target brings ``valid`` rows
 held-out rows          a quarter of the trial's own rows, where each class has at least 20
 pseudo-targets         classes held out of the sources play the target, at the same number of labels
+held-out source rows   the strategy learns from the sources alone: a fifth of their rows
 information            no target labels at all: sure and varied predictions on the unlabelled rows,
                        among settings that keep the source's validation accuracy
 stated defaults        none of these can be had
@@ -31,10 +32,11 @@ ENOUGH = 20  # labelled rows per class, from which a quarter serves for validati
 SPARE = 4, 8  # labelled rows per class, or of numbers, from which a quarter tells learners without reuse apart
 KEEPS = 0.02  # source validation accuracy that an adapted net may lose before its setting is refused
 
-VALID, HELD_OUT, PSEUDO, INFORMATION, DEFAULTS = (
+VALID, HELD_OUT, PSEUDO, SOURCE, INFORMATION, DEFAULTS = (
     "validation rows",
     "held-out rows",
     "pseudo-targets cut from the sources",
+    "held-out source rows",
     "information in the unlabelled rows",
     "stated defaults",
 )
@@ -44,11 +46,15 @@ def chosen_on(problem: Situation, strategy: Strategy, count: int | None) -> str:
     """Name the rows on which a strategy's settings are chosen at a number of shots."""
     if strategy.learns == "unlabelled":
         return INFORMATION
+    if strategy.learns == "source":
+        return SOURCE
     if all(t.valid is not None for t in problem.targets):
         return VALID
     if min(smallest(t, count) for t in problem.targets) >= ENOUGH:
         return HELD_OUT
-    return PSEUDO if can_hold_out(problem, count) else DEFAULTS
+    if not can_hold_out(problem, count) or strategy.needs(pseudo(problem, 0)):
+        return DEFAULTS
+    return PSEUDO
 
 
 def best(scores: Sequence[Sequence[tuple[float, float]]]) -> int:

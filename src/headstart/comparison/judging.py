@@ -149,7 +149,7 @@ def _held_out(
         cell = (name, amount, options[name, amount])
         files = [plan.file("settings", cell, repeat) for repeat in range(plan.problem.budget.repeats)]
         pairs = [json.loads(f.read_text())["score"] for f in files if f.exists()]
-        values = [pair[how.guarded] for pair in pairs]
+        values = [value for value, _ in pairs]
     else:
         return None
     values = [v for v in values if math.isfinite(v)]

@@ -165,7 +165,7 @@ class Problem(Situation):
         if how == choice.DEFAULTS or (options < 2 and not ours):
             return Choice(choice.DEFAULTS, "never")
         within = how == choice.HELD_OUT and amount is not None
-        return Choice(how, "within" if within else "before", options, how == choice.INFORMATION)
+        return Choice(how, "within" if within else "before", options)
 
     def judge(
         self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
@@ -175,6 +175,9 @@ class Problem(Situation):
         if how == choice.INFORMATION:
             pairs = [self.focused(name)._information(strategy, settings, seed) for name in self.names]
             return _mean([value for value, _ in pairs]), _mean([guard for _, guard in pairs])
+        if how == choice.SOURCE:
+            scores = [self.focused(name)._of_source(strategy, settings, seed)[1] for name in self.names]
+            return _mean(scores), 0.0
         if how == choice.PSEUDO:
             posed = choice.pseudo(self, seed)
             judged: Mapping[str, Any] = {t.name: t.test for t in posed.targets}
@@ -188,6 +191,11 @@ class Problem(Situation):
 
     def _information(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[float, float]:
         """Judge by the unlabelled rows, and guard by a fifth of the source's labelled ones."""
+        net, guard = self._of_source(strategy, settings, seed)
+        return information(net, self.target), guard
+
+    def _of_source(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[Net, float]:
+        """Run on four fifths of the source's labelled rows, and score on the others."""
         source = joined(self.target, self.shared())
         assert source.train.held  # it was joined of rows in memory
         train, valid = choice.part(source.train, 0.2, seed)
@@ -195,9 +203,8 @@ class Problem(Situation):
         posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
         starts = Starts()
         net = strategy.run(Trial(posed, settings, seed, starts)).net
-        return information(net, self.target), _score(
-            starts, net, self.target, valid, self.measure(self.target.name)[0].name
-        )
+        metric = self.scored_by(self.target.name)
+        return net, metric.sign * _score(starts, net, self.target, valid, metric.name)
 
     def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> tuple[int, float]:
         """Choose on a quarter of this trial's own rows."""

@@ -48,13 +48,11 @@ class Choice:
         when: ``"before"`` the trials, once for all seeds; ``"within"`` each trial, on a part of its own
             rows; or ``"never"``: the stated default is taken.
         options: how many settings are tried.
-        guarded: whether strategies without reuse are chosen by the guard, not by the value.
     """
 
     how: str
     when: Literal["before", "within", "never"]
     options: int = 1
-    guarded: bool = False
 
 
 class Outcome(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Self, final
 
 import torch
@@ -306,5 +307,5 @@ def count_parameters(net: nn.Module, *, trainable: bool = True) -> int:
 
 def device_of(net: nn.Module) -> torch.device:
     """Tell where a net lives."""
-    first = next(net.parameters(), None)
+    first = next(chain(net.parameters(), net.buffers()), None)
     return first.device if first is not None else torch.device("cpu")

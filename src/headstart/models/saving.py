@@ -19,6 +19,7 @@ from ..tasks.kinds import kind_from_json
 from ._files import WEIGHTS, read, understood, write
 from ._weights import fill
 from .backbones.providers import rebuild
+from .heads import build, describe
 from .net import Net, as_backbone
 
 
@@ -83,7 +84,7 @@ def save(
     tensors = _tensors(net)
     description = {
         "backbone": _describe_backbone(net.backbone),
-        "heads": {name: _describe_head(head) for name, head in net.heads.items()},
+        "heads": {name: describe(head) for name, head in net.heads.items()},
         "kinds": {name: kind.to_json() for name, kind in kinds.items()},
         "frozen": [name for name, p in net.named_parameters() if not p.requires_grad],
         "encoding": encoding,
@@ -173,29 +174,6 @@ def _describe_backbone(module: nn.Module) -> dict[str, Any] | None:
     return {"use": known.use, "settings": dict(known.settings)}
 
 
-def _describe_head(head: nn.Module) -> dict[str, Any] | list[Any] | None:
-    match head:
-        case nn.Linear():
-            return {
-                "layer": "linear",
-                "in": head.in_features,
-                "out": head.out_features,
-                "bias": head.bias is not None,
-            }
-        case nn.ReLU():
-            return {"layer": "relu"}
-        case nn.Sequential():
-            parts = [_describe_head(part) for part in head]
-            return None if None in parts else parts
-    return None
-
-
-def _build_head(about: Mapping[str, Any] | list[Any]) -> nn.Module:
-    if isinstance(about, list):
-        return nn.Sequential(*map(_build_head, about))
-    return nn.ReLU() if about["layer"] == "relu" else nn.Linear(about["in"], about["out"], about["bias"])
-
-
 def _build_heads(about: Mapping[str, Any], given: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     for name in given:
         if name not in about:
@@ -206,4 +184,4 @@ def _build_heads(about: Mapping[str, Any], given: Mapping[str, nn.Module]) -> di
         raise wrong(
             f"head {own[0]!r}", expected="of linear layers and ReLUs", found="another module", hint=hint
         )
-    return {name: given[name] if name in given else _build_head(head) for name, head in about.items()}
+    return {name: given[name] if name in given else build(head) for name, head in about.items()}

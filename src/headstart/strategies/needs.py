@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from ..tasks import Labelled, Task
-from .situation import Situation
+from .situation import Situation, of_words, one_row
 
 QUERIES = 5  # query rows per class of an episode
+GROWN = 1024  # columns times classes that trees are grown for
 
 
 def labels(situation: Situation) -> str:
@@ -77,6 +80,102 @@ def shift(situation: Situation) -> str:
     """Ask for unlabelled rows of the target and a source with its classes."""
     if situation.target.unlabelled is None:
         return "the target has no unlabelled rows"
-    if not situation.shared():
-        return "no source has the target's classes"
-    return ""
+    if not situation.target.kind.exclusive:
+        return "the target is no classification"
+    return source(situation)
+
+
+# What needs no reuse, and what takes sources as they are.
+
+
+def raw(situation: Situation) -> str:
+    """Ask for labelled rows of numbers or pixels, of one class each or with numbers for answers."""
+    kind = situation.target.kind
+    if kind.classes and not kind.exclusive:
+        return "the target has any of several labels"
+    return tensors(situation) or plain(situation)
+
+
+def plain(situation: Situation) -> str:
+    """Ask for rows that are numbers or pixels."""
+    if one_row(situation.target) is None:
+        return "the target's rows are no numbers, images or token ids"
+    return "rows are token ids, whose numbers mean nothing" if of_words(situation) else ""
+
+
+def raw_classes(situation: Situation) -> str:
+    """Ask for labelled rows of numbers or pixels, of one class each."""
+    return raw(situation) if situation.target.kind.exclusive else "the target is no classification"
+
+
+def raw_numbers(situation: Situation) -> str:
+    """Ask for labelled rows of numbers or pixels, with numbers for answers."""
+    return "the target has classes" if situation.target.kind.classes else raw(situation)
+
+
+def boosting(situation: Situation) -> str:
+    """Ask for few enough columns and classes to grow trees in seconds."""
+    if reason := raw(situation):
+        return reason
+    work = columns(situation) * max(1, len(situation.target.kind.classes))
+    return (
+        "" if work <= GROWN else f"columns times classes are {work}, more than {GROWN}: trees take too long"
+    )
+
+
+def columns(situation: Situation) -> int:
+    """Count the numbers in a row."""
+    row = one_row(situation.target)
+    assert row is not None  # `plain` asked for it
+    return row[0].numel() if len(row) else math.prod(row.shape[1:])
+
+
+def words(situation: Situation) -> str:
+    """Ask for labelled rows of token ids, of one class each."""
+    if not situation.target.kind.exclusive:
+        return "the target is no classification"
+    return tensors(situation) or ("" if of_words(situation) else "the target's rows are no token ids")
+
+
+def untrained(situation: Situation) -> str:
+    """Ask for one class per row, in memory."""
+    return tensors(situation) if situation.target.kind.exclusive else "the target is no classification"
+
+
+def source(situation: Situation) -> str:
+    """Ask for a source with the target's classes, or with as many numbers."""
+    if any(task.train.held for task in situation.shared()):
+        return ""
+    return "no source has the target's " + ("classes" if situation.target.kind.classes else "kind of numbers")
+
+
+def source_classes(situation: Situation) -> str:
+    """Ask for a source with the target's classes, and rows that a linear model reads."""
+    if not situation.target.kind.exclusive:
+        return "the target is no classification"
+    return source(situation) or ("" if of_words(situation) else plain(situation))
+
+
+def source_plain(situation: Situation) -> str:
+    """Ask for a source with the target's kind of answer, and rows of numbers or pixels."""
+    return source(situation) or plain(situation)
+
+
+def pooled(situation: Situation) -> str:
+    """Ask for labelled rows of the target and a source with its kind of answer."""
+    return tensors(situation) or source(situation)
+
+
+def pooled_classes(situation: Situation) -> str:
+    """Ask for what a linear classifier on the rows of target and source needs."""
+    return tensors(situation) or source_classes(situation)
+
+
+def pooled_plain(situation: Situation) -> str:
+    """Ask for what a support vector machine on the rows of target and source needs."""
+    return tensors(situation) or source_plain(situation)
+
+
+def pooled_numbers(situation: Situation) -> str:
+    """Ask for what a regression on the rows of target and source needs."""
+    return "the target has classes" if situation.target.kind.classes else pooled_plain(situation)

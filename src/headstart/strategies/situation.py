@@ -112,8 +112,9 @@ class Situation:
         return [self.shots] if isinstance(self.shots, int) else sorted(set(self.shots))
 
     def shared(self) -> list[Task]:
-        """List the sources that have the target's very classes."""
-        return [s for s in self.sources if self.target.kind.exclusive and s.kind == self.target.kind]
+        """List the sources that have the target's very classes, or as many numbers for an answer."""
+        kind = self.target.kind
+        return [s for s in self.sources if (kind.exclusive or not kind.classes) and s.kind == kind]
 
     def measure(self, name: str) -> tuple[Measure, str]:
         """Give what a target is scored by, and the reason for it; what stands in for it is scored alike."""
@@ -177,6 +178,12 @@ def row_shape(task: Task) -> tuple[int, ...] | None:
     """Tell the shape of one row; ``None`` for mappings and datasets."""
     first = one_row(task)
     return None if first is None else tuple(first.shape[1:])
+
+
+def of_words(situation: Situation) -> bool:
+    """Tell whether rows are token ids: whole numbers along one axis."""
+    row = one_row(situation.target)
+    return row is not None and row.ndim == 2 and not row.is_floating_point()
 
 
 def one_row(task: Task) -> torch.Tensor | None:
@@ -282,7 +289,8 @@ def _shift(situation: Situation, asked: int | None) -> int:
 
 def _rotations(situation: Situation, asked: bool | None) -> bool:
     if asked is None:
-        return _square(situation) and not situation.shared()
+        shared = situation.target.kind.exclusive and situation.shared()
+        return _square(situation) and not shared
     if asked and not _square(situation):
         raise wrong("`rotations`", expected="off, for rows that are no square images", found=True)
     return asked

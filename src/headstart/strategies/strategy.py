@@ -31,7 +31,8 @@ class Strategy:
         options: settings to choose from, each a mapping of numbers, words, switches or lists of them;
             the first is the stated default. At least one, all with the same keys.
         needs: tells why a situation does not meet its needs, or ``""``.
-        learns: what of the target it learns from: its ``"labels"``, its ``"unlabelled"`` rows, or ``"both"``.
+        learns: what of the target it learns from: its ``"labels"``, its ``"unlabelled"`` rows, or ``"both"``;
+            ``"source"`` for nothing of it, but from sources with its kind of answer.
         reused: what knowledge it takes over.
         frozen: what does not move while the target is learned.
         paper: where it is from, as a link.
@@ -51,7 +52,7 @@ class Strategy:
     summary: str
     options: Sequence[Mapping[str, Setting]] = ({},)
     needs: Callable[[Situation], str] = nothing
-    learns: Literal["labels", "unlabelled", "both"] = "labels"
+    learns: Literal["labels", "unlabelled", "both", "source"] = "labels"
     reused: str = "nothing"
     frozen: str = "nothing"
     paper: str = ""
@@ -115,7 +116,7 @@ def _shown(value: Setting) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-LEARNS = ("labels", "unlabelled", "both")
+LEARNS = ("labels", "unlabelled", "both", "source")
 
 
 def rates(*values: float, name: str = "lr") -> list[dict[str, float]]:

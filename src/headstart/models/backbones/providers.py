@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import wrong
 from ..net import Backbone
 from .own import OWN
+from .plain import PLAIN
 from .provider import Named
 from .torchvision import TORCHVISION
 
@@ -29,6 +30,8 @@ def rebuild(about: Mapping[str, Any] | None) -> Backbone:
     Raises:
         ValueError: if no source builds it.
     """
+    if about is not None and about["use"] in PLAIN:
+        return PLAIN[about["use"]](**about["settings"])
     start = None if about is None else find(about["use"])
     if about is None or start is None:
         found = "a module of its writer's own" if about is None else f'"{about["use"]}"'

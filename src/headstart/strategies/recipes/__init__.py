@@ -2,25 +2,37 @@
 
 from ..strategy import Strategy
 from .align import DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
+from .constant import CONSTANT
 from .episodes import MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT, PROTONET
 from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
+from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_SVM
+from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
 from .scratch import SCRATCH
 from .sharing import MULTITASK
+
+# Those that reuse nothing: what reuse gains is measured against the best of them.
+_ALONE = (
+    CONSTANT,
+    RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, UNTRAINED_LOGREG,
+    SCRATCH,
+)  # fmt: skip
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        SCRATCH,
+        *_ALONE,
+        SOURCE_LOGREG, SOURCE_SVM, SOURCE_ONLY,
+        POOLED_LOGREG, POOLED_SVM, POOLED_RIDGE, POOLED,
         LOGREG, SVM, MLP, PROBE,
         FINETUNE, LP_FT, GRADUAL, L2_SP,
         MULTITASK,
         PROTONET, MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT,
-        SOURCE_ONLY, DANN_STRATEGY, MMD_STRATEGY,
+        DANN_STRATEGY, MMD_STRATEGY,
     )
 }  # fmt: skip
 
-NO_REUSE = ("scratch",)
-AS_IT_IS = ("source-only",)
+NO_REUSE: tuple[str, ...] = tuple(strategy.name for strategy in _ALONE)
+AS_IT_IS = (SOURCE_LOGREG.name, SOURCE_SVM.name, SOURCE_ONLY.name)  # in their place, without labels
 
 __all__ = ["AS_IT_IS", "NO_REUSE", "STRATEGIES"]

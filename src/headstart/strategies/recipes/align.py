@@ -38,8 +38,8 @@ SOURCE_ONLY = Strategy(
     run=source_only,
     summary="train on the source, use as it is",
     options=rates(1e-3, 3e-4, 3e-3),
-    needs=needs.shift,
-    learns="unlabelled",
+    needs=needs.source,
+    learns="source",
     reused=LABELS,
     paper="[Ben-David et al. 2010](https://doi.org/10.1007/s10994-009-5152-4)",
 )
@@ -101,9 +101,13 @@ def _start(trial: Trial) -> tuple[Task, Net]:
 
 
 def joined(target: Task, sources: list[Task]) -> Task:
-    """Make one task of the sources' labelled rows under the target's name."""
+    """Make one task of the sources' labelled rows under the target's name.
+
+    This is the one place where answers of several tasks meet, so numbers are in the target's units here.
+    """
     parts = [s.train.known() for s in sources if s.train.held]
-    train = Labelled(join(*(p.x for p in parts)), torch.cat([p.y for p in parts]))
+    answers = [p.y.reshape(len(p), *parts[0].y.shape[1:]) for p in parts]  # one number: an axis more or not
+    train = Labelled(join(*(p.x for p in parts)), torch.cat(answers))
     return Task(target.name, target.kind, train, unlabelled=target.unlabelled)
 
 

@@ -19,6 +19,7 @@ from ...tasks import Labelled, Task
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
+from .plain import planes
 
 EXTRACTOR = "the pretrained backbone, as a fixed extractor"
 DONAHUE = "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)"
@@ -161,28 +162,17 @@ def fold(layer: nn.Linear, mean: Tensor, scale: Tensor) -> None:
 
 def linear(trial: Trial, model: Any) -> Trained:
     """Fit scikit-learn's linear classifier on standardised features and write it into the head."""
-    net = trial.pretrained()
+    return fitted(trial, trial.pretrained(), model)
+
+
+def fitted(trial: Trial, net: Net, model: Any) -> Trained:
+    """Fit scikit-learn's linear classifier on standardised features of a net, which is then frozen."""
     freeze(net.backbone)
     y, kind, z = trial.labelled().y, trial.target.kind, trial.features(net)
     mean, scale = standard(z)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence warnings: the scores tell
         model.fit(((z - mean) / scale).double().cpu().numpy(), y.cpu().numpy())
-    coefficients = torch.from_numpy(model.coef_).float().to(z.device)
-    intercept = torch.from_numpy(model.intercept_).float().to(z.device)
-    with seeded(trial.seed):
-        head = nn.Linear(z.shape[1], kind.outputs).to(z.device)
-    with torch.no_grad():
-        if kind.extensible:
-            if len(coefficients) == 1:  # two classes: one plane, seen from both sides
-                coefficients = torch.cat([-coefficients, coefficients]) / 2
-                intercept = torch.cat([-intercept, intercept]) / 2
-            head.weight.zero_()
-            head.bias.fill_(-1e4)  # a class without rows is never the answer
-            seen = torch.from_numpy(model.classes_).long()
-            head.weight[seen], head.bias[seen] = coefficients, intercept
-        else:
-            head.weight.copy_(coefficients)
-            head.bias.copy_(intercept)
+    head = planes(model, kind).to(z.device)
     fold(head, mean, scale)
     return Trained(Net(net.backbone, {trial.target.name: head}), {})

@@ -1,0 +1,9 @@
+"""Heads that are no network: a file for each, and how every head is described in a saved model."""
+
+from .describe import build, describe
+from .layer import Layer
+from .neighbours import Neighbours
+from .trees import Trees
+from .vectors import Vectors, Votes
+
+__all__ = ["Layer", "Neighbours", "Trees", "Vectors", "Votes", "build", "describe"]

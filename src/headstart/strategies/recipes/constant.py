@@ -1,0 +1,60 @@
+"""The floor: one answer for every row."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...models import Net
+from ...models.backbones.plain import Blank
+from ...tasks import Kind
+from .. import needs
+from ..strategy import Strategy
+from ..trial import Trained, Trial
+
+
+def constant(trial: Trial) -> Trained:
+    """Answer every row by the shares of the classes, or the mean of the numbers, of the target's rows."""
+    head = prior(trial.target.kind, trial.labelled().y, 1)
+    return Trained(Net(Blank(), {trial.target.name: head}).to(trial.problem.on), {})
+
+
+CONSTANT = Strategy(
+    name="constant",
+    run=constant,
+    summary="the commonest class, or the mean, for every row",
+    needs=needs.tensors,
+)
+
+
+def prior(kind: Kind, y: Tensor, features: int) -> nn.Linear:
+    """Make a head that says the same of every row: the shares of the classes as logits, or the mean.
+
+    A class without rows counts half a row, so that its logit is finite.
+
+    Args:
+        kind: of the answers.
+        y: targets, some of which may be missing.
+        features: that the head takes, and does not read.
+    """
+    head = nn.utils.skip_init(nn.Linear, features, kind.outputs)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(_logits(kind, y.cpu()) if kind.classes else _mean(y.cpu(), kind.outputs))
+    return head
+
+
+def _logits(kind: Kind, y: Tensor) -> Tensor:
+    if not kind.exclusive:  # any subset: each label by itself
+        counts = torch.stack([(y == 0).sum(0), (y == 1).sum(0)])
+    else:
+        numbers = kind.numbers(y)
+        counts = numbers[numbers >= 0].bincount(minlength=len(kind.classes))
+    logs = counts.clamp(min=0.5).log()
+    if kind.exclusive and kind.extensible:
+        return logs - logs.logsumexp(0)
+    return logs[1] - logs[0]
+
+
+def _mean(y: Tensor, outputs: int) -> Tensor:
+    return y.double().reshape(-1, outputs).nanmean(0).nan_to_num(0.0)
