@@ -174,7 +174,7 @@ class Problem(Situation):
         source = dataclasses.replace(source, name="the sources", train=train, unlabelled=None)
         posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
         starts = Starts()
-        net = strategy.run(Trial(posed, settings, seed, starts)).net
+        net = strategy.learn(Trial(posed, settings, seed, starts)).net
         return information(net, self.target), _score(starts, net, self.target, valid)
 
     def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> int:
@@ -221,7 +221,7 @@ class Problem(Situation):
         left, problem = list(names), self.resident()
         while left:
             begun, spared = time.perf_counter(), starts.spared
-            trained = strategy.run(Trial(problem.focused(left[0]), settings, seed, starts))
+            trained = strategy.learn(Trial(problem.focused(left[0]), settings, seed, starts))
             seconds = time.perf_counter() - begun + starts.spared - spared
             done = [name for name in left if name == left[0] or name in trained.net.heads]
             left = [name for name in left if name not in done]

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, default_collate
 
 from ..errors import wrong
 from .encoding import Encoding
-from .kinds import Kind, present
+from .kinds import Kind, Standard, present
 
 X = Tensor | Mapping[str, Tensor]
 V = TypeVar("V")
@@ -259,6 +259,8 @@ class Task:
         unlabelled: rows from where the model will run, for domain adaptation.
         encoding: how rows were made (columns, vocabulary, image size), so that new ones are made in the
             same way; ``None`` for tensors of the caller's own.
+        standard: the unit that ``train`` and ``valid`` are in, where a trial has put them into one of its
+            own; ``None`` where they are in the user's.
 
     Raises:
         ValueError: if the name is empty, contains ``.`` or is one of ``nn.ModuleDict``'s own, or a label
@@ -278,6 +280,7 @@ class Task:
     test: Labelled | Lazy | None = None
     unlabelled: Inputs | Lazy | None = None
     encoding: Encoding | None = None
+    standard: Standard | None = None
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:

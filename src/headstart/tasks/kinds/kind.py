@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...errors import unknown, wrong
 from .measures import Measure
 from .missing import present
+from .standard import Standard
 
 Label = str | int | bool
 
@@ -74,6 +75,10 @@ class Kind(ABC):
             y: the targets.
             complete: promises that no label is missing, which saves looking for them.
         """
+
+    def standard(self, y: Tensor) -> Standard | None:
+        """Measure the unit that targets are learned in; ``None`` where they are no numbers."""
+        return None
 
     # Scoring.
 

@@ -17,6 +17,7 @@ from ...errors import wrong
 from .kind import Kind
 from .measures import Measure, mae, r2, rmse
 from .missing import known, mean_over_present
+from .standard import Standard
 
 
 @final
@@ -52,6 +53,10 @@ class Regression(Kind):
         if complete:
             return F.mse_loss(prediction, y.to(prediction.dtype))
         return mean_over_present((prediction - y.nan_to_num(0).to(prediction.dtype)).square(), known(y))
+
+    def standard(self, y: Tensor) -> Standard:
+        """Measure the centre and the scale of each number."""
+        return Standard.of(y.reshape(len(y), self.outputs))
 
     def measures(self) -> dict[str, Measure]:
         """Coefficient of determination, root mean squared error, mean absolute error."""
