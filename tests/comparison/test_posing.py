@@ -11,6 +11,7 @@ from headstart.comparison import Problem
 from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Starts, Strategy, Trained, Trial
 from headstart.strategies.posing import answering, posed, rescaled, standardised
+from headstart.strategies.recipes.align import joined
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 from headstart.tasks.kinds import Standard
 
@@ -151,3 +152,36 @@ def test_a_head_that_sees_no_features_predicts_the_centre():
     net = mine.learn(Trial(problem, {}, 0)).net
     centre = Standard.of(problem.target.train.y).centre.item()
     assert net(torch.randn(2, 4), "new").flatten().tolist() == pytest.approx([centre] * 2)
+
+
+@pytest.mark.parametrize("asked", ["auto", "balanced", "none"])
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_classes_count_alike_where_it_is_asked_for_or_the_metric_has_them_so(asked, metric, monkeypatch):
+    monkeypatch.setattr(Multiclass, "metric", metric)
+    y = torch.tensor([0, 0, 0, 1])
+    rows = Labelled(torch.zeros(4, 2), y)
+    target, source = Task("new", Multiclass(2), rows, test=rows), Task("old", Multiclass(2), rows)
+    problem = Problem(target, [source], class_weights=asked)
+    alike = asked == "balanced" or (asked, metric) == ("auto", "macro_f1")
+    own = posed(problem)
+    assert (own.target.weights is not None) == alike
+    assert own.sources[0].weights is None
+    assert problem.facts()["targets"][0]["class_weights"] == ("balanced" if alike else "none")
+    if alike:
+        assert own.target.weights.tolist() == pytest.approx([2 / 3, 2])
+        joint = joined(own.target, [Task("s", Multiclass(2), Labelled(rows.x, 1 - y))])
+        assert joint.weights.tolist() == pytest.approx([2, 2 / 3])  # the classes' shares are the source's
+
+
+def test_other_class_weights_are_refused():
+    with pytest.raises(ValueError, match="`class_weights` should be a known name"):
+        prices(class_weights="balance")
+    assert prices().fingerprint() != prices(class_weights="balanced").fingerprint()
+
+
+def test_the_loss_of_a_task_weighs_its_rows_and_that_of_numbers_never_does():
+    y, outputs = torch.tensor([0, 1, 1]), torch.tensor([[0.0, 2.0]] * 3)
+    plain = Task("new", Multiclass(2), Labelled(torch.zeros(3, 1), y))
+    heavy = dataclasses.replace(plain, weights=torch.tensor([10.0, 1.0]))
+    assert heavy.loss(outputs, y) > 2 * plain.loss(outputs, y)
+    assert posed(prices(class_weights="balanced")).target.weights is None

@@ -56,6 +56,9 @@ class Problem(Situation):
         device: ``"auto"`` (CUDA, then MPS, then the CPU), or the name of one.
         precision: what activations are computed in: ``"float32"``, ``"bf16"``, or ``"auto"``, which is
             bf16 on a CUDA device that has it, else float32.
+        class_weights: what a target's classes count in every strategy's training: ``"balanced"`` each
+            alike, however many rows it has; ``"none"`` by its rows; ``"auto"`` is ``"balanced"`` where the
+            target is scored by a metric in which they count alike (balanced accuracy, macro F1).
 
     Raises:
         ValueError: if names collide, rows differ in shape or words, inputs hold NaN or infinity, a task
@@ -77,6 +80,10 @@ class Problem(Situation):
         """Say how a target is scored: by the main metric of its kind."""
         kind = next(t.kind for t in self.targets if t.name == name)
         return Metric(kind.metric, kind.higher_is_better, kind.bounds)
+
+    def metric_of(self, target: Task) -> str:
+        """Name the measure that a target is scored by."""
+        return self.metric(target.name).name
 
     def amounts(self) -> list[int | None]:
         """The numbers of shots; ``None`` where all rows are used, or none has a label."""
@@ -129,6 +136,7 @@ class Problem(Situation):
             for part in _arrays(task):
                 digest.update(part.contiguous().cpu().numpy().tobytes())
         settings = f"{self.weights} {dict(self.settings)} {self.rotations} {self.shift} {self.budget}"
+        settings += f" {self.class_weights}"
         digest.update(f"{self.start.fingerprint()} {settings}".encode())
         if (
             place := f"{self.on.type} {self.dtype}"
@@ -245,13 +253,16 @@ class Problem(Situation):
         """Say what the report shows of the problem."""
         return {
             "title": f"Which way of reuse is best for {' and '.join(self.names)}?",
-            "targets": [_about(t) for t in self.targets],
+            "targets": [_about(t) | {"class_weights": self._weights(t)} for t in self.targets],
             "sources": [
                 {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in self.sources
             ],
             "backbone": self.start.name,
             "pretrained": self._pretrained(),
         }
+
+    def _weights(self, target: Task) -> str:
+        return "balanced" if target.kind.exclusive and self.balances(target) else "none"
 
     def _pretrained(self) -> str:
         if self.comes_pretrained():

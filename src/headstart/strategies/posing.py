@@ -1,8 +1,10 @@
 """How a trial's tasks are put to a strategy, and how its net answers in the user's units again.
 
+What the training rows alone tell, and every strategy is to treat alike, is decided here: units and weights.
 Numbers are learned in units of the trial's own training rows (``Kind.standard``), so that no strategy, the
 user's own among them, meets a price of 200,000 with a head that starts at 0. The units are written into the
-heads of the net that comes back.
+heads of the net that comes back. Where the problem has the classes count alike, each target's loss weighs its
+rows by their class.
 """
 
 from __future__ import annotations
@@ -27,10 +29,16 @@ SAMPLE = 512  # rows of a dataset that are loaded to see its answers, evenly spa
 
 
 def posed(problem: S) -> S:
-    """Put the answers of every task, targets and sources, in units of its own training rows."""
+    """Put the answers of every task in units of its own training rows, and weigh the targets' classes."""
+    targets = [weighed(t) if problem.balances(t) else t for t in problem.targets]
     return problem.with_rows(
-        targets=[standardised(t) for t in problem.targets], sources=[standardised(s) for s in problem.sources]
+        targets=[standardised(t) for t in targets], sources=[standardised(s) for s in problem.sources]
     )
+
+
+def weighed(task: Task) -> Task:
+    """Weigh a task's classes so that each counts alike, where they exclude one another."""
+    return replace(task, weights=task.kind.balanced(answers(task)))
 
 
 def standardised(task: Task) -> Task:
@@ -45,7 +53,7 @@ def standardised(task: Task) -> Task:
 def answers(task: Task) -> Tensor:
     """Return the answers of a task's training rows, or of a sample where they are a dataset."""
     if task.train.held:
-        return task.train.y
+        return task.train.y.cpu()
     count = len(task.train)
     return task.train.take(torch.linspace(0, count - 1, min(count, SAMPLE)).long().unique()).y
 

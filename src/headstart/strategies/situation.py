@@ -12,7 +12,7 @@ from torch import nn
 
 from ..engine import device
 from ..engine.devices import precision
-from ..errors import wrong
+from ..errors import unknown, wrong
 from ..models.backbones import Start, fitting, start
 from ..models.backbones import width_of as measured_width
 from ..tasks import Task, X
@@ -20,6 +20,8 @@ from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import take, tensors
 from .budget import Budget
 
+CLASS_WEIGHTS = ("auto", "balanced", "none")
+ALIKE = frozenset({"balanced_accuracy", "macro_f1"})  # metrics in which each class counts alike
 FITS = 0.25  # share of a device's free memory that rows may fill, to stay there
 
 
@@ -42,6 +44,7 @@ class Situation:
     budget: Budget
     device: str
     precision: str
+    class_weights: str
 
     def __init__(
         self,
@@ -58,16 +61,20 @@ class Situation:
         targets: Sequence[Task] = (),
         device: str = "auto",
         precision: str = "auto",
+        class_weights: str = "auto",
     ) -> None:
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
         chosen = tuple(targets) if target is None else (target,)
         if not chosen:
             raise wrong("`target`", expected="a task, or several in `targets`", found="none")
+        if class_weights not in CLASS_WEIGHTS:
+            raise unknown("`class_weights`", class_weights, CLASS_WEIGHTS)
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
+        self._set(class_weights=class_weights)
         _check_tasks(self)
         self._set(backbone=_named(self) if backbone == "auto" else backbone)
         self._set(shift=_shift(self, shift))
@@ -104,6 +111,15 @@ class Situation:
         if self.shots is None:
             return []
         return [self.shots] if isinstance(self.shots, int) else sorted(set(self.shots))
+
+    def metric_of(self, target: Task) -> str:
+        """Name the measure that a target is scored by."""
+        return target.kind.metric
+
+    def balances(self, target: Task) -> bool:
+        """Tell whether the classes of a target count alike in training, however many rows they have."""
+        wanted = self.class_weights
+        return wanted == "balanced" or (wanted == "auto" and self.metric_of(target) in ALIKE)
 
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes."""

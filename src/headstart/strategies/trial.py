@@ -167,7 +167,7 @@ class Trial:
             if not self.target.train.held:
                 return self.train(net, [self.target], steps=steps, lr=lr, phase=phase)
             features = Labelled(self.features(net), self.labelled().y)
-        task = Task(self.target.name, self.target.kind, features)
+        task = Task(self.target.name, self.target.kind, features, weights=self.target.weights)
         head = Net(nn.Identity(), {task.name: net.heads[task.name]})
         return self.train(head, [task], steps=steps, lr=lr, phase=phase)
 

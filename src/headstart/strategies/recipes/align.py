@@ -104,7 +104,8 @@ def joined(target: Task, sources: list[Task]) -> Task:
     """Make one task of the sources' labelled rows under the target's name."""
     parts = [s.train.known() for s in sources if s.train.held]
     train = Labelled(join(*(p.x for p in parts)), torch.cat([p.y for p in parts]))
-    return Task(target.name, target.kind, train, unlabelled=target.unlabelled)
+    weights = None if target.weights is None else target.kind.balanced(train.y)
+    return Task(target.name, target.kind, train, unlabelled=target.unlabelled, weights=weights)
 
 
 def information(net: Net, task: Task, *, most: int = 2000) -> float:

@@ -47,7 +47,9 @@ class Regression(Kind):
         """Count the numbers."""
         return f"{'a number' if self.outputs == 1 else f'{self.outputs} numbers'} (regression)"
 
-    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
         """Squared error in squared target units per number that is there."""
         y = y.reshape(prediction.shape)
         if complete:
