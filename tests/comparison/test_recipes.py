@@ -340,6 +340,7 @@ def test_gradual_unfreezes_from_the_top_down(phases):
         phase = phases[f"top {depth}"]
         for place, block in enumerate(blocks):
             keys = [key for key in phase["before"] if key.startswith(block + ".")]
+            keys = [key for key in keys if not key.endswith("num_batches_tracked")]  # counted anew
             moved = [not torch.equal(phase["before"][key], phase["after"][key]) for key in keys]
             free = [name.startswith(block + ".") for name in phase["free"]]
             if place >= len(blocks) - depth:
