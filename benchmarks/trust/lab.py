@@ -50,5 +50,7 @@ def truth(accuracies: Sequence[float]) -> np.ndarray:
 def held_out(accuracies: Sequence[float], kind: str, seeds: int, g: np.random.Generator) -> np.ndarray:
     """Score ways on the rows that choose the baseline."""
     if kind == "few":
-        return np.mean([World(accuracies, HELD[kind], kind, g).seeds(1).mean((1, 2)) for _ in range(seeds)], 0)
+        return np.mean(
+            [World(accuracies, HELD[kind], kind, g).seeds(1).mean((1, 2)) for _ in range(seeds)], 0
+        )
     return World(accuracies, HELD[kind], kind, g).seeds(1).mean((1, 2))

@@ -46,9 +46,7 @@ def run(world: str, bases: str, kind: str, rows: int, seeds: int | str, g: np.ra
         judged, used = judge(asked), float(most)
     best = max(true.values())
     over = {n: true[n] - true[judged.baseline] for n in names[5:]}
-    inside = [
-        judged.ways[n]["gain_ci95"][0] <= over[n] <= judged.ways[n]["gain_ci95"][1] for n in names[5:]
-    ]
+    inside = [judged.ways[n]["gain_ci95"][0] <= over[n] <= judged.ways[n]["gain_ci95"][1] for n in names[5:]]
     said = {v: [n for n in names[5:] if judged.ways[n]["verdict"] == v] for v in ("gains", "harms")}
     top = judged.recommended
     gain = judged.gain if judged.gain is not None else 0.0
@@ -67,7 +65,9 @@ def run(world: str, bases: str, kind: str, rows: int, seeds: int | str, g: np.ra
         "recommended is best": top in ties,
         "found": "way0" in said["gains"] and top == "way0" if world == "one +6" else "way0" in said["harms"],
         "raw minus true": float(
-            judged.ways[top]["gain"] - over[top] if top in over and judged.ways[top]["gain"] is not None else 0
+            judged.ways[top]["gain"] - over[top]
+            if top in over and judged.ways[top]["gain"] is not None
+            else 0
         ),
         "shrunken minus true": float(gain - over[top]) if top in over else 0.0,
         "lost": float(best - true[top]),
@@ -79,11 +79,24 @@ def run(world: str, bases: str, kind: str, rows: int, seeds: int | str, g: np.ra
 
 def cell(world: str, bases: str, kind: str, rows: int, seeds: int | str, runs: int) -> dict:
     """Average over runs, each with a seed of its own."""
-    key = [list(WORLDS).index(world), list(BASES).index(bases), kind == "few", rows, 0 if seeds == "auto" else seeds]
+    key = [
+        list(WORLDS).index(world),
+        list(BASES).index(bases),
+        kind == "few",
+        rows,
+        0 if seeds == "auto" else seeds,
+    ]
     found = [run(world, bases, kind, rows, seeds, np.random.default_rng([int(k) for k in key] + [i]))
              for i in range(runs)]  # fmt: skip
     means = {k: round(float(np.mean([f[k] for f in found])), 4) for k in found[0]}
-    about = {"world": world, "baselines": bases, "labels": kind, "test rows": rows, "seeds given": seeds, "runs": runs}
+    about = {
+        "world": world,
+        "baselines": bases,
+        "labels": kind,
+        "test rows": rows,
+        "seeds given": seeds,
+        "runs": runs,
+    }
     return about | means
 
 
@@ -99,12 +112,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     begun, cells = time.time(), []
-    for world, bases, kind, rows, seeds in product(given.worlds, given.bases, given.kinds, given.rows, given.seeds):
+    for world, bases, kind, rows, seeds in product(
+        given.worlds, given.bases, given.kinds, given.rows, given.seeds
+    ):
         found = cell(world, bases, kind, rows, seeds if seeds == "auto" else int(seeds), given.runs)
         cells.append(found)
         print(json.dumps(found), flush=True)
     if given.out:
-        given.out.write_text(json.dumps({"minutes": round((time.time() - begun) / 60, 1), "cells": cells}, indent=1))
+        given.out.write_text(
+            json.dumps({"minutes": round((time.time() - begun) / 60, 1), "cells": cells}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from headstart.tasks import Binary, Detection, Kind, Multiclass, Multilabel, Regression, Segmentation, Tokens
@@ -497,3 +499,34 @@ def test_measures_say_how_they_are_read():
     assert facts["spearman"].bounds == (-1, 1)
     assert Multiclass(2).measures()["brier"].bounds == (0, 2)
     assert Binary().measures()["brier"].bounds == (0, 1)
+
+
+# Weights of classes.
+
+
+@pytest.mark.parametrize("kind", [Multiclass(3), Binary()])
+@pytest.mark.parametrize("complete", [False, True])
+def test_balanced_weights_and_the_loss_by_them_are_those_of_scikit_learn(kind, complete):
+    numbers = torch.tensor([0] * 7 + [1] * 2 + [2] * (kind.outputs > 1))
+    expected = compute_class_weight("balanced", classes=numbers.unique().numpy(), y=numbers.numpy())
+    y = numbers.float() if kind.outputs == 1 else numbers
+    weights = kind.balanced(y)
+    assert weights.tolist() == pytest.approx(expected.tolist())
+    outputs = torch.randn(len(y), kind.outputs, generator=torch.Generator().manual_seed(0)).double()
+    loss = kind.loss(outputs, y, complete=complete, weights=weights)
+    counted = weights[numbers].numpy()
+    assert loss.item() == pytest.approx(log_loss(numbers, kind.probabilities(outputs), sample_weight=counted))
+    assert loss.dtype == torch.float64
+    if not complete:
+        more = torch.cat([y, torch.full((4,), missing(y), dtype=y.dtype)])
+        holes = kind.loss(
+            torch.cat([outputs, torch.ones(4, kind.outputs)]), more, weights=kind.balanced(more)
+        )
+        torch.testing.assert_close(holes, loss)
+
+
+def test_a_class_without_rows_weighs_1_and_takes_no_share():
+    assert Multiclass(3).balanced(torch.tensor([0, 0, 0, 2, -100])).tolist() == pytest.approx([2 / 3, 1, 2])
+    assert Multiclass(2).balanced(torch.zeros(0, dtype=torch.long)).tolist() == [1, 1]
+    assert Regression().balanced(torch.zeros(3)) is None
+    assert Multilabel(2).balanced(torch.zeros(3, 2)) is None

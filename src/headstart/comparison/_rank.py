@@ -10,6 +10,7 @@ from ..errors import wrong
 from ..measure import leep, logme
 from ..models import freeze
 from ..strategies import Starts, Trial
+from ..strategies.posing import posed
 from ..tasks import Task
 from .problem import Problem
 from .trials import FEATURES
@@ -73,7 +74,7 @@ def rank(problem: Problem, seed: int = 0, *, out: str | Path | None = None) -> l
     rows = []
     for source in problem.sources:
         alone = problem.with_rows(sources=[source], rotations=False)
-        rows.append(_score(source.name, Trial(alone, {}, seed, Starts(store)), source))
+        rows.append(_score(source.name, Trial(posed(alone), {}, seed, Starts(store)), source))
     return sorted(rows, key=lambda row: -row.logme)
 
 

@@ -138,9 +138,7 @@ def chosen(
     return max(held, key=lambda name: held[name]) if len(held) > 1 or held.keys() == set(family) else None
 
 
-def _held_out(
-    plan: Plan, options: Options, found: Trials, name: str, amount: int | None
-) -> float | None:
+def _held_out(plan: Plan, options: Options, found: Trials, name: str, amount: int | None) -> float | None:
     """Give a way's mean score on held-out rows, or whatever stands in for them."""
     how = plan.choice(name, amount)
     if how.when == "within":

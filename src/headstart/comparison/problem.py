@@ -62,6 +62,9 @@ class Problem(Situation):
             bf16 on a CUDA device that has it, else float32.
         metric: what targets are scored by, one name for all or by target; by default what fits the shape
             of the labels: balanced accuracy where classes are far from equal in size.
+        class_weights: what a target's classes count in every strategy's training: ``"balanced"`` each
+            alike, however many rows it has; ``"none"`` by its rows; ``"auto"`` is ``"balanced"`` where the
+            target is scored by a metric in which they count alike (balanced accuracy, macro F1).
 
     Raises:
         ValueError: if names collide, rows differ in shape or words, inputs hold NaN or infinity, a task
@@ -145,6 +148,7 @@ class Problem(Situation):
             for part in _arrays(task):
                 digest.update(part.contiguous().cpu().numpy().tobytes())
         settings = f"{self.weights} {dict(self.settings)} {self.rotations} {self.shift} {self.budget}"
+        settings += f" {self.class_weights}"
         digest.update(f"{self.start.fingerprint()} {settings}".encode())
         if (
             place := f"{self.on.type} {self.dtype}"
@@ -158,7 +162,10 @@ class Problem(Situation):
 
     def choice(self, strategy: Strategy, amount: int | None) -> Choice:
         """Say how a strategy's settings are chosen at a number of shots."""
-        how, options = choice.chosen_on(self, strategy, amount), min(self.budget.options, len(strategy.options))
+        how, options = (
+            choice.chosen_on(self, strategy, amount),
+            min(self.budget.options, len(strategy.options)),
+        )
         ours = strategy.name in self.family()  # one of them is chosen, too
         if how == choice.DEFAULTS and ours and choice.can_spare(self, amount):
             return Choice(choice.HELD_OUT, "within")
@@ -202,7 +209,7 @@ class Problem(Situation):
         source = dataclasses.replace(source, name="the sources", train=train, unlabelled=None)
         posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
         starts = Starts()
-        net = strategy.run(Trial(posed, settings, seed, starts)).net
+        net = strategy.learn(Trial(posed, settings, seed, starts)).net
         metric = self.scored_by(self.target.name)
         return net, metric.sign * _score(starts, net, self.target, valid, metric.name)
 
@@ -252,7 +259,7 @@ class Problem(Situation):
         left, problem = list(names), self.resident()
         while left:
             begun, spared = time.perf_counter(), starts.spared
-            trained = strategy.run(Trial(problem.focused(left[0]), settings, seed, starts))
+            trained = strategy.learn(Trial(problem.focused(left[0]), settings, seed, starts))
             seconds = time.perf_counter() - begun + starts.spared - spared
             done = [name for name in left if name == left[0] or name in trained.net.heads]
             left = [name for name in left if name not in done]
@@ -276,13 +283,19 @@ class Problem(Situation):
         """Say what the report shows of the problem."""
         return {
             "title": f"Which way of reuse is best for {' and '.join(self.names)}?",
-            "targets": [_about(t) | {"metric_because": self.measure(t.name)[1]} for t in self.targets],
+            "targets": [
+                _about(t) | {"metric_because": self.measure(t.name)[1], "class_weights": self._weights(t)}
+                for t in self.targets
+            ],
             "sources": [
                 {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in self.sources
             ],
             "backbone": self.start.name,
             "pretrained": self._pretrained(),
         }
+
+    def _weights(self, target: Task) -> str:
+        return "balanced" if target.kind.exclusive and self.balances(target) else "none"
 
     def _pretrained(self) -> str:
         if self.comes_pretrained():

@@ -60,9 +60,7 @@ def summarise(
         data |= {"summary": summary, "recommended_by_target": by_target}
     data |= {"least": plan.least, "draws": {"count": twoway.DRAWS, "seed": twoway.SEED}}
     missing = sum(
-        len(due) - len(found[cell])
-        for cell, due in first_seeds(plan).items()
-        if len(found[cell]) < len(due)
+        len(due) - len(found[cell]) for cell, due in first_seeds(plan).items() if len(found[cell]) < len(due)
     )
     details = _details(plan, options, skipped, found, data["recommended"]) | {
         "command": command,
@@ -117,7 +115,9 @@ def _row(
         "measures": {m: _mean([each[m] for each in measures]) for m in (measures[0] if measures else {})},
         "seconds": _mean([t["seconds"] for t in good.values()]),
         "trained_parameters": next((t["trained_parameters"] for t in good.values()), None),
-        "seeds": [good[s]["score"] if s in good else None for s in plan.seeds if _asked(plan, found, amount, s)],
+        "seeds": [
+            good[s]["score"] if s in good else None for s in plan.seeds if _asked(plan, found, amount, s)
+        ],
     }
 
 

@@ -318,9 +318,7 @@ def _answer(
     gain, ends = None, None
     if top != base and ways[top]["gain"] is not None:
         gain, ends = _gain(asked.metric, means[top] - means[base]), list(ways[top]["gain_ci95"])
-    return Judged(
-        base, ways, top, outcome, gain, ends, seen, needed, asked.chosen is not None, found.rows
-    )
+    return Judged(base, ways, top, outcome, gain, ends, seen, needed, asked.chosen is not None, found.rows)
 
 
 def _clears(asked: Field, found: TwoWay, at: Mapping[str, int], top: str) -> bool:

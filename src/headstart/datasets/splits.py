@@ -224,7 +224,7 @@ def build(
         Task(
             _task_name(name),
             kind,
-            **{part: Labelled(parts[part], y[index]) for part, index in division.items()},
+            **{part: Labelled(parts[part], y[index]) for part, index in division.items()},  # type: ignore[arg-type]
             unlabelled=None if unlabelled is None else Inputs(unlabelled),
             encoding=encoding.asking(name, kind),
         )

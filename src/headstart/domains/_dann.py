@@ -80,7 +80,7 @@ class DANN(nn.Module):
     def forward(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the critic's loss on both."""
         source, target = (net.features(side.x, self.task.name) for side in (batch.source, batch.target))
-        label = self.task.kind.loss(net.head(self.task.name)(source), batch.source.y)
+        label = self.task.loss(net.head(self.task.name)(source), batch.source.y)
         z = torch.cat([source, target])  # (B + C, D)
         width = self.critic[0].in_features
         if z.ndim != 2 or z.shape[1] != width:

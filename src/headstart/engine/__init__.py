@@ -9,11 +9,12 @@ from .fit import fit, total
 from .log import History
 from .run import Run, list_runs
 from .seeding import seeded
+from .settle import settle
 from .status import Heartbeat, Status
 from .toml import to_toml
 
 __all__ = [
     "Estimate", "FeatureStore", "Heartbeat", "History", "Run", "Status", "cached_features", "device",
-    "evaluate", "fit", "list_runs", "predict", "score", "seeded", "synchronize", "to_toml", "total",
+    "evaluate", "fit", "list_runs", "predict", "score", "seeded", "settle", "synchronize", "to_toml", "total",
     "write_atomic",
 ]  # fmt: skip

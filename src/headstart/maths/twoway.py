@@ -131,7 +131,9 @@ def differences(found: TwoWay, ways: Sequence[int], base: int | None) -> Differe
     if base is not None:
         seed = (seed + seed.mean()) / 2
     freedom = (1 if base is None else 2) * (k - 1)
-    whole = np.maximum(seed + row - rest, np.maximum(seed, row)).clip(1 / (k * n**2))  # one row gone the other way
+    whole = np.maximum(seed + row - rest, np.maximum(seed, row)).clip(
+        1 / (k * n**2)
+    )  # one row gone the other way
     parts = seed**2 / freedom + row**2 / (n - 1) + rest**2 / (freedom * (n - 1))
     degrees = np.maximum(whole**2 / np.maximum(parts, 1e-300), freedom).clip(max=1e6)
     lower = 0.0 if base is None else found.means[base]
@@ -266,5 +268,7 @@ def shrunken(found: TwoWay, ways: Sequence[int]) -> Numbers:
     grid = np.linspace(0, widest, 81) ** 2
     likely = [-(np.log(errors[real] + t) + apart[real] ** 2 / (errors[real] + t)).sum() for t in grid]
     spread = grid[int(np.argmax(likely))]
-    kept: Numbers = means.mean() + vectors @ (np.where(real, spread / (spread + errors.clip(1e-300)), 0) * apart)
+    kept: Numbers = means.mean() + vectors @ (
+        np.where(real, spread / (spread + errors.clip(1e-300)), 0) * apart
+    )
     return kept

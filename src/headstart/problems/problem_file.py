@@ -124,6 +124,7 @@ class ProblemFile:
             budget=Budget(**file.budget.model_dump()),
             device=self.compare.device,
             precision=self.compare.precision,
+            class_weights=self.compare.class_weights,
         )
         with seeded(0):  # names and shapes are told before any training
             problem.build(pretrained=problem.comes_pretrained())

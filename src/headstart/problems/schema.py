@@ -93,6 +93,9 @@ class Compare(Section):
     precision: Literal["auto", "float32", "bf16"] = Field(
         default="auto", description='"auto", "float32" or "bf16"'
     )
+    class_weights: Literal["auto", "balanced", "none"] = Field(
+        default="auto", description='"auto", "balanced" or "none"'
+    )
     seconds: float | None = Field(default=None, gt=0, description="a number above 0")
     out: str = Field(default="", description="a directory")
 

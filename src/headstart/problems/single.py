@@ -36,7 +36,7 @@ class Single:
         """Train, or go on; leave the model in ``model/`` and its metrics in ``scores.json``."""
         fit, task = self.file.fit, self.problem.target
         with self.run as run:
-            trained = self.strategy.run(Trial(self.problem, fit.settings, fit.seed, run=run))
+            trained = self.strategy.learn(Trial(self.problem, fit.settings, fit.seed, run=run))
             scores = evaluate(trained.net, task)
             about = {"strategy": fit.strategy, "seed": fit.seed, "settings": fit.settings}
             place = run.directory / "model"

@@ -38,7 +38,8 @@ def reasons(result: Facts, details: Facts) -> list[str]:
     """
     several = len(targets(result)) > 1
     said = [
-        f"{_place(each, several)}{amount(each, details)}: {each['reason']}" for each in choices(result, details)
+        f"{_place(each, several)}{amount(each, details)}: {each['reason']}"
+        for each in choices(result, details)
     ]
     if missing := details.get("missing"):
         why = "" if (details.get("budget") or {}).get("trials") else ", which the choice of settings took"
@@ -88,7 +89,11 @@ def _found(each: Facts, say: Sizes) -> str:
     if each["outcome"] == "better":
         low = each["gain_ci95"][0]
         others = [name for name in each["gaining"] if name != best]
-        also = f" {len(others)} other{'s' * (len(others) > 1)} gain{'s' * (len(others) == 1)} too." if others else ""
+        also = (
+            f" {len(others)} other{'s' * (len(others) > 1)} gain{'s' * (len(others) == 1)} too."
+            if others
+            else ""
+        )
         return (
             f"{best} gains about {say.gain(each['gain'])} (at least {say.gain(low)}) over {base}, {among}."
             f"{also}"

@@ -21,6 +21,7 @@ from ..tasks.kinds.measures import Measure
 from ..tasks.nouns import take, tensors
 from .budget import Budget
 
+CLASS_WEIGHTS = ("auto", "balanced", "none")
 FITS = 0.25  # share of a device's free memory that rows may fill, to stay there
 
 
@@ -44,6 +45,7 @@ class Situation:
     device: str
     precision: str
     metric: str | Mapping[str, str] | None
+    class_weights: str
     chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
 
     def __init__(
@@ -62,17 +64,21 @@ class Situation:
         device: str = "auto",
         precision: str = "auto",
         metric: str | Mapping[str, str] | None = None,
+        class_weights: str = "auto",
     ) -> None:
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
         chosen = tuple(targets) if target is None else (target,)
         if not chosen:
             raise wrong("`target`", expected="a task, or several in `targets`", found="none")
+        if class_weights not in CLASS_WEIGHTS:
+            raise unknown("`class_weights`", class_weights, CLASS_WEIGHTS)
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
         self._set(metric=metric)
+        self._set(class_weights=class_weights)
         _check_tasks(self)
         self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
         self._set(backbone=_named(self) if backbone == "auto" else backbone)
@@ -111,6 +117,11 @@ class Situation:
             return []
         return [self.shots] if isinstance(self.shots, int) else sorted(set(self.shots))
 
+    def balances(self, target: Task) -> bool:
+        """Tell whether the classes of a target count alike in training, however many rows they have."""
+        wanted = self.class_weights
+        return wanted == "balanced" or (wanted == "auto" and self.measure(target.name)[0].balanced)
+
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes, or as many numbers for an answer."""
         kind = self.target.kind
@@ -119,7 +130,10 @@ class Situation:
     def measure(self, name: str) -> tuple[Measure, str]:
         """Give what a target is scored by, and the reason for it; what stands in for it is scored alike."""
         target = next(t for t in self.targets if t.name == name)
-        known, (asked, reason) = target.kind.measures(), self.chosen.get(name, next(iter(self.chosen.values())))
+        known, (asked, reason) = (
+            target.kind.measures(),
+            self.chosen.get(name, next(iter(self.chosen.values()))),
+        )
         return known.get(asked, known[target.kind.metric]), reason
 
     def labelled(self) -> int:

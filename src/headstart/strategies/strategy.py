@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import unknown, wrong
+from .posing import answering, posed
 from .situation import Situation
 from .trial import Trained, Trial
 
@@ -68,6 +69,12 @@ class Strategy:
             raise wrong(f"`options` of strategy {self.name!r}", expected=expected, found=keys)
         if self.learns not in LEARNS:
             raise unknown(f"`learns` of strategy {self.name!r}", str(self.learns), LEARNS)
+
+    def learn(self, trial: Trial) -> Trained:
+        """Run it: it meets numbers in units of the trial's own rows, and the net answers in the user's."""
+        problem = posed(trial.problem)
+        trained = self.run(replace(trial, problem=problem))
+        return replace(trained, net=answering(trained.net, problem.targets))
 
     def settings(self, given: Mapping[str, Setting]) -> dict[str, Setting]:
         """Complete some settings by the stated defaults.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets import rotations
-from ..engine import Run, fit, seeded, total
+from ..engine import Run, fit, seeded, settle, total
 from ..errors import wrong
 from ..maths import random
 from ..models import Net, freeze, parameter_groups
@@ -65,6 +65,11 @@ class Trial:
     def targets(self) -> Sequence[Task]:
         """All that is to be learned, ``target`` first: a strategy may learn the others along with it."""
         return self.problem.targets
+
+    @property
+    def class_weight(self) -> str | None:
+        """How scikit-learn is to weigh the classes: as every other loss on the target's labels does."""
+        return None if self.target.weights is None else "balanced"
 
     def generator(self, purpose: str) -> torch.Generator:
         """Make a generator for one purpose; equal purposes and seeds give equal numbers."""
@@ -120,6 +125,7 @@ class Trial:
     ) -> Curves:
         """Lower an objective with AdamW and a one-cycle rate; return the losses per step by phase.
 
+        Normalisation layers that trained get the statistics of the weights that come out (``settle``).
         ``Budget`` says why these numbers. Parameters of an objective or a combine are trained too.
 
         Args:
@@ -145,11 +151,12 @@ class Trial:
         )
         if stream is None:
             stream = batches(tasks, self.problem.budget.batch, generator=self.generator(phase))
+        objective = objective or Supervised(*tasks)
         with seeded(self.seed):
             history = fit(
                 net,
                 stream,
-                objective or Supervised(*tasks),
+                objective,
                 steps=steps,
                 optimizer=optimizer,
                 combine=combine,
@@ -159,6 +166,8 @@ class Trial:
                 precision=self.problem.precision,
                 progress=None if self.run else False,
             )
+            last, precision = (steps - 1) / steps, self.problem.precision
+            settle(net, stream, objective, progress=last, precision=precision)
         return {f"{phase}: {name}": values for name, values in history.losses.items()}
 
     def train_head(self, net: Net, *, steps: int, lr: float, phase: str = "head") -> Curves:
@@ -167,7 +176,7 @@ class Trial:
             if not self.target.train.held:
                 return self.train(net, [self.target], steps=steps, lr=lr, phase=phase)
             features = Labelled(self.features(net), self.labelled().y)
-        task = Task(self.target.name, self.target.kind, features)
+        task = Task(self.target.name, self.target.kind, features, weights=self.target.weights)
         head = Net(nn.Identity(), {task.name: net.heads[task.name]})
         return self.train(head, [task], steps=steps, lr=lr, phase=phase)
 

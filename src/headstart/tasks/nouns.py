@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, default_collate
 
 from ..errors import wrong
 from .encoding import Encoding
-from .kinds import Kind, present
+from .kinds import Kind, Standard, present
 
 X = Tensor | Mapping[str, Tensor]
 V = TypeVar("V")
@@ -259,6 +259,10 @@ class Task:
         unlabelled: rows from where the model will run, for domain adaptation.
         encoding: how rows were made (columns, vocabulary, image size), so that new ones are made in the
             same way; ``None`` for tensors of the caller's own.
+        standard: the unit that ``train`` and ``valid`` are in, where a trial has put them into one of its
+            own; ``None`` where they are in the user's.
+        weights: what a training row of each class counts, ``(C,)``, where a trial weighs them; ``None``
+            where all rows count alike.
 
     Raises:
         ValueError: if the name is empty, contains ``.`` or is one of ``nn.ModuleDict``'s own, or a label
@@ -278,6 +282,8 @@ class Task:
     test: Labelled | Lazy | None = None
     unlabelled: Inputs | Lazy | None = None
     encoding: Encoding | None = None
+    standard: Standard | None = None
+    weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
@@ -294,6 +300,12 @@ class Task:
                     self.kind.check(data.y)
                 except ValueError as error:
                     raise ValueError(f"task {self.name!r}, {part} rows: {error}") from None
+
+    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+        """Score a prediction against training targets, as a scalar to lower; classes count by ``weights``."""
+        if self.weights is None:
+            return self.kind.loss(prediction, y, complete=complete)
+        return self.kind.loss(prediction, y, complete=complete, weights=self.weights)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

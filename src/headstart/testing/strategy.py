@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..engine import predict
 from ..strategies import Situation, Strategy, Trained, Trial
+from ..strategies.posing import posed
 from ..tasks import Labelled, Task
 from ..tasks.nouns import convert, tensors
 from ._common import pickled, require, require_type, same, untouched
@@ -62,7 +63,7 @@ def _outputs(
     strategy: Strategy, problem: Situation, option: object, name: str, judged: Situation | None = None
 ) -> Tensor:
     """Run a trial and return the outputs on the test rows."""
-    trained = strategy.run(Trial(problem, dict(option), seed=0))  # type: ignore[call-overload]
+    trained = strategy.run(Trial(posed(problem), dict(option), seed=0))  # type: ignore[call-overload]
     require_type(trained, Trained, f"what {name} returns")
     target = (judged or problem).target
     require(target.name in trained.net.heads, f"{name} gives no head for {target.name!r}")

@@ -77,5 +77,5 @@ class Supervised:
             key = id(rows.x), task.name if apart else None
             if key not in seen:
                 seen[key] = net.features(rows.x, task.name)
-            losses[task.name] = task.kind.loss(net.head(task.name)(seen[key]), rows.y, complete=rows.complete)
+            losses[task.name] = task.loss(net.head(task.name)(seen[key]), rows.y, complete=rows.complete)
         return losses

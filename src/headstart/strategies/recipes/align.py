@@ -105,10 +105,15 @@ def joined(target: Task, sources: list[Task]) -> Task:
 
     This is the one place where answers of several tasks meet, so numbers are in the target's units here.
     """
-    parts = [s.train.known() for s in sources if s.train.held]
-    answers = [p.y.reshape(len(p), *parts[0].y.shape[1:]) for p in parts]  # one number: an axis more or not
+    parts, answers = [s.train.known() for s in sources if s.train.held], []
+    for part, source in zip(parts, (s for s in sources if s.train.held), strict=True):
+        y = part.y.reshape(len(part), *parts[0].y.shape[1:])  # one number: an axis more or not
+        if source.standard is not None and target.standard is not None:
+            y = target.standard.apply(source.standard.undo(y)).to(y.device)
+        answers.append(y)
     train = Labelled(join(*(p.x for p in parts)), torch.cat(answers))
-    return Task(target.name, target.kind, train, unlabelled=target.unlabelled)
+    weights = None if target.weights is None else target.kind.balanced(train.y)
+    return Task(target.name, target.kind, train, unlabelled=target.unlabelled, weights=weights)
 
 
 def information(net: Net, task: Task, *, most: int = 2000) -> float:

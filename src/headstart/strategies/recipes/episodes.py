@@ -27,7 +27,10 @@ HALVINGS = 6  # of MAML's rate on the target, before it is given up
 
 
 def protonet(trial: Trial) -> Trained:
-    """Meta-train the features on episodes of the sources, then take the nearest class mean."""
+    """Meta-train the features on episodes of the sources, then take the nearest class mean.
+
+    A mean of each class knows nothing of the classes' shares: it answers as if all were equally common.
+    """
     name = trial.target.name
     adaptation = ProtoNet(name)
     net, curves = meta_train(trial, adaptation, lr=trial.settings["meta_lr"])
@@ -71,20 +74,23 @@ MAML_STRATEGY = Strategy(
 
 def _descend(trial: Trial, net: Net, lr: float) -> Adapted:
     """Take MAML's steps on the target's rows; where they end higher than they began, with half the rate."""
-    rows, kind = trial.labelled().to(trial.problem.on), trial.target.kind
+    rows, loss = trial.labelled().to(trial.problem.on), trial.target.loss
     with torch.no_grad():  # nothing is learned from the way here
-        start = kind.loss(net(rows.x, trial.target.name), rows.y)
+        start = loss(net(rows.x, trial.target.name), rows.y)
         for _ in range(HALVINGS):
-            adaptation = MAML(trial.target.name, lr=lr, steps=trial.problem.budget.steps, loss=kind.loss)
+            adaptation = MAML(trial.target.name, lr=lr, steps=trial.problem.budget.steps, loss=loss)
             adapted = adaptation(net, rows)
-            if kind.loss(adapted(rows.x), rows.y) < start:  # also false where it is not a number
+            if loss(adapted(rows.x), rows.y) < start:  # also false where it is not a number
                 return adapted
             lr /= 2
     raise FloatingPointError(f"the steps on {trial.target.name!r} did not lower the loss at any rate")
 
 
 def pretrain_multitask_fewshot(trial: Trial) -> Trained:
-    """Start from the pretrained backbone, train with the sources, then take the nearest class mean."""
+    """Start from the pretrained backbone, train with the sources, then take the nearest class mean.
+
+    As with ``protonet``, the means answer as if all classes were equally common.
+    """
     net, curves = together(trial, trial.pretrained(), trial.settings["lr"])
     rows = trial.labelled().to(trial.problem.on)
     return Trained(exported(ProtoNet(trial.target.name)(net.eval(), rows)), curves)

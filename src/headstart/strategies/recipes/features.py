@@ -26,10 +26,10 @@ DONAHUE = "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)"
 
 
 def logreg(trial: Trial) -> Trained:
-    """Fit a logistic regression, with class weights, on frozen pretrained features."""
+    """Fit a logistic regression on frozen pretrained features."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=trial.settings["C"], class_weight="balanced", max_iter=1000)
+    model = LogisticRegression(C=trial.settings["C"], class_weight=trial.class_weight, max_iter=1000)
     return linear(trial, model)
 
 
@@ -46,10 +46,12 @@ LOGREG = Strategy(
 
 
 def svm(trial: Trial) -> Trained:
-    """Fit a linear support vector machine, with class weights, on frozen pretrained features."""
+    """Fit a linear support vector machine on frozen pretrained features."""
     from sklearn.svm import LinearSVC
 
-    model = LinearSVC(C=trial.settings["C"], class_weight="balanced", random_state=trial.seed, max_iter=5000)
+    model = LinearSVC(
+        C=trial.settings["C"], class_weight=trial.class_weight, random_state=trial.seed, max_iter=5000
+    )
     return linear(trial, model)
 
 
@@ -66,7 +68,7 @@ SVM = Strategy(
 
 
 def mlp(trial: Trial) -> Trained:
-    """Train a small net with one hidden layer and class weights on frozen pretrained features."""
+    """Train a small net with one hidden layer on frozen pretrained features."""
     net = trial.pretrained()
     freeze(net.backbone)
     name, kind, y = trial.target.name, trial.target.kind, trial.labelled().y
@@ -81,15 +83,9 @@ def mlp(trial: Trial) -> Trained:
         with torch.no_grad():
             parameter.uniform_(-bound, bound, generator=generator)
     small = Net(nn.Identity(), {name: head}).to(z.device)
-    task = Task(name, kind, Labelled((z - mean) / scale, y))
-    loss = balanced_loss(y, kind.outputs)
-
-    def balanced(net: Net, batch: dict[str, Labelled], progress: float) -> dict[str, Tensor]:
-        part = batch[name]
-        return {name: loss(net(part.x, name), part.y)}
-
+    task = Task(name, kind, Labelled((z - mean) / scale, y), weights=trial.target.weights)
     steps, lr = trial.problem.budget.steps, trial.settings["lr"]
-    curves = trial.train(small, [task], balanced, steps=steps, lr=lr, phase="head")
+    curves = trial.train(small, [task], steps=steps, lr=lr, phase="head")
     fold(hidden, mean, scale)
     return Trained(Net(net.backbone, {name: head}), curves)
 
@@ -130,27 +126,6 @@ def standard(z: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of each feature and one spread for all: the spread of each is not known from a few rows."""
     mean = z.mean(0)
     return mean, (z - mean).square().sum(1).mean().sqrt().clamp(min=1e-6)
-
-
-def balanced_loss(y: Tensor, outputs: int) -> nn.Module:
-    """Weigh classes by the inverse of their counts, as scikit-learn's ``"balanced"``."""
-    if outputs == 1:
-        positive = y.sum().clamp(min=1)
-        binary = nn.BCEWithLogitsLoss(pos_weight=(len(y) - positive).clamp(min=1) / positive)
-        return _Column(binary)
-    counts = torch.bincount(y, minlength=outputs).clamp(min=1)
-    return nn.CrossEntropyLoss(weight=len(y) / (outputs * counts))
-
-
-class _Column(nn.Module):
-    """Give a loss the one column of a binary head."""
-
-    def __init__(self, loss: nn.Module) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
-        return self.loss(prediction[:, 0], y)
 
 
 def fold(layer: nn.Linear, mean: Tensor, scale: Tensor) -> None:

@@ -194,11 +194,6 @@ def numbers(backbone: Raw | Words, x: Tensor) -> Any:
     return sparse.vstack([sparse.csr_matrix(part) for part in made]).tocsr()
 
 
-def class_weight(trial: Trial) -> str | None:
-    """Say how classes are weighed, in scikit-learn's word: ``"balanced"``, or ``None`` for as they come."""
-    return None
-
-
 # The learners.
 
 
@@ -248,7 +243,7 @@ def planes(model: Any, kind: Kind) -> nn.Linear:
 def _logistic(trial: Trial, rows: Rows) -> nn.Module:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_setting(trial, "C"), class_weight=class_weight(trial), max_iter=300)
+    model = LogisticRegression(C=_setting(trial, "C"), class_weight=trial.class_weight, max_iter=300)
     return planes(model.fit(rows.z, rows.y, sample_weight=rows.weights), trial.target.kind)
 
 
@@ -286,7 +281,7 @@ def _vectors(trial: Trial, rows: Rows) -> nn.Module:
 def _machine(trial: Trial, rows: Rows) -> nn.Module:
     from sklearn.svm import SVC
 
-    model = SVC(C=_setting(trial, "C"), class_weight=class_weight(trial), random_state=trial.seed)
+    model = SVC(C=_setting(trial, "C"), class_weight=trial.class_weight, random_state=trial.seed)
     model.fit(rows.z, rows.y, sample_weight=rows.weights)
     counts, columns, seen = model.n_support_.tolist(), rows.z.shape[1], model.classes_
     head = Vectors(sum(counts), columns, 1) if len(seen) == 2 else Votes(counts, columns)
@@ -335,7 +330,7 @@ def _boosting(trial: Trial, rows: Rows) -> nn.Module:
         return _trees(numbers_)
     seen = numpy.unique(rows.y).tolist()
     rounds = max(1, min(100, TREES // len(seen)))
-    model = HistGradientBoostingClassifier(max_iter=rounds, class_weight=class_weight(trial), **settings)
+    model = HistGradientBoostingClassifier(max_iter=rounds, class_weight=trial.class_weight, **settings)
     model.fit(rows.z, rows.y)
     return read_out(_trees([model]), kind, seen, 1 if len(seen) == 2 else len(seen))
 

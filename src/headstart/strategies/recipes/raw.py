@@ -14,7 +14,7 @@ from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
 from .features import fitted
-from .plain import BOOSTING, LOGISTIC, NEIGHBOURS, RIDGE, VECTORS, class_weight, learn
+from .plain import BOOSTING, LOGISTIC, NEIGHBOURS, RIDGE, VECTORS, learn
 
 
 def raw_logreg(trial: Trial) -> Trained:
@@ -130,7 +130,7 @@ def untrained_logreg(trial: Trial) -> Trained:
         net = trial.net(trial.problem.build(pretrained=False))
     freeze(net.backbone)
     trial.starts.knows(net.backbone, "untrained")
-    model = LogisticRegression(C=trial.settings["C"], class_weight=class_weight(trial), max_iter=1000)
+    model = LogisticRegression(C=trial.settings["C"], class_weight=trial.class_weight, max_iter=1000)
     return fitted(trial, net, model)
 
 

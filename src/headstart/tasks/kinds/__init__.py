@@ -14,9 +14,10 @@ from .multilabel import Multilabel
 from .named import class_names
 from .planned import Detection, Segmentation
 from .regression import Regression
+from .standard import Standard
 from .tokens import Tokens
 
 __all__ = [
     "MISSING", "Binary", "Detection", "Kind", "Label", "Measure", "Multiclass", "Multilabel", "Regression",
-    "Segmentation", "Tokens", "class_names", "kind_from_json", "known", "present",
+    "Segmentation", "Standard", "Tokens", "class_names", "kind_from_json", "known", "present",
 ]  # fmt: skip

@@ -68,9 +68,11 @@ class Binary(Kind):
         """List the two classes."""
         return listed(self.classes)
 
-    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
-        """Binary cross-entropy in nats per labelled row."""
-        return yes_or_no.cross_entropy(prediction[:, 0], y, complete)
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
+        """Binary cross-entropy in nats per labelled row, each row times the weight of its class."""
+        return yes_or_no.cross_entropy(prediction[:, 0], y, complete, weights)
 
     def measures(self) -> dict[str, Measure]:
         """Accuracy and what else the field scores a yes or no by; F1 and precision of the positive class."""

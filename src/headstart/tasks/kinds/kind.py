@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...errors import unknown, wrong
 from .measures import Measure
 from .missing import present
+from .standard import Standard
 
 Label = str | int | bool
 
@@ -61,14 +62,36 @@ class Kind(ABC):
         return nn.Linear(features, self.outputs)
 
     @abstractmethod
-    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
         """Score a prediction against targets, as a scalar to lower.
 
         Args:
             prediction: what the head gave.
             y: the targets.
             complete: promises that no label is missing, which saves looking for them.
+            weights: what a row of each class counts, ``(C,)``; read by kinds with exclusive classes alone.
         """
+
+    def balanced(self, y: Tensor) -> Tensor | None:
+        r"""Weigh the classes so that each counts alike, ``(C,)``; ``None`` where none excludes another.
+
+        .. math:: w_c = n / (K n_c)
+
+        with :math:`n_c` of the :math:`n` labelled rows in class ``c`` and ``K`` classes that have any, as
+        scikit-learn's ``"balanced"``; 1 for a class without rows.
+        """
+        if not self.exclusive:
+            return None
+        numbers = self.numbers(y[present(y)])
+        counts = numbers.bincount(minlength=len(self.classes)).float()
+        shares = counts * (counts > 0).sum() / max(1, len(numbers))
+        return torch.where(counts > 0, 1 / shares, 1.0)
+
+    def standard(self, y: Tensor) -> Standard | None:
+        """Measure the unit that targets are learned in; ``None`` where they are no numbers."""
+        return None
 
     # Scoring.
 

@@ -56,12 +56,16 @@ class Multiclass(Named):
     exclusive = True
     extensible = True
 
-    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
-        """Cross-entropy in nats per labelled row."""
-        if complete:
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy in nats per labelled row, each row times the weight of its class."""
+        if complete and weights is None:
             return F.cross_entropy(prediction, y)
+        if weights is not None:
+            weights = weights.to(prediction)
         there = known(y).sum().clamp(min=1)
-        return F.cross_entropy(prediction, y, ignore_index=MISSING, reduction="sum") / there
+        return F.cross_entropy(prediction, y, weights, ignore_index=MISSING, reduction="sum") / there
 
     def measures(self) -> dict[str, Measure]:
         """Accuracy and what else the field scores classes by, from logits."""

@@ -55,7 +55,9 @@ class Multilabel(Named):
         """Count the labels and list the first of them."""
         return listed(self.classes, "labels, any of them")
 
-    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
         """Binary cross-entropy in nats per label that is there."""
         return yes_or_no.cross_entropy(prediction, y, complete)
 

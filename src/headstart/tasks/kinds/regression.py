@@ -20,6 +20,7 @@ from .kind import Kind
 from .measures import Measure, by_name
 from .missing import known, mean_over_present, present
 from .ranks import spearman
+from .standard import Standard
 
 MEASURES = by_name(
     Measure("r2", r2, bounds=(-math.inf, 1), ratio=True),
@@ -56,12 +57,18 @@ class Regression(Kind):
         """Count the numbers."""
         return f"{'a number' if self.outputs == 1 else f'{self.outputs} numbers'} (regression)"
 
-    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
         """Squared error in squared target units per number that is there."""
         y = y.reshape(prediction.shape)
         if complete:
             return F.mse_loss(prediction, y.to(prediction.dtype))
         return mean_over_present((prediction - y.nan_to_num(0).to(prediction.dtype)).square(), known(y))
+
+    def standard(self, y: Tensor) -> Standard:
+        """Measure the centre and the scale of each number."""
+        return Standard.of(y.reshape(len(y), self.outputs))
 
     def measures(self) -> dict[str, Measure]:
         """Coefficient of determination, root mean squared and mean absolute error, rank correlation."""

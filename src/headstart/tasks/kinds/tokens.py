@@ -38,9 +38,13 @@ class Tokens(Named):
     metric = "accuracy"
     per_row = False
 
-    def loss(self, prediction: Tensor, y: Tensor, *, complete: bool = False) -> Tensor:
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
         """Cross-entropy in nats per labelled token."""
-        return Multiclass(self.classes).loss(prediction.flatten(0, 1), y.flatten(), complete=complete)
+        return Multiclass(self.classes).loss(
+            prediction.flatten(0, 1), y.flatten(), complete=complete, weights=weights
+        )
 
     def measures(self) -> dict[str, Measure]:
         """Those of ``Multiclass``, over tokens."""

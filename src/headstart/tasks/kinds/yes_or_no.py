@@ -10,10 +10,12 @@ from ...errors import wrong
 from .missing import known, mean_over_present
 
 
-def cross_entropy(prediction: Tensor, y: Tensor, complete: bool) -> Tensor:
-    """Average the binary cross-entropy of logits over the labels that are there."""
+def cross_entropy(prediction: Tensor, y: Tensor, complete: bool, weights: Tensor | None = None) -> Tensor:
+    """Average the binary cross-entropy, times the weight of no or yes, over the labels that are there."""
     target = (y if complete else y.nan_to_num(0)).to(prediction.dtype)
     losses = F.binary_cross_entropy_with_logits(prediction, target, reduction="none")
+    if weights is not None:
+        losses = losses * weights.to(losses)[target.long()]
     return losses.mean() if complete else mean_over_present(losses, known(y))
 
 
