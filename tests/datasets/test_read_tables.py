@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from headstart.datasets import SplitSpec, encode, read
-from headstart.datasets.readers.tables import Categories
+from headstart.datasets.readers.columns import Categories
 from headstart.tasks import Multiclass, Regression
 
 PEOPLE = [
@@ -103,12 +103,9 @@ def test_a_group_on_two_given_sides_is_named(tmp_path):
         ("012", Multiclass([0, 1, 2])),
         (["true", "False"], Multiclass([False, True])),
         (["1.5", "2", "3"], Regression()),
-        ([str(i) for i in range(60)], Regression()),
         (["5.0", "", "3.0"], Multiclass([3, 5])),
         (["5.0", "4"], Multiclass([4, 5])),
         (["5.0", "4.5"], Regression()),
-        ([f"{i}.0" for i in range(60)], Regression()),
-        ([str(i) for i in range(35)], Regression()),
         (["7", "c3"], Multiclass(["7", "c3"])),
     ],
 )
@@ -179,7 +176,10 @@ GOOD = b"a,label\n" + b"".join(b"%d,%s\n" % (i, b"xy"[i % 2 : i % 2 + 1]) for i 
             GOOD.replace(b"\n7,", b"\ninf,"),
             "column `a` of .* should be finite numbers; found infinity in row 7",
         ),
-        (GOOD.replace(b"a,label", b"a,lable"), 'found "label"; did you mean "lable"'),
+        (
+            GOOD.replace(b"a,label", b"a,lable"),
+            'a table with column "label"; found no column .*; did you mean "lable"',
+        ),
         (b"a,label\n" + b"".join(b"1,name%d\n" % i for i in range(40)), "40 distinct values in 40 rows"),
         (b"label\n" + b"x\ny\n" * 9, "columns beside the label"),
     ],
@@ -223,7 +223,9 @@ def test_a_wrong_parquet_file_is_explained(tmp_path, content):
 def test_new_rows_with_a_lost_column_or_words_for_numbers(tmp_path):
     (task,) = read(f"csv:{people(tmp_path / 'people.csv')}#married", base=tmp_path)
     people(tmp_path / "lost.csv", [("1", "cook", "2", "1")], "aeg,job,income,home")
-    with pytest.raises(ValueError, match='found "age"; did you mean "aeg"'):
+    with pytest.raises(
+        ValueError, match=r'column "age", which the model reads; found .*; did you mean "aeg"'
+    ):
         encode("lost.csv", task.encoding, base=tmp_path)
     people(tmp_path / "words.csv", [("ten", "cook", "2", "1")], "age,job,income,home")
     with pytest.raises(ValueError, match=r"column `age` of .* should be numbers; found 'ten'"):
@@ -257,8 +259,9 @@ def test_a_slip_in_a_column_of_numbers_is_named(tmp_path):
         read("csv:a.csv#age", base=tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:.* are equal to a train row")
 def test_a_column_of_numbers_and_many_words_is_one_of_categories(tmp_path):
-    (task,) = read(ages(tmp_path / "a.csv", *(f"{k} years" for k in range(6)), rows=46), base=tmp_path)
+    (task,) = read(ages(tmp_path / "a.csv", *["few years"] * 20, rows=60), base=tmp_path)
     assert isinstance(task.encoding.features["age"], Categories)
 
 

@@ -71,6 +71,8 @@ def from_frame(
     if text:
         table.column(text)
     encoder = partial(encode_text, column=text) if words else encode_columns
-    options = Options(split=split, encoding=known, drop=drop, kind=kind)
+    options = Options(
+        split=split, encoding=known, drop=drop, kinds=dict.fromkeys(labels, kind) if kind else {}
+    )
     tasks = carve(table_tasks(table, labels, options, reader, encoder), split)
     return [replace(task, name=name) for task in tasks] if name else tasks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,10 +13,16 @@ from ..tasks import Task
 from ..tasks.encoding import Encoding
 from .splits import SplitSpec
 
+LabelKind = Literal["classes", "numbers"]
+
 
 @dataclass(frozen=True)
 class Options:
-    """Hold what ``read`` was asked for beside the reference; see ``read`` for each field."""
+    """Hold what ``read`` was asked for beside the reference; see ``read`` for each field.
+
+    Args:
+        kinds: what labels are, by column, where that is said.
+    """
 
     base: Path = Path()
     split: SplitSpec = field(default_factory=SplitSpec)
@@ -24,7 +30,7 @@ class Options:
     skip_broken: bool = False
     encoding: Encoding | None = None
     drop: Sequence[str] = ()
-    kind: Literal["classes", "numbers"] | None = None
+    kinds: Mapping[str, LabelKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -13,8 +13,9 @@ from ..tasks import Task
 from ..tasks.encoding import Encoding
 from ..tasks.nouns import parts
 from .classes import rotations
-from .options import Options, Reader
+from .options import LabelKind, Options, Reader
 from .readers import arrays, images, tables, text
+from .readers.files import format_of, header
 from .sets import (
     adult,
     amazon_reviews,
@@ -38,6 +39,8 @@ from .splits import SplitSpec, carve
 READERS: dict[str, Reader] = {
     "csv": tables.CSV,
     "parquet": tables.PARQUET,
+    "jsonl": tables.JSONL,
+    "excel": tables.EXCEL,
     "text": text.READER,
     "images": images.READER,
     "npz": arrays.READER,
@@ -71,7 +74,7 @@ def read(
     skip_broken: bool = False,
     encoding: Encoding | Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
-    kind: Literal["classes", "numbers"] | None = None,
+    kind: LabelKind | Mapping[str, LabelKind] | None = None,
 ) -> list[Task]:
     """Turn a data reference into tasks.
 
@@ -91,7 +94,7 @@ def read(
         drop: columns of a table that are to be no inputs, whether they are there or not; the labels
             never are.
         kind: what the labels of a table are, where it should not be inferred: ``"classes"``, or
-            ``"numbers"`` (a regression, also of whole numbers).
+            ``"numbers"`` (a regression, also of whole numbers); or a mapping that says it by column.
 
     Raises:
         ValueError: if the reference or the file's contents are wrong.
@@ -106,20 +109,23 @@ def read(
     name, argument, wanted, turn = _cut(reference)
     if name not in READERS:
         if ":" not in reference and Path(name).suffix:
-            hint = f'name the reader and the label, as in "csv:{name}#{wanted or "label"}"'
+            hint = (
+                f'name the reader and the label, as in "{format_of(Path(name))}:{name}#{wanted or "label"}"'
+            )
             raise wrong("data reference", expected='"reader:argument"', found=f'"{reference}"', hint=hint)
         raise unknown("reader of a data reference", name, READERS)
     if turn not in (None, "rotations"):
         raise unknown("option of a data reference", turn, ["rotations"])
     if resize is not None and not READERS[name].sized:
         raise wrong("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
-    if kind is not None and not READERS[name].labels:
+    if kind and not READERS[name].labels:
         raise wrong("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
     known = None if encoding is None else as_encoding(encoding)
     if known is not None:
         check_alike(name, known)
     size = (resize, resize) if isinstance(resize, int) else resize
-    tasks = READERS[name].read(argument, Options(Path(base), split, size, skip_broken, known, drop, kind))
+    kinds = dict.fromkeys(label_columns(reference), kind) if isinstance(kind, str) else kind or {}
+    tasks = READERS[name].read(argument, Options(Path(base), split, size, skip_broken, known, drop, kinds))
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [rotations(task) for task in tasks] if turn else tasks
 
@@ -132,6 +138,34 @@ def reads_files(reference: str) -> bool:
         (True, False)
     """
     return _of_files(reference.partition(":")[0])
+
+
+def data_of(reference: str, base: Path | str = Path(".")) -> str:
+    """Name what a reference reads, whichever labels of it: a file or a folder, or a set.
+
+    Example:
+        >>> data_of("csv:a.csv#income", "/data"), data_of("tox21:random#NR-AR")
+        ('/data/a.csv', 'tox21:random')
+    """
+    name, argument, _, _ = _cut(reference)
+    if not _of_files(name):
+        return f"{name}:{argument}"
+    return str((Path(base) / (argument.rpartition("#")[0] or argument)).resolve())
+
+
+def table_columns(reference: str, base: Path | str = Path(".")) -> list[str]:
+    """List the columns of the table that a reference reads; none where it reads no table.
+
+    Raises:
+        ValueError: if the file is none of its reader's.
+        FileNotFoundError: if it is not there.
+    """
+    name, _, argument = reference.partition(":")
+    path = argument.rpartition("#")[0]
+    if not (path and label_columns(reference)):
+        return []
+    tables.check_format(argument, name)
+    return header(Path(base) / path, name)
 
 
 def label_columns(reference: str) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -45,6 +45,8 @@ class SplitSpec:
         group: column (or npz key) whose equal values stay together (patient, author, session).
         stratify: keep the classes' shares; without effect on regression.
         seed: of the division.
+        rows: those of each part, where they are known, as ``task.encoding.division`` of another reading of
+            the same data; fractions and seed are then without effect.
 
     Raises:
         ValueError: if a fraction is outside [0, 1), or both together leave no train rows.
@@ -59,6 +61,7 @@ class SplitSpec:
     group: str = ""
     stratify: bool = True
     seed: int = 0
+    rows: Division | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, value in (("test", self.test), ("valid", self.valid)):
@@ -139,6 +142,10 @@ def divide(
         >>> {name: len(index) for name, index in divide(SplitSpec(), 10, [0, 1] * 5).items()}
         {'train': 8, 'test': 2}
     """
+    if spec.rows is not None:
+        if (known := sum(map(len, spec.rows.values()))) != count:
+            raise wrong("`rows` of the split", expected=f"those of all {count} rows", found=f"{known} rows")
+        return spec.rows
     kinds = _numbered(strata) if strata is not None and spec.stratify else np.zeros(count, dtype=np.int64)
     fractions = {"train": 1 - spec.test - spec.valid, "test": spec.test, "valid": spec.valid}
     if groups is not None:
@@ -219,6 +226,7 @@ def build(
     unlabelled: X | None = None,
 ) -> list[Task]:
     """Make a task of each ``(name, kind, y)``; all share the very same tensors of inputs."""
+    encoding = replace(encoding, division=division)
     parts = {name: take(x, index) for name, index in division.items()}
     return [
         Task(

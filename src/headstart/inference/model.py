@@ -20,6 +20,7 @@ import torch
 
 from .. import datasets, engine, models
 from ..datasets import Encoding, SplitSpec
+from ..datasets.references import label_columns
 from ..engine import Estimate
 from ..errors import unknown, wrong
 from ..meta import MAML, FewShot, ProtoNet
@@ -172,7 +173,13 @@ class Model:
         """
         name = self._head(task)
         found = datasets.read(
-            reference, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=self.encoding
+            reference,
+            split=SplitSpec(test=0),
+            skip_broken=skip_broken,
+            encoding=self.encoding,
+            kind=dict.fromkeys(
+                label_columns(reference), "classes" if self.kinds[name].classes else "numbers"
+            ),
         )
         chosen = next((t for t in found if t.name == name), found[0])
         if len(found) > 1 and chosen.name != name:
@@ -224,8 +231,13 @@ class Model:
             ValueError: if rows are not of one class each.
         """
         alike = self._encoding().alike()
+        classes = all(kind.classes for kind in self.kinds.values())
         few, *others = datasets.read(
-            reference, split=SplitSpec(test=0), skip_broken=skip_broken, encoding=alike
+            reference,
+            split=SplitSpec(test=0),
+            skip_broken=skip_broken,
+            encoding=alike,
+            kind=dict.fromkeys(label_columns(reference), "classes") if classes else None,
         )
         check_one_class(few, f"`{reference}`", columns=1 + len(others))
         files.warn_of_sizes(reference, alike)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,12 @@ from pydantic import ValidationError
 
 from ..comparison import Problem
 from ..comparison.plan import named
-from ..datasets import SplitSpec, read, unlabel
-from ..datasets.references import label_columns, reads_files
 from ..engine import seeded
 from ..errors import wrong
 from ..strategies import STRATEGIES, Budget, Strategy
-from ..tasks import Task
+from .data import read_data
 from .messages import messages
-from .schema import Compare, File, Fit, Source, Target
+from .schema import Compare, File, Fit, Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +101,7 @@ class ProblemFile:
             FileNotFoundError: if data are not there.
         """
         file = self.settings
-        labels = _labels(*self.targets, *file.sources)
-        targets: list[Task] = []
-        for section in self.targets:
-            targets += _targets(section, self.base, labels, targets, alone=file.target is not None)
-        sources: list[Task] = []
-        for source in file.sources:
-            taken = [t.name for t in (*targets, *sources)]
-            sources += _sources(source, self.base, labels, targets[0], taken)
+        targets, sources = read_data(self.targets, file.sources, self.base, alone=file.target is not None)
         problem = Problem(
             targets=targets,
             sources=sources,
@@ -282,69 +272,3 @@ def _weights(name: str, base: Path) -> str | None:
     if name == "none":
         return None
     return str(base / name) if (base / name).exists() else name
-
-
-def _labels(*sections: Source) -> list[str]:
-    """List the label columns of all tables; rows are read alike, so that none may be an input of any."""
-    return sorted({name for section in sections for name in label_columns(section.data)})
-
-
-def _read(source: Source, base: Path, drop: Sequence[str], like: Task | None = None) -> list[Task]:
-    resize = tuple(source.resize) if isinstance(source.resize, list) else source.resize
-    alike = like.encoding if like is not None and source.resize is None else None
-    if alike is not None:  # what makes a source's rows like the target's (columns, words, pixels)
-        alike = alike.alike() if alike.reads(source.data.partition(":")[0]) else None
-    return read(
-        source.data,
-        base=base,
-        split=SplitSpec(**source.split.model_dump()),
-        resize=resize,  # type: ignore[arg-type]
-        skip_broken=source.skip_broken,
-        encoding=alike,
-        drop=drop,
-        kind=source.kind,
-    )
-
-
-def _targets(
-    section: Target, base: Path, labels: Sequence[str], before: Sequence[Task], *, alone: bool
-) -> list[Task]:
-    """Read a target, which may be several tasks on the same rows; those after the first are read like it."""
-    tasks = _read(section, base, labels, before[0] if before else None)
-    if alone and len(tasks) != 1:
-        names = [t.name for t in tasks]
-        part = "column" if reads_files(section.data) else "name"
-        hint = f"keep one {part} after the # of `target.data` ({section.data!r}), or write [[targets]]"
-        if "#" not in section.data:
-            hint = f'name one of them: target.data = "{section.data}#{names[0]}", or write [[targets]]'
-        found = f"{len(tasks)}: {names}"
-        raise wrong("`target.data`", expected="one task", found=found, hint=hint)
-    if section.name and len(tasks) == 1:
-        tasks = [dataclasses.replace(tasks[0], name=section.name)]
-    if section.labels == "all":
-        return tasks
-    if section.shots is not None:
-        expected = 'left out where `target.labels` is "none"'
-        raise wrong("`target.shots`", expected=expected, found=section.shots)
-    return [unlabel(task) for task in tasks]
-
-
-def _sources(
-    section: Source, base: Path, labels: Sequence[str], target: Task, taken: Sequence[str]
-) -> list[Task]:
-    """Read a source; give its tasks names that are not taken."""
-    tasks: list[Task] = []
-    with warnings.catch_warnings():  # a source's test rows are never used
-        warnings.filterwarnings("ignore", message=".* are equal to a train row")
-        found = _read(section, base, labels, target)
-    for task in found:
-        wanted = section.name or task.name
-        if wanted in (known := [*taken, *(t.name for t in tasks)]):
-            path = Path(section.data.partition(":")[2].partition("#")[0])
-            origin = path.stem or section.data.partition("#")[0]
-            wanted = f"{wanted} of {origin}".replace(".", "_")
-        name, number = wanted, 2
-        while name in known:
-            name, number = f"{wanted} {number}", number + 1
-        tasks.append(dataclasses.replace(task, name=name))
-    return tasks

@@ -30,7 +30,13 @@ class Split(Section):
     seed: int = Field(default=0, ge=0, description="a whole number of at least 0")
 
 
-class Source(Section):
+class SourceSplit(Split):
+    """The same for a source, whose test rows nothing would use."""
+
+    test: float = Field(default=0.0, ge=0, lt=1, description="a fraction in [0, 1), which is left unused")
+
+
+class Data(Section):
     """Data with labels."""
 
     data: str = Field(min_length=1, description='a data reference such as "csv:train.csv#label"')
@@ -41,9 +47,16 @@ class Source(Section):
     kind: Literal["classes", "numbers"] | None = Field(
         default=None, description='"classes" or "numbers"; inferred from a table\'s labels if left out'
     )
+    drop: list[str] = Field(default_factory=list, description="columns that are inputs of no table")
 
 
-class Target(Source):
+class Source(Data):
+    """Data with labels, to learn from beforehand."""
+
+    split: SourceSplit = Field(default_factory=SourceSplit, description="a table")
+
+
+class Target(Data):
     """The new task, and how many of its labels may be used."""
 
     shots: Count | Annotated[list[Count], Field(min_length=1)] | None = Field(

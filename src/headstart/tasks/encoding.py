@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -30,6 +30,8 @@ class Encoding(ABC):
         target: the name of what was asked for.
         kind: the name of its kind.
         classes: its classes; ``None`` where there are none, or new rows may have others.
+        division: the numbers of the rows that went to each part, so that another reading of the same data
+            can divide them alike; not kept with a model.
 
     Example:
         >>> from headstart.datasets import read
@@ -46,6 +48,7 @@ class Encoding(ABC):
     target: str = ""
     kind: str = ""
     classes: tuple[Label, ...] | None = None
+    division: Mapping[str, Tensor] | None = field(default=None, compare=False, repr=False)
 
     # What each family says.
 
@@ -123,7 +126,7 @@ class Encoding(ABC):
 
     def alike(self) -> Self:
         """Return how rows are made alone, so that labels may be others."""
-        return dataclasses.replace(self, duplicates=0, target="", kind="", classes=None)
+        return dataclasses.replace(self, duplicates=0, target="", kind="", classes=None, division=None)
 
     def asking(self, target: str, kind: Kind) -> Self:
         """Return it with what is asked for."""

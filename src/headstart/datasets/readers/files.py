@@ -8,14 +8,20 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import lzma
+import warnings
+import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from ...errors import did_you_mean, unknown, wrong
+from ...errors import did_you_mean, wrong
 from ..options import need
 from .labels import NOTHING, typed
 from .memory import columns, plain
@@ -42,9 +48,18 @@ class Table:
 
     def column(self, name: str) -> Sequence[Any]:
         """Return a column; ``ValueError`` with the nearest name where there is none."""
-        if name not in self.columns:
-            raise unknown(f"column of {self.where}", name, self.columns)
+        self.check_columns([name])
         return self.columns[name]
+
+    def check_columns(self, names: Iterable[str], why: str = "") -> None:
+        """Raise ``ValueError`` with the columns that are not there; ``why`` says who reads them."""
+        if lost := [name for name in names if name not in self.columns]:
+            raise wrong(
+                self.where,
+                expected=f"a table with {listed(lost)}{why}",
+                found="no column of that name" if len(lost) == 1 else "no columns of these names",
+                hint=did_you_mean(lost[0], self.columns),
+            )
 
     def labels(self, name: str) -> Sequence[Any]:
         """Return a column with numbers and booleans read, where they were written."""
@@ -78,17 +93,25 @@ def existing(path: Path) -> Path:
     return path
 
 
-def load_csv(path: Path) -> Table:
-    """Read comma-, semicolon- or tab-separated text with a header; also ``.gz`` and ``.xz``.
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Name columns in a message, as many as one reads.
 
-    Raises:
-        FileNotFoundError: if the file is missing.
-        ValueError: if it is empty, binary, cut off, or a row is shorter or longer than the header.
+    Example:
+        >>> listed(["age"]), listed(["age", "job"]), listed("abcd", most=2)
+        ('column "age"', 'columns "age", "job"', 'columns "a", "b" and 2 more')
     """
+    told = ", ".join(f'"{name}"' for name in names[:most])
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"column{'s' * (len(names) > 1)} {told}{more}"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """Open text, also ``.gz`` and ``.xz``; ``ValueError`` where it turns out to be none."""
     existing(path)
     try:
         with OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return parse_csv(file.read(), f"`{path}`")
+            yield file
     except (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise wrong(
             f"`{path}`",
@@ -98,6 +121,22 @@ def load_csv(path: Path) -> Table:
         ) from None
 
 
+def load_csv(path: Path) -> Table:
+    """Read comma-, semicolon- or tab-separated text with a header; also ``.gz`` and ``.xz``.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is empty, binary, cut off, or a row is shorter or longer than the header.
+    """
+    with _opened(path) as file:
+        return parse_csv(file.read(), f"`{path}`")
+
+
+def _mark(line: str) -> str:
+    """Tell what stands between the fields of a line."""
+    return max(",;\t", key=line.count)
+
+
 def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Table:
     """Split text into columns; every row must have as many fields as the header."""
     if "\0" in text:
@@ -105,8 +144,8 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
     first = text.lstrip().split("\n", 1)[0]
     if not first:
         raise wrong(where, expected="a header and rows", found="an empty file")
-    mark = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
+    text_rows = io.StringIO(text, newline="")
+    reader = csv.reader(text_rows, delimiter=_mark(first), strict=True, skipinitialspace=True)
     rows: list[list[str]] = []
     try:
         for row in reader:
@@ -130,6 +169,11 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
         ) from None
     assert header is not None
     body = rows[1:] if rows and [f.strip() for f in rows[0]] == list(header) else rows
+    return _written(header, body, where)
+
+
+def _written(header: Sequence[str], body: Sequence[Sequence[str]], where: str) -> Table:
+    """Make a table of rows of text, in which some words say that a value is missing."""
     bad = [f"no name for column {at}" for at, name in enumerate(header, start=1) if not name]
     bad += [f"`{name}` {n} times" for name, n in Counter(header).items() if name and n > 1]
     if bad:
@@ -152,19 +196,26 @@ def load_parquet(path: Path) -> Table:
         ImportError: if pyarrow is missing.
         ValueError: if it is empty, or not a whole Parquet file.
     """
+    with _parquet(path) as file:
+        read = file.read()
+    if not read.num_rows:
+        raise wrong(f"`{path}`", expected="rows", found="none")
+    columns = {name: plain(read.column(name).to_pylist()) for name in read.column_names}
+    return Table(columns, f"`{path}`", written=False)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
     need("pyarrow", "tables")
     import pyarrow
     import pyarrow.parquet
 
     existing(path)
     try:
-        read = pyarrow.parquet.ParquetFile(path).read()
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield file
     except (pyarrow.ArrowException, OSError) as error:
         raise wrong(f"`{path}`", expected="a whole Parquet file", found=f"another ({error})") from None
-    if not read.num_rows:
-        raise wrong(f"`{path}`", expected="rows", found="none")
-    columns = {name: plain(read.column(name).to_pylist()) for name in read.column_names}
-    return Table(columns, f"`{path}`", written=False)
 
 
 def load_frame(frame: Any) -> Table | None:
@@ -173,6 +224,112 @@ def load_frame(frame: Any) -> Table | None:
     return None if taken is None else Table(taken, "the DataFrame", written=False)
 
 
-def load(path: Path) -> Table:
-    """Read Parquet where the file's name says so, else CSV."""
-    return load_parquet(path) if path.suffix in (".parquet", ".pq") else load_csv(path)
+def load_jsonl(path: Path) -> Table:
+    """Read lines of JSON, each an object with the columns as keys; also ``.gz`` and ``.xz``.
+
+    Strings are meant as strings, as in Parquet. A key that a line lacks is missing there.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is empty, or a line is no JSON object.
+    """
+    records: list[dict[str, Any]] = []
+    with _opened(path) as file:
+        for at, line in enumerate(file, start=1):
+            if line.strip():
+                records.append(_record(line, f"line {at} of `{path}`"))
+    if not records:
+        raise wrong(f"`{path}`", expected="a JSON object in every line", found="no lines")
+    names = dict.fromkeys(name for record in records for name in record)
+    return Table({n: plain(r.get(n) for r in records) for n in names}, f"`{path}`", written=False)
+
+
+def _record(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        found = f"a {type(record).__name__}"
+    except json.JSONDecodeError as error:
+        record, found = None, f"other text ({error.msg})"
+    if isinstance(record, dict) and record:
+        return record
+    hint = 'convert a list by pandas.read_json("a.json").to_json("a.jsonl", orient="records", lines=True)'
+    raise wrong(where, expected='a JSON object, as in {"age": 31, "job": "cook"}', found=found, hint=hint)
+
+
+def load_excel(path: Path) -> Table:
+    """Read the first sheet of an Excel workbook (``.xlsx``) as if it had been saved as CSV.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ImportError: if openpyxl is missing.
+        ValueError: if it is empty, or no such workbook.
+    """
+    existing(path)
+    convert = f"save it as CSV, as by: soffice --headless --convert-to csv {path}"
+    if find_spec("openpyxl") is None:
+        hint = f'run: pip install "headstart[excel]"; or {convert}'
+        raise wrong(
+            f"`{path}`", expected="read by `openpyxl`", found="no such package", hint=hint, error=ImportError
+        )
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets = book.worksheets
+        rows = [row for row in sheets[0].values if any(v is not None for v in row)]
+        book.close()
+    except (
+        openpyxl.utils.exceptions.InvalidFileException,
+        OSError,
+        KeyError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise wrong(
+            f"`{path}`", expected="a whole .xlsx workbook", found=f"another ({error})", hint=convert
+        ) from None
+    if len(sheets) > 1:
+        warnings.warn(f"`{path}`: the first of its {len(sheets)} sheets is read", UserWarning, stacklevel=2)
+    text = [["" if v is None else str(v) for v in row] for row in rows] or [[]]
+    return _written([name.strip() for name in text[0]], text[1:], f"`{path}`")
+
+
+FORMATS: dict[str, str] = {
+    ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+    ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel",
+}  # fmt: skip
+LOADERS: dict[str, Callable[[Path], Table]] = {
+    "csv": load_csv,
+    "parquet": load_parquet,
+    "jsonl": load_jsonl,
+    "excel": load_excel,
+}
+
+
+def format_of(path: Path) -> str:
+    """Tell by the file's name which reader of tables is for it.
+
+    Example:
+        >>> format_of(Path("a.parquet")), format_of(Path("a.jsonl.gz")), format_of(Path("a.txt"))
+        ('parquet', 'jsonl', 'csv')
+    """
+    return FORMATS.get((path.with_suffix("") if path.suffix in OPENERS else path).suffix.lower(), "csv")
+
+
+def load(path: Path, reader: str = "") -> Table:
+    """Read a table as the file's name says, unless that says nothing and the reader does."""
+    by_name = format_of(path)
+    return LOADERS[reader if by_name == "csv" and reader in LOADERS else by_name](path)
+
+
+def header(path: Path, reader: str = "") -> list[str]:
+    """List the columns of a table; of CSV and Parquet without reading the rows."""
+    if (by_name := format_of(path)) == "parquet":
+        with _parquet(path) as table:
+            return list(table.schema_arrow.names)
+    if by_name != "csv" or reader in ("jsonl", "excel"):
+        return list(load(path, reader).columns)
+    with _opened(path) as file:
+        first = next((line for line in file if line.strip()), "")
+        rows = csv.reader(chain([first], file), delimiter=_mark(first), skipinitialspace=True)
+        return [name.strip() for name in next(rows, [])]

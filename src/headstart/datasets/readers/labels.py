@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,7 +17,7 @@ from ...tasks.encoding import Encoding
 from ...tasks.kinds import MISSING
 
 Value = Label | float | None
-WHOLE_NUMBER_CLASSES = 50
+FEW_VALUES, MANY_VALUES, ROWS_EACH = 6, 20, 5  # of whole numbers that are labels
 FREE_TEXT_CLASSES = 20
 NOTHING = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])
 
@@ -50,9 +52,11 @@ def answers(
 ) -> tuple[Kind, Tensor]:
     """Infer what a column of labels asks for, unless ``kind`` or ``classes`` say it, and number it.
 
-    Strings and booleans are classes; so are whole numbers, also where they are written ``3.0`` as
-    after a gap in pandas, with at most 50 distinct values that recur. Other numbers are a regression.
-    A missing label gives -100 or NaN. With an encoding of the same column, its kind and classes hold.
+    Strings and booleans are classes. Whole numbers, also where they are written ``3.0`` as after a gap in
+    pandas, are numbers where they have over 20 different values, or over 6 with under 5 rows each on
+    average, unless they count from 0 or 1 without a gap with 5 rows each, as codes do; of over 6 values a
+    warning tells which. Other numbers are a regression. A missing label gives -100 or NaN. With an
+    encoding of the same column, its kind and classes hold.
 
     Raises:
         ValueError: if all labels are missing, there is one class only, nearly every label is another
@@ -69,7 +73,9 @@ def answers(
     what = f"label column `{name}` of {where}"
     if not there:
         raise wrong(what, expected="at least two labels", found=f"{len(values)} rows, all missing")
-    if classes is None and (kind == "numbers" or (kind is None and not _few(there, sort))):
+    if classes is None and kind is None and sort in ("whole", "fractions"):
+        kind = _kind_of_numbers(there, sort, what)
+    if classes is None and kind == "numbers":
         return Regression(), _numbers(values, sort, what)
     if classes is None:
         there = [f"{v:g}" for v in there] if sort == "fractions" else there  # a class has a name, or a number
@@ -108,11 +114,25 @@ def _recurring(there: Sequence[Any]) -> float:
     return max(FREE_TEXT_CLASSES, len(there) / 2)
 
 
-def _few(there: Sequence[Any], sort: str) -> bool:
-    """Tell whether labels are classes: not fractions, and few that recur where they are whole numbers."""
-    if sort == "whole":
-        return len(set(there)) <= min(WHOLE_NUMBER_CLASSES, _recurring(there))
-    return sort != "fractions"
+def _kind_of_numbers(there: Sequence[Any], sort: str, what: str) -> Literal["classes", "numbers"]:
+    """Tell what numbers are as labels, with a warning where whole ones might be either."""
+    counts = Counter(there)
+    if sort == "fractions" or len(counts) <= FEW_VALUES:
+        return "numbers" if sort == "fractions" else "classes"
+    codes = (
+        min(counts) in (0, 1)
+        and max(counts) - min(counts) < len(counts)
+        and min(counts.values()) >= ROWS_EACH
+    )
+    few = len(counts) <= MANY_VALUES and len(there) >= ROWS_EACH * len(counts)
+    kind, other = ("classes", "numbers") if codes or few else ("numbers", "classes")
+    warnings.warn(
+        f"{what}: {len(counts)} different whole numbers, taken as {kind}; "
+        f'say `kind = "{other}"` for {other}, or `kind = "{kind}"` to be told no more',
+        UserWarning,
+        stacklevel=5,
+    )
+    return "classes" if codes or few else "numbers"
 
 
 def _numbers(values: Sequence[Any], sort: str, what: str) -> Tensor:

@@ -1,12 +1,11 @@
-"""CSV and Parquet: columns of numbers and of categories become one row of features.
+"""Tables: columns of numbers, of categories and of dates become one row of features.
 
 Shapes: ``N`` rows, ``D`` features.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,124 +19,9 @@ from ...tasks import Kind, Task
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from ..splits import Division, build, divide, given, warn_duplicates
-from .files import Table, load, load_frame
+from .columns import Column, check_typos, column_from_json, fit_column, number
+from .files import Table, format_of, listed, load, load_frame
 from .labels import FREE_TEXT_CLASSES, answers
-
-CATEGORIES = 100
-TYPOS = 0.1  # of a column: more words than this make it one of categories
-
-
-def _number(value: Any) -> float | None:
-    """Read one value, NaN where it is missing; ``None`` where it is no number."""
-    if value is None:
-        return math.nan
-    if value is True or value is False or "_" in str(value):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
-
-
-def _words(values: Sequence[Any], numbers: Sequence[float | None]) -> list[tuple[int, Any]]:
-    """List the rows whose value is no number, and that value."""
-    return [(row, v) for row, (v, n) in enumerate(zip(values, numbers, strict=True)) if n is None]
-
-
-def _check_typos(table: Table, name: str, numbers: Sequence[float | None]) -> None:
-    """Raise ``ValueError`` for the few words of a written column of numbers, which are slips of the hand."""
-    values = table.column(name)
-    words, there = _words(values, numbers), len(values) - sum(v is None for v in values)
-    if table.written and 0 < len(words) <= TYPOS * there:
-        row, word = words[0]
-        raise wrong(
-            f"column `{name}` of {table.where}",
-            expected=f"numbers, as {there - len(words)} of its {there} values are",
-            found=f"{word!r} in row {row}" + (f", and {len(words) - 1} more" if words[1:] else ""),
-            hint="correct it, or leave it empty if it is missing; for categories, write names like c3",
-        )
-
-
-def _finite(column: Tensor, values: Sequence[Any], name: str, where: str) -> None:
-    """Raise ``ValueError`` where a number is infinite, or becomes so in float32."""
-    if (bad := column.float().isinf()).any():
-        row = int(bad.nonzero()[0])
-        told = "infinity" if math.isinf(float(values[row])) else f"{values[row]}, which float32 cannot hold,"
-        raise wrong(
-            f"column `{name}` of {where}",
-            expected="finite numbers",
-            found=f"{told} in row {row}",
-            hint="correct it, or leave it empty if it is missing",
-        )
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A column of numbers: standardised; where some were missing, one more feature says which are.
-
-    Args:
-        mean: of the train rows.
-        std: of the train rows, or 1 where all are alike.
-        missing: whether train rows missed it.
-    """
-
-    mean: float
-    std: float
-    missing: bool
-
-    @property
-    def width(self) -> int:
-        """The number of features."""
-        return 1 + self.missing
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {"mean": self.mean, "std": self.std, "missing": self.missing}
-
-    def make(self, values: Sequence[Any], name: str, where: str) -> Tensor:
-        """Make features ``(N, width)``; the mean stands in for a missing number."""
-        numbers = [_number(v) for v in values]
-        if words := _words(values, numbers):
-            row, word = words[0]
-            raise wrong(
-                f"column `{name}` of {where}",
-                expected="numbers",
-                found=f"{word!r} in row {row}",
-                hint="correct it, or leave it empty if it is missing",
-            )
-        column = (torch.tensor(numbers, dtype=torch.float64) - self.mean) / self.std
-        _finite(column, values, name, where)
-        made = column.nan_to_num(0).float()[:, None]
-        return torch.cat([made, column.isnan().float()[:, None]], 1) if self.missing else made
-
-
-@dataclass(frozen=True)
-class Categories:
-    """A column of categories: one feature for each; a category that train did not have gives zeros.
-
-    Args:
-        categories: the commonest of the train rows.
-    """
-
-    categories: tuple[str, ...]
-
-    @property
-    def width(self) -> int:
-        """The number of features."""
-        return len(self.categories)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {"categories": list(self.categories)}
-
-    def make(self, values: Sequence[Any], name: str, where: str) -> Tensor:
-        """Make features ``(N, width)``."""
-        number = {c: k for k, c in enumerate(self.categories)}
-        hot = torch.zeros(len(values), len(number))
-        at = [(i, number[str(v)]) for i, v in enumerate(values) if v is not None and str(v) in number]
-        if at:
-            hot[tuple(torch.tensor(at).T)] = 1
-        return hot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,31 +32,35 @@ class TableEncoding(Encoding):
         features: how each column does, by name.
     """
 
-    readers: ClassVar[tuple[str, ...]] = ("csv", "parquet")
-    features: Mapping[str, Numbers | Categories]
+    readers: ClassVar[tuple[str, ...]] = ("csv", "parquet", "jsonl", "excel")
+    features: Mapping[str, Column]
 
     @classmethod
     def fit(cls, table: Table, names: Sequence[str], train: Tensor, reader: str) -> Self:
         """Learn from the train rows how columns become features.
 
         A column of numbers is standardised; where train rows miss it, the mean stands in and one more
-        feature says so. Any other column becomes one feature for each of its values, at most the 100
-        commonest. In a file of text, a word among nine numbers or more is taken for a slip.
+        feature says so. Dates become where they lie in time, year, week and day. Any other column
+        becomes one feature for each of its values, at most the 100 commonest. Left out, with a warning,
+        are columns with one value in all train rows (other data would be far from it), and those of at
+        least 20 words of which over 90 % differ. In a file of text, a word among nine numbers or more is
+        taken for a slip.
 
         Raises:
-            ValueError: if there are no columns, or one of numbers holds a few words, or infinity.
+            ValueError: if no column is left, or one of numbers holds a few words, or infinity.
         """
-        if not names:
-            raise wrong(table.where, expected="columns beside the label", found=list(table.columns))
-        return cls(reader=reader, features={name: _fit_column(table, name, train) for name in names})
+        found = {name: fit_column(table, name, train) for name in names}
+        _tell(table.where, {name: remark for name, (_, remark) in found.items()})
+        features = {name: how for name, (how, _) in found.items() if how is not None}
+        if not features:
+            found_ = f"{listed(names)}, and none that tells rows apart" if names else list(table.columns)
+            raise wrong(table.where, expected="columns beside the label", found=found_)
+        return cls(reader=reader, features=features)
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` gave."""
-        features = {
-            name: Categories(tuple(how["categories"])) if "categories" in how else Numbers(**how)
-            for name, how in about["features"].items()
-        }
+        features = {name: column_from_json(how) for name, how in about["features"].items()}
         return cls(**common(about), features=features)
 
     def _own(self) -> dict[str, Any]:
@@ -192,6 +80,7 @@ class TableEncoding(Encoding):
         Raises:
             ValueError: if a column is missing, or holds words or infinity where numbers were.
         """
+        table.check_columns(self.features, ", which the model reads")
         made = [how.make(table.column(name), name, table.where) for name, how in self.features.items()]
         return torch.cat(made, 1)
 
@@ -212,18 +101,11 @@ class TableEncoding(Encoding):
         )
 
 
-def _fit_column(table: Table, name: str, train: Tensor) -> Numbers | Categories:
-    values = table.column(name)
-    numbers = [_number(v) for v in values]
-    _check_typos(table, name, numbers)
-    if None in numbers or (not table.written and table.words(name)):
-        counts = Counter(str(values[i]) for i in train.tolist() if values[i] is not None)
-        return Categories(tuple(sorted(c for c, _ in counts.most_common(CATEGORIES))))
-    column = torch.tensor(numbers, dtype=torch.float64)
-    _finite(column, values, name, table.where)
-    there = column[train][~column[train].isnan()]
-    mean, std = (float(there.mean()), float(there.std(correction=0))) if len(there) else (0.0, 0.0)
-    return Numbers(mean, std or 1.0, missing=len(there) < len(train))
+def _tell(where: str, remarks: Mapping[str, str]) -> None:
+    """Warn of what columns have become, where that may surprise, each remark once."""
+    for remark in dict.fromkeys(filter(None, remarks.values())):
+        names = listed([name for name, said in remarks.items() if said == remark])
+        warnings.warn(f"{where}: {names} {remark}", UserWarning, stacklevel=5)
 
 
 def columns_after(reference: str) -> list[str]:
@@ -251,7 +133,21 @@ def read_tasks(argument: str, options: Options, reader: str, encoder: Encoder) -
             found="no file before the `#`" if label else "no `#` with a label after it",
             hint=f'write "{reader}:{file or "train.csv"}#{label or "label"}"',
         )
-    return table_tasks(load(options.base / path), columns_after(mark + after), options, reader, encoder)
+    check_format(argument, reader)
+    table = load(options.base / path, reader)
+    return table_tasks(table, columns_after(mark + after), options, reader, encoder)
+
+
+def check_format(argument: str, reader: str) -> None:
+    """Raise ``ValueError`` where a file's name says that another reader of tables is for it."""
+    by_name = format_of(Path(argument.rpartition("#")[0] or argument))
+    if reader in ("csv", "jsonl", "excel") and by_name not in ("csv", "parquet", reader):
+        raise wrong(
+            f'reader of "{reader}:{argument}"',
+            expected=f'"{by_name}:"',
+            found=f'"{reader}:"',
+            hint=f'write "{by_name}:{argument}"',
+        )
 
 
 def table_tasks(
@@ -268,8 +164,9 @@ def table_tasks(
         )
     for name in labels:
         if len(set(table.column(name))) > FREE_TEXT_CLASSES:  # no set of classes that numbers are among
-            _check_typos(table, name, [_number(v) for v in table.column(name)])
-    targets = [(n, *answers(table.labels(n), n, table.where, options.encoding, options.kind)) for n in labels]
+            check_typos(table, name, [number(v) for v in table.column(name)])
+    kinds = options.kinds
+    targets = [(n, *answers(table.labels(n), n, table.where, options.encoding, kinds.get(n))) for n in labels]
     spare = {*labels, *options.drop, "split", options.split.group}
     division = _division(table, targets, options, "split" in labels)
     names = [n for n in table.columns if n not in spare]
@@ -320,11 +217,21 @@ def read_parquet(argument: str, options: Options) -> list[Task]:
     return read_tasks(argument, options, "parquet", encode_columns)
 
 
-CSV = Reader(read_csv, 'a table with a header: "csv:train.csv#label"', encoding=TableEncoding, labels=True)
-PARQUET = Reader(
-    read_parquet,
-    'a table: "parquet:train.parquet#income,married"',
-    "tables",
-    encoding=TableEncoding,
-    labels=True,
-)
+def read_jsonl(argument: str, options: Options) -> list[Task]:
+    """Read ``jsonl:train.jsonl#label``, an object in every line, in the same way as Parquet."""
+    return read_tasks(argument, options, "jsonl", encode_columns)
+
+
+def read_excel(argument: str, options: Options) -> list[Task]:
+    """Read ``excel:train.xlsx#label``, the first sheet, in the same way as CSV."""
+    return read_tasks(argument, options, "excel", encode_columns)
+
+
+def _reader(read: Callable[[str, Options], list[Task]], description: str, extra: str = "") -> Reader:
+    return Reader(read, description, extra, encoding=TableEncoding, labels=True)
+
+
+CSV = _reader(read_csv, 'a table with a header: "csv:train.csv#label"')
+PARQUET = _reader(read_parquet, 'a table: "parquet:train.parquet#income,married"', "tables")
+JSONL = _reader(read_jsonl, 'a table with a JSON object in every line: "jsonl:train.jsonl#label"')
+EXCEL = _reader(read_excel, 'the first sheet of a workbook: "excel:train.xlsx#label"', "excel")

@@ -1,0 +1,198 @@
+"""The data of a problem file become tasks: read alike, and what several read divided once."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..datasets import SplitSpec, read, unlabel
+from ..datasets.options import LabelKind
+from ..datasets.readers.files import listed
+from ..datasets.references import data_of, label_columns, reads_files, table_columns
+from ..errors import unknown, wrong
+from ..tasks import Task
+from .schema import Data, Source, Split, Target
+
+Divided = dict[str, tuple[Split, Task]]  # by what is read: how the first target that read it is divided
+
+
+def read_data(
+    targets: Sequence[Target], sources: Sequence[Source], base: Path, *, alone: bool
+) -> tuple[list[Task], list[Task]]:
+    """Read the targets and the sources of a problem; rows of all are made like those of the first target.
+
+    Columns are inputs where every table has them, none names them as a label and no ``drop`` leaves them
+    out. What several references read is divided once, as the first target says that reads it, so that no
+    test row of a target is a training row of another task.
+
+    Args:
+        targets: at least one.
+        sources: any number.
+        base: folder that paths start from.
+        alone: whether the target has to be a single task.
+
+    Raises:
+        ValueError: if data are wrong, or tables share no column.
+        FileNotFoundError: if data are not there.
+    """
+    drop = _no_inputs([*targets, *sources], base)
+    divided: Divided = {}
+    new: list[Task] = []
+    for target in targets:
+        found = _targets(target, base, drop, new, divided, alone=alone)
+        divided.setdefault(data_of(target.data, base), (target.split, found[0]))
+        new += found
+    old: list[Task] = []
+    for source in sources:
+        found = _source(source, base, drop, new, divided)
+        old += _named(found, source, [task.name for task in (*new, *old)])
+    return new, old
+
+
+# Which columns are inputs.
+
+
+def _no_inputs(sections: Sequence[Data], base: Path) -> list[str]:
+    """List the columns that are inputs of no table: labels, those to drop, those that tables do not share."""
+    columns = {section.data: table_columns(section.data, base) for section in sections}
+    _check_drop(sections, columns)
+    out = {name for s in sections for name in (*label_columns(s.data), *s.drop)}
+    return sorted(out | _unshared(columns, out | {"split", *(s.split.group for s in sections)}))
+
+
+def _check_drop(sections: Sequence[Data], columns: Mapping[str, Sequence[str]]) -> None:
+    there = {name for names in columns.values() for name in names}
+    for section in sections:
+        if section.drop and not columns[section.data]:
+            raise wrong("`drop`", expected="given for tables and text only", found=f'beside "{section.data}"')
+        for name in section.drop:
+            if name not in there:
+                raise unknown(f"column to drop, beside {section.data!r},", name, there)
+
+
+def _unshared(columns: Mapping[str, Sequence[str]], spare: set[str]) -> set[str]:
+    """Give the columns that not all tables have, with a warning for each table that lacks some.
+
+    Args:
+        columns: of each reference.
+        spare: those that are no inputs anyway.
+    """
+    tables = {
+        data: {name: None for name in names if name not in spare}  # in their order
+        for data, names in columns.items()
+        if names and not data.startswith("text:")  # which has one column of inputs
+    }
+    every = {name: None for names in tables.values() for name in names}
+    lost = {data: [name for name in every if name not in names] for data, names in tables.items()}
+    left_out = {name for names in lost.values() for name in names}
+    if every and len(left_out) == len(every):
+        raise wrong(
+            "tables of the problem",
+            expected="with at least one column in common beside labels",
+            found="; ".join(f"{_file(data)} with {', '.join(names)}" for data, names in tables.items()),
+            hint="give columns of one meaning one name",
+        )
+    for data, names in lost.items():
+        if names:
+            told = f"{_file(data)} has no {listed(names)}; left out of the other tables too"
+            warnings.warn(told, UserWarning, stacklevel=6)
+    return left_out
+
+
+def _file(data: str) -> str:
+    return f"`{data.partition(':')[2].rpartition('#')[0]}`"
+
+
+# Reading.
+
+
+def _read(
+    section: Data, base: Path, drop: Sequence[str], before: Sequence[Task], divided: Divided
+) -> list[Task]:
+    """Read data like the first of the tasks before, if they can be; the same data are divided as then."""
+    resize = tuple(section.resize) if isinstance(section.resize, list) else section.resize
+    alike = before[0].encoding if before and section.resize is None else None
+    if alike is not None:  # what makes a source's rows like the target's (columns, words, pixels)
+        alike = alike.alike() if alike.reads(section.data.partition(":")[0]) else None
+    return read(
+        section.data,
+        base=base,
+        split=_split(section, base, divided),
+        resize=resize,  # type: ignore[arg-type]
+        skip_broken=section.skip_broken,
+        encoding=alike,
+        drop=drop,
+        kind=section.kind or _kinds(section, before),
+    )
+
+
+def _split(section: Data, base: Path, divided: Divided) -> SplitSpec:
+    """Say how rows are divided: as by the target that reads the same data, if there is one."""
+    how, task = divided.get(data_of(section.data, base), (section.split, None))
+    files = task is not None and task.encoding is not None and reads_files(section.data)
+    return SplitSpec(**how.model_dump(), rows=task.encoding.division if files else None)  # type: ignore[union-attr]
+
+
+def _kinds(section: Data, before: Sequence[Task]) -> dict[str, LabelKind]:
+    """Say what the label columns are that a task before has too: the same."""
+    known: dict[str, LabelKind] = {
+        task.encoding.target: "classes" if task.kind.classes else "numbers"
+        for task in before
+        if task.encoding is not None
+    }
+    return {name: known[name] for name in label_columns(section.data) if name in known}
+
+
+def _targets(
+    section: Target,
+    base: Path,
+    drop: Sequence[str],
+    before: Sequence[Task],
+    divided: Divided,
+    *,
+    alone: bool,
+) -> list[Task]:
+    """Read a target, which may be several tasks on the same rows; those after the first are read like it."""
+    tasks = _read(section, base, drop, before, divided)
+    if alone and len(tasks) != 1:
+        names = [t.name for t in tasks]
+        part = "column" if reads_files(section.data) else "name"
+        hint = f"keep one {part} after the # of `target.data` ({section.data!r}), or write [[targets]]"
+        if "#" not in section.data:
+            hint = f'name one of them: target.data = "{section.data}#{names[0]}", or write [[targets]]'
+        found = f"{len(tasks)}: {names}"
+        raise wrong("`target.data`", expected="one task", found=found, hint=hint)
+    if section.name and len(tasks) == 1:
+        tasks = [dataclasses.replace(tasks[0], name=section.name)]
+    if section.labels == "all":
+        return tasks
+    if section.shots is not None:
+        expected = 'left out where `target.labels` is "none"'
+        raise wrong("`target.shots`", expected=expected, found=section.shots)
+    return [unlabel(task) for task in tasks]
+
+
+def _source(
+    section: Source, base: Path, drop: Sequence[str], targets: Sequence[Task], divided: Divided
+) -> list[Task]:
+    with warnings.catch_warnings():  # a source's test rows are never used
+        warnings.filterwarnings("ignore", message=".* are equal to a train row")
+        return _read(section, base, drop, targets, divided)
+
+
+def _named(found: Sequence[Task], section: Source, taken: Sequence[str]) -> list[Task]:
+    """Give the tasks of a source names that are not taken."""
+    tasks: list[Task] = []
+    for task in found:
+        wanted = section.name or task.name
+        if wanted in (known := [*taken, *(t.name for t in tasks)]):
+            path = Path(section.data.partition(":")[2].partition("#")[0])
+            origin = path.stem or section.data.partition("#")[0]
+            wanted = f"{wanted} of {origin}".replace(".", "_")
+        name, number = wanted, 2
+        while name in known:
+            name, number = f"{wanted} {number}", number + 1
+        tasks.append(dataclasses.replace(task, name=name))
+    return tasks
