@@ -20,7 +20,8 @@ Strategies = Annotated[
     typer.Option(help='Names with commas between, or "auto" for all that apply.', show_default=False),
 ]
 Seeds = Annotated[
-    int | None, typer.Option(min=1, help="Seeds, each with its own labelled rows.", show_default=False)
+    str | None,
+    typer.Option(metavar="<number>", help='How many, or "auto": 5, 8, 12 as needed.', show_default=False),
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of each process; 1 by default.", show_default=False)
@@ -112,7 +113,7 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
     problem, strategies = file.problem(), file.strategies()
     for target in problem.targets:
         typer.echo(f"{target.name}: {target.kind.describe()}")
-    skipped = comparison.applicable(problem, strategies).skipped
+    skipped = comparison.applicable(problem, strategies, baseline=file.compare.baseline).skipped
     for reason in dict.fromkeys(skipped.values()):
         typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
     with resumable("resume", directory):
@@ -120,6 +121,8 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
             problem,
             strategies,
             file.compare.seeds,
+            baseline=file.compare.baseline,
+            least=file.compare.least,
             out=directory,
             workers=workers,
             threads=file.compare.threads,

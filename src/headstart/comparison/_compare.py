@@ -89,9 +89,9 @@ def compare(
         >>> len(row["seeds"]), row["verdict"]
         (2, None)
     """
-    auto = seeds == "auto" or (seeds is None and strategies == "auto")
-    count = max(verdicts.SPENT) if auto else 5 if seeds is None else seeds
-    numbers = list(range(count)) if isinstance(count, int) else list(count)  # type: ignore[arg-type]
+    everything = strategies == "auto" or (isinstance(strategies, Sequence) and "auto" in strategies)
+    auto = seeds == "auto" or (seeds is None and everything)
+    numbers = _numbers(max(verdicts.SPENT) if auto else 5 if seeds is None else seeds)
     _check(seeds, numbers, workers, threads, seconds, least)
     asked = applicable(problem, strategies, baseline=baseline)
     if workers > 1:
@@ -138,6 +138,12 @@ def compare(
     elapsed = time.time() - start
     result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
     return Result(result.data, result.details, directory, _holder=holder)
+
+
+def _numbers(seeds: int | str | Sequence[int]) -> list[int]:
+    if isinstance(seeds, str):
+        raise wrong("`seeds`", expected='a whole number, several, or "auto"', found=f'"{seeds}"')
+    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
 
 
 def _check(

@@ -29,10 +29,7 @@ from ..tasks import Labelled, Task
 S = TypeVar("S", bound=Situation)
 
 ENOUGH = 20  # labelled rows per class, from which a quarter serves for validation
-SPARE = (
-    4,
-    8,
-)  # labelled rows per class, or of numbers, from which a quarter tells learners without reuse apart
+SPARE = 4, 8  # rows per class, or of numbers, from which a quarter tells learners without reuse apart
 KEEPS = 0.02  # source validation accuracy that an adapted net may lose before its setting is refused
 
 VALID, HELD_OUT, PSEUDO, SOURCE, INFORMATION, DEFAULTS = (

@@ -113,12 +113,12 @@ def _tables(plan: Plan, found: Trials, target: str, amount: int | None) -> dict[
             read[name] = dict(zip(there, rows, strict=True))
     floor = read.get(plan.problem.floor(), {})
     tables = {}
-    for name, rows in read.items():
+    for name, mine in read.items():
         whole = []
         for seed in ran[name]:
             others = [r[seed] for r in read.values() if seed in r]
-            if seed in rows:
-                whole.append(rows[seed])
+            if seed in mine:
+                whole.append(mine[seed])
             elif seed in floor or others:
                 whole.append(floor.get(seed, min(others, key=lambda r: metric.sign * r.mean())))
         tables[name] = np.stack(whole)
@@ -179,10 +179,11 @@ def relative_gains(
     k = min(map(len, parts))
     by_seed = np.mean([part[:k].mean(1) for part in parts], 0)
     if k < 2 or any(part.shape[1] < 2 for part in parts):
-        return by_seed.tolist(), TwoWay(by_seed[:1], *[np.zeros((1, 1))] * 3, 1, 1)
+        nothing = np.zeros((1, 1))
+        return by_seed.tolist(), TwoWay(by_seed[:1], nothing, nothing, nothing, 1, 1)
     each = [twoway.two_way(part[:k][None]) for part in parts]
     own = np.atleast_2d(np.var(by_seed, ddof=1) / k)
-    by_row = sum(one.by_row for one in each) / len(each) ** 2
-    rest = sum(one.rest for one in each) / len(each) ** 2
+    by_row = np.sum([one.by_row for one in each], 0) / len(each) ** 2
+    rest = np.sum([one.rest for one in each], 0) / len(each) ** 2
     rows = min(one.rows for one in each)
     return by_seed.tolist(), TwoWay(np.atleast_1d(by_seed.mean()), own, by_row, rest, k, rows)

@@ -111,7 +111,7 @@ class Question(Protocol):
         """Name the strategy that looks at no input, or ``""``: what does not clear it does not work."""
 
     def counted(self, name: str, answers: NDArray[Any], truth: Mapping[str, NDArray[Any]]) -> Numbers:
-        """Say what each test row, or group of rows, counts towards a target's score: their mean is the score."""
+        """Say what each test row, or group of rows, counts towards a target's score, which is their mean."""
 
     def check(self) -> None:
         """Raise or warn, before anything runs, of what would spoil the comparison."""

@@ -156,6 +156,7 @@ def _answer(plan: Plan, amount: int | None, followed: Followed | None) -> dict[s
                      default=None),
         "seen": judged.seen,
         "needed": dict(judged.needed),
+        "unless": ways[judged.recommended].get("unless"),
         "seeds": max(followed.seeds.values()),
         "test_rows": judged.rows,
         "level": followed.level,
@@ -191,7 +192,7 @@ def _summary(plan: Plan, found: Trials) -> list[Row]:
 
 
 def _over_all(summary: Sequence[Row]) -> str | None:
-    """Name what to use over several targets: the highest of those whose whole interval is above 0, or of all."""
+    """Name what to use over several targets: the highest whose whole interval is above 0, or of all."""
     last = [r for r in summary if r["shots"] == summary[-1]["shots"] and r["delta_m"] is not None]
     gaining = [r for r in last if r["delta_m_ci95"] and r["delta_m_ci95"][0] > 0]
     return max(gaining or last, key=lambda r: r["delta_m"], default={"strategy": None})["strategy"]

@@ -160,7 +160,8 @@ def follow(asked: Field, spent: Mapping[int, float] = SPENT) -> Followed:
         asked: tables ``(seeds, rows)`` of as many seeds as each way has; of ways that went no further, fewer.
         spent: one-sided level by number of seeds.
     """
-    active, settled, ways, seeds = list(asked.tables), {}, {}, {}
+    active, seeds = list(asked.tables), dict[str, int]()
+    settled, ways = dict[str, Mapping[str, Any]](), dict[str, Mapping[str, Any]]()
     looks, judged, level = list(spent), None, next(iter(spent.values()))
     for i, look in enumerate(looks):
         there = min(len(asked.tables[name]) for name in active)
@@ -212,7 +213,7 @@ def _upwards(metric: Metric, table: Numbers) -> Numbers:
 
 
 def _gain(metric: Metric, value: float) -> float:
-    """Say a difference as the gain that is read: of a ratio of errors the share of the error that is saved."""
+    """Say a difference as the gain that is read: of a ratio of errors the share that is saved."""
     return -math.expm1(-max(value, -700.0)) if metric.ratio else float(value)
 
 
@@ -235,7 +236,8 @@ def _over(
     asked: Field, found: TwoWay, names: Sequence[str], reuse: Sequence[str], base: str, level: float
 ) -> dict[str, dict[str, Any]]:
     """Give gains over a baseline: of ways of reuse with intervals that hold together, of others alone."""
-    place, facts = list(names).index(base), {base: {"gain": None, "gain_ci95": None}}
+    place = list(names).index(base)
+    facts: dict[str, dict[str, Any]] = {base: {"gain": None, "gain_ci95": None}}
     for group in (list(reuse), [n for n in names if n not in reuse and n != base]):
         if not group:
             continue
@@ -269,17 +271,22 @@ def _decide(
     if not at or not bases:
         return
     gain, harm = np.ones(len(at), bool), np.ones(len(at), bool)
+    short = np.full((len(bases), len(at)), np.inf)  # by how much each baseline is cleared, in normal errors
     for other in bases:
         place = names.index(other)
         over, drawn = twoway.differences(found, at, place), twoway.drawn_errors(found, at, place)
         free = 0.0 if asked.chosen in (None, other) else _margin(asked)
         z = twoway.as_normal((over.estimate + free) / over.error, over.freedom)
-        gain &= z > twoway.limits(z, drawn, level)
+        limit = twoway.limits(z, drawn, level)
+        gain &= z > limit
+        short[bases.index(other)] = z - limit
         if other == asked.chosen or (asked.chosen is None and (other != asked.floor or len(bases) == 1)):
             z = twoway.as_normal(-over.estimate / over.error, over.freedom)
             harm &= z > twoway.limits(z, -drawn, level)
-    for name, gains, harms in zip(reuse, gain, harm, strict=True):
+    for i, (name, gains, harms) in enumerate(zip(reuse, gain, harm, strict=True)):
         low, high = ways[name]["gain_ci95"]
+        if low > 0 and not gains:  # above the baseline that was chosen, but not above all that reuse nothing
+            ways[name]["unless"] = bases[int(short[:, i].argmin())]
         if gains and ways[name]["gain"] >= asked.least and low > 0:
             ways[name]["verdict"] = "gains"
         elif harms and high < 0:
@@ -312,7 +319,8 @@ def _answer(
     if not _clears(asked, found, at, top):
         outcome = "nothing works"
     leader = max(reuse, key=lambda name: means[name]) if reuse else None
-    seen, needed = None, {}
+    seen: float | None = None
+    needed: dict[str, int] = {}
     if leader is not None:
         seen, needed = _power(asked, found, at, leader, base, level)
     gain, ends = None, None

@@ -77,8 +77,8 @@ class Differences:
 def two_way(table: Numbers) -> TwoWay:
     r"""Split the variances of a table into a part of the seeds, a part of the rows and the rest.
 
-    .. math:: \hat\Sigma_e = \frac{\sum_{sr} D D^\top - kn\, m m^\top - n(k-1)\hat\Sigma_a - k(n-1)\hat\Sigma_b}
-              {(k-1)(n-1)}
+    .. math:: \hat\Sigma_e = \frac{\sum_{sr} D D^\top - kn\, m m^\top
+              - n(k-1)\hat\Sigma_a - k(n-1)\hat\Sigma_b}{(k-1)(n-1)}
 
     with the covariances :math:`\hat\Sigma_a` of the seeds' means and :math:`\hat\Sigma_b` of the rows' means.
 

@@ -115,10 +115,18 @@ class ProblemFile:
             device=self.compare.device,
             precision=self.compare.precision,
             class_weights=self.compare.class_weights,
+            metric=self._metric([t.name for t in targets]),
         )
         with seeded(0):  # names and shapes are told before any training
             problem.build(pretrained=problem.comes_pretrained())
         return problem
+
+    def _metric(self, names: Sequence[str]) -> str | dict[str, str] | None:
+        """Say what targets are scored by: as their own tables say, else as [compare] does for all."""
+        asked = [section.metric or self.compare.metric for section in self.targets]
+        if len(asked) == 1 or len(asked) != len(names):
+            return asked[0] or None
+        return {name: metric for name, metric in zip(names, asked, strict=True) if metric}
 
 
 def load_problem(

@@ -63,6 +63,9 @@ class Target(Data):
         default=None, description="a whole number of at least 1, or a list of such"
     )
     labels: Literal["all", "none"] = Field(default="all", description='"all" or "none"')
+    metric: str = Field(
+        default="", description="what it is scored by; chosen by the shape of its labels if left out"
+    )
 
 
 class Backbone(Section):
@@ -97,8 +100,18 @@ class Compare(Section):
     strategies: str | Annotated[list[str], Field(min_length=1)] = Field(
         default="auto", description='"auto", or a list of names'
     )
-    seeds: Count | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
-        default=5, description="a whole number of at least 1, or a list of distinct seeds of at least 0"
+    seeds: (
+        Count | Literal["auto"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None
+    ) = Field(
+        default=None,
+        description='a whole number of at least 1, a list of distinct seeds of at least 0, or "auto": 5, then '
+        '8, then 12 for what is not decided; left out, "auto" where `strategies` is, else 5',
+    )
+    metric: str = Field(default="", description="what every target is scored by, such as `auroc`")
+    least: float = Field(default=0.01, gt=0, lt=1, description="the smallest gain that matters, in (0, 1)")
+    baseline: str = Field(
+        default="",
+        description="a strategy that gains are measured against in place of the best without reuse",
     )
     workers: int = Field(default=1, ge=1, description="a whole number of at least 1")
     threads: int = Field(default=1, ge=1, description="a whole number of at least 1, of each worker")

@@ -105,7 +105,8 @@ def _found(each: Facts, say: Sizes) -> str:
     low, high = each["gain_ci95"]
     return (
         f"not known yet: {best} is in front, between {say.signed(low)} and {say.signed(high)} "
-        f"over {base}, {among}."
+        f"over {base}, {among}"
+        + (f"; {each['unless']} reuses nothing either and may be as good." if each.get("unless") else ".")
     )
 
 
