@@ -18,7 +18,7 @@ from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
 from ..version import __version__
-from . import jobs, trials, verdicts
+from . import jobs, sources, trials, verdicts
 from .judging import more_seeds
 from .plan import Plan, applicable, check_picklable
 from .question import Question
@@ -135,6 +135,14 @@ def compare(
             jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
             done += sum(len(cells) for _, cells in work)
             seeds_by_cell = {} if plan.late() else more_seeds(plan, options)
+        while not plan.late() and (ways := sources.asked(plan, options)):
+            options |= {(name, amount): 0 for name in ways for amount in plan.amounts}
+            seeds_by_cell = sources.due(plan, ways)
+            plan = sources.added(plan, ways)
+            work = trials.trials(plan, options, seeds_by_cell)
+            bar.steps = done + sum(len(cells) for _, cells in work)
+            jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
+            done += sum(len(cells) for _, cells in work)
     elapsed = time.time() - start
     result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
     return Result(result.data, result.details, directory, _holder=holder)

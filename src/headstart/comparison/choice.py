@@ -80,21 +80,21 @@ def cut(problem: Situation, count: int | None, seed: int) -> list[Task]:
     ]
 
 
-def hold_out(task: Task, seed: int) -> tuple[Task, Labelled]:
-    """Set a quarter of a task's labelled rows apart."""
+def hold_out(task: Task, seed: int, quarter: int = 0) -> tuple[Task, Labelled]:
+    """Set one of four quarters of a task's labelled rows apart."""
     assert task.train.held  # else none of its rows are held out
-    kept, held = part(task.train.known(), 0.25, seed)
+    kept, held = part(task.train.known(), 0.25, seed, quarter)
     return dataclasses.replace(task, train=kept), held
 
 
-def part(rows: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
-    """Split rows in two, class by class where there are classes."""
+def part(rows: Labelled, fraction: float, seed: int, place: int = 0) -> tuple[Labelled, Labelled]:
+    """Split rows in two, class by class where there are classes; each place gives other rows."""
     generator = random.generator("part", seed)
     order = torch.randperm(len(rows), generator=generator)
     if rows.y.ndim == 1 and (not rows.y.is_floating_point() or set(rows.y.tolist()) <= {0.0, 1.0}):
         order = order[rows.y[order].argsort(stable=True)]  # class by class, at random within
     held = torch.zeros(len(rows), dtype=torch.bool)
-    held[order[:: max(2, round(1 / fraction))]] = True
+    held[order[place :: max(2, round(1 / fraction))]] = True
     return rows.take((~held).nonzero().flatten()), rows.take(held.nonzero().flatten())
 
 

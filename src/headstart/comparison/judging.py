@@ -48,7 +48,7 @@ def followed_at(
     plan: Plan, options: Options, found: Trials, target: str, amount: int | None
 ) -> Followed | None:
     """Judge one target at one amount; None where no trial has a score."""
-    tables = _tables(plan, found, target, amount)
+    tables = tables_of(plan, found, target, amount)
     if not tables:
         return None
     family, floor = plan.family, plan.problem.floor()
@@ -100,7 +100,7 @@ def judged_seeds(plan: Plan, found: Trials, target: str, amount: int | None) -> 
     return dict.fromkeys(there, shared)
 
 
-def _tables(plan: Plan, found: Trials, target: str, amount: int | None) -> dict[str, Numbers]:
+def tables_of(plan: Plan, found: Trials, target: str, amount: int | None) -> dict[str, Numbers]:
     """Give each way its table ``(seeds, rows)``; a trial that failed counts as the floor did at its seed."""
     metric = plan.problem.scored_by(target)
     ran = judged_seeds(plan, found, target, amount)
@@ -168,7 +168,7 @@ def relative_gains(
     """
     targets, parts = list(plan.problem.names), []
     for target in targets:
-        tables = _tables(plan, found, target, amount)
+        tables = tables_of(plan, found, target, amount)
         if name not in tables or base not in tables:
             return None
         k = min(len(tables[name]), len(tables[base]))

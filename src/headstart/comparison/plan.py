@@ -32,6 +32,7 @@ class Plan:
             where all seeds run.
         least: the smallest gain that matters.
         baseline: what gains are measured against, where it is named: nothing is chosen then.
+        left_out: ways that were added to tell sources apart: the way that each is of, and what it leaves out.
         choices: how each strategy's settings are chosen, by strategy and amount.
     """
 
@@ -45,6 +46,7 @@ class Plan:
     looks: Mapping[int, float] = field(default_factory=dict)
     least: float = 0.01
     baseline: str = ""
+    left_out: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     choices: dict[tuple[str, int | None], Choice] = field(default_factory=dict)
 
     def options(self, name: str, amount: int | None) -> int:

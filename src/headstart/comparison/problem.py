@@ -100,6 +100,14 @@ class Problem(Situation):
         """Tell why a strategy does not apply to a target, or ``""``."""
         return strategy.needs(self.focused(name))
 
+    def sources_of(self) -> list[str]:
+        """Name the sources."""
+        return [s.name for s in self.sources]
+
+    def applies_without(self, strategy: Strategy, sources: Sequence[str]) -> str:
+        """Tell why a strategy does not apply to the first target where some sources are left out."""
+        return strategy.needs(self.with_rows(sources=[s for s in self.sources if s.name not in sources]))
+
     def family(self) -> Sequence[str]:
         """Name the strategies without reuse; without labels those that use the sources as they are."""
         return NO_REUSE if self.labelled() else AS_IT_IS
@@ -214,20 +222,24 @@ class Problem(Situation):
         return net, metric.sign * _score(starts, net, self.target, valid, metric.name)
 
     def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> tuple[int, float]:
-        """Choose on a quarter of this trial's own rows."""
-        posed, judged = self._held_out(seed)
+        """Choose on a quarter of this trial's own rows; on each of the four where the rows are few."""
+        few = min(choice.smallest(t, None) for t in self.targets) < choice.ENOUGH
+        parts = [self._held_out(seed, quarter) for quarter in range(4 if few else 1)]
         scores = []
         for option in range(options):
-            try:
-                value = posed._value(strategy, strategy.options[option], seed, judged, starts)
-            except FloatingPointError:  # diverged: the worst there is
-                value = float("-inf")
-            scores.append([(value, 0.0)])
+            tried = []
+            for posed, judged in parts:
+                try:
+                    value = posed._value(strategy, strategy.options[option], seed, judged, starts)
+                except FloatingPointError:  # diverged: the worst there is
+                    value = float("-inf")
+                tried.append((value, 0.0))
+            scores.append(tried)
         option = choice.best(scores)
-        return option, scores[option][0][0]
+        return option, _mean([value for value, _ in scores[option]])
 
-    def _held_out(self, seed: int) -> tuple[Self, dict[str, Labelled]]:
-        parts = [choice.hold_out(t, seed) for t in self.targets]
+    def _held_out(self, seed: int, quarter: int = 0) -> tuple[Self, dict[str, Labelled]]:
+        parts = [choice.hold_out(t, seed, quarter) for t in self.targets]
         return self.with_rows(targets=[t for t, _ in parts]), {t.name: held for t, held in parts}
 
     def _value(

@@ -104,6 +104,12 @@ class Question(Protocol):
     def applies(self, strategy: Strategy, name: str) -> str:
         """Tell why a strategy does not apply to a target, or ``""``."""
 
+    def sources_of(self) -> Sequence[str]:
+        """Name the sources, each of which may be left out."""
+
+    def applies_without(self, strategy: Strategy, sources: Sequence[str]) -> str:
+        """Tell why a strategy does not apply where some sources are left out, or ``""``."""
+
     def family(self) -> Sequence[str]:
         """Name the strategies that reuse nothing: gains are measured against the best of them."""
 

@@ -16,6 +16,7 @@ from .. import report
 from ..atomic import write_atomic
 from ..maths import twoway
 from ..version import __version__
+from . import sources
 from .judging import Trials, followed_at, judged_seeds, read_trials, relative_gains, scored
 from .plan import Plan
 from .question import Metric
@@ -56,6 +57,9 @@ def summarise(
         "answers": answers,
         "recommended": _over_all(summary) or _last(a["strategy"] for a in answers),
     }
+    if told := sources.found(plan, found):
+        data["sources"] = told
+        _leave_out(plan, data)
     if summary:
         data |= {"summary": summary, "recommended_by_target": by_target}
     data |= {"least": plan.least, "draws": {"count": twoway.DRAWS, "seed": twoway.SEED}}
@@ -75,6 +79,16 @@ def summarise(
     data["reasons"] = report.reasons(data, details)
     write(plan.directory, data, details)
     return Result(data, details, plan.directory)
+
+
+def _leave_out(plan: Plan, data: dict[str, Any]) -> None:
+    """Recommend a way without the sources that harm it, where it would be recommended with them."""
+    harming = {told["source"] for told in data["sources"] if told["verdict"] == "harms"}
+    for answer in data["answers"]:
+        for name, (way, left) in plan.left_out.items():
+            if answer["strategy"] == way and harming and set(left) == harming:
+                answer["strategy"] = name
+    data["recommended"] = _last(a["strategy"] for a in data["answers"])
 
 
 def _plain(metric: Metric) -> dict[str, Any]:
@@ -147,6 +161,8 @@ def _answer(plan: Plan, amount: int | None, followed: Followed | None) -> dict[s
         "outcome": judged.outcome,
         "baseline": judged.baseline,
         "chosen_on": judged.chosen,
+        "highest": judged.highest,
+        "over_highest": judged.over_highest,
         "gain": judged.gain,
         "gain_ci95": judged.gain_ci95,
         "may_be_best": [name for name, way in ways.items() if way["may_be_best"]],

@@ -69,6 +69,8 @@ class Judged:
         needed: seeds, or else test rows, that would decide a gain of the size estimated.
         chosen: whether held-out rows chose the baseline; else it is the highest, and a gain is over all.
         rows: test rows, or groups of them.
+        highest: which way without reuse scored highest on the test rows.
+        over_highest: what the recommended one gains over that.
     """
 
     baseline: str
@@ -81,6 +83,8 @@ class Judged:
     needed: Mapping[str, int]
     chosen: bool
     rows: int
+    highest: str
+    over_highest: float | None
 
 
 def judge(asked: Field, level: float = LEVEL) -> Judged:
@@ -101,7 +105,7 @@ def judge(asked: Field, level: float = LEVEL) -> Judged:
     names, (seeds, rows) = list(asked.tables), next(iter(asked.tables.values())).shape
     if seeds < 2 or rows < 2:
         return _unsure(asked)
-    table = np.stack([_upwards(asked.metric, asked.tables[name]) for name in names])
+    table = np.stack([upwards(asked.metric, asked.tables[name]) for name in names])
     found, at = twoway.two_way(table), {name: i for i, name in enumerate(names)}
     bases = [name for name in names if name in asked.family]
     reuse = [name for name in names if name not in asked.family]
@@ -199,7 +203,7 @@ def _merged(judged: Judged, ways: Mapping[str, Mapping[str, Any]]) -> Judged:
     return replace(judged, ways={n: w if n in judged.ways else {**w, **gone} for n, w in ways.items()})
 
 
-def _upwards(metric: Metric, table: Numbers) -> Numbers:
+def upwards(metric: Metric, table: Numbers) -> Numbers:
     r"""Turn a way's table so that higher is better; of a ratio of errors it is minus the error's logarithm.
 
     .. math:: D_{sr} = -\left(\log \bar E + E_{sr} / \bar E - 1\right)
@@ -212,7 +216,7 @@ def _upwards(metric: Metric, table: Numbers) -> Numbers:
     return -(math.log(mean) + error / mean - 1)
 
 
-def _gain(metric: Metric, value: float) -> float:
+def gain_of(metric: Metric, value: float) -> float:
     """Say a difference as the gain that is read: of a ratio of errors the share that is saved."""
     return -math.expm1(-max(value, -700.0)) if metric.ratio else float(value)
 
@@ -251,8 +255,8 @@ def _over(
             up = down = np.full(len(group), twoway.NORMAL)
         low, high = over.estimate - twoway.widths(over, up), over.estimate + twoway.widths(over, down)
         for i, name in enumerate(group):
-            ends = sorted(_gain(asked.metric, end) for end in (low[i], high[i]))
-            facts[name] = {"gain": _gain(asked.metric, over.estimate[i]), "gain_ci95": ends}
+            ends = sorted(gain_of(asked.metric, end) for end in (low[i], high[i]))
+            facts[name] = {"gain": gain_of(asked.metric, over.estimate[i]), "gain_ci95": ends}
     return facts
 
 
@@ -325,8 +329,11 @@ def _answer(
         seen, needed = _power(asked, found, at, leader, base, level)
     gain, ends = None, None
     if top != base and ways[top]["gain"] is not None:
-        gain, ends = _gain(asked.metric, means[top] - means[base]), list(ways[top]["gain_ci95"])
-    return Judged(base, ways, top, outcome, gain, ends, seen, needed, asked.chosen is not None, found.rows)
+        gain, ends = gain_of(asked.metric, means[top] - means[base]), list(ways[top]["gain_ci95"])
+    highest = max((n for n in names if n in asked.family), key=lambda n: means[n], default=base)
+    over = None if top == highest else gain_of(asked.metric, means[top] - means[highest])
+    chosen = asked.chosen is not None
+    return Judged(base, ways, top, outcome, gain, ends, seen, needed, chosen, found.rows, highest, over)
 
 
 def _clears(asked: Field, found: TwoWay, at: Mapping[str, int], top: str) -> bool:
@@ -351,7 +358,7 @@ def _power(
     def variance(part: Numbers) -> float:
         return max(0.0, float(part[way, way] + part[place, place] - 2 * part[way, place]))
 
-    seen = _gain(asked.metric, (limit + POWER) * float(over.error[0]))
+    seen = gain_of(asked.metric, (limit + POWER) * float(over.error[0]))
     asked_for = max(float(over.estimate[0]), _margin(asked))
     left = (asked_for / (limit + POWER)) ** 2 - variance(found.by_row)
     seed = k * (variance(found.by_seed) + max(0.0, variance(found.rest)))
@@ -362,7 +369,7 @@ def _power(
 
 def _unsure(asked: Field) -> Judged:
     """Name what scored highest, where there are too few seeds or rows for any interval."""
-    means = {name: float(_upwards(asked.metric, table).mean()) for name, table in asked.tables.items()}
+    means = {name: float(upwards(asked.metric, table).mean()) for name, table in asked.tables.items()}
     bases = [name for name in means if name in asked.family]
     base = asked.chosen or max(bases or means, key=lambda name: means[name])
     ways: dict[str, dict[str, Any]] = {}
@@ -371,16 +378,18 @@ def _unsure(asked: Field) -> Judged:
             "verdict": None if name in asked.family else "open",
             "mean": float(asked.tables[name].mean()),
             "ci95": None,
-            "gain": None if name == base else _gain(asked.metric, means[name] - means[base]),
+            "gain": None if name == base else gain_of(asked.metric, means[name] - means[base]),
             "gain_ci95": None,
             "may_be_best": True,
             "best_probability": None,
         }
         if "scratch" in bases:
-            own = None if name == "scratch" else _gain(asked.metric, means[name] - means["scratch"])
+            own = None if name == "scratch" else gain_of(asked.metric, means[name] - means["scratch"])
             ways[name] |= {"gain_scratch": own, "gain_scratch_ci95": None}
     top = max(means, key=lambda name: means[name])
     gain = ways[top]["gain"]
     seeds, rows = next(iter(asked.tables.values())).shape
-    needed = {"seeds": max(1, ENOUGH - seeds)}
-    return Judged(base, ways, top, "not known yet", gain, None, None, needed, asked.chosen is not None, rows)
+    needed, chosen = {"seeds": max(1, ENOUGH - seeds)}, asked.chosen is not None
+    highest = max(bases, key=lambda name: means[name], default=base)
+    over = None if top == highest else gain_of(asked.metric, means[top] - means[highest])
+    return Judged(base, ways, top, "not known yet", gain, None, None, needed, chosen, rows, highest, over)

@@ -104,7 +104,7 @@ class Compare(Section):
         Count | Literal["auto"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None
     ) = Field(
         default=None,
-        description='a whole number of at least 1, a list of distinct seeds of at least 0, or "auto": 5, then '
+        description='a whole number of at least 1, a list of distinct seeds of at least 0, or "auto": 5, '
         '8, then 12 for what is not decided; left out, "auto" where `strategies` is, else 5',
     )
     metric: str = Field(default="", description="what every target is scored by, such as `auroc`")

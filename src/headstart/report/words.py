@@ -96,7 +96,7 @@ def _found(each: Facts, say: Sizes) -> str:
         )
         return (
             f"{best} gains about {say.gain(each['gain'])} (at least {say.gain(low)}) over {base}, {among}."
-            f"{also}"
+            f"{_highest(each, say)}{also}"
         )
     if each["gain"] is None:
         return f"not known yet: {base}, {among}, is in front."
@@ -107,6 +107,16 @@ def _found(each: Facts, say: Sizes) -> str:
         f"not known yet: {best} is in front, between {say.signed(low)} and {say.signed(high)} "
         f"over {base}, {among}"
         + (f"; {each['unless']} reuses nothing either and may be as good." if each.get("unless") else ".")
+    )
+
+
+def _highest(each: Facts, say: Sizes) -> str:
+    """Name another learner without reuse that scored higher on the test rows than the one that was chosen."""
+    highest, over = each.get("highest"), each.get("over_highest")
+    if not highest or highest == each["baseline"] or over is None:
+        return ""
+    return (
+        f" Over {highest}, which reuses nothing either and scored highest of those, it is {say.signed(over)}."
     )
 
 
