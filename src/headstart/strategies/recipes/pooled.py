@@ -61,6 +61,23 @@ SOURCE_SVM = Strategy(
 )
 
 
+def source_ridge(trial: Trial) -> Trained:
+    """Fit a ridge regression on the sources' rows and use it on the target as it is."""
+    return learn(trial, RIDGE, (of_sources(trial), 1))
+
+
+SOURCE_RIDGE = Strategy(
+    name="source+ridge",
+    run=source_ridge,
+    summary="ridge regression on the source, used as it is",
+    options=rates(1.0, 10.0, 100.0, name="alpha"),
+    needs=needs.source_numbers,
+    learns="source",
+    reused=LABELS,
+    paper=DAUME,
+)
+
+
 # One pool.
 
 
