@@ -135,7 +135,7 @@ def pooled(trial: Trial) -> Trained:
     source = joined(target, problem.shared())
     net = trial.pretrained() if problem.comes_pretrained() else trial.fresh()
     lr, budget = trial.settings["lr"], problem.budget
-    curves = trial.train(net, [source], steps=budget.pretrain, lr=lr, phase="source")
+    curves = trial.train(net, [source], steps=budget.pretrain, lr=lr, phase="pretrain")
     stream = Halves(target, source, budget.batch, generator=trial.generator("pool"))
     curves |= trial.train(net, [target], steps=budget.steps, lr=lr, stream=stream, phase="pool")
     return Trained(net, curves)
