@@ -162,7 +162,7 @@ def test_sides_of_a_pool_are_cut_evenly_and_keep_their_weight():
     problem = posed()
     sides = (problem.target.train, 2.0), (joined(problem.target, problem.shared()).train, 1)
     for most in (200, 60, 20):
-        few = Learner(LOGISTIC.fit, cells=4 * most)
+        few = Learner(LOGISTIC.fit, lambda columns, classes, most=most: most)
         rows = represent(Trial(problem, {}, 0), few, *sides)
         assert len(rows.z) == min(most, 24 + 101)
         own = min(24, max(most // 2, most - 101))
