@@ -51,7 +51,7 @@ def test_matching_beats_the_source_alone_without_a_target_label(problem, tmp_pat
 
 def test_what_needs_labels_is_skipped(problem):
     asked = applicable(problem)
-    assert list(asked.strategies) == ["source-only", "dann", "mmd"]
+    assert list(asked.strategies) == ["source+logreg", "source+svm", "source-only", "dann", "mmd"]
     assert asked.skipped["finetune"] == "the target has no labelled rows"
 
 

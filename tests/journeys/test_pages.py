@@ -13,7 +13,7 @@ import typer
 
 import headstart
 from headstart.cli import app, main
-from headstart.strategies import STRATEGIES
+from headstart.strategies import NO_REUSE, STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))))
@@ -130,7 +130,7 @@ def test_the_tables_of_the_readme_are_up_to_date(tables):
 
 
 def test_every_strategy_that_reuses_anything_has_its_literature():
-    assert [name for name, strategy in STRATEGIES.items() if not strategy.paper] == ["scratch"]
+    assert [name for name, strategy in STRATEGIES.items() if not strategy.paper] == list(NO_REUSE)
 
 
 def test_results_are_shown_for_none_and_for_some(tables, tmp_path, monkeypatch):

@@ -273,7 +273,7 @@ def test_images_have_moved_copies_beside_them():
 
 
 def test_no_more_rows_are_taken_than_a_learner_goes_through():
-    few = Learner(LOGISTIC.fit, cells=64 * 20)
+    few = Learner(LOGISTIC.fit, lambda columns, classes: 20)
     rows = made(digits(), few)
     assert rows.z.shape == (20, 64)
     again = made(digits(), few)
@@ -303,3 +303,18 @@ def test_random_weights_are_the_same_in_every_trial():
     states = [net.backbone.state_dict() for net in nets]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     assert not any(p.requires_grad for p in nets[0].backbone.parameters())
+
+
+def test_counts_of_rare_things_share_their_spread():
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(60, 40, generator=generator) < torch.linspace(0.01, 0.1, 40)).float()
+    rows = Labelled(x, torch.arange(60) % 2)
+    problem = Problem(Task("new", Multiclass(2), rows, test=rows), budget=TINY)
+    assert len(made(problem, LOGISTIC).backbone.spread.unique()) == 1
+
+
+def test_words_are_counted_alike_in_both_places():
+    problem = texts()
+    rows = made(problem, LOGISTIC)
+    found = rows.backbone(problem.target.train.x).double().numpy()
+    numpy.testing.assert_allclose(rows.z.toarray(), found, atol=1e-6)

@@ -161,6 +161,11 @@ def source_plain(situation: Situation) -> str:
     return source(situation) or plain(situation)
 
 
+def source_numbers(situation: Situation) -> str:
+    """Ask for a source with as many numbers for an answer, and rows of numbers or pixels."""
+    return "the target has classes" if situation.target.kind.classes else source_plain(situation)
+
+
 def pooled(situation: Situation) -> str:
     """Ask for labelled rows of the target and a source with its kind of answer."""
     return tensors(situation) or source(situation)
@@ -178,4 +183,4 @@ def pooled_plain(situation: Situation) -> str:
 
 def pooled_numbers(situation: Situation) -> str:
     """Ask for what a regression on the rows of target and source needs."""
-    return "the target has classes" if situation.target.kind.classes else pooled_plain(situation)
+    return tensors(situation) or source_numbers(situation)

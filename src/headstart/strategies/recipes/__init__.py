@@ -6,7 +6,7 @@ from .constant import CONSTANT
 from .episodes import MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT, PROTONET
 from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
-from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_SVM
+from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_RIDGE, SOURCE_SVM
 from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
 from .scratch import SCRATCH
 from .sharing import MULTITASK
@@ -22,7 +22,7 @@ STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
         *_ALONE,
-        SOURCE_LOGREG, SOURCE_SVM, SOURCE_ONLY,
+        SOURCE_LOGREG, SOURCE_SVM, SOURCE_RIDGE, SOURCE_ONLY,
         POOLED_LOGREG, POOLED_SVM, POOLED_RIDGE, POOLED,
         LOGREG, SVM, MLP, PROBE,
         FINETUNE, LP_FT, GRADUAL, L2_SP,

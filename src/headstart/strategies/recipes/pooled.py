@@ -61,6 +61,23 @@ SOURCE_SVM = Strategy(
 )
 
 
+def source_ridge(trial: Trial) -> Trained:
+    """Fit a ridge regression on the sources' rows and use it on the target as it is."""
+    return learn(trial, RIDGE, (of_sources(trial), 1))
+
+
+SOURCE_RIDGE = Strategy(
+    name="source+ridge",
+    run=source_ridge,
+    summary="ridge regression on the source, used as it is",
+    options=rates(1.0, 10.0, 100.0, name="alpha"),
+    needs=needs.source_numbers,
+    learns="source",
+    reused=LABELS,
+    paper=DAUME,
+)
+
+
 # One pool.
 
 
@@ -118,7 +135,7 @@ def pooled(trial: Trial) -> Trained:
     source = joined(target, problem.shared())
     net = trial.pretrained() if problem.comes_pretrained() else trial.fresh()
     lr, budget = trial.settings["lr"], problem.budget
-    curves = trial.train(net, [source], steps=budget.pretrain, lr=lr, phase="source")
+    curves = trial.train(net, [source], steps=budget.pretrain, lr=lr, phase="pretrain")
     stream = Halves(target, source, budget.batch, generator=trial.generator("pool"))
     curves |= trial.train(net, [target], steps=budget.steps, lr=lr, stream=stream, phase="pool")
     return Trained(net, curves)

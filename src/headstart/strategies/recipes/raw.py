@@ -20,7 +20,8 @@ from .plain import BOOSTING, LOGISTIC, NEIGHBOURS, RIDGE, VECTORS, learn
 def raw_logreg(trial: Trial) -> Trained:
     """Fit a logistic regression on the target's rows as they are.
 
-    Of more than 20,000 rows, or 1,000,000 numbers in all, rows are drawn at random.
+    Of more than 20,000 rows, or 8,000,000 numbers over the planes between classes, rows are drawn
+    at random.
     """
     return learn(trial, LOGISTIC, (trial.labelled(), 1))
 
@@ -55,7 +56,7 @@ RAW_KNN = Strategy(
 def raw_svm(trial: Trial) -> Trained:
     """Fit a support vector machine with a Gaussian kernel on the target's rows, and moved copies of images.
 
-    Of more than 3,000 rows, or 1,000,000 numbers in all, rows are drawn at random.
+    Of more than 3,000 rows (1,380 of 784 columns, 550 of 5,000), rows are drawn at random.
     """
     return learn(trial, VECTORS, (trial.labelled(), 1))
 
