@@ -160,7 +160,7 @@ def test_a_column_of_one_value_in_the_target_leaves_sources_of_order_one(tmp_pat
     for name, age in (("t", lambda i: 30), ("s", lambda i: 30 + i % 60)):
         lines = [f"{age(i)},{rng.random():.6f},{LABEL[i % 2]}" for i in range(120)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["age,f,y", *lines]))
-    with pytest.warns(UserWarning, match='`.*t.csv`: column "age" left out: one value in all training rows'):
+    with pytest.warns(UserWarning, match="`.*t.csv`: column `age` left out: one value in all training rows"):
         posed = two(tmp_path)
     assert float(posed.sources[0].train.x.abs().max()) < 5  # type: ignore[union-attr]
 

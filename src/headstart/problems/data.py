@@ -96,8 +96,10 @@ def _unshared(columns: Mapping[str, Sequence[str]], spare: set[str]) -> set[str]
         )
     for data, names in lost.items():
         if names:
-            told = f"{_file(data)} has no {listed(names)}; left out of the other tables too"
-            warnings.warn(told, UserWarning, stacklevel=6)
+            told = listed(names, '"')
+            warnings.warn(
+                f"{_file(data)} has no {told}; left out of the other tables too", UserWarning, stacklevel=6
+            )
     return left_out
 
 
