@@ -104,6 +104,9 @@ def test_labels_groups_and_the_split_are_no_columns_to_share(tmp_path: Path) -> 
         '[target]\ndata = "csv:t.csv#yes"\n[[sources]]\ndata = "csv:s.csv#y"\nsplit.group = "who"\n',
     )
     assert features(posed.target) == features(posed.sources[0]) == ["f"]
+    lines = ["f,who,yes", *(f"{i / 7},{i // 4},{LABEL[i % 2]}" for i in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    assert features(load_problem(tmp_path / "p.toml").problem().target) == ["f"]
 
 
 def test_tables_that_share_no_column_are_refused(tmp_path: Path) -> None:
