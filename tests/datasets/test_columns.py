@@ -99,6 +99,15 @@ def test_values_of_new_rows_that_are_all_unknown_are_told(tmp_path):
         encode("b.csv", task.encoding, base=tmp_path)
 
 
+def test_numbers_of_another_scale_are_told(tmp_path):
+    task = of(tmp_path, 40, size=lambda i: 1.5 + i / 100)
+    table(tmp_path / "b.csv", 3, size=lambda i: [150, "", 1.7][i])
+    with pytest.warns(
+        UserWarning, match="column `size` of .*: 1 of 3 values lie over 100 spreads .*, as 150"
+    ):
+        encode("b.csv", task.encoding, base=tmp_path)
+
+
 def test_decimals_are_numbers():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"p": [Decimal(i) / 4 for i in range(20)], "y": ["a", "b"] * 10})

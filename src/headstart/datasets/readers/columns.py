@@ -20,6 +20,7 @@ from .files import Table
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
+FAR = 100  # standard deviations, beyond which numbers are likely of another scale
 NAMES, DISTINCT = 20, 0.9  # so many words, of which this share differ, name the rows and say nothing of them
 
 ODD = '(numbers are written as 1234.5, missing ones as nothing, texts are read by "text:")'
@@ -83,8 +84,15 @@ class Numbers:
         return torch.stack([feature.float() for feature in features], 1)
 
     def remark(self, values: Sequence[Any]) -> str:
-        """Say nothing: numbers may be any."""
-        return ""
+        """Say that values lie far from those of the train rows, where they do."""
+        column = torch.tensor([number(v) for v in values], dtype=torch.float64)
+        away = ((column - self.mean) / self.std).abs().nan_to_num(0) if self.std else column * 0
+        if not (far := away > FAR).any():
+            return ""
+        most = values[int(away.argmax())]
+        return (
+            f"{int(far.sum())} of {len(values)} values lie over {FAR} spreads from training rows, as {most}"
+        )
 
 
 @dataclass(frozen=True)
