@@ -104,6 +104,7 @@ def keys() -> str:
         Fit,
         Pretrain,
         Source,
+        SourceSplit,
         Split,
         Steps,
         Target,
@@ -111,7 +112,8 @@ def keys() -> str:
     )
 
     tables = {
-        "[target], [[targets]]": Target, "[[sources]]": Source, "[target.split], [sources.split]": Split,
+        "[target], [[targets]]": Target, "[[sources]]": Source, "[target.split]": Split,
+        "[sources.split]": SourceSplit,
         "[backbone]": Backbone, "[pretrain]": Pretrain, "[budget]": Steps, "[[strategies]]": Variant,
         "[compare]": Compare, "[fit]": Fit,
     }  # fmt: skip

@@ -4,11 +4,12 @@ import json
 import math
 import random
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 import torch
 
-from headstart.datasets import SplitSpec, encode, encoding_from_json, read
+from headstart.datasets import SplitSpec, encode, encoding_from_json, from_frame, read
 from headstart.datasets.readers.columns import Categories, Numbers
 from headstart.datasets.readers.dates import Dates, date_format
 from headstart.datasets.readers.labels import answers
@@ -37,7 +38,7 @@ def of(path, rows, **columns):
 
 
 def test_a_column_of_one_value_is_left_out_and_told(tmp_path):
-    with pytest.warns(UserWarning, match='columns "age", "city", "none" left out: one value in all training'):
+    with pytest.warns(UserWarning, match="columns `age`, `city`, `none` left out: one value in all training"):
         task = of(tmp_path, 30, age=lambda i: 30, city=lambda i: "Rome", none=lambda i: "")
     assert list(task.encoding.features) == ["noise"]
     table(tmp_path / "b.csv", 40, age=lambda i: 30 + i, city=lambda i: "Pisa", none=lambda i: i)
@@ -55,7 +56,9 @@ def test_of_one_value_with_holes_the_holes_are_kept(tmp_path):
     again = encoding_from_json(json.loads(json.dumps(task.encoding.to_json())))
     assert again == task.encoding
     table(tmp_path / "b.csv", 4, age=lambda i: 10**6, city=lambda i: "Pisa")
-    assert torch.equal(encode("b.csv", again, base=tmp_path)[:, 1:], torch.zeros(4, 2))
+    with pytest.warns(UserWarning, match=r"column `city` of .*b.csv`: 4 of 4 values are none of .* 'Pisa'"):
+        x = encode("b.csv", again, base=tmp_path)
+    assert torch.equal(x[:, 1:], torch.zeros(4, 2))
 
 
 def test_a_numbers_column_of_an_old_model_keeps_its_scale():
@@ -65,7 +68,7 @@ def test_a_numbers_column_of_an_old_model_keeps_its_scale():
 
 
 def test_words_that_nearly_all_differ_are_left_out_and_told(tmp_path):
-    with pytest.warns(UserWarning, match='column "user" left out: nearly every word is another, as in ids'):
+    with pytest.warns(UserWarning, match="column `user` left out: nearly every word is another, as in ids"):
         task = of(tmp_path, 40, user=lambda i: f"u{i % 38}")
     assert list(task.encoding.features) == ["noise"]
     assert "user" in of(tmp_path, 40, user=lambda i: f"u{i % 30}").encoding.features
@@ -75,11 +78,41 @@ def test_words_that_nearly_all_differ_are_left_out_and_told(tmp_path):
 
 def test_a_table_of_nothing_but_such_columns_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("k,label\n" + "7,x\n7,y\n" * 9)
-    with (
-        pytest.warns(UserWarning, match='column "k" left out'),
-        pytest.raises(ValueError, match='beside the label; found column "k", and none that tells rows apart'),
-    ):
+    with pytest.raises(ValueError, match="that tell rows apart; found column `k` left out: one value in all"):
         read("csv:a.csv#label", base=tmp_path)
+
+
+@pytest.mark.parametrize("form", ["{:.2f}kg", "${:.2f}", "{:.1f} %", "1 {:.2f}", "<{:.2f}"])
+def test_numbers_that_are_written_otherwise_are_told(tmp_path, form):
+    rng = random.Random(0)
+    with pytest.warns(
+        UserWarning, match=r"column `size` (left out|read as).*\(numbers are written as 1234.5"
+    ):
+        of(tmp_path, 300, size=lambda i: form.format(rng.uniform(0, 99)))
+
+
+def test_values_of_new_rows_that_are_all_unknown_are_told(tmp_path):
+    task = of(tmp_path, 40, sex=lambda i: ["Male", "Female"][i % 3 == 0])
+    table(tmp_path / "b.csv", 3, sex=lambda i: ["male", "female", "Male"][i])
+    told = "column `sex` of .*: 2 of 3 values are none of the training rows', such as 'male'; those had Fem"
+    with pytest.warns(UserWarning, match=told):
+        encode("b.csv", task.encoding, base=tmp_path)
+
+
+def test_numbers_of_another_scale_are_told(tmp_path):
+    task = of(tmp_path, 40, size=lambda i: 1.5 + i / 100)
+    table(tmp_path / "b.csv", 3, size=lambda i: [150, "", 1.7][i])
+    with pytest.warns(
+        UserWarning, match="column `size` of .*: 1 of 3 values lie over 100 spreads .*, as 150"
+    ):
+        encode("b.csv", task.encoding, base=tmp_path)
+
+
+def test_decimals_are_numbers():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"p": [Decimal(i) / 4 for i in range(20)], "y": ["a", "b"] * 10})
+    (task,) = from_frame(frame, label="y", split=SplitSpec(test=0))
+    assert task.encoding.features["p"] == Numbers(19 / 8, pytest.approx(1.44157, abs=1e-5), missing=False)
 
 
 # Dates.
@@ -117,7 +150,7 @@ def test_words_are_no_dates():
 
 
 def test_dates_become_parts(tmp_path):
-    with pytest.warns(UserWarning, match=r'column "when" read as dates \(ISO\)'):
+    with pytest.warns(UserWarning, match=r"column `when` read as dates \(ISO\)"):
         task = of(tmp_path, 300, when=lambda i: date(2020, 1, 1) + timedelta(days=7 * i))
     how = task.encoding.features["when"]
     assert (how.format, how.hours, how.missing, how.width) == ("ISO", False, False, 5)

@@ -251,7 +251,7 @@ def test_missing_values_of_every_sort():
     }
     labels = {"label": [("x", "y")[i % 2] for i in range(40)]}
     table = pandas.DataFrame({n: list(pandas.Series(c)) * 10 for n, c in columns.items()} | labels)
-    with pytest.warns(UserWarning, match=r'the DataFrame: column "day" read as dates \(ISO\)'):
+    with pytest.warns(UserWarning, match=r"the DataFrame: column `day` read as dates \(ISO\)"):
         (task,) = from_frame(table, label="label", split=SplitSpec(test=0))
     features = task.encoding.features
     assert features["word"].categories == ("a", "b")

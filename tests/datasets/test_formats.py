@@ -143,7 +143,7 @@ def test_days_and_sheets_of_a_workbook(tmp_path):
     workbook(tmp_path / "a.xlsx", rows, sheets=3)
     with (
         pytest.warns(UserWarning, match="the first of its 3 sheets is read"),
-        pytest.warns(UserWarning, match='column "when" read as dates'),
+        pytest.warns(UserWarning, match="column `when` read as dates"),
     ):
         (task,) = read("excel:a.xlsx#y", base=tmp_path)
     assert task.train.x.shape[1] == 5

@@ -331,3 +331,17 @@ def test_it_shows_itself(table: Path, tmp_path: Path) -> None:
 
 def saved_plain(where: Path, task: Task) -> hs.inference.Model:
     return hs.load(saved(where, task), device="cpu")
+
+
+def test_the_model_s_kind_decides_of_whole_numbers(tmp_path: Path) -> None:
+    """Of few rows, whole numbers would be taken for numbers: a model of classes knows that they are not."""
+    lines = [f"{i / 7},{i % 3},{'ab'[i % 2]}" for i in range(24)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,part", *lines]) + "\n")
+    (task,) = read(f"csv:{tmp_path}/t.csv#part", split=ALL)
+    model = hs.load(saved(tmp_path / "model", task))
+    few = [f"{i},{i % 3},{100 * i}" for i in range(9)]  # nine classes, of a row each
+    (tmp_path / "few.csv").write_text("\n".join(["a,b,code", *few]) + "\n")
+    adapted = model.adapt(f"csv:{tmp_path}/few.csv#code")
+    assert adapted.classes == tuple(range(0, 900, 100))
+    again = adapted.evaluate(f"csv:{tmp_path}/few.csv#code")
+    assert again["accuracy"].n == 9

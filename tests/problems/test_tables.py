@@ -104,6 +104,9 @@ def test_labels_groups_and_the_split_are_no_columns_to_share(tmp_path: Path) -> 
         '[target]\ndata = "csv:t.csv#yes"\n[[sources]]\ndata = "csv:s.csv#y"\nsplit.group = "who"\n',
     )
     assert features(posed.target) == features(posed.sources[0]) == ["f"]
+    lines = ["f,who,yes", *(f"{i / 7},{i // 4},{LABEL[i % 2]}" for i in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    assert features(load_problem(tmp_path / "p.toml").problem().target) == ["f"]
 
 
 def test_tables_that_share_no_column_are_refused(tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def test_a_column_of_one_value_in_the_target_leaves_sources_of_order_one(tmp_pat
     for name, age in (("t", lambda i: 30), ("s", lambda i: 30 + i % 60)):
         lines = [f"{age(i)},{rng.random():.6f},{LABEL[i % 2]}" for i in range(120)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["age,f,y", *lines]))
-    with pytest.warns(UserWarning, match='`.*t.csv`: column "age" left out: one value in all training rows'):
+    with pytest.warns(UserWarning, match="`.*t.csv`: column `age` left out: one value in all training rows"):
         posed = two(tmp_path)
     assert float(posed.sources[0].train.x.abs().max()) < 5  # type: ignore[union-attr]
 

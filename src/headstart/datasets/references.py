@@ -84,9 +84,11 @@ def read(
     of a reference to images adds the turns by 90 degrees as classes.
 
     Args:
-        reference: ``"csv:train.csv#label"``, ``"images:folder"``, ``"digits:5-9"``, ``"mnist"``, ...
+        reference: ``"csv:train.csv#label"`` (so too ``parquet:``, ``jsonl:``, ``excel:``, ``text:``),
+            ``"images:folder"``, ``"digits:5-9"``, ``"mnist"``, ...
         base: folder that relative paths start from.
-        split: how rows are divided where the data have no test part of their own.
+        split: how rows are divided where the data have no test part of their own; ``SplitSpec(test=0)``
+            keeps all rows of a source for training.
         resize: pixels of a side, or ``(height, width)``, for images.
         skip_broken: leave out images that do not decode, with a warning that counts them.
         encoding: ``task.encoding`` of an earlier reading, or its JSON, to make these rows in the same

@@ -55,11 +55,11 @@ def read_data(
 
 
 def _no_inputs(sections: Sequence[Data], base: Path) -> list[str]:
-    """List the columns that are inputs of no table: labels, those to drop, those that tables do not share."""
+    """List the columns that are inputs of no table: labels, groups, those to drop or that not all have."""
     columns = {section.data: table_columns(section.data, base) for section in sections}
     _check_drop(sections, columns)
-    out = {name for s in sections for name in (*label_columns(s.data), *s.drop)}
-    return sorted(out | _unshared(columns, out | {"split", *(s.split.group for s in sections)}))
+    out = {name for s in sections for name in (*label_columns(s.data), *s.drop, s.split.group) if name}
+    return sorted(out | _unshared(columns, out | {"split"}))
 
 
 def _check_drop(sections: Sequence[Data], columns: Mapping[str, Sequence[str]]) -> None:
@@ -96,8 +96,10 @@ def _unshared(columns: Mapping[str, Sequence[str]], spare: set[str]) -> set[str]
         )
     for data, names in lost.items():
         if names:
-            told = f"{_file(data)} has no {listed(names)}; left out of the other tables too"
-            warnings.warn(told, UserWarning, stacklevel=6)
+            told = listed(names, '"')
+            warnings.warn(
+                f"{_file(data)} has no {told}; left out of the other tables too", UserWarning, stacklevel=6
+            )
     return left_out
 
 

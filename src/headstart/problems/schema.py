@@ -31,7 +31,7 @@ class Split(Section):
 
 
 class SourceSplit(Split):
-    """The same for a source, whose test rows nothing would use."""
+    """The same for a source, whose test rows nothing uses."""
 
     test: float = Field(default=0.0, ge=0, lt=1, description="a fraction in [0, 1), which is left unused")
 

@@ -20,10 +20,11 @@ from .files import Table
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
+FAR = 100  # standard deviations, beyond which numbers are likely of another scale
 NAMES, DISTINCT = 20, 0.9  # so many words, of which this share differ, name the rows and say nothing of them
 
+ODD = '(numbers are written as 1234.5, missing ones as nothing, texts are read by "text:")'
 ONE_VALUE = "left out: one value in all training rows"
-NAMING = 'left out: nearly every word is another, as in ids (a column of text is read by "text:")'
 
 
 class Column(Protocol):
@@ -38,6 +39,9 @@ class Column(Protocol):
 
     def make(self, values: Sequence[Any], name: str, where: str) -> Tensor:
         """Make features ``(N, width)``."""
+
+    def remark(self, values: Sequence[Any]) -> str:
+        """Say what may surprise of new rows, or ``""``."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,17 @@ class Numbers:
         features = [column.nan_to_num(0)] * (self.std > 0) + [column.isnan()] * self.missing
         return torch.stack([feature.float() for feature in features], 1)
 
+    def remark(self, values: Sequence[Any]) -> str:
+        """Say that values lie far from those of the train rows, where they do."""
+        column = torch.tensor([number(v) for v in values], dtype=torch.float64)
+        away = ((column - self.mean) / self.std).abs().nan_to_num(0) if self.std else column * 0
+        if not (far := away > FAR).any():
+            return ""
+        most = values[int(away.argmax())]
+        return (
+            f"{int(far.sum())} of {len(values)} values lie over {FAR} spreads from training rows, as {most}"
+        )
+
 
 @dataclass(frozen=True)
 class Categories:
@@ -108,6 +123,17 @@ class Categories:
             hot[tuple(torch.tensor(at).T)] = 1
         return hot
 
+    def remark(self, values: Sequence[Any]) -> str:
+        """Say that most values are new, where they are."""
+        there = [str(v) for v in values if v is not None]
+        place = set(self.categories)
+        new = [v for v in there if v not in place]
+        if 2 * len(new) <= len(there):
+            return ""
+        known = ", ".join(self.categories[:3])
+        told = f"{len(new)} of {len(there)} values are none of the training rows', such as {new[0]!r:.40}"
+        return f"{told}; those had {known}"
+
 
 def column_from_json(how: Mapping[str, Any]) -> Column:
     """Read what ``to_json`` of a column gave."""
@@ -135,8 +161,19 @@ def fit_column(table: Table, name: str, train: Tensor) -> tuple[Column | None, s
     if len(counts) > 1 and (form := date_format(there)):
         return Dates.fit(there, form, missing=len(there) < len(train)), f"read as dates ({form})"
     if len(there) >= NAMES and len(counts) > DISTINCT * len(there):
-        return None, NAMING
-    return Categories(tuple(sorted(c for c, _ in counts.most_common(CATEGORIES)))), ""
+        return None, f"left out: nearly every word is another, as in ids; such as {there[0]!r:.40} {ODD}"
+    return Categories(tuple(sorted(c for c, _ in counts.most_common(CATEGORIES)))), _odd(counts)
+
+
+def _odd(counts: Counter[str]) -> str:
+    """Say what may surprise of a column that becomes one of categories."""
+    words = [value for value in counts if number(value) is None]
+    if words and sum(counts[w] for w in words) < counts.total() / 2:
+        return f"read as categories: most values are numbers, but {words[0]!r:.40} is none {ODD}"
+    if len(counts) > CATEGORIES:
+        first = next(iter(counts))
+        return f"read as categories, the {CATEGORIES} commonest of {len(counts)}, such as {first!r:.40} {ODD}"
+    return ""
 
 
 def _fit_numbers(

@@ -115,6 +115,10 @@ class Dates:
             )
         return torch.tensor([self._features(moment) for moment in read])
 
+    def remark(self, values: Sequence[Any]) -> str:
+        """Say nothing: dates may be any."""
+        return ""
+
     def _features(self, moment: datetime | None) -> list[float]:
         if moment is None:
             return [0.0] * (self.width - self.missing) + [1.0] * self.missing

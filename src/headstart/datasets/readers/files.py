@@ -54,9 +54,10 @@ class Table:
     def check_columns(self, names: Iterable[str], why: str = "") -> None:
         """Raise ``ValueError`` with the columns that are not there; ``why`` says who reads them."""
         if lost := [name for name in names if name not in self.columns]:
+            told = listed(lost, '"')
             raise wrong(
                 self.where,
-                expected=f"a table with {listed(lost)}{why}",
+                expected=f"a table with {told}{why}",
                 found="no column of that name" if len(lost) == 1 else "no columns of these names",
                 hint=did_you_mean(lost[0], self.columns),
             )
@@ -93,14 +94,14 @@ def existing(path: Path) -> Path:
     return path
 
 
-def listed(names: Sequence[str], most: int = 8) -> str:
+def listed(names: Sequence[str], mark: str = "`", most: int = 8) -> str:
     """Name columns in a message, as many as one reads.
 
     Example:
-        >>> listed(["age"]), listed(["age", "job"]), listed("abcd", most=2)
-        ('column "age"', 'columns "age", "job"', 'columns "a", "b" and 2 more')
+        >>> listed(["age"]), listed(["age", "job"], '"'), listed("abcd", most=2)
+        ('column `age`', 'columns "age", "job"', 'columns `a`, `b` and 2 more')
     """
-    told = ", ".join(f'"{name}"' for name in names[:most])
+    told = ", ".join(f"{mark}{name}{mark}" for name in names[:most])
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"column{'s' * (len(names) > 1)} {told}{more}"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def _missing(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
+    value = float(value) if isinstance(value, Decimal) else value
     return value if isinstance(value, PLAIN) else str(value)
 
 

@@ -50,11 +50,13 @@ class TableEncoding(Encoding):
             ValueError: if no column is left, or one of numbers holds a few words, or infinity.
         """
         found = {name: fit_column(table, name, train) for name in names}
-        _tell(table.where, {name: remark for name, (_, remark) in found.items()})
+        said = _remarks({name: remark for name, (_, remark) in found.items()})
         features = {name: how for name, (how, _) in found.items() if how is not None}
         if not features:
-            found_ = f"{listed(names)}, and none that tells rows apart" if names else list(table.columns)
-            raise wrong(table.where, expected="columns beside the label", found=found_)
+            told = "; ".join(said) or list(table.columns)
+            raise wrong(table.where, expected="columns beside the label that tell rows apart", found=told)
+        for remark in said:
+            warnings.warn(f"{table.where}: {remark}", UserWarning, stacklevel=5)
         return cls(reader=reader, features=features)
 
     @classmethod
@@ -84,14 +86,22 @@ class TableEncoding(Encoding):
         made = [how.make(table.column(name), name, table.where) for name, how in self.features.items()]
         return torch.cat(made, 1)
 
+    def make_new(self, table: Table) -> Tensor:
+        """Make rows that it was not learned from, with a warning where most values of a column are new."""
+        made = self.make(table)
+        for name, how in self.features.items():
+            if remark := how.remark(table.column(name)):
+                warnings.warn(f"column `{name}` of {table.where}: {remark}", UserWarning, stacklevel=4)
+        return made
+
     def encode(self, path: Path) -> Tensor:
         """Make the rows of a file, with or without labels, into features."""
-        return self.make(load(path))
+        return self.make_new(load(path))
 
     def _made(self, value: Any) -> Tensor:
         """Make the rows of a pandas or polars DataFrame, with or without labels, into features."""
         if (table := load_frame(value)) is not None:
-            return self.make(table)
+            return self.make_new(table)
         raise wrong(
             "rows of a table",
             expected=f"a DataFrame with the columns {', '.join(self.features)}",
@@ -101,11 +111,12 @@ class TableEncoding(Encoding):
         )
 
 
-def _tell(where: str, remarks: Mapping[str, str]) -> None:
-    """Warn of what columns have become, where that may surprise, each remark once."""
-    for remark in dict.fromkeys(filter(None, remarks.values())):
-        names = listed([name for name, said in remarks.items() if said == remark])
-        warnings.warn(f"{where}: {names} {remark}", UserWarning, stacklevel=5)
+def _remarks(by_column: Mapping[str, str]) -> list[str]:
+    """Say what columns have become, where that may surprise, each remark once."""
+    return [
+        f"{listed([name for name, said in by_column.items() if said == remark])} {remark}"
+        for remark in dict.fromkeys(filter(None, by_column.values()))
+    ]
 
 
 def columns_after(reference: str) -> list[str]:
@@ -202,9 +213,9 @@ def encode_columns(
     """Make features of columns, as the encoding says that is known, or as the train rows do."""
     if known is None:
         made = TableEncoding.fit(table, names, train, reader)
-    else:
-        made = replace(cast(TableEncoding, known).alike(), reader=reader)
-    return made.make(table), made
+        return made.make(table), made
+    made = replace(cast(TableEncoding, known).alike(), reader=reader)
+    return made.make_new(table), made
 
 
 def read_csv(argument: str, options: Options) -> list[Task]:
