@@ -6,15 +6,16 @@ from .distributed import synchronize
 from .evaluate import Estimate, evaluate, predict, score
 from .features import FeatureStore, cached_features
 from .fit import fit, total
+from .held import Held
 from .log import History
 from .run import Run, list_runs
 from .seeding import seeded
-from .settle import settle
+from .settle import following, settle
 from .status import Heartbeat, Status
 from .toml import to_toml
 
 __all__ = [
-    "Estimate", "FeatureStore", "Heartbeat", "History", "Run", "Status", "cached_features", "device",
-    "evaluate", "fit", "list_runs", "predict", "score", "seeded", "settle", "synchronize", "to_toml", "total",
-    "write_atomic",
+    "Estimate", "FeatureStore", "Heartbeat", "Held", "History", "Run", "Status", "cached_features", "device",
+    "evaluate", "fit", "following", "list_runs", "predict", "score", "seeded", "settle", "synchronize",
+    "to_toml", "total", "write_atomic",
 ]  # fmt: skip

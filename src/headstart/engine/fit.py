@@ -20,6 +20,7 @@ from ..tasks.nouns import inputs_of
 from . import devices
 from .devices import Ahead, Pinned, computing, to
 from .distributed import several, synchronize
+from .held import Held
 from .log import History, Log
 from .phase import check_resumable
 from .run import Run
@@ -52,6 +53,7 @@ def fit(
     phase: str = "fit",
     clip: float | None = None,
     precision: str = "float32",
+    held: Held | None = None,
     progress: bool | None = None,
 ) -> History:
     r"""Train a net: the objective says what to lower, ``combine`` says how, the optimizer moves.
@@ -78,6 +80,7 @@ def fit(
         clip: largest norm of the whole gradient, above 0; ``None`` leaves it alone.
         precision: ``"float32"``; ``"bf16"`` lets the backbone compute in bfloat16 by autocast, while heads,
             losses, weights and the optimizer stay in float32; ``"auto"`` does so on CUDA devices made for it.
+        held: rows that are looked at now and then; the weights that did best on them are those that are left.
         progress: ``None`` shows progress on stderr after two seconds, ``True`` at once, ``False`` never.
 
     Raises:
@@ -113,6 +116,7 @@ def fit(
     if run is not None:
         check_resumable(stream)
         parts = {"net": net, "optimizer": optimizer, "stream": ahead or stream} | learners
+        parts |= {} if held is None else {"held": held}
         kept = run.phase(phase, steps, log, parts, scheduler)
     pairs = ahead.pairs(steps - log.steps) if ahead else ((batch, to(batch, device)) for batch in stream)
     together = several()
@@ -132,10 +136,14 @@ def fit(
             if scheduler is not None:
                 scheduler.step()
             bar.show(step + 1, log.last)
+            if held is not None:
+                held.after(net, step + 1)
             if kept is not None:
                 kept.after(step + 1)
     if log.steps < steps:
         raise wrong("`stream`", expected=f"at least {steps} batches long", found=log.steps)
+    if held is not None:
+        held.keep(net)
     return History(log.columns, log.seconds + time.perf_counter() - started)
 
 

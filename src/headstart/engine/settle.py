@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -16,6 +17,7 @@ from . import devices
 from .devices import computing, to
 
 BATCHES = 32  # that the statistics are the mean of
+FOLLOWS = 0.1  # PyTorch's own default of the momentum
 
 
 def settle(
@@ -67,6 +69,23 @@ def settle(
             norm.momentum = momentum
             if not norm.num_batches_tracked:
                 _write(norm, buffers)
+
+
+@contextmanager
+def following(net: Net) -> Iterator[None]:
+    """Let running statistics follow the weights within ten steps or so for a while, at whatever momentum.
+
+    What is asked of the net while it trains, in eval mode, is then answered by statistics of its weights.
+    """
+    norms = [m for m in net.modules() if isinstance(m, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = max(norm.momentum or 0.0, FOLLOWS)  # ``None`` is the mean of all steps
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def _counts(norm: _BatchNorm) -> bool:

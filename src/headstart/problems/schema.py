@@ -144,7 +144,7 @@ def _budget(name: str) -> Any:
 class Steps(Section):
     """The fields of ``hs.strategies.Budget``."""
 
-    steps: int = _budget("steps")
+    steps: int | None = _budget("steps")
     pretrain: int = _budget("pretrain")
     meta: int = _budget("meta")
     episodes: int = _budget("episodes")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from ..errors import wrong
 
+LEAST, MOST = 200, 2000  # steps, where the budget names none
+PASSES = 10  # over the labelled rows
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -22,8 +25,9 @@ class Budget:
     Pretraining on the sources takes 64 rows a step at 3e-3, the rate that ``scratch`` states as its own.
 
     Args:
-        steps: optimizer steps on the target's rows, over all phases of a strategy together. 200 steps
-            of 32 rows pass over 100 rows sixty times.
+        steps: optimizer steps on the target's rows, over all phases of a strategy together. ``None`` takes
+            ten passes over the trial's labelled rows, at least 200 steps and at most 2000 (``of``). 200
+            steps of 32 rows pass over 100 rows sixty times.
         pretrain: steps of supervised training on the sources, where no pretrained backbone is given;
             also those of a strategy that learns from the sources' labels alone.
         meta: steps of episodic training on the sources.
@@ -40,7 +44,7 @@ class Budget:
         1000
     """
 
-    steps: int = 200
+    steps: int | None = None
     pretrain: int = 1000
     meta: int = 100
     episodes: int = 8
@@ -48,7 +52,22 @@ class Budget:
     options: int = 3
     repeats: int = 2
 
+    def of(self, rows: int) -> int:
+        """Say how many steps a trial with so many labelled rows takes.
+
+        Few rows are seen often in 200 steps; many rows hold more than 200 steps take in. Small nets have
+        learned most of what they will after ten passes; after 2000 steps a comparison of many trials would
+        take days.
+
+        Example:
+            >>> [Budget().of(rows) for rows in (100, 640, 1600, 50_000)], Budget(steps=50).of(1600)
+            ([200, 200, 500, 2000], 50)
+        """
+        if self.steps is not None:
+            return self.steps
+        return min(max(LEAST, PASSES * rows // self.batch), MOST)
+
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
+            if value is not None and value < 1:
                 raise wrong(f"`{name}` of the budget", expected="at least 1", found=value)

@@ -141,6 +141,11 @@ class Situation:
         return int(self.target.train.present().sum())
 
     @property
+    def steps(self) -> int:
+        """Optimizer steps on the target's rows, over all phases of a strategy together."""
+        return self.budget.of(self.labelled())
+
+    @property
     def start(self) -> Start:
         """Where the backbone comes from."""
         return start(self.backbone)

@@ -14,15 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets import rotations
-from ..engine import Run, fit, seeded, settle, total
+from ..engine import Held, Run, fit, following, seeded, settle, total
 from ..errors import wrong
 from ..maths import random
 from ..models import Net, freeze, parameter_groups
 from ..seams import Combine, Objective, learned
 from ..tasks import Labelled, Stream, Task, X, batches
 from ..transfer import Supervised
+from .holding import enough, hold_out, same_rows
 from .situation import Situation, width_of
 from .starts import Curves, Starts
+
+LOOKS = 20  # at held-out rows along a phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +128,10 @@ class Trial:
     ) -> Curves:
         """Lower an objective with AdamW and a one-cycle rate; return the losses per step by phase.
 
+        Where the budget names no steps and the targets have enough rows, a tenth of them is held out of the
+        batches and looked at twenty times; the weights that did best on them are left (``Held``). All steps
+        are taken all the same: the rate is high in the middle of its cycle and falls to 0 at the end, so a
+        loss that rises for a while says little.
         Normalisation layers that trained get the statistics of the weights that come out (``settle``).
         ``Budget`` says why these numbers. Parameters of an objective or a combine are trained too.
 
@@ -149,10 +156,12 @@ class Trial:
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, [g["lr"] for g in groups], total_steps=steps + 1, cycle_momentum=False
         )
+        held = None
         if stream is None:
+            tasks, held = self._held_out(tasks, steps)
             stream = batches(tasks, self.problem.budget.batch, generator=self.generator(phase))
         objective = objective or Supervised(*tasks)
-        with seeded(self.seed):
+        with seeded(self.seed), following(net):
             history = fit(
                 net,
                 stream,
@@ -164,11 +173,22 @@ class Trial:
                 run=self.run,
                 phase=phase,
                 precision=self.problem.precision,
+                held=held,
                 progress=None if self.run else False,
             )
             last, precision = (steps - 1) / steps, self.problem.precision
             settle(net, stream, objective, progress=last, precision=precision)
         return {f"{phase}: {name}": values for name, values in history.losses.items()}
+
+    def _held_out(self, tasks: Sequence[Task], steps: int) -> tuple[Sequence[Task], Held | None]:
+        """Hold a tenth of the targets' rows out, where the budget names no steps and there are enough."""
+        targets = {t.name: t for t in self.targets if self.problem.budget.steps is None and enough(t)}
+        watched = [t for t in tasks if t.name in targets and same_rows(t, targets[t.name])]
+        if not watched:
+            return tasks, None
+        parts = {t.name: hold_out(t, self.seed) for t in watched}
+        kept = [parts[t.name][0] if t.name in parts else t for t in tasks]
+        return kept, Held([held for _, held in parts.values()], max(1, steps // LOOKS))
 
     def train_head(self, net: Net, *, steps: int, lr: float, phase: str = "head") -> Curves:
         """Train the target's head alone, over features that are computed once, or anew for a dataset."""

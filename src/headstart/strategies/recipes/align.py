@@ -16,7 +16,7 @@ from ...domains import DANN, MMD
 from ...engine import predict, seeded
 from ...models import Net
 from ...seams import Objective
-from ...tasks import Labelled, Task, shifted
+from ...tasks import Labelled, Task, batches, shifted
 from ...tasks.nouns import join, rows, take
 from .. import needs
 from ..situation import width_of
@@ -29,8 +29,10 @@ LABELS = "the source's labels"
 def source_only(trial: Trial) -> Trained:
     """Train on the source's labels and use the net on the target as it is."""
     task, net = _start(trial)
-    steps = trial.problem.budget.pretrain
-    return Trained(net, trial.train(net, [task], steps=steps, lr=trial.settings["lr"], phase="source"))
+    budget, lr = trial.problem.budget, trial.settings["lr"]
+    stream = batches([task], budget.batch, generator=trial.generator("source"))
+    curves = trial.train(net, [task], steps=budget.pretrain, lr=lr, stream=stream, phase="source")
+    return Trained(net, curves)
 
 
 SOURCE_ONLY = Strategy(

@@ -74,11 +74,12 @@ MAML_STRATEGY = Strategy(
 
 def _descend(trial: Trial, net: Net, lr: float) -> Adapted:
     """Take MAML's steps on the target's rows; where they end higher than they began, with half the rate."""
+    steps = trial.problem.budget.of(0)  # each sees all rows, so that more rows need no more of them
     rows, loss = trial.labelled().to(trial.problem.on), trial.target.loss
     with torch.no_grad():  # nothing is learned from the way here
         start = loss(net(rows.x, trial.target.name), rows.y)
         for _ in range(HALVINGS):
-            adaptation = MAML(trial.target.name, lr=lr, steps=trial.problem.budget.steps, loss=loss)
+            adaptation = MAML(trial.target.name, lr=lr, steps=steps, loss=loss)
             adapted = adaptation(net, rows)
             if loss(adapted(rows.x), rows.y) < start:  # also false where it is not a number
                 return adapted

@@ -84,7 +84,7 @@ def mlp(trial: Trial) -> Trained:
             parameter.uniform_(-bound, bound, generator=generator)
     small = Net(nn.Identity(), {name: head}).to(z.device)
     task = Task(name, kind, Labelled((z - mean) / scale, y), weights=trial.target.weights)
-    steps, lr = trial.problem.budget.steps, trial.settings["lr"]
+    steps, lr = trial.problem.steps, trial.settings["lr"]
     curves = trial.train(small, [task], steps=steps, lr=lr, phase="head")
     fold(hidden, mean, scale)
     return Trained(Net(net.backbone, {name: head}), curves)
@@ -105,7 +105,7 @@ MLP = Strategy(
 def probe(trial: Trial) -> Trained:
     """Train a new linear head on the frozen pretrained backbone."""
     net = trial.pretrained()
-    curves = trial.train_head(net, steps=trial.problem.budget.steps, lr=trial.settings["lr"])
+    curves = trial.train_head(net, steps=trial.problem.steps, lr=trial.settings["lr"])
     freeze(net.backbone)
     return Trained(net, curves)
 

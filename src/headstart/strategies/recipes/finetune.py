@@ -21,7 +21,7 @@ START = "the pretrained backbone, as a start"
 
 def finetune(trial: Trial) -> Trained:
     """Train the head first, then everything, with smaller rates further down."""
-    net, steps, lr = trial.pretrained(), trial.problem.budget.steps, trial.settings["lr"]
+    net, steps, lr = trial.pretrained(), trial.problem.steps, trial.settings["lr"]
     curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
     curves |= trial.train(net, [trial.target], steps=steps - steps // 4, lr=lr, factor=LOWER, phase="all")
     return Trained(net, curves)
@@ -41,7 +41,7 @@ FINETUNE = Strategy(
 
 def lp_ft(trial: Trial) -> Trained:
     """Train the head for half of the steps, then everything with one small rate (LP-FT)."""
-    net, steps, lr = trial.pretrained(), trial.problem.budget.steps, trial.settings["lr"]
+    net, steps, lr = trial.pretrained(), trial.problem.steps, trial.settings["lr"]
     curves = trial.train_head(net, steps=steps // 2, lr=HEAD_LR)
     curves |= trial.train(net, [trial.target], steps=steps - steps // 2, lr=lr, phase="all")
     return Trained(net, curves)
@@ -63,7 +63,7 @@ def gradual(trial: Trial) -> Trained:
     """Train the head, then unfreeze one stage at a time from the top down."""
     net, lr = trial.pretrained(), trial.settings["lr"]
     parts = list(stages(net.backbone).values())
-    steps = trial.problem.budget.steps // (len(parts) + 1)
+    steps = trial.problem.steps // (len(parts) + 1)
     curves = trial.train_head(net, steps=steps, lr=HEAD_LR)
     freeze(net.backbone)
     for depth, part in enumerate(reversed(parts), start=1):
@@ -87,7 +87,7 @@ GRADUAL = Strategy(
 
 def l2sp(trial: Trial) -> Trained:
     """Fine-tune, and pay for every step away from the pretrained weights (L2-SP)."""
-    net, steps = trial.pretrained(), trial.problem.budget.steps
+    net, steps = trial.pretrained(), trial.problem.steps
     curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
     objective = Plus(Supervised(trial.target), L2SP(net, weight=trial.settings["weight"]))
     rest = steps - steps // 4

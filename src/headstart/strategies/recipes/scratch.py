@@ -9,7 +9,7 @@ from ..trial import Trained, Trial
 
 def run(trial: Trial) -> Trained:
     """Train a backbone with new weights on the target's rows alone."""
-    net, steps = trial.fresh(), trial.problem.budget.steps
+    net, steps = trial.fresh(), trial.problem.steps
     return Trained(net, trial.train(net, [trial.target], steps=steps, lr=trial.settings["lr"], phase="all"))
 
 

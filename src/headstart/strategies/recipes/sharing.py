@@ -41,7 +41,7 @@ def together(trial: Trial, start: Net, lr: float, *, combine: Combine = total) -
         combine: how the tasks' losses become one gradient.
     """
     targets = [t for t in trial.targets if bool(t.train.present().any())]
-    sources, steps = list(trial.problem.sources), trial.problem.budget.steps
+    sources, steps = list(trial.problem.sources), trial.problem.steps
     with seeded(trial.seed):
         net = trial.net(start.backbone, *targets[1:], *sources)
     tasks = [*targets, *sources]

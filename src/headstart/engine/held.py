@@ -1,0 +1,94 @@
+"""Rows held out of training: what a net says of them now and then decides which weights are kept.
+
+Shapes: ``F`` folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models import Net
+from ..tasks import Task
+from .evaluate import predict
+
+FOLDS = 8  # of the held-out rows, whose differences tell noise from worse weights
+
+
+class Held:
+    """Look at held-out rows every so many steps, and keep the weights that did best on them.
+
+    The last weights are kept unless earlier ones did better by more than the standard error of the
+    difference, which the folds of the rows tell.
+
+    Args:
+        tasks: with a head each; their training rows are the held-out ones, in memory.
+        every: steps from one look to the next, at least 1.
+
+    Example:
+        >>> from torch import nn
+        >>> from headstart.tasks import Regression
+        >>> net = Net(nn.Identity(), {"a": nn.Linear(1, 1)})
+        >>> rows = Labelled(torch.arange(16.0)[:, None], torch.zeros(16))
+        >>> held = Held([Task("a", Regression(), rows)], every=5)
+        >>> for step in (5, 10):  # worse with every step
+        ...     _ = nn.init.constant_(net.heads["a"].weight, step)
+        ...     held.after(net, step)
+        >>> held.keep(net)
+        >>> net.heads["a"].weight.item()
+        5.0
+    """
+
+    def __init__(self, tasks: Sequence[Task], every: int) -> None:
+        self.tasks, self.every = tasks, every
+        self.step = 0  # of the best look
+        self._best: Tensor | None = None  # (F,) losses
+        self._last: Tensor | None = None
+        self._weights: dict[str, Tensor] = {}
+
+    def after(self, net: Net, step: int) -> None:
+        """Look, where it is time to."""
+        if step % self.every:
+            return
+        self._last = self._losses(net)
+        if self._best is None or self._last.mean() < self._best.mean():
+            self.step, self._best = step, self._last
+            self._weights = {name: value.detach().clone() for name, value in _moving(net)}
+
+    def keep(self, net: Net) -> None:
+        """Write the best weights back into the net, where the last ones are worse beyond noise."""
+        if self._best is None or self._last is None:
+            return
+        worse = self._last - self._best
+        if worse.mean() > worse.std() / len(worse) ** 0.5:
+            with torch.no_grad():
+                for name, value in _moving(net):
+                    value.copy_(self._weights[name])
+
+    def _losses(self, net: Net) -> Tensor:
+        """Return the loss of each fold, summed over the tasks, ``(F,)`` float64."""
+        folds = torch.zeros(FOLDS, dtype=torch.float64)
+        for task in self.tasks:
+            assert task.train.held
+            outputs = predict(net, task.name, task.train.x, progress=False).cpu()
+            losses = [task.loss(outputs[n::FOLDS], task.train.y[n::FOLDS].cpu()) for n in range(FOLDS)]
+            folds = folds + torch.stack(losses).double()
+        return folds
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was seen so far."""
+        return {"step": self.step, "best": self._best, "last": self._last, "weights": self._weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with what was seen before."""
+        self.step, self._best, self._last = state["step"], state["best"], state["last"]
+        self._weights = dict(state["weights"])
+
+
+def _moving(net: Net) -> list[tuple[str, Tensor]]:
+    """List what training moves: weights that are not frozen, and buffers."""
+    free = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
+    return [*free, *net.named_buffers()]

@@ -1,0 +1,57 @@
+"""Which of a trial's own rows are held out, so that training can keep the weights that do best on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..maths import random
+from ..tasks import Labelled, Task
+from ..tasks.kinds import MISSING
+from ..tasks.nouns import take
+
+ENOUGH = 20  # labelled rows of every class, from which some are held out
+NUMBERS = 100  # labelled rows, where there are no classes
+SHARE = 10  # one row of so many is held out
+
+
+def enough(task: Task) -> bool:
+    """Tell whether a task has the labelled rows to hold some out; a dataset is not divided."""
+    if not task.train.held:
+        return False
+    y = task.train.known().y
+    if not task.kind.exclusive:
+        return len(y) >= NUMBERS
+    return int(task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).min()) >= ENOUGH
+
+
+def hold_out(task: Task, seed: int) -> tuple[Task, Task]:
+    """Divide a task's labelled rows: the task without the labels of a tenth, and one of those rows.
+
+    A tenth of each class is held out, where there are classes. The kept task has the very same inputs, so
+    that tasks which share them still do. Tasks with equal labels are divided alike.
+    """
+    rows = task.train
+    assert rows.held
+    known = rows.present().nonzero().flatten()
+    order = torch.randperm(len(known), generator=random.generator("held out", seed)).to(known.device)
+    if task.kind.exclusive:
+        order = order[task.kind.numbers(rows.y[known])[order].argsort(stable=True)]
+    index = known[order[::SHARE].sort().values]
+    y = rows.y.clone()
+    y[index] = torch.nan if y.is_floating_point() else MISSING
+    held = Labelled(take(rows.x, index), rows.y[index])
+    bare = replace(task, valid=None, test=None)
+    return replace(bare, train=Labelled(rows.x, y)), replace(bare, train=held)
+
+
+def same_rows(one: Task, other: Task) -> bool:
+    """Tell whether two tasks have the same labels in the same order, on whatever inputs."""
+    first, second = _answers(one), _answers(other)
+    return first.shape == second.shape and torch.equal(first, second)
+
+
+def _answers(task: Task) -> Tensor:
+    return task.train.known().y.nan_to_num() if task.train.held else torch.zeros(0)
