@@ -137,7 +137,7 @@ def pooled(trial: Trial) -> Trained:
     lr, budget = trial.settings["lr"], problem.budget
     curves = trial.train(net, [source], steps=budget.pretrain, lr=lr, phase="pretrain")
     stream = Halves(target, source, budget.batch, generator=trial.generator("pool"))
-    curves |= trial.train(net, [target], steps=budget.steps, lr=lr, stream=stream, phase="pool")
+    curves |= trial.train(net, [target], steps=problem.steps, lr=lr, stream=stream, phase="pool")
     return Trained(net, curves)
 
 
