@@ -41,8 +41,10 @@ def evaluate(
 
     loaded = load(model, device=device or "auto")
     read = loaded.read(data, task=task, skip_broken=skip_broken)
-    part = "all rows" if read.test is None else "test rows"
-    typer.echo(estimates(loaded.evaluate(read, task=task), f"of {part}"))
+    found = loaded.evaluate(read, task=task)
+    fewer = max(e.n for e in found.values()) < int((read.test or read.train).present().sum())
+    part = "test rows" if read.test is not None else "rows not trained on" if fewer else "all rows"
+    typer.echo(estimates(found, f"of {part}"))
 
 
 def predict(

@@ -18,12 +18,12 @@ from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
 from ..version import __version__
-from . import jobs, sources, trials, verdicts
+from . import handover, jobs, sources, trials, verdicts
 from .judging import more_seeds
 from .plan import Plan, applicable, check_picklable
 from .question import Question
 from .result import Result
-from .summary import summarise
+from .summary import summarise, write
 
 
 def compare(
@@ -145,6 +145,9 @@ def compare(
             done += sum(len(cells) for _, cells in work)
     elapsed = time.time() - start
     result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
+    if result.recommended is not None and not plan.late():
+        result.data["model"] = handover.hand_over(plan, options, result.recommended)
+        write(directory, result.data, result.details)
     return Result(result.data, result.details, directory, _holder=holder)
 
 

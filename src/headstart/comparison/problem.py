@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.splits import count_duplicates
+from ..datasets.splits import count_duplicates, fingerprints
 from ..engine import FeatureStore
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
@@ -28,10 +28,11 @@ from ..tasks import Labelled, Task
 from ..tasks.kinds import present
 from ..tasks.nouns import tensors
 from ..version import __version__
-from . import choice
+from . import calibration, choice
 from .question import Choice, Metric
 
 CURVE_POINTS = 200
+REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
 CONFUSED = 30  # classes of the largest matrix that is kept
 
 
@@ -291,6 +292,21 @@ class Problem(Situation):
             found[name] = Learned(self._named(name), trained, seconds, starts, self.measure(name)[0].name)
         return found
 
+    def final(
+        self, strategy: Strategy, names: Sequence[str], settings: Mapping[str, Any], seed: int, starts: Starts
+    ) -> dict[str, Learned]:
+        """Train on all rows; a first training on three quarters says how sure the answers should be."""
+        spares = [name for name in names if calibration.can_calibrate(self._named(name))]
+        temperatures: dict[str, float] = {}
+        if spares and all(t.train.held for t in self.targets):
+            posed, judged = self._held_out(seed)
+            for name, trained, _ in posed._runs(strategy, names, settings, seed, starts):
+                if name in spares:
+                    outputs, y = _outputs(starts, trained.net, self._named(name), judged[name])
+                    temperatures[name] = calibration.temperature(self._named(name).kind, outputs, y)
+        found = self.train(strategy, names, settings, seed, starts)
+        return {name: learned.cooled(temperatures.get(name)) for name, learned in found.items()}
+
     def facts(self) -> dict[str, Any]:
         """Say what the report shows of the problem."""
         return {
@@ -328,6 +344,24 @@ class Learned:
     seconds: float
     starts: Starts
     metric: str
+    temperature: float | None = None
+    before: float | None = None  # calibration error of the answers as they were trained
+
+    def cooled(self, temperature: float | None) -> Learned:
+        """Divide the head's outputs by a temperature, if there is one; no answer changes by it."""
+        if temperature is None:
+            return self
+        net, name = self.trained.net, self.target.name
+        head = calibration.cooled(net.heads[name], temperature, self.target.kind.outputs)
+        answers = Net(net.backbone, {**net.heads, name: head})
+        answers.training = net.training
+        trained = dataclasses.replace(self.trained, net=answers)
+        return dataclasses.replace(self, trained=trained, temperature=temperature, before=self._ece)
+
+    @property
+    def _ece(self) -> float | None:
+        outputs, y = self._said
+        return calibration.error(self.target.kind, outputs, y)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -342,6 +376,9 @@ class Learned:
             "measures": measures,
             "curves": {phase: _thin(values) for phase, values in self.trained.curves.items()},
             "confusion": _confusion(target, answers, y),
+            "rows": int(target.train.present().sum()),
+            "temperature": self.temperature,
+            "ece": None if self.temperature is None else [self.before, self._ece],
         }
 
     @property
@@ -365,6 +402,8 @@ class Learned:
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the model: the net with this target's head alone."""
         net, target = self.trained.net, self.target
+        if target.train.held and len(target.train) <= REMEMBERED:
+            notes = {**notes, "trained": fingerprints(target.train.known().x)}
         alone = Net(net.backbone, {target.name: net.heads[target.name]})
         save(alone, directory, kinds={target.name: target.kind}, encoding=target.encoding, notes=notes)
 

@@ -150,5 +150,10 @@ class Question(Protocol):
         A strategy that learns several targets at once is run once for all that it gives a head for.
         """
 
+    def final(
+        self, strategy: Strategy, names: Sequence[str], settings: Mapping[str, Any], seed: int, starts: Starts
+    ) -> Mapping[str, Outcome]:
+        """Train what is handed over, as ``train`` does, with probabilities that fit rows held out."""
+
     def facts(self) -> Mapping[str, Any]:
         """Say what the report shows of the problem: ``title``, ``targets``, ``sources``, ``backbone``."""

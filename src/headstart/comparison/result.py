@@ -12,7 +12,6 @@ from typing import Any
 from .. import report
 from ..atomic import write_atomic
 from ..errors import wrong
-from .trials import model_directory
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,10 @@ class Result:
 
     @property
     def best(self) -> Best:
-        """The recommended strategy's model, of the first seed; of several targets one folder for each."""
+        """The recommended strategy's model, trained on all labelled rows; of several targets one folder each.
+
+        Where the time ended before it was trained, it is that of the first seed.
+        """
         if self.recommended is None:
             raise wrong(
                 "trials of the comparison",
@@ -104,9 +106,11 @@ class Result:
             )
         name = self.recommended
         targets = list(dict.fromkeys(row.get("target", self.data["task"]) for row in self.rows))
-        places = {target: model_directory(self.directory, name, target, targets) for target in targets}
+        whole = "model" in self.data
+        folder = self.directory / "model" if whole else self.directory / "models" / name
+        places = {target: folder if len(targets) == 1 else folder / target for target in targets}
         models = {target: place for target, place in places.items() if place.exists()}
-        return Best(name, self.directory / "models" / name, models)
+        return Best(name, folder, models)
 
     def table(self) -> str:
         """Lay the rows out as text."""

@@ -114,7 +114,7 @@ def judge(asked: Field, level: float = LEVEL) -> Judged:
     spread = twoway.widths(twoway.differences(found, range(len(names)), None))
     for name, half in zip(names, spread, strict=True):
         ends = found.means[at[name]] - half, found.means[at[name]] + half
-        ways[name] |= {"mean": float(asked.tables[name].mean()), "ci95": _score_ends(asked.metric, ends)}
+        ways[name] |= {"mean": float(asked.tables[name].mean()), "ci95": score_ends(asked.metric, ends)}
     for name, facts in _over(asked, found, names, reuse, base, level).items():
         ways[name] |= facts
     if "scratch" in bases:
@@ -221,7 +221,7 @@ def gain_of(metric: Metric, value: float) -> float:
     return -math.expm1(-max(value, -700.0)) if metric.ratio else float(value)
 
 
-def _score_ends(metric: Metric, ends: Sequence[float]) -> list[float]:
+def score_ends(metric: Metric, ends: Sequence[float]) -> list[float]:
     """Turn the ends of a mean back into scores."""
     if metric.ratio:
         errors = [math.exp(min(-end, 700.0)) for end in ends]

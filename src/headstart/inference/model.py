@@ -9,6 +9,7 @@ import copy
 import html
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,6 +22,7 @@ import torch
 from .. import datasets, engine, models
 from ..datasets import Encoding, SplitSpec
 from ..datasets.references import label_columns
+from ..datasets.splits import fingerprints
 from ..engine import Estimate
 from ..errors import unknown, wrong
 from ..meta import MAML, FewShot, ProtoNet
@@ -158,7 +160,29 @@ class Model:
             own = self.read(reference, task=name)
         else:
             own = self._own(as_task(data), name)
-        return engine.evaluate(self.net, own, own.test or own.train)
+        return engine.evaluate(self.net, own, self.unseen(own))
+
+    def unseen(self, own: Task) -> Labelled | Lazy:
+        """Give the rows of a task to measure on: its test part, else all that were not trained on.
+
+        Warns where rows were trained on: they are left out, unless there are no others.
+        """
+        rows_ = own.test or own.train
+        known = set(self.notes.get("trained", ()))
+        if not rows_.held or not known:
+            return rows_
+        new = torch.tensor([row not in known for row in fingerprints(rows_.x)])
+        count = len(new) - int(new.sum())
+        if not count:
+            return rows_
+        some = 0 < count < len(new)
+        warnings.warn(
+            f"{count} of {len(new)} rows were trained on"
+            + (" and are left out" if some else ": what is measured is how well they are remembered"),
+            UserWarning,
+            stacklevel=3,
+        )
+        return rows_.take(new.nonzero().flatten()) if some else rows_
 
     def read(self, reference: str, *, task: str | None = None, skip_broken: bool = False) -> Task:
         """Read labelled rows as the model's own task: made and numbered as those it was trained on.
@@ -279,7 +303,10 @@ class Model:
 
     def _repr_html_(self) -> str:
         """Show the model in a notebook, as a small table."""
-        encoding, notes = self.encoding, json.dumps(dict(self.notes), ensure_ascii=False)
+        encoding, notes = (
+            self.encoding,
+            json.dumps({k: v for k, v in self.notes.items() if k != "trained"}, ensure_ascii=False),
+        )
         shape = " x ".join(map(str, encoding.row_shape())) if encoding else ""
         made = f"{encoding.reader}, {shape}" if encoding else "tensors, as it was trained on"
         lines = [
