@@ -76,6 +76,13 @@ def test_words_that_nearly_all_differ_are_left_out_and_told(tmp_path):
     assert "user" in of(tmp_path, 40, user=lambda i: 1000 + i).encoding.features  # numbers stay numbers
 
 
+def test_a_number_of_the_row_is_told_and_stays(tmp_path):
+    with pytest.warns(UserWarning, match="columns `id`, `Customer_ID` kept as numbers, though they number"):
+        task = of(tmp_path, 40, id=lambda i: i, Customer_ID=lambda i: 7000 + i)
+    assert list(task.encoding.features) == ["noise", "id", "Customer_ID"]
+    of(tmp_path, 40, age=lambda i: 20 + i, id=lambda i: 7 * i, paid=lambda i: i)  # no word
+
+
 def test_a_table_of_nothing_but_such_columns_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("k,label\n" + "7,x\n7,y\n" * 9)
     with pytest.raises(ValueError, match="that tell rows apart; found column `k` left out: one value in all"):

@@ -6,9 +6,11 @@ Shapes: ``N`` rows.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -20,10 +22,12 @@ from .files import Table
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
+IDS = re.compile(r"(^|[^a-z])(id|ids|index|idx|row|rows|nr|no|key)$")
 FAR = 100  # standard deviations, beyond which numbers are likely of another scale
 NAMES, DISTINCT = 20, 0.9  # so many words, of which this share differ, name the rows and say nothing of them
 
 ODD = '(numbers are written as 1234.5, missing ones as nothing, texts are read by "text:")'
+COUNTING = "kept as numbers, though they number the rows; `drop` leaves out what says nothing"
 ONE_VALUE = "left out: one value in all training rows"
 
 
@@ -153,7 +157,7 @@ def fit_column(table: Table, name: str, train: Tensor) -> tuple[Column | None, s
     check_typos(table, name, numbers)
     if None not in numbers and (table.written or not table.words(name)):
         made = _fit_numbers(values, numbers, name, table.where, train)
-        return made, "" if made else ONE_VALUE
+        return made, (COUNTING if _counts_rows(name, numbers) else "") if made else ONE_VALUE
     there = [str(values[i]) for i in train.tolist() if values[i] is not None]
     counts = Counter(there)
     if len(counts) < 2 and len(there) in (0, len(train)):
@@ -163,6 +167,13 @@ def fit_column(table: Table, name: str, train: Tensor) -> tuple[Column | None, s
     if len(there) >= NAMES and len(counts) > DISTINCT * len(there):
         return None, f"left out: nearly every word is another, as in ids; such as {there[0]!r:.40} {ODD}"
     return Categories(tuple(sorted(c for c, _ in counts.most_common(CATEGORIES)))), _odd(counts)
+
+
+def _counts_rows(name: str, numbers: Sequence[float | None]) -> bool:
+    """Tell whether a column that is called an id numbers the rows in their order."""
+    return bool(IDS.search(name.lower())) and all(
+        a is not None and b is not None and b - a == 1 for a, b in pairwise(numbers)
+    )
 
 
 def _odd(counts: Counter[str]) -> str:
