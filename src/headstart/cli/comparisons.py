@@ -123,6 +123,7 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
             file.compare.seeds,
             baseline=file.compare.baseline,
             least=file.compare.least,
+            confirm=file.compare.confirm,
             out=directory,
             workers=workers,
             threads=file.compare.threads,

@@ -18,8 +18,8 @@ from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
 from ..version import __version__
-from . import handover, jobs, sources, trials, verdicts
-from .judging import more_seeds
+from . import confirming, handover, jobs, sources, trials, verdicts
+from .judging import leader, more_seeds
 from .plan import Plan, applicable, check_picklable
 from .question import Question
 from .result import Result
@@ -33,6 +33,7 @@ def compare(
     *,
     baseline: str = "",
     least: float = verdicts.LEAST,
+    confirm: bool = False,
     out: str | Path | None = None,
     workers: int = 1,
     threads: int = 1,
@@ -56,6 +57,8 @@ def compare(
             is ``"auto"`` where ``strategies`` is, else 5. Below 3 nothing is decided.
         baseline: a strategy that gains are measured against in place of the best without reuse, for studies.
         least: the smallest gain that matters: .01 is a point of a bounded measure, or of an error ratio.
+        confirm: choose on half of the test rows, and measure the gain of what is recommended on the other
+            half with 5 fresh seeds: the one number that choosing the best of many does not flatter.
         out: directory for the results; one that holds the same comparison is continued.
         workers: processes; above 1 a script needs ``if __name__ == "__main__":``. Results do not depend
             on how many.
@@ -111,6 +114,7 @@ def compare(
         verdicts.SPENT if auto else {},
         least,
         baseline,
+        confirm,
     )
     _open(plan, threads)
     with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:
@@ -143,6 +147,11 @@ def compare(
             bar.steps = done + sum(len(cells) for _, cells in work)
             jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
             done += sum(len(cells) for _, cells in work)
+        if confirm and not plan.late() and (told := leader(plan, options)):
+            fresh, seeds_by_cell = confirming.due(plan, *told)
+            work = trials.trials(fresh, options, seeds_by_cell)
+            bar.steps = done + sum(len(cells) for _, cells in work)
+            jobs.run(fresh, work, trials.run_trials, workers=workers, threads=threads, show=show)
     elapsed = time.time() - start
     result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
     if result.recommended is not None and not plan.late():

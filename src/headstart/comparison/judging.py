@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..maths import twoway
 from ..maths.twoway import Numbers, TwoWay
@@ -73,6 +74,14 @@ def followed_at(
     return Followed(judged, dict.fromkeys(tables, count), LEVEL, (), count)
 
 
+def leader(plan: Plan, options: Options) -> tuple[str, str] | None:
+    """Name what is recommended at the largest amount and its baseline; None where they are the same."""
+    followed = followed_at(plan, options, read_trials(plan), plan.problem.names[0], plan.amounts[-1])
+    if followed is None or followed.judged.recommended == followed.judged.baseline:
+        return None
+    return followed.judged.recommended, followed.judged.baseline
+
+
 def scored(trials: Mapping[int, Record], target: str) -> dict[int, Record]:
     """Keep the trials that have a score for a target, by seed."""
     facts = {seed: trial["targets"][target] for seed, trial in trials.items() if target in trial["targets"]}
@@ -122,7 +131,16 @@ def tables_of(plan: Plan, found: Trials, target: str, amount: int | None) -> dic
             elif seed in floor or others:
                 whole.append(floor.get(seed, min(others, key=lambda r: metric.sign * r.mean())))
         tables[name] = np.stack(whole)
+    if plan.confirm:
+        return {name: table[:, halves(table.shape[1])[0]] for name, table in tables.items()}
     return tables
+
+
+def halves(rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Divide test rows at random in those that choose and those that confirm, the same every time."""
+    first = np.zeros(rows, bool)
+    first[np.random.default_rng(twoway.SEED).permutation(rows)[: (rows + 1) // 2]] = True
+    return first, ~first
 
 
 def chosen(

@@ -32,6 +32,7 @@ class Plan:
             where all seeds run.
         least: the smallest gain that matters.
         baseline: what gains are measured against, where it is named: nothing is chosen then.
+        confirm: whether half of the test rows choose, and the others confirm.
         left_out: ways that were added to tell sources apart: the way that each is of, and what it leaves out.
         choices: how each strategy's settings are chosen, by strategy and amount.
     """
@@ -46,6 +47,7 @@ class Plan:
     looks: Mapping[int, float] = field(default_factory=dict)
     least: float = 0.01
     baseline: str = ""
+    confirm: bool = False
     left_out: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     choices: dict[tuple[str, int | None], Choice] = field(default_factory=dict)
 

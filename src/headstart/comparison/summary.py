@@ -16,8 +16,8 @@ from .. import report
 from ..atomic import write_atomic
 from ..maths import twoway
 from ..version import __version__
-from . import sources
-from .judging import Trials, followed_at, judged_seeds, read_trials, relative_gains, scored
+from . import confirming, sources
+from .judging import Trials, followed_at, judged_seeds, leader, read_trials, relative_gains, scored
 from .plan import Plan
 from .question import Metric
 from .result import Result
@@ -46,6 +46,9 @@ def summarise(
             ran = [name for name in plan.strategies if target in plan.targets[name]]
             rows += [_row(plan, target, name, amount, found, followed) for name in ran]
             answers.append({"target": target, "shots": amount} | _answer(plan, amount, followed))
+    if plan.confirm and (told := leader(plan, options)):
+        fresh, _ = confirming.due(plan, *told)
+        answers[len(plan.amounts) - 1]["confirmed"] = confirming.confirmed(fresh, names[0], *told)
     summary = _summary(plan, found) if len(names) > 1 else []
     failed = [t for trials in found.values() for t in trials.values() if not t["targets"]]
     by_target = {target: _last(a["strategy"] for a in answers if a["target"] == target) for target in names}
@@ -57,8 +60,8 @@ def summarise(
         "answers": answers,
         "recommended": _over_all(summary) or _last(a["strategy"] for a in answers),
     }
-    if told := sources.found(plan, found):
-        data["sources"] = told
+    if each := sources.found(plan, found):
+        data["sources"] = each
         _leave_out(plan, data)
     if summary:
         data |= {"summary": summary, "recommended_by_target": by_target}

@@ -109,6 +109,9 @@ class Compare(Section):
     )
     metric: str = Field(default="", description="what every target is scored by, such as `auroc`")
     least: float = Field(default=0.01, gt=0, lt=1, description="the smallest gain that matters, in (0, 1)")
+    confirm: bool = Field(
+        default=False, description="true to choose on half of the test rows and measure on the others"
+    )
     baseline: str = Field(
         default="",
         description="a strategy that gains are measured against in place of the best without reuse",

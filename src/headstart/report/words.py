@@ -75,7 +75,7 @@ def reason(each: Facts, result: Facts, details: Facts) -> str:
     say = Sizes.of(metric, str(result["metric"]))
     if each["outcome"] == "no score":
         return "no trial has a score."
-    sentences = [_found(each, say), _harm(each, say), _next(each, say)]
+    sentences = [_found(each, say), _confirmed(each, say), _harm(each, say), _next(each, say)]
     return " ".join(filter(None, sentences))
 
 
@@ -117,6 +117,17 @@ def _highest(each: Facts, say: Sizes) -> str:
         return ""
     return (
         f" Over {highest}, which reuses nothing either and scored highest of those, it is {say.signed(over)}."
+    )
+
+
+def _confirmed(each: Facts, say: Sizes) -> str:
+    told = each.get("confirmed")
+    if not told:
+        return ""
+    low, high = told["gain_ci95"]
+    return (
+        f"On {told['test_rows']} test rows and {len(told['seeds'])} seeds that chose nothing it gains "
+        f"{say.signed(told['gain'])} (between {say.signed(low)} and {say.signed(high)})."
     )
 
 
