@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -352,3 +353,28 @@ def test_recorded_results_are_shown(name, tmp_path):
         lines = table(value, each, width=width).splitlines()
         assert max(cell_len(line) for line in lines) <= width
         assert "None" not in "".join(lines)
+
+
+def test_the_tables_of_the_documentation_read_the_new_facts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    tables = import_module("tables")
+    folder = tmp_path / "new"
+    folder.mkdir()
+    value = result(reasons=["probe gains."])
+    (folder / "result.json").write_text(json.dumps(value))
+    (folder / "details.json").write_text(json.dumps(DETAILS | {"budget": None}))
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    text = tables.results(tmp_path)
+    assert (
+        "| strategy | accuracy | gain over `raw+logreg` | over scratch | verdict | seconds | seeds |" in text
+    )
+    assert (
+        "| `probe` | 0.800 [0.760, 0.840] | +0.090 [+0.050, +0.130] | +0.110 | gains, may be best |" in text
+    )
+    assert "| – | +0.110 | baseline |" in text
+    assert "| equal |" in text
+    assert "| did harm |" in text
+    assert "| no reuse |" in text
+    demo = tables.demo(folder)
+    assert "| strategy | 5 labels per class | gain over `raw+logreg` | over scratch |" in demo
+    assert "| `probe` | 80.0 | +9.0 [+5.0, +13.0] **gains** | +11.0 |" in demo
