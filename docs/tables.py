@@ -30,29 +30,57 @@ def strategies() -> str:
 
 
 def demo(directory: Path = QUALITY / "digits_demo") -> str:
-    """Show the recorded demo: accuracy and gain of each strategy, the best at the fewest labels first."""
-    rows = json.loads((directory / "result.json").read_text())["rows"]
+    """Show the recorded demo: accuracy and gains of each strategy, the best at the fewest labels first."""
+    result = json.loads((directory / "result.json").read_text())
+    rows = result["rows"]
     shots = list(dict.fromkeys(row["shots"] for row in rows))
     found = {(row["strategy"], row["shots"]): row for row in rows}
+    bases = {each["shots"]: each.get("baseline") for each in result.get("answers", ())}
+    second = any(row.get("gain_scratch") is not None for row in rows)
     head = ["strategy"]
     for count in shots:
-        head += [f"{count} label{'s' * (count != 1)} per class", "gain"]
-    order = sorted((row for row in rows if row["shots"] == shots[0]), key=lambda row: -row["mean"])
-    return markdown(
-        head,
-        [
-            [f"`{row['strategy']}`", *(c for n in shots for c in _points(found[row["strategy"], n]))]
-            for row in order
-        ],
-    )
+        over = f" over `{bases[count]}`" if bases.get(count) else ""
+        head += [f"{count} label{'s' * (count != 1)} per class", f"gain{over}", *["over scratch"] * second]
+    order = sorted((row for row in rows if row["shots"] == shots[0]), key=lambda row: -(row["mean"] or 0.0))
+    lines = []
+    for row in order:
+        cells = (c for n in shots for c in _points(found.get((row["strategy"], n), {}), second))
+        lines.append([f"`{row['strategy']}`", *cells])
+    return markdown(head, lines)
 
 
-def _points(row: Mapping[str, Any]) -> tuple[str, str]:
+def _points(row: Mapping[str, Any], second: bool) -> list[str]:
+    """Say a score in per cent and its gains in points."""
+    score = "–" if row.get("mean") is None else f"{100 * row['mean']:.1f}"
+    gain = _gained(row.get("gain"), row.get("gain_ci95"))
+    verdict = _verdict(row)
+    told = {"gains": " **gains**", "": ""}.get(verdict, f" {verdict}")
+    cell = verdict if verdict == "baseline" else f"{gain}{told}"
+    return [score, cell, *[_gained(row.get("gain_scratch"), None)] * second]
+
+
+def _gained(value: float | None, interval: Sequence[float] | None) -> str:
+    if value is None:
+        return "–"
+    ends = f" [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]" if interval else ""
+    return f"{100 * value:+.1f}{ends}"
+
+
+_VERDICTS = {None: "no reuse", "gains": "gains", "harms": "did harm", "equal": "equal", "open": ""}
+
+
+def _verdict(row: Mapping[str, Any], sign: int = 1) -> str:
+    """Say what was decided of a row; of earlier releases, on which side of zero its whole interval lies."""
+    if row.get("mean") is None:
+        return ""
     if row["gain"] is None:
-        return f"{100 * row['mean']:.1f}", "baseline"
-    low, high = (100 * end for end in row["gain_ci95"])
-    verdict = " **gains**" if low > 0 else " did harm" if row["harmed"] else ""
-    return f"{100 * row['mean']:.1f}", f"{100 * row['gain']:+.1f} [{low:+.1f}, {high:+.1f}]{verdict}"
+        return "baseline"
+    if "verdict" in row:
+        return _VERDICTS[row["verdict"]]
+    interval = row["gain_ci95"]
+    if row["harmed"]:
+        return "did harm"
+    return "gains" if interval and min(sign * end for end in interval) > 0 else ""
 
 
 def settings() -> str:
@@ -151,10 +179,20 @@ def _section(file: Path) -> str:
     command = details.get("command")
     told = f"Task `{result['task']}`, {result['metric']}. File: `{file.relative_to(ROOT)}`.{_cost(details)}"
     parts = [f"## {file.parent.name}", told, *([f"```sh\n{command}\n```"] if command else [])]
-    head = ["strategy", result["metric"], "gain", "verdict", "seconds", "seeds"]
-    for shots in dict.fromkeys(row["shots"] for row in result["rows"]):
-        rows = [r for r in result["rows"] if r["shots"] == shots]
-        parts += [f"**{_amount(shots, details)}**", markdown(head, list(_rows(rows, result)))]
+    for target, shots in dict.fromkeys((row.get("target"), row["shots"]) for row in result["rows"]):
+        rows = [r for r in result["rows"] if (r.get("target"), r["shots"]) == (target, shots)]
+        metric = {
+            "name": result["metric"], "higher_is_better": result["higher_is_better"], "ratio": False,
+        } | (details.get("metrics") or {}).get(target, {})  # fmt: skip
+        answer = _answered(result, target, shots)
+        second = any(row.get("gain_scratch") is not None for row in rows)
+        over = f" over `{answer['baseline']}`" if answer.get("baseline") else ""
+        gain = f"gain{', share of the error,' * metric['ratio']}{over}"
+        head = ["strategy", metric["name"], gain, *["over scratch"] * second, "verdict", "seconds", "seeds"]
+        named = f"{target}: " if len({r.get("target") for r in result["rows"]}) > 1 else ""
+        scope = f", {answer['test_rows']} test rows" if answer.get("test_rows") else ""
+        title = f"**{named}{_amount(shots, details)}{scope}**"
+        parts += [title, markdown(head, list(_rows(rows, metric, second, details)))]
     parts.append("\n".join(f"- {reason}" for reason in result["reasons"]))
     return "\n\n".join(parts) + "\n"
 
@@ -169,20 +207,30 @@ def _cost(details: Mapping[str, Any]) -> str:
 
 
 def _amount(shots: int | None, details: Mapping[str, Any]) -> str:
-    if details.get("baseline") == "source-only":
+    if details.get("baseline") == "source-only" or details.get("floor") == "":
         return "No labelled rows of the target"
     return "All labelled rows" if shots is None else f"{shots} labelled row{'s' * (shots != 1)} per class"
 
 
-def _rows(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> Iterator[list[str]]:
-    sign = -1 if result["higher_is_better"] else 1
+def _answered(result: Mapping[str, Any], target: str | None, shots: int | None) -> Mapping[str, Any]:
+    """Find what was answered for a target and a number of labels; earlier releases answered nothing."""
+    told = (a for a in result.get("answers", ()) if (a["target"], a["shots"]) == (target, shots))
+    return next(told, {})
+
+
+def _rows(
+    rows: Sequence[Mapping[str, Any]], metric: Mapping[str, Any], second: bool, details: Mapping[str, Any]
+) -> Iterator[list[str]]:
+    sign = -1 if metric["higher_is_better"] else 1
     for row in sorted(rows, key=lambda r: (r["mean"] is None, sign * (r["mean"] or 0.0))):
-        interval = row["gain_ci95"]
-        gains = interval is not None and max(sign * end for end in interval) < 0
-        verdict = "did harm" if row["harmed"] else "gains" if gains else ""
         seconds = "–" if row["seconds"] is None else f"{row['seconds']:.1f}"
-        score, gain = _value(row["mean"], row["ci95"], ""), _value(row["gain"], interval, "+")
-        yield [f"`{row['strategy']}`", score, gain, verdict, seconds, str(len(row["seeds"]))]
+        score, gain = _value(row["mean"], row["ci95"], ""), _value(row["gain"], row["gain_ci95"], "+")
+        best = ", may be best" if row.get("may_be_best") and row["verdict"] is not None else ""
+        cells = [f"`{row['strategy']}`", score, gain, *[_value(row.get("gain_scratch"), None, "+")] * second]
+        verdict = f"{_verdict(row, -sign)}{best}".removeprefix(", ")
+        if details.get("floor") == "":  # without labels it is the sources as they are
+            verdict = verdict.replace("no reuse", "not adapted")
+        yield [*cells, verdict, seconds, str(row.get("judged_on", len(row["seeds"])))]
 
 
 def _value(value: float | None, interval: Sequence[float] | None, sign: str) -> str:

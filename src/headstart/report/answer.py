@@ -1,12 +1,13 @@
-"""The answer in words: what to use with how many labels, by how much, and what did harm."""
+"""What was found for one target with one number of labels: facts, of this release or an earlier one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from .board import MINUS, Board, Row, clean, sentence
+from .board import Board, Interval, Row, about, interval, number
+from .sizes import clean
 
 
 @dataclass(frozen=True)
@@ -14,86 +15,112 @@ class Answer:
     """Hold the answer for one number of labels.
 
     Args:
-        pays: whether some way of reuse gains with its whole interval on the right side of zero.
-        row: what is recommended; None where nothing is.
-        sentences: plain text, the most important first.
-        reason: how the choice was made, in the words of whoever made it.
+        shots: the number of labels.
+        row: what to use; None where there is no score.
+        outcome: ``"better"``, ``"not better"``, ``"not known yet"``, ``"nothing works"`` or ``"no score"``.
+        baseline: whose score gains are measured against.
+        among: whether held-out rows chose it; None where it was given.
+        gain: of what to use, corrected for having been chosen; above 0 is better.
+        gain_ci: its interval.
+        best: rows that may be the best.
+        gaining: names of the ways that gain.
+        harmed: rows of the ways that do harm.
+        worst: lower end of the lowest interval among the ways that are open.
+        seen: the smallest gain that would have been seen with a chance of 80 %.
+        needed: more ``seeds``, or ``test_rows`` in all, that would decide it.
+        seeds: fewest and most seeds of any row.
+        test_rows: how many rows scores are means over.
+        told: what an earlier release said of how the choice was made.
     """
 
     shots: int | None
-    heading: str
-    pays: bool
     row: Row | None
-    headline: str
-    sentences: tuple[str, ...]
-    reason: str
+    outcome: str
+    baseline: str
+    among: bool | None = None
+    gain: float | None = None
+    gain_ci: Interval | None = None
+    best: tuple[Row, ...] = ()
+    gaining: tuple[str, ...] = ()
+    harmed: tuple[Row, ...] = ()
+    worst: float | None = None
+    seen: float | None = None
+    needed: Mapping[str, int] = field(default_factory=dict)
+    seeds: tuple[int, int] = (0, 0)
+    test_rows: int | None = None
+    told: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name what to use, or ""."""
+        return self.row.strategy if self.row else ""
 
 
-def _difference(board: Board, row: Row) -> str:
-    """Say the gain of a row as a half sentence, with its interval where there is one."""
-    assert row.gain is not None
-    size = board.value(row.gain, signed=True).lstrip(f"+{MINUS}")
-    unit = f"point{'' if size == '1.0' else 's'} " if board.percent else ""
-    side = "above" if row.gain >= 0 else "below"
-    text = f"{size} {unit}{side} {board.baseline}"
-    if row.gain_ci is not None:
-        low, high = (board.value(end, signed=True) for end in row.gain_ci)
-        text += f" (95 % interval {low} to {high}, {len(row.seeds)} seeds)"
-    return text
-
-
-def _harm(board: Board, rows: list[Row]) -> str:
-    harmed = [row for row in rows if row.harmed]
-    if not harmed:
-        return "No strategy did harm." if any(row.gain_ci for row in rows) else ""
-    named = ", ".join(f"{row.strategy} ({board.value(row.gain, signed=True)})" for row in harmed[-4:][::-1])
-    named += f" and {len(harmed) - 4} more" if len(harmed) > 4 else ""
-    return f"{len(harmed)} {'strategy' if len(harmed) == 1 else 'strategies'} did harm: {named}."
-
-
-def answer(board: Board, shots: int | None, choices: Sequence[Mapping[str, Any]]) -> Answer:
-    """Say what to do with that many labels.
-
-    Args:
-        choices: what was chosen, as ``words.choices`` lists it.
+def answers(board: Board, result: Mapping[str, Any], details: Mapping[str, Any]) -> list[Answer]:
+    """List what was found for a target, fewest labels first.
 
     Example:
         >>> from headstart.report.board import read
         >>> row = {"strategy": "probe", "shots": 1, "mean": 0.8, "gain": 0.1, "gain_ci95": [0.05, 0.15]}
-        >>> found = answer(read({"metric": "accuracy", "rows": [row]}), 1, [])
-        >>> found.headline, found.sentences[0]
-        ('probe', '80.0 % accuracy, 10.0 points above scratch (95 % interval +5.0 to +15.0, 0 seeds).')
+        >>> result = {"metric": "accuracy", "rows": [row]}
+        >>> (found,) = answers(read(result), result, {})
+        >>> found.name, found.outcome
+        ('probe', 'better')
     """
+    if "answers" not in result:
+        return [_earlier(board, shots, details) for shots in board.shots]
+    found = {each["shots"]: each for each in result["answers"] if clean(each["target"]) == board.task}
+    return [_answer(board, shots, found.get(shots, {})) for shots in board.shots]
+
+
+def _answer(board: Board, shots: int | None, facts: Mapping[str, Any]) -> Answer:
     rows = board.at(shots)
-    gaining = [row for row in rows if board.verdict(row) == "gains"]
-    alike = (c for c in choices if c["shots"] == shots and clean(c["target"]) == board.task)
-    choice: Mapping[str, Any] = next(alike, {})
-    name = clean(choice["strategy"]) if choice.get("strategy") else None
-    if name is None and len(board.shots) == 1:
-        name = board.recommended
-    if name is None and gaining:
-        name = gaining[0].strategy
-    row = next((row for row in rows if row.strategy == name), None)
-    side = "above" if board.higher else "below"
-    sentences = []
-    if row is not None and row.mean is not None:
-        reached = f"{board.score(row.mean)} {board.metric}"
-        sentences.append(f"{reached}, {_difference(board, row)}." if row.gain is not None else f"{reached}.")
-    if all(row.mean is None for row in rows):
-        sentences.append("No trial has a result yet.")
-    elif not any(row.gain_ci for row in rows):
-        sentences.append("There are too few seeds for intervals, so nothing is decided; run with at least 2.")
-    elif gaining:
-        tried = len([row for row in rows if row.gain is not None])
-        sentences.append(
-            f"{len(gaining)} of {tried} ways of reuse gain with their whole interval {side} zero."
-        )
-    else:
-        sentences.append(
-            f"No way of reuse gains with its whole interval {side} zero: nothing here shows that reuse pays."
-        )
-    sentences.append(_harm(board, rows))
-    reason = sentence(clean(choice.get("reason") or ""))
-    headline = row.strategy if row is not None else "No recommendation"
-    heading = f"With {board.amount(shots)}"
-    return Answer(shots, heading, bool(gaining), row, headline, tuple(filter(None, sentences)), reason)
+    judged = [row.judged_on for row in rows if row.mean is not None]
+    among = facts.get("chosen_on")
+    test_rows = number(facts.get("test_rows"))
+    return Answer(
+        shots=shots,
+        row=_named(rows, facts.get("strategy")),
+        outcome=facts.get("outcome") or "no score",
+        baseline=board.baseline(shots),
+        among=None if among is None else bool(among),
+        gain=number(facts.get("gain")),
+        gain_ci=interval(facts.get("gain_ci95")),
+        best=tuple(row for row in rows if row.may_be_best),
+        gaining=tuple(clean(name) for name in facts.get("gaining") or ()),
+        harmed=tuple(row for row in rows if row.harmed),
+        worst=number(facts.get("worst")),
+        seen=number(facts.get("seen")),
+        needed=facts.get("needed") or {},
+        seeds=(min(judged), max(judged)) if judged else (0, 0),
+        test_rows=None if test_rows is None else int(test_rows),
+    )
+
+
+def _earlier(board: Board, shots: int | None, details: Mapping[str, Any]) -> Answer:
+    """Find the answer of a result that holds none: what was chosen, and whether its interval is above 0."""
+    rows = board.at(shots)
+    chosen = (details.get("recommended_by_shots") or {}).get("all" if shots is None else str(shots)) or {}
+    gaining = [row.strategy for row in rows if board.verdict(row) == "gains"]
+    name = chosen.get("strategy") or (board.recommended if len(board.shots) == 1 else None)
+    row = _named(rows, name if name is not None else next(iter(gaining), None))
+    scored = [len(each.seeds) for each in rows if each.mean is not None]
+    better = row is not None and row.strategy in gaining
+    test_rows = number(about(details, board.task).get("test_rows"))
+    return Answer(
+        shots=shots,
+        row=row,
+        outcome="better" if better else "not known yet" if scored else "no score",
+        baseline=board.baseline(shots),
+        gain=row.gain if row else None,
+        gain_ci=row.gain_ci if row else None,
+        gaining=tuple(gaining),
+        harmed=tuple(each for each in rows if each.harmed),
+        seeds=(min(scored), max(scored)) if scored else (0, 0),
+        test_rows=None if test_rows is None else int(test_rows),
+        told=clean(chosen.get("reason") or ""),
+    )
+
+
+def _named(rows: Sequence[Row], name: object) -> Row | None:
+    return next((row for row in rows if name is not None and row.strategy == clean(name)), None)

@@ -1,7 +1,8 @@
-"""Read a comparison's ``result.json`` into rows, and say its numbers the way a reader expects them.
+"""Read a comparison's ``result.json`` into rows.
 
-Numbers that are missing, NaN or infinite all become ``None`` here, so that nothing after this file
-has to ask again.
+Numbers that are missing, NaN or infinite all become ``None`` here, and gains of earlier releases, where
+a lower score was better, are turned so that a gain above 0 is always better: nothing after this file has
+to ask again.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ..errors import wrong
+from .sizes import Sizes, clean, plural
 
 Interval: TypeAlias = tuple[float, float]
-Verdict: TypeAlias = Literal["gains", "open", "harms", "unknown", "baseline"]
-MINUS = "\N{MINUS SIGN}"
-UNLABELLED = "source-only"  # the baseline where no row of the target has a label
+Verdict: TypeAlias = Literal["gains", "equal", "open", "harms", "unknown", "baseline", "none"]
+UNLABELLED = "source-only"  # the baseline of earlier releases where no row of the target has a label
 
 
 def number(value: object) -> float | None:
@@ -44,33 +45,19 @@ def interval(value: object) -> Interval | None:
     return None if low is None or high is None else (min(low, high), max(low, high))
 
 
-def clean(text: object) -> str:
-    """Return text on one line without control characters, which neither a terminal nor SVG may see.
-
-    Example:
-        >>> clean("a\\nb\\x1b[31m")
-        'a b [31m'
-    """
-    return "".join(c if c.isprintable() else " " for c in str(text)).strip()
-
-
-def sentence(text: str) -> str:
-    """Begin with a capital and end with a full stop.
-
-    Example:
-        >>> sentence("new linear head on the frozen backbone")
-        'New linear head on the frozen backbone.'
-    """
-    return text[:1].upper() + text[1:] + "." * (bool(text) and text[-1] not in ".!?")
-
-
 @dataclass(frozen=True)
 class Row:
     """Hold what one strategy reached with one number of labels.
 
     Args:
         ci: 95 % interval of ``mean``, in units of the metric.
-        gain: paired difference to the baseline, in units of the metric.
+        gain: over the baseline; above 0 is better.
+        over_scratch: the same over plain training of new weights.
+        verdict: what was decided; None where nothing was, and of earlier releases.
+        reuse: whether it reuses anything.
+        chance: that it is the best.
+        judged_on: seeds that it was judged by.
+        measures: mean of every measure.
         seconds: mean wall time of one trial.
         parameters: how many numbers were trained.
         seeds: score of each seed, in order.
@@ -82,43 +69,75 @@ class Row:
     ci: Interval | None
     gain: float | None
     gain_ci: Interval | None
+    over_scratch: float | None
+    over_scratch_ci: Interval | None
     harmed: bool
+    verdict: str | None
+    reuse: bool
+    may_be_best: bool
+    chance: float | None
+    judged_on: int
+    measures: Mapping[str, float | None]
     seconds: float | None
     parameters: float | None
     seeds: tuple[float | None, ...]
 
 
-def _row(value: Mapping[str, Any]) -> Row:
+def _shots(value: Mapping[str, Any]) -> int | None:
     shots = number(value.get("shots"))
+    return None if shots is None else int(shots)
+
+
+def _row(value: Mapping[str, Any], family: Sequence[str], higher: bool) -> Row:
+    name = clean(value.get("strategy", "?"))
+    gain, ends = number(value.get("gain")), interval(value.get("gain_ci95"))
+    if "verdict" not in value and not higher:
+        gain = None if gain is None else -gain
+        ends = None if ends is None else (-ends[1], -ends[0])
+    judged = "verdict" in value and value["verdict"] is None and number(value.get("mean")) is not None
+    seeds = tuple(number(seed) for seed in value.get("seeds") or ())
     return Row(
-        strategy=clean(value.get("strategy", "?")),
-        shots=None if shots is None else int(shots),
+        strategy=name,
+        shots=_shots(value),
         mean=number(value.get("mean")),
         ci=interval(value.get("ci95")),
-        gain=number(value.get("gain")),
-        gain_ci=interval(value.get("gain_ci95")),
+        gain=gain,
+        gain_ci=ends,
+        over_scratch=number(value.get("gain_scratch")),
+        over_scratch_ci=interval(value.get("gain_scratch_ci95")),
         harmed=bool(value.get("harmed")),
+        verdict=value.get("verdict"),
+        reuse=name not in family if family else not judged,
+        may_be_best=bool(value.get("may_be_best")),
+        chance=number(value.get("best_probability")),
+        judged_on=int(number(value.get("judged_on")) or len(seeds)),
+        measures={clean(key): number(x) for key, x in (value.get("measures") or {}).items()},
         seconds=number(value.get("seconds")),
         parameters=number(value.get("trained_parameters")),
-        seeds=tuple(number(seed) for seed in value.get("seeds") or ()),
+        seeds=seeds,
     )
 
 
 @dataclass(frozen=True)
 class Board:
-    """Hold a whole comparison: its rows, its metric and how to say a number of that metric.
+    """Hold one target of a comparison: its rows, and how to say a number of its metric.
 
-    Accuracies are said in percent and points, every other metric in its own units.
+    Args:
+        say: says scores and gains.
+        baselines: whose score gains are measured against, by number of labels; one for all under ``None``
+            of earlier releases.
+        per_class: whether numbers of labels are for each class, or in all.
+        labelled: whether the target has any labels.
     """
 
     task: str
-    metric: str
-    higher: bool
+    say: Sizes
     rows: tuple[Row, ...]
     recommended: str | None
     reasons: tuple[str, ...]
-    baseline: str
-    per_class: bool  # whether numbers of labels are for each class, or in all
+    baselines: Mapping[int | None, str]
+    per_class: bool
+    labelled: bool
 
     @property
     def shots(self) -> list[int | None]:
@@ -136,20 +155,24 @@ class Board:
         """Largest number of seeds that any row has."""
         return max((len(row.seeds) for row in self.rows), default=0)
 
-    @property
-    def percent(self) -> bool:
-        """Whether the metric is said in percent."""
-        return "accuracy" in self.metric.lower()
+    def baseline(self, shots: int | None) -> str:
+        """Name what gains are measured against with that many labels."""
+        return self.baselines.get(shots, "")
 
     @property
-    def unit(self) -> str:
-        """Name of the metric with its unit."""
-        return f"{self.metric}, %" if self.percent else self.metric
+    def plainly(self) -> str:
+        """Say what the baseline was chosen among: ways that reuse nothing, or sources used as they are."""
+        return "without reuse" if self.labelled else "without adapting"
+
+    @property
+    def baseline_names(self) -> str:
+        """Name all that gains are measured against."""
+        return " or ".join(dict.fromkeys(filter(None, map(self.baseline, self.shots))))
 
     def amount(self, shots: int | None) -> str:
         """Say a number of labels; all labels of a target that has none are none."""
-        if shots is None and self.baseline == UNLABELLED:
-            return "no labelled examples"
+        if shots is None and not self.labelled:
+            return "no labelled rows"
         return labels(shots, per_class=self.per_class)
 
     def short(self, shots: int | str | None) -> str:
@@ -159,43 +182,42 @@ class Board:
     def at(self, shots: int | None) -> list[Row]:
         """Return the rows with that many labels, best first; rows without a mean come last."""
         rows = [row for row in self.rows if row.shots == shots]
-        sign = -1.0 if self.higher else 1.0
+        sign = -1.0 if self.say.higher else 1.0
         return sorted(rows, key=lambda row: (row.mean is None, sign * (row.mean or 0.0), row.strategy))
 
     def verdict(self, row: Row) -> Verdict:
-        """Say on which side of zero the whole interval of the gain lies."""
-        if row.strategy == self.baseline:
+        """Say what was decided of a row; of earlier releases, on which side of zero its interval lies."""
+        if row.strategy == self.baseline(row.shots):
             return "baseline"
+        if not row.reuse:
+            return "none"
         if row.harmed:
             return "harms"
         if row.gain_ci is None:
             return "unknown"
-        low, high = row.gain_ci
-        return "gains" if (low > 0 if self.higher else high < 0) else "open"
+        if row.verdict in ("gains", "equal", "open"):
+            return row.verdict  # type: ignore[return-value]  # one of the three
+        return "gains" if row.gain_ci[0] > 0 else "open"
 
-    def _digits(self) -> int:
-        if self.percent:
-            return 1
-        largest = max((abs(row.mean) for row in self.rows if row.mean is not None), default=0.0)
-        return next((digits for digits, edge in ((3, 10), (2, 100), (1, 1000)) if largest < edge), 0)
-
-    def value(self, x: float | None, *, signed: bool = False) -> str:
-        """Say a number of the metric, without its unit; a dash where there is none."""
-        if x is None:
-            return "–"
-        text = f"{x * 100 if self.percent else x:{'+' if signed else ''}.{self._digits()}f}"
-        return text.replace("-", MINUS)
-
-    def score(self, x: float | None) -> str:
-        """Say a score with its unit, as in a sentence."""
-        return f"{self.value(x)} %" if self.percent and x is not None else self.value(x)
+    def marked_best(self, row: Row) -> bool:
+        """Tell whether to mark a row as one that may be the best: not where all are."""
+        others = [each.may_be_best for each in self.rows if each.shots == row.shots and each.mean is not None]
+        return row.may_be_best and not all(others)
 
 
-def _baseline(rows: Sequence[Row]) -> str:
-    """Guess what the gains were measured against: the one that never has a gain."""
-    gaining = {row.strategy for row in rows if row.gain is not None}
-    without = [row.strategy for row in rows if row.strategy not in gaining]
-    return "scratch" if "scratch" in without or not without else without[0]
+def _baselines(
+    result: Mapping[str, Any], details: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, Any]]
+) -> dict[int | None, str]:
+    """Find what gains are measured against; of earlier releases, guess the one that never has a gain."""
+    if "answers" in result:
+        told = [each for each in result["answers"] if each["target"] == name]
+        return {each["shots"]: clean(each["baseline"]) for each in told if each.get("baseline")}
+    guess = details.get("baseline")
+    if not guess:
+        gaining = {row.get("strategy") for row in rows if number(row.get("gain")) is not None}
+        without = [row.get("strategy", "?") for row in rows if row.get("strategy") not in gaining]
+        guess = "scratch" if "scratch" in without else without[0] if without and gaining else ""
+    return {_shots(row): clean(guess) for row in rows}
 
 
 def targets(result: Mapping[str, Any]) -> list[str]:
@@ -222,14 +244,14 @@ def read(
 
     Args:
         target: which of several; the first by default.
-        details: the plain values of ``details.json``. Without them the baseline is guessed from the
-            rows, and numbers of labels are taken to be for each class.
+        details: the plain values of ``details.json``. Without them, what says how numbers are read is
+            guessed, and numbers of labels are taken to be for each class.
     Raises:
         ValueError: if the metric or the rows are missing.
 
     Example:
         >>> board = read({"metric": "accuracy", "rows": [{"strategy": "probe", "mean": 0.5}]})
-        >>> board.shots, board.score(board.rows[0].mean)
+        >>> board.shots, board.say.score(board.rows[0].mean)
         ([None], '50.0 %')
     """
     missing = [key for key in ("metric", "rows") if key not in result]
@@ -240,61 +262,32 @@ def read(
             found=f"no {' and no '.join(missing)}",
             hint="pass what `headstart compare` wrote to result.json",
         )
-    recommended, details = result.get("recommended"), details or {}
-    name = target or targets(result)[0]
-    rows = tuple(_row(row) for row in result["rows"] if row.get("target", name) == name)
+    details, name = details or {}, target or targets(result)[0]
+    rows = [row for row in result["rows"] if row.get("target", name) == name]
     metric = (details.get("metrics") or {}).get(name) or {}
+    say = Sizes.of(result, metric, [x for row in rows if (x := number(row.get("mean"))) is not None])
+    baselines = _baselines(result, details, name, rows)
+    family = [clean(way) for way in details.get("family") or ()]
+    recommended = (result.get("recommended_by_target") or {}).get(name, result.get("recommended"))
     return Board(
         task=clean(name),
-        metric=clean(metric.get("name") or result["metric"]),
-        higher=bool(metric.get("higher_is_better", result.get("higher_is_better", True))),
-        rows=rows,
+        say=say,
+        rows=tuple(_row(row, family, say.higher) for row in rows),
         recommended=None if recommended is None else clean(recommended),
         reasons=tuple(clean(reason) for reason in result.get("reasons") or ()),
-        baseline=clean(details["baseline"]) if details.get("baseline") else _baseline(rows),
+        baselines=baselines,
         per_class=bool(about(details, name).get("per_class", True)),
+        labelled=details.get("floor") != "" and UNLABELLED not in baselines.values(),
     )
 
 
 def labels(shots: int | None, *, per_class: bool = True) -> str:
-    """Say a number of labelled examples.
+    """Say a number of labelled rows.
 
     Example:
         >>> labels(1), labels(5, per_class=False), labels(None)
-        ('1 labelled example per class', '5 labelled rows', 'all labelled examples')
+        ('1 labelled row per class', '5 labelled rows', 'all labelled rows')
     """
-    noun = "labelled example" if per_class else "labelled row"
     if shots is None:
-        return f"all {noun}s"
-    return f"{shots} {noun}{'s' * (shots != 1)}{' per class' * per_class}"
-
-
-def seconds(x: float | None) -> str:
-    """Say a duration.
-
-    Example:
-        >>> seconds(0.034), seconds(12.3), seconds(372), seconds(9000)
-        ('0.03 s', '12 s', '6.2 min', '2.5 h')
-    """
-    if x is None:
-        return "–"
-    if x >= 3600:
-        return f"{x / 3600:.1f} h"
-    if x >= 120:
-        return f"{x / 60:.1f} min"
-    return f"{x:.0f} s" if x >= 10 else f"{x:.1f} s" if x >= 1 else f"{x:.2f} s"
-
-
-def count(x: float | None) -> str:
-    """Say a large whole number shortly.
-
-    Example:
-        >>> count(645), count(112_000), count(23_500_000)
-        ('645', '112 k', '23.5 M')
-    """
-    if x is None:
-        return "–"
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if x >= size:
-            return f"{x / size:.3g} {letter}"
-    return f"{x:.0f}"
+        return "all labelled rows"
+    return plural(shots, "labelled row") + " per class" * per_class

@@ -32,7 +32,12 @@ PALETTE = {
     **{f"#01020{i}": f"--series-{i}" for i in range(7)},
 }
 INK, MUTED, LINE, GAINS, OPEN, HARMS, CARD, *SERIES = PALETTE
-MARKS = {"gains": ("o", GAINS), "harms": ("X", HARMS), "open": ("o", OPEN), "unknown": ("o", OPEN)}
+MARKS = {
+    "gains": ("o", GAINS), "harms": ("X", HARMS), "equal": ("D", OPEN), "open": ("o", OPEN),
+    "unknown": ("o", OPEN), "none": ("s", OPEN), "baseline": ("s", OPEN),
+}  # fmt: skip
+HOLLOW = ("open", "unknown", "none", "baseline")
+NARROW, WIDE = 410.0, 860.0  # px of a gain picture: one of several, or alone
 DASHES = ("-", "--", ":", "-.")
 CHARACTER = 7.2  # mean advance in px of a letter at 12 px in the widest font of the style sheet
 NAME = 26
@@ -123,81 +128,92 @@ def _axes(width: float, height: float, margins: tuple[float, float, float, float
 
 
 def _reach(board: Board) -> Interval:
-    """Return the ends of the gain axis; intervals far wider than the gains themselves are cut there."""
+    """Return the ends of the gain axis, by the ways of reuse: what is far beyond them is cut there."""
     rows = [row for row in board.rows if row.gain is not None]
-    gains = [row.gain for row in rows if row.gain is not None]
-    ends = [end for row in rows for end in row.gain_ci or ()] + gains + [0.0]
-    edge = max(2.5 * max(map(abs, gains), default=0.0), 0.02)
+    ends = [end for row in rows for end in row.gain_ci or (row.gain or 0.0,)] + [0.0]
+    rows = [row for row in rows if row.reuse] or rows
+    ways = [row.gain for row in rows if row.gain is not None]
+    wide = sorted(max(map(abs, row.gain_ci)) for row in rows if row.gain_ci)
+    edge = max(2.5 * max(map(abs, ways), default=0.0), 1.25 * wide[len(wide) // 2] if wide else 0.0, 0.02)
     low, high = max(min(ends), -edge), min(max(ends), edge)
     pad = 0.06 * ((high - low) or 1.0)
     return low - pad, high + pad
 
 
-def gains(board: Board, shots: int | None, recommended: str | None = None) -> str:
-    """Draw the paired gain of every strategy with its 95 % interval, best score first.
+def gains(board: Board, shots: int | None, recommended: str | None = None, *, width: float = NARROW) -> str:
+    """Draw the gain of every strategy with its interval, best score first.
 
-    A filled circle is a gain whose whole interval is on the right side of zero, a cross is harm and a
-    hollow circle is open; the faint dots are the seeds' own differences.
+    A filled circle is a gain that was decided, a cross is harm, a diamond is equal and a hollow circle is
+    open; a hollow square needs no reuse. Faint dots are the seeds' own differences, where a gain is one.
 
+    Args:
+        width: in px.
     Shape:
         returns one ``<svg>`` element, or "" where no strategy has a gain.
     """
     import matplotlib
 
+    say, baseline = board.say, board.baseline(shots)
     rows = [row for row in board.at(shots) if row.gain is not None]
     if not rows:
         return ""
-    base = next((row.seeds for row in board.at(shots) if row.strategy == board.baseline), ())
+    base = next((row.seeds for row in board.at(shots) if row.strategy == baseline), ())
     low, high = _reach(board)
-    name = CHARACTER * max(len(short(row.strategy)) for row in rows) + 14
+    name = CHARACTER * max(len(short(row.strategy)) for row in rows) + 22
     with matplotlib.rc_context(SETTINGS):
-        figure, ax = _axes(410, 23 * len(rows) + 60, (name, 48, 44, 16))
+        figure, ax = _axes(width, 23 * len(rows) + 60, (name, 56, 44, 16))
         ax.set_xlim(low, high)
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.axvline(0, color=MUTED, linewidth=1.2, zorder=1)
         for i, row in enumerate(rows):
             _gain(ax, board, row, i, base)
-            ax.text(
-                1.02, i, board.value(row.gain, signed=True), transform=ax.get_yaxis_transform(), va="center"
-            )
+            where = ax.get_yaxis_transform()
+            ax.text(1.02, i, say.change(row.gain), transform=where, va="center")
         ax.set_yticks(range(len(rows)), [short(row.strategy) for row in rows])
         for row, tick in zip(rows, ax.get_yticklabels(), strict=True):
             tick.set_fontweight("bold" if row.strategy == recommended else "normal")
+            tick.set_color(INK if row.reuse else MUTED)
         ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="y", length=0)
-        _numbers(ax, board, signed=True)
-        better = "right" if board.higher else "left"
-        unit = "points" if board.percent else short(board.metric, 14)
-        legend = f"gain over {short(board.baseline, 14)}, {unit} ({better} is better)"
+        ax.tick_params(axis="y", length=0, pad=10)
+        _numbers(ax, say.scale(gain=True), signed=True)
+        unit = f", {say.gain_unit}" if say.gain_unit else ""
+        legend = f"gain over {short(baseline, 20)}{unit} (right is better)"
         figure.text(0.5, 10 / figure.bbox.height, legend, color=MUTED, ha="center")
-    words = "; ".join(f"{row.strategy} {board.value(row.gain, signed=True)}" for row in rows)
-    return _svg(figure, f"gains-{shots}", f"Gain over {board.baseline}, {board.amount(shots)}: {words}")
+    words = "; ".join(f"{row.strategy} {say.change(row.gain)}" for row in rows)
+    label = f"Gain over {baseline}, {board.amount(shots)}: {words}"
+    return _svg(figure, f"gains-{board.task}-{shots}-{width:.0f}", label)
 
 
 def _gain(ax: Axes, board: Board, row: Row, y: float, base: Sequence[float | None]) -> None:
     assert row.gain is not None
     low, high = ax.get_xlim()
     marker, color = MARKS.get(board.verdict(row), MARKS["open"])
-    if len(base) == len(row.seeds):
-        pairs = [a - b for a, b in zip(row.seeds, base, strict=True) if a is not None and b is not None]
-        if abs(sum(pairs) - row.gain * len(pairs)) < 1e-6 * len(pairs):  # else the seeds differ
-            ax.plot(pairs, [y] * len(pairs), ".", color=color, alpha=0.3, markersize=5, markeredgewidth=0)
-    if row.gain_ci is not None:
-        left, right = row.gain_ci
-        ax.plot([max(left, low), min(right, high)], [y, y], color=color, linewidth=2.4)
-        for end, edge, arrow in ((left, low, "<"), (right, high, ">")):
-            if (end < edge) if arrow == "<" else (end > edge):  # the interval goes on beyond the picture
-                ax.plot(edge, y, arrow, color=color, markersize=6, clip_on=False)
-    hollow = board.verdict(row) in ("open", "unknown")
+    for pair in _differences(board, row, base):
+        ax.plot(pair, y, ".", color=color, alpha=0.3, markersize=5, markeredgewidth=0)
+    ends = row.gain_ci or (row.gain, row.gain)
+    if row.gain_ci is not None and ends[0] < high and ends[1] > low:
+        ax.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=color, linewidth=2.4)
+    for beyond, edge, arrow in ((ends[0] < low, low, "<"), (ends[1] > high, high, ">")):
+        if beyond:  # the interval goes on outside of the picture
+            ax.plot(edge, y, arrow, color=color, markersize=6, clip_on=False)
+    hollow = board.verdict(row) in HOLLOW
     face: dict[str, Any] = {"markerfacecolor": CARD} if hollow else {}
-    ax.plot(row.gain, y, marker, color=color, markersize=8, markeredgewidth=1.6 if hollow else 0, **face)
+    if low <= row.gain <= high:
+        ax.plot(row.gain, y, marker, color=color, markersize=8, markeredgewidth=1.6 if hollow else 0, **face)
 
 
-def _numbers(ax: Axes, board: Board, *, signed: bool = False, axis: str = "x") -> None:
+def _differences(board: Board, row: Row, base: Sequence[float | None]) -> list[float]:
+    """Give the gain of each seed, where the gain is their mean: of ratios it is not."""
+    if board.say.ratio or row.gain is None or len(base) != len(row.seeds):
+        return []
+    sign = 1 if board.say.higher else -1
+    pairs = [sign * (a - b) for a, b in zip(row.seeds, base, strict=True) if a is not None and b is not None]
+    return pairs if abs(sum(pairs) - row.gain * len(pairs)) < 1e-6 * len(pairs) else []
+
+
+def _numbers(ax: Axes, scale: float, *, signed: bool = False, axis: str = "x") -> None:
     """Write an axis in the metric's own way, on few round numbers, with a faint grid."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    scale = 100 if board.percent else 1
 
     def say(x: float, _: int) -> str:
         return f"{round(x * scale, 6):{'+' if signed and x else ''}g}".replace("-", "\N{MINUS SIGN}")
@@ -214,12 +230,13 @@ def highlighted(board: Board, recommended: Sequence[str]) -> list[str]:
     leaders = [
         row.strategy for rank in range(3) for shots in board.shots for row in board.at(shots)[rank:][:1]
     ]
-    chosen = dict.fromkeys([board.baseline, *recommended, *leaders])
+    bases = [board.baseline(shots) for shots in board.shots[::-1]]
+    chosen = dict.fromkeys([*bases[:1], *recommended, *leaders, *bases])
     return [name for name in chosen if name in board.strategies][:6]
 
 
 def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
-    """Draw the score against the number of labelled examples, with 95 % intervals.
+    """Draw the score against the number of labelled rows, with 95 % intervals.
 
     At most six strategies are named and coloured; the others are faint lines, so that thirty fit.
 
@@ -230,11 +247,11 @@ def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
 
     if len({row.shots for row in board.rows if row.mean is not None}) < 2:
         return ""
-    chosen = highlighted(board, recommended)
+    chosen, bases = highlighted(board, recommended), set(map(board.baseline, board.shots))
     right = 1.2 * CHARACTER * max([4, *(len(short(name, 20)) for name in chosen)]) + 14  # bold is wider
     ends: list[tuple[float, str, str]] = []
     with matplotlib.rc_context(SETTINGS):
-        figure, ax = _axes(440, 300, (40, right, 44, 14))
+        figure, ax = _axes(700, 320, (40, right, 44, 14))
         ax.set_xlim(-0.12, len(board.shots) - 1 + 0.12)
         for name in [n for n in board.strategies if n not in chosen] + chosen:
             points = {row.shots: row for row in board.rows if row.strategy == name and row.mean is not None}
@@ -246,22 +263,24 @@ def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
                 ax.plot([x for x, _ in found], means, color=LINE, linewidth=1.2, zorder=1)
                 continue
             place = chosen.index(name)
-            color = MUTED if name == board.baseline else SERIES[place % len(SERIES)]
+            color = MUTED if name in bases else SERIES[place % len(SERIES)]
             dodge = 0.012 * (len(board.shots) - 1) * (place - (len(chosen) - 1) / 2)
             for x, row in found:
                 if row.ci is not None:
                     ax.plot([x + dodge] * 2, row.ci, color=color, linewidth=2, alpha=0.55)
-            style = "--" if name == board.baseline else "-"
+            style = "--" if name in bases else "-"
             ax.plot([x + dodge for x, _ in found], means, "o", linestyle=style, color=color, linewidth=2)
             ends.append((means[-1], name, color))
-        _numbers(ax, board, axis="y")
+        _numbers(ax, board.say.scale(gain=False), axis="y")
         ax.tick_params(axis="y", labelcolor=MUTED)
         ax.set_xticks(range(len(board.shots)), ["all" if n is None else str(n) for n in board.shots])
-        ax.set_xlabel("labelled examples per class" if board.per_class else "labelled rows", labelpad=8)
+        ax.set_xlabel("labelled rows per class" if board.per_class else "labelled rows", labelpad=8)
         ax.tick_params(length=0)
         _name_ends(ax, ends)
-    words = "; ".join(f"{name} {board.score(mean)}" for mean, name, _ in ends)
-    return _svg(figure, "by-shots", f"{board.metric} against labelled examples; at the right end {words}")
+    words = "; ".join(f"{name} {board.say.score(mean)}" for mean, name, _ in ends)
+    return _svg(
+        figure, f"by-shots-{board.task}", f"{board.say.name} against labelled rows; at the right end {words}"
+    )
 
 
 def _name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -334,7 +353,7 @@ def curve(strategy: str, losses: Mapping[str, Sequence[object]], order: Sequence
     lowest = min(min(line[2]) for line in drawn.values())
     highest = max(max(line[2]) for line in drawn.values())
     with matplotlib.rc_context(SETTINGS):
-        figure, ax = _axes(250, 160, (44, 10, 24, 8))
+        figure, ax = _axes(250, 174, (52, 10, 38, 8))
         for name, (steps, raw, means) in drawn.items():
             color, dash = line_style(order.index(name))
             ax.plot(steps, raw, color=color, linewidth=0.7, alpha=0.28)
@@ -350,6 +369,9 @@ def curve(strategy: str, losses: Mapping[str, Sequence[object]], order: Sequence
         ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         ax.tick_params(length=2, labelsize=11)
         ax.tick_params(axis="y", labelcolor=MUTED)
+        ax.set_xlabel("step", fontsize=11, labelpad=2)
+        ax.set_ylabel("loss", fontsize=11)
+        ax.yaxis.set_label_coords(-42 / 188, 0.5)
         ax.grid(axis="y")
         ax.set_axisbelow(True)
     last = "; ".join(f"{name} ends at {line[2][-1]:.3g}" for name, line in drawn.items())

@@ -7,9 +7,15 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .board import MINUS, Board, Row, count, read, seconds, targets
+from . import words
+from .answer import Answer, answers
+from .board import Board, Interval, Row, read, targets
+from .sizes import MINUS, Sizes, clean, count, seconds
 
 LEAST_NAME = 10
+MARKS = {"gains": "+", "equal": "=", "harms": "!", "none": "."}
+SECOND = "/scratch"
+DROPPED = (4, 2, 3)  # columns that go where space is short, in this order
 
 
 def _fit(text: str, width: int) -> str:
@@ -22,51 +28,72 @@ def _fit(text: str, width: int) -> str:
 
 
 def _columns(board: Board, rows: list[Row]) -> list[tuple[str, list[str]]]:
-    """Give the columns after the name, the most telling first; the last ones go when space is short."""
+    """Give the columns after the name."""
+    say = board.say
 
-    def with_interval(x: float | None, ends: tuple[float, float] | None, signed: bool) -> str:
-        text = board.value(x, signed=signed)
-        if ends is None:
-            return text
-        low, high = (board.value(end, signed=signed) for end in ends)
-        return f"{text} [{low}, {high}]"
+    def score(row: Row) -> str:
+        return say.value(row.mean) + _span(row.ci and (say.value(row.ci[0]), say.value(row.ci[1])))
 
-    return [
-        (board.unit, [with_interval(r.mean, r.ci, False) for r in rows]),
-        ("gain", [with_interval(r.gain, r.gain_ci, True) for r in rows]),
-        ("time", [seconds(r.seconds) for r in rows]),
-        ("trained", [count(r.parameters) for r in rows]),
+    def gain(row: Row) -> str:
+        if board.verdict(row) == "baseline":
+            return "baseline"
+        return say.change(row.gain) + _span(row.gain_ci and _ends(say, row.gain_ci))
+
+    columns = [
+        (say.unit, [score(row) for row in rows]),
+        ("error saved, %" if say.ratio else "gain", [gain(row) for row in rows]),
+        (SECOND, [say.change(row.over_scratch) for row in rows]),
+        ("time", [seconds(row.seconds) for row in rows]),
+        ("trained", [count(row.parameters) for row in rows]),
     ]
+    if not _second(board, rows):
+        columns[2] = ("", [])
+    return columns
+
+
+def _second(board: Board, rows: Sequence[Row]) -> bool:
+    """Tell whether gains over scratch are others than those over the baseline."""
+    told = any(row.over_scratch is not None for row in rows)
+    return told and any(board.baseline(row.shots) != "scratch" for row in rows)
+
+
+def _ends(say: Sizes, ends: Interval) -> tuple[str, str]:
+    return say.change(ends[0]), say.change(ends[1])
+
+
+def _span(ends: tuple[str, str] | None) -> str:
+    return f" [{ends[0]}, {ends[1]}]" if ends else ""
 
 
 def _block(board: Board, shots: int | None, width: int) -> list[str]:
     rows = board.at(shots)
     columns = _columns(board, rows)
     needed = max([LEAST_NAME, *(len(r.strategy) for r in rows)])
-    widths = [max(len(head), *(len(cell) for cell in cells)) for head, cells in columns]
+    widths = [max([len(head), *map(len, cells)]) for head, cells in columns]
+    shown = [i for i, (_, cells) in enumerate(columns) if cells]
 
     def left() -> int:
-        return width - 2 - sum(w + 2 for w in widths)
+        return width - 3 - sum(widths[i] + 2 for i in shown)
 
-    while len(widths) > 2 and left() < min(needed, 26):
-        widths.pop()
-    if left() < LEAST_NAME:  # two lines for a strategy: the name, then its numbers
+    for i in DROPPED:
+        if i in shown and left() < min(needed, 26):
+            shown.remove(i)
+    if left() < LEAST_NAME:  # some lines for a strategy: the name, then its numbers
         lines = []
-        for i, row in enumerate(rows):
-            lines.append(f"{_mark(board, row)} {row.strategy}")
-            lines += [f"    {head} {cells[i]}" for head, cells in columns[:2]]
+        for k, row in enumerate(rows):
+            lines.append(f"{_marks(board, row)} {row.strategy}")
+            lines += [f"     {columns[0][1][k]}", f"     gain {columns[1][1][k]}"]
         return lines
     name = min(needed, left())
-    heads = "".join(f"  {head:>{w}}" for (head, _), w in zip(columns, widths, strict=False))
-    lines = [f"  {_fit('strategy', name)}{heads}"]
-    for i, row in enumerate(rows):
-        cells = "".join(f"  {cells[i]:>{w}}" for (_, cells), w in zip(columns, widths, strict=False))
-        lines.append(f"{_mark(board, row)} {_fit(row.strategy, name)}{cells}")
+    lines = [f"   {_fit('strategy', name)}" + "".join(f"  {columns[i][0]:>{widths[i]}}" for i in shown)]
+    for k, row in enumerate(rows):
+        cells = "".join(f"  {columns[i][1][k]:>{widths[i]}}" for i in shown)
+        lines.append(f"{_marks(board, row)} {_fit(row.strategy, name)}{cells}")
     return lines
 
 
-def _mark(board: Board, row: Row) -> str:
-    return {"gains": "+", "harms": "!"}.get(board.verdict(row), " ")
+def _marks(board: Board, row: Row) -> str:
+    return MARKS.get(board.verdict(row), " ") + ("*" if board.marked_best(row) else " ")
 
 
 def table(
@@ -74,9 +101,9 @@ def table(
 ) -> str:
     """Lay a comparison out as text that fits a terminal.
 
-    One block for each number of labels, best strategy first, with the mean over the seeds, the paired
-    gain over the baseline and their 95 % intervals. Columns that do not fit are left out, cost first;
-    a very narrow terminal gets two lines for a strategy.
+    One block for each number of labels, best strategy first: the mean over the seeds, the gain over the
+    baseline, what each of them is worth in words, and what to do next. Columns that do not fit are left
+    out, cost first; a very narrow terminal gets three lines for a strategy.
 
     Args:
         result: the plain values of ``result.json``.
@@ -90,54 +117,93 @@ def table(
     Example:
         >>> row = {"strategy": "probe", "shots": 1, "mean": 0.79, "ci95": [0.75, 0.83], "seeds": [0.79]}
         >>> print(table({"task": "digits", "metric": "accuracy", "rows": [row]}, width=60))
-        digits: accuracy, %, mean of 1 seed
+        digits: accuracy, %, over 1 seed
         <BLANKLINE>
-        1 labelled example per class
-          strategy         accuracy, %  gain  time  trained
-          probe      79.0 [75.0, 83.0]     –     –        –
+        1 labelled row per class
+           strategy         accuracy, %  gain  time  trained
+           probe      79.0 [75.0, 83.0]     –     –        –
 
     References:
         Cumming & Finch (2005), Inference by eye: how to read 95 % intervals and paired differences,
         https://doi.org/10.1037/0003-066X.60.2.170
     """
-    boards = [read(result, details, name) for name in targets(result)]
+    told = details or {}
+    boards = [read(result, told, name) for name in targets(result)]
+    found = [answers(board, result, told) for board in boards]
     width = max(1, min(shutil.get_terminal_size().columns, 100) if width is None else width)
-    lines = [line for board in boards for line in [*_target(board, width), ""]][:-1]
-    lines += _together(result.get("summary") or (), boards[0])
-    rows = [(board, row) for board in boards for row in board.rows]
-    marks = {board.verdict(row) for board, row in rows}
-    if any(row.gain is not None for _, row in rows):
-        legend = f"[low, high] is a 95 % interval; gain is the paired difference to {boards[0].baseline}"
-        legend += "; + gains" * ("gains" in marks) + "; ! does harm" * ("harms" in marks)
-        lines += ["", *textwrap.wrap(legend, width)]
-    if boards[0].recommended is not None:
-        lines += ["", *textwrap.wrap(f"Recommended: {boards[0].recommended}", width)]
-    for reason in boards[0].reasons:
-        lines += (
-            textwrap.wrap(reason, width, initial_indent="  ", subsequent_indent="  ") if width > 9 else []
-        )
+    lines: list[str] = []
+    for board, each in zip(boards, found, strict=True):
+        lines += [*_target(board, each, told, width), ""]
+    lines = lines[:-1] + _together(result.get("summary") or (), boards[0], width)
+    second = any(SECOND in line for line in lines)
+    lines += ["", *_wrapped(legend, width)] if (legend := _legend(boards, second)) else []
+    lines += ["", *_wrapped(f"Recommended: {chosen}", width)] if (chosen := _recommended(boards)) else []
+    for said in boards[0].reasons:
+        lines += textwrap.wrap(said, width, initial_indent="  ", subsequent_indent="  ") if width > 9 else []
     return "\n".join(_fit(_plain(line), width).rstrip() for line in lines)
 
 
-def _target(board: Board, width: int) -> list[str]:
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width)
+
+
+def _target(board: Board, found: Sequence[Answer], details: Mapping[str, Any], width: int) -> list[str]:
     """Lay out the rows of one target."""
-    plural = "" if board.seeds == 1 else "s"
-    lines = [f"{board.task}: {board.unit}, mean of {board.seeds} seed{plural}"]
-    for shots in board.shots:
-        lines += ["", board.amount(shots), *_block(board, shots, width)]
+    scopes = list(dict.fromkeys(filter(None, map(words.scope, found))))
+    over = f", {scopes[0]}" if len(scopes) == 1 else ""
+    lines = _wrapped(f"{board.task}: {board.say.unit}{over}", width)
+    if shares := words.shares(board, details):
+        lines += _wrapped(shares, width)
+    for each in found:
+        scope = f", {words.scope(each)}" if len(scopes) > 1 and words.scope(each) else ""
+        lines += ["", board.amount(each.shots) + scope, *_block(board, each.shots, width)]
+        lines += [line for said in words.warnings(board, each, details) for line in _wrapped(said, width)]
     return lines
 
 
-def _together(summary: Sequence[Mapping[str, Any]], board: Board) -> list[str]:
+def _legend(boards: Sequence[Board], second: bool) -> str:
+    """Say what the marks mean, those that are there."""
+    rows = [(board, row) for board in boards for row in board.rows]
+    if all(row.gain is None for _, row in rows):
+        return ""
+    marks = {board.verdict(row) for board, row in rows}
+    named = ", or ".join(dict.fromkeys(filter(None, (board.baseline_names for board in boards))))
+    parts = [f"gain: over {named}" if named else "gain: over the baseline"]
+    parts += [f"{SECOND}: gain over scratch"] * second
+    parts.append("[low, high]: 95 % interval")
+    parts += [f"{MARKS[mark]} {word}" for mark, word in _WORDS.items() if mark in marks]
+    parts += [f". {_plainly(boards)}"] if "none" in marks else []
+    parts += ["* may be best"] if any(board.marked_best(row) for board, row in rows) else []
+    return "; ".join(parts)
+
+
+_WORDS = {"gains": "gains", "equal": "equal", "harms": "does harm"}
+
+
+def _plainly(boards: Sequence[Board]) -> str:
+    return "no reuse" if boards[0].labelled else "not adapted"
+
+
+def _recommended(boards: Sequence[Board]) -> str:
+    named = {board.task: board.recommended for board in boards if board.recommended is not None}
+    if len(set(named.values())) == 1:
+        return next(iter(named.values()))
+    return "; ".join(f"{task}: {name}" for task, name in named.items())
+
+
+def _together(summary: Sequence[Mapping[str, Any]], board: Board, width: int) -> list[str]:
     """Lay out the mean relative gain over several targets."""
-    lines = ["", "all targets together: mean relative gain, %"] if summary else []
+    if not summary:
+        return []
+    lines = ["", *_wrapped("all targets together: mean relative gain, %", width)]
+    name = max(LEAST_NAME, min(26, width - 30))
     for shots in dict.fromkeys(row["shots"] for row in summary):
         rows = [row for row in summary if row["shots"] == shots and row["delta_m"] is not None]
         lines += ["", board.amount(shots)]
         for row in sorted(rows, key=lambda row: -row["delta_m"]):
             ends = row["delta_m_ci95"]
             span = f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]" if ends else ""
-            lines.append(f"  {_fit(row['strategy'], 26)}  {100 * row['delta_m']:+6.1f}{span}")
+            lines.append(f"   {_fit(clean(row['strategy']), name)}  {100 * row['delta_m']:+6.1f}{span}")
     return lines
 
 

@@ -2,193 +2,242 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from .board import about, targets
+from .answer import Answer, answers
+from .board import Board, about, number, read, targets
+from .sizes import MINUS, chance, clean, plural, rounded, sentence
 
 Facts = Mapping[str, Any]
-RULED_OUT = 5  # points of harm: a bound below it is worth saying as one
-
-
-def choices(result: Facts, details: Facts) -> list[dict[str, Any]]:
-    """List the answers for each target and number of labels, each with its ``reason`` in words.
-
-    Args:
-        result: the plain values of ``result.json``.
-        details: the plain values of ``details.json``; those of earlier releases have the words already.
-    """
-    if "answers" in result:
-        return [dict(each) | {"reason": reason(each, result, details)} for each in result["answers"]]
-    old = details.get("recommended_by_shots") or {}
-    return [
-        {"target": targets(result)[0], "shots": None if shots in ("None", "all") else int(shots)} | dict(c)
-        for shots, c in old.items()
-    ]
+RULED_OUT = 5  # least gains: a bound of harm below it is worth saying as one
+UNEQUAL = 0.8  # of an equal share: a class below it is worth telling
+UNLIKELY = 0.03  # chance of being the best below which a way is only named
+CLASSES = 6  # most classes whose shares are said one by one
+OUTCOMES = {
+    "better": "better", "not better": "not better", "not known yet": "not known yet",
+    "nothing works": "nothing works yet", "no score": "no score yet",
+}  # fmt: skip
 
 
 def reasons(result: Facts, details: Facts) -> list[str]:
     """Say what was found, for each target and number of labels, and what is missing.
 
+    Args:
+        result: the plain values of ``result.json``.
+        details: the plain values of ``details.json``.
+
     Example:
         >>> found = {"target": "new", "shots": 1, "strategy": None, "outcome": "no score"}
-        >>> reasons({"metric": "accuracy", "rows": [], "answers": [found]}, {})
+        >>> row = {"target": "new", "strategy": "probe", "shots": 1}
+        >>> reasons({"metric": "accuracy", "rows": [row], "answers": [found]}, {})
         ['With 1 labelled row per class: no trial has a score.']
     """
-    several = len(targets(result)) > 1
-    said = [
-        f"{_place(each, several)}{amount(each, details)}: {each['reason']}"
-        for each in choices(result, details)
-    ]
+    named, said = targets(result), []
+    for name in named:
+        board = read(result, details, name)
+        for found in answers(board, result, details):
+            place = f"{board.task}: " if len(named) > 1 else ""
+            said.append(f"{place}{heading(found, board)}: {reason(found, board)}".replace(MINUS, "-"))
+    return said + notes(details)
+
+
+def notes(details: Facts) -> list[str]:
+    """Say which trials are missing, and which failed."""
+    said, budget = [], details.get("budget") or {}
     if missing := details.get("missing"):
-        why = "" if (details.get("budget") or {}).get("trials") else ", which the choice of settings took"
+        why = "" if budget.get("trials") else ", which the choice of settings took"
         said.append(
             f"{missing} trials did not run within the time budget{why}; the same command continues with them."
         )
-    if failed := (details.get("budget") or {}).get("failed"):
-        names = sorted({trial["strategy"] for trial in failed})
+    failed = [trial for trial in budget.get("failed") or () if isinstance(trial, Mapping)]
+    if failed:
+        names = sorted({clean(trial.get("strategy", "?")) for trial in failed})
         said.append(
-            f"{len(failed)} trials failed with a loss that was not finite, and count as the floor: "
-            f"{', '.join(names)}."
+            f"{plural(len(failed), 'trial')} failed with a loss that was not finite, and "
+            f"count{'s' * (len(failed) == 1)} as the floor: {', '.join(names)}."
         )
     return said
 
 
-def _place(each: Facts, several: bool) -> str:
-    return f"{each['target']}: " if several else ""
-
-
-def amount(each: Facts, details: Facts) -> str:
+def heading(found: Answer, board: Board) -> str:
     """Say how many labels there were, as a sentence begins."""
-    count, told = each["shots"], about(details, each["target"])
-    if count is None and told.get("labelled") == 0:
+    if found.shots is None and not board.labelled:
         return "Without labels of the target"
-    if count is None:
-        return "With all labelled rows"
-    return f"With {count} labelled row{'s' * (count != 1)}{' per class' * told.get('per_class', True)}"
+    return f"With {board.amount(found.shots)}"
 
 
-def reason(each: Facts, result: Facts, details: Facts) -> str:
-    """Say what was found, how sure it is, and what to do next."""
-    metric = (details.get("metrics") or {}).get(each["target"], {})
-    say = Sizes.of(metric, str(result["metric"]))
-    if each["outcome"] == "no score":
+def reason(found: Answer, board: Board) -> str:
+    """Say what was found, how sure it is, over what, and what to do next."""
+    if found.outcome == "no score":
         return "no trial has a score."
-    sentences = [_found(each, say), _confirmed(each, say), _harm(each, say), _next(each, say)]
-    return " ".join(filter(None, sentences))
+    said = [what(found, board), f"Judged {scope(found)}." * bool(scope(found)), harm(found, board)]
+    return " ".join(filter(None, [*said, following(found, board)]))
 
 
-def _found(each: Facts, say: Sizes) -> str:
-    best, base = each["strategy"], each["baseline"]
-    among = "the best without reuse" if each.get("chosen_on", True) else "the highest without reuse"
-    if each["outcome"] == "nothing works":
-        return f"nothing works yet: {best} is not clearly above a constant answer, which looks at no input."
-    if each["outcome"] == "not better":
-        return f"no way of reuse gains {say.gain(say.least)} over {base}, {among}; keep {base}."
-    if each["outcome"] == "better":
-        low = each["gain_ci95"][0]
-        others = [name for name in each["gaining"] if name != best]
-        also = (
-            f" {len(others)} other{'s' * (len(others) > 1)} gain{'s' * (len(others) == 1)} too."
-            if others
-            else ""
-        )
-        return (
-            f"{best} gains about {say.gain(each['gain'])} (at least {say.gain(low)}) over {base}, {among}."
-            f"{_highest(each, say)}{also}"
-        )
-    if each["gain"] is None:
-        return f"not known yet: {base}, {among}, is in front."
-    if each["gain_ci95"] is None:
-        return f"not known yet: {best} scored highest, {say.signed(each['gain'])} over {base}."
-    low, high = each["gain_ci95"]
-    return (
-        f"not known yet: {best} is in front, between {say.signed(low)} and {say.signed(high)} "
-        f"over {base}, {among}"
-        + (f"; {each['unless']} reuses nothing either and may be as good." if each.get("unless") else ".")
-    )
+def what(found: Answer, board: Board) -> str:
+    """Say what was found in one sentence, without a capital."""
+    say, over = board.say, f"over {against(found, board)}"
+    if found.row is None:
+        return "not known yet: nothing was chosen."
+    best = found.name + ("" if found.row.reuse or not found.baseline else f", {board.plainly},")
+    if found.outcome == "nothing works":
+        works = f"{found.name} is not" if found.row.reuse else "no way is"
+        return f"nothing works yet: {works} clearly above a constant answer, which looks at no input."
+    if found.outcome == "not better":
+        return f"not better: no way of reuse gains {say.gain(say.least)} {over}."
+    if found.outcome == "better" and found.gain is not None:
+        least = f" (at least {say.gain(found.gain_ci[0], unit=not say.ratio)})" if found.gain_ci else ""
+        others = [name for name in found.gaining if name != found.name]
+        also = f" {plural(len(others), 'other')} gain{'s' * (len(others) == 1)} too." if others else ""
+        return f"{found.name} gains about {say.gain(found.gain)}{least} {over}.{also}"
+    if found.gain is None:
+        return f"not known yet: {against(found, board)}, is in front."
+    if found.gain_ci is None:
+        return f"not known yet: {best} scored highest, {say.gain(found.gain, signed=True)} {over}."
+    low, high = say.change(found.gain_ci[0]), say.gain(found.gain_ci[1], signed=True)
+    return f"not known yet: {best} is in front, between {low} and {high} {over}."
 
 
-def _highest(each: Facts, say: Sizes) -> str:
-    """Name another learner without reuse that scored higher on the test rows than the one that was chosen."""
-    highest, over = each.get("highest"), each.get("over_highest")
-    if not highest or highest == each["baseline"] or over is None:
+def headline(found: Answer, board: Board) -> tuple[str, str]:
+    """Say the gain in a few words, and how much of it is sure."""
+    say, ends = board.say, found.gain_ci
+    if found.outcome == "not better":
+        return f"no gain of {say.gain(say.least)}", ""
+    if found.outcome not in ("better", "not known yet") or found.gain is None:
+        return "", ""
+    if found.outcome == "better" and ends:
+        return f"about {say.gain(found.gain, signed=True)}", f"(at least {say.change(ends[0])})"
+    sure = f"({say.change(ends[0])} to {say.change(ends[1])})" if ends else "(no interval)"
+    return say.gain(found.gain, signed=True), sure
+
+
+def reached(found: Answer, board: Board) -> str:
+    """Say what score was reached."""
+    row = found.row
+    if row is None or row.mean is None:
+        return "No trial has a result yet." if found.outcome == "no score" else ""
+    ends = f" ({board.say.value(row.ci[0])} to {board.say.value(row.ci[1])})" if row.ci else ""
+    over = f", {scope(found)}" if scope(found) else ""
+    return f"It reached {board.say.score(row.mean)} {board.say.name}{ends}{over}."
+
+
+def against(found: Answer, board: Board) -> str:
+    """Name the baseline and say what it is."""
+    if found.among is None:
+        return found.baseline or "the baseline"
+    where = f"the best {board.plainly} on held-out rows" if found.among else f"the highest {board.plainly}"
+    return f"{found.baseline}, {where}"
+
+
+def scope(found: Answer) -> str:
+    """Say over how many seeds and test rows scores are, or ""."""
+    few, most = found.seeds
+    parts = [plural(most, "seed") if few == most else f"{few} to {most} seeds"] if most else []
+    parts += [plural(found.test_rows, "test row")] if found.test_rows else []
+    return f"over {' and '.join(parts)}" if parts else ""
+
+
+def may_be_best(found: Answer) -> str:
+    """List the ways that may be the best, each with its chance; never one chance alone."""
+    best = sorted(found.best, key=lambda row: -(row.chance or 0.0))
+    if len(best) < 2 or all(row.chance is None for row in best):
         return ""
-    return (
-        f" Over {highest}, which reuses nothing either and scored highest of those, it is {say.signed(over)}."
-    )
+    likely = [f"{row.strategy} ({chance(p)})" for row in best if (p := row.chance or 0.0) >= UNLIKELY]
+    others = [row.strategy for row in best if (row.chance or 0.0) < UNLIKELY]
+    rest = f"hardly {', '.join(others)}" if others else ""
+    return f"May be best: {'; '.join(filter(None, [', '.join(likely), rest]))}."
 
 
-def _confirmed(each: Facts, say: Sizes) -> str:
-    told = each.get("confirmed")
-    if not told:
-        return ""
-    low, high = told["gain_ci95"]
-    return (
-        f"On {told['test_rows']} test rows and {len(told['seeds'])} seeds that chose nothing it gains "
-        f"{say.signed(told['gain'])} (between {say.signed(low)} and {say.signed(high)})."
-    )
-
-
-def _harm(each: Facts, say: Sizes) -> str:
-    said = []
-    if each.get("harmed"):
-        said.append(f"Did harm: {', '.join(each['harmed'])}.")
-    if (worst := each.get("worst")) is not None and worst < 0:
-        if -worst <= RULED_OUT * say.least:
-            said.append(f"Harm beyond {say.gain(-worst)} is ruled out{' for the others' * bool(said)}.")
+def harm(found: Answer, board: Board) -> str:
+    """Name every way that did harm with the least it lost, and bound what may hide in the others."""
+    say, said = board.say, []
+    if found.harmed:
+        lost = [
+            row.strategy + (f" ({say.gain(row.gain_ci[1], signed=True)} or worse)" if row.gain_ci else "")
+            for row in found.harmed
+        ]
+        said.append(f"Did harm: {', '.join(lost)}.")
+    others = bool(said) or found.outcome == "better"
+    if found.worst is not None and found.worst < 0:
+        if -found.worst <= RULED_OUT * say.least:
+            rest = " for the others" * others
+            said.append(f"Harm beyond {say.gain(found.worst)} is ruled out{rest}.")
         else:
-            said.append(f"Harm up to {say.gain(-worst)} could hide{' among the others' * bool(said)}.")
+            rest = " among the others" * others
+            said.append(f"Harm up to {say.gain(found.worst)} could hide{rest}.")
     return " ".join(said)
 
 
-def _next(each: Facts, say: Sizes) -> str:
-    if each["outcome"] not in ("not known yet", "nothing works"):
+def following(found: Answer, board: Board) -> str:
+    """Say what to do next."""
+    if found.outcome == "better":
+        return f"Next: use {found.name}."
+    if found.outcome == "not better":
+        return f"Next: keep {found.baseline}."
+    if found.row is None:
         return ""
-    needed, seen = each.get("needed") or {}, each.get("seen")
-    could = f"This run could have seen a gain of {say.gain(seen)}; " if seen is not None else ""
-    if "seeds" in needed:
-        more = f"about {needed['seeds']} more seed{'s' * (needed['seeds'] > 1)} would decide."
-        return could + more if could else more[:1].upper() + more[1:]
-    if "test_rows" in needed:
-        return f"{could}no number of seeds decides it: that takes about {needed['test_rows']} test rows."
-    return could[:-2] + "." if could else ""
+    seeds, rows = found.needed.get("seeds"), found.needed.get("test_rows")
+    size = f"; only gains from {board.say.gain(found.seen)} on could be seen here" if found.seen else ""
+    if seeds:
+        total = found.seeds[1] + seeds
+        step = f"run it with about {rounded(total)} seeds, what ran is kept{size}"
+    elif rows:
+        step = f"it takes about {rounded(rows)} test rows, more seeds do not decide it{size}"
+    elif found.seeds[1] < 2:
+        step = "run it with at least 3 seeds"
+    else:
+        step = f"run it with more seeds{size}"
+    if found.outcome == "nothing works":
+        return f"Next: see that the inputs say anything of the labels; else {step}."
+    return f"Next: {step}. Until then use {found.name}."
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Say sizes of a metric: points of a share, per cent of an error, else plain numbers."""
-
-    percent: bool
-    unit: str
-    least: float = 0.01
-
-    @classmethod
-    def of(cls, metric: Facts, name: str) -> Sizes:
-        """Find how a metric's gains are said, from its facts."""
-        if metric.get("ratio"):
-            return cls(True, " % of the error")
-        share = metric.get("bounds") == [0.0, 1.0] if metric.get("bounds") else "accuracy" in name
-        return cls(share, " points" if share else "")
-
-    def gain(self, value: float) -> str:
-        """Say a gain without a sign, with its unit."""
-        return f"{self._number(value)}{self._unit(value)}"
-
-    def signed(self, value: float) -> str:
-        """Say a gain with its sign and unit."""
-        return f"{'+' if value >= 0 else '-'}{self._number(abs(value))}{self._unit(value)}"
-
-    def _unit(self, value: float) -> str:
-        return " point" if self.unit == " points" and self._number(abs(value)) == "1.0" else self.unit
-
-    def _number(self, value: float) -> str:
-        return f"{100 * value:.1f}" if self.percent else f"{value:.3f}"
+def shares(board: Board, details: Facts) -> str:
+    """Say how the classes share the training rows, where they do so unequally, and why they are so scored."""
+    told = about(details, board.task)
+    found = {clean(name): number(share) for name, share in (told.get("shares") or {}).items()}
+    parts = {name: share for name, share in found.items() if share is not None}
+    if len(parts) < 2 or min(parts.values()) >= UNEQUAL / len(parts):
+        return ""
+    named = [f"{name} {100 * share:.1f} %" for name, share in parts.items()]
+    if len(parts) > CLASSES:
+        ends = sorted(parts, key=lambda name: parts[name])
+        named = [f"{name} {100 * parts[name]:.1f} %" for name in (ends[0], ends[-1])]
+        said = f"shares: from {' to '.join(named)} ({len(parts)} classes)"
+    else:
+        said = f"shares: {', '.join(named)}"
+    because = clean(told.get("metric_because") or "")
+    return said + f"; scored by {board.say.name}" + (f", because {because}" if because else "")
 
 
-def _rows(result: Facts, each: Facts) -> Sequence[Facts]:
-    return [
-        row for row in result["rows"]
-        if row["shots"] == each["shots"] and row.get("target", each["target"]) == each["target"]
+def warnings(board: Board, found: Answer, details: Facts) -> list[str]:
+    """Say what spoils scores: one answer for every row, and seeds that change nothing."""
+    classes, rows = about(details, board.task).get("classes") or [], board.at(found.shots)
+    said, scored = [], [row for row in rows if row.mean is not None]
+    floor = clean(details.get("floor") or "constant")
+    level = 1 / len(classes) if len(classes) > 1 else None
+    stuck = [
+        row.strategy for row in scored
+        if level is not None and row.strategy != floor
+        and (balanced := row.measures.get("balanced_accuracy")) is not None and abs(balanced - level) < 1e-6
     ]  # fmt: skip
+    stuck += [name for name in _one_answer(board, found, details) if name not in stuck]
+    if stuck:
+        said.append(f"No better than one class for every test row: {', '.join(stuck)}.")
+    spread = [len({x for x in row.seeds if x is not None}) > 1 for row in scored if row.strategy != floor]
+    if found.seeds[1] > 1 and spread and not any(spread):
+        said.append("Every seed gave the same scores: more seeds add nothing here.")
+    return [sentence(each) for each in said]
+
+
+def _one_answer(board: Board, found: Answer, details: Facts) -> list[str]:
+    """Name the ways whose matrix of mistakes has all its rows in one column."""
+    names = []
+    for each in details.get("confusions") or [details.get("confusion") or {}]:
+        here = each.get("target", board.task) == board.task and each.get("shots") == found.shots
+        matrix = each.get("matrix") or []
+        columns = [sum(number(x) or 0.0 for x in column) for column in zip(*matrix, strict=False)]
+        if here and each.get("strategy") and len(columns) > 1 and sum(x > 0 for x in columns) == 1:
+            names.append(clean(each["strategy"]))
+    return names

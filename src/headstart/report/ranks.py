@@ -1,0 +1,124 @@
+"""All strategies in order: scores, gains, what was decided of each, and every measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .answer import Answer
+from .board import Board, Interval, Row, Verdict
+from .figures import NARROW, WIDE, by_shots, gains
+from .markup import breakable, esc, grid
+from .sizes import MINUS, NAMES
+from .words import heading
+
+VERDICTS = {
+    "gains": "● gains",
+    "equal": "◆ equal",
+    "harms": "✕ did harm",
+    "open": "○ open",
+    "unknown": "no interval",
+    "baseline": "□ baseline",
+    "none": "□ no reuse",
+}
+BETWEEN = ' <span class="range">95 % interval</span>'
+
+
+def verdict(board: Board, told: Verdict) -> str:
+    """Say what was decided of a row, with its mark."""
+    return "□ not adapted" if told == "none" and not board.labelled else VERDICTS[told]
+
+
+def leaderboard(board: Board, found: Sequence[Answer]) -> str:
+    """Lay out the rows of each number of labels, best first, and every measure, folded."""
+    say = board.say
+    unit = f", {say.gain_unit}" if say.gain_unit else ""
+    text = ""
+    for each in found:
+        rows = board.at(each.shots)
+        second = any(row.over_scratch is not None for row in rows) and each.baseline != "scratch"
+        over = f" over {breakable(each.baseline)}" if each.baseline else ""
+        heads = ["strategy", esc(say.unit) + BETWEEN, f'gain{unit} <span class="range">{over}</span>']
+        heads += ['gain <span class="range"> over scratch</span>'] * second + ["verdict", "seeds"]
+        lines = [_row(board, row, each.name, second) for row in rows]
+        text += grid(heading(each, board), heads, lines, "board ranks") + _measures(board, rows)
+    return text
+
+
+def _row(board: Board, row: Row, chosen: str, second: bool) -> str:
+    say = board.say
+
+    def cell(x: float | None, ends: Interval | None, tell: Callable[[float | None], str]) -> str:
+        span = f"{tell(ends[0])} to {tell(ends[1])}" if ends else ""
+        return f'<td>{tell(x)} <span class="range">{span}</span></td>'
+
+    told = board.verdict(row)
+    kinds = ["chosen"] * (row.strategy == chosen) + [told] * (told in ("none", "baseline"))
+    mark = f' class="{" ".join(kinds)}"' if kinds else ""
+    best = ' <span class="tag">may be best</span>' if board.marked_best(row) else ""
+    return (
+        f'<tr{mark}><th scope="row">{breakable(row.strategy)}{best}</th>{cell(row.mean, row.ci, say.value)}'
+        f"{cell(row.gain, row.gain_ci, say.change)}"
+        + cell(row.over_scratch, row.over_scratch_ci, say.change) * second
+        + f'<td class="text {told}">{verdict(board, told)}</td><td>{row.judged_on}</td></tr>'
+    )
+
+
+def _measures(board: Board, rows: Sequence[Row]) -> str:
+    """Lay out every measure that there is, under a fold."""
+    named = list(dict.fromkeys(name for row in rows for name in row.measures))
+    if not named:
+        return ""
+    lines = []
+    for row in rows:
+        cells = "".join(
+            "<td>–</td>" if (x := row.measures.get(n)) is None else f"<td>{x:.3f}</td>" for n in named
+        )
+        lines.append(f'<tr><th scope="row">{breakable(row.strategy)}</th>{cells}</tr>')
+    heads = ["strategy", *(esc(NAMES.get(name, name.replace("_", " "))) for name in named)]
+    table = grid("Means over the seeds", heads, lines, "board")
+    return f"<details><summary>All measures</summary>{table}</details>\n"
+
+
+def together(summary: Sequence[Mapping[str, Any]], board: Board) -> str:
+    """Lay out what all targets together gain, for each number of labels."""
+    text = ""
+    for shots in dict.fromkeys(row["shots"] for row in summary):
+        rows = [row for row in summary if row["shots"] == shots and row["delta_m"] is not None]
+        lines = []
+        for row in sorted(rows, key=lambda row: -row["delta_m"]):
+            ends = row["delta_m_ci95"]
+            span = f"{_percent(ends[0])} to {_percent(ends[1])}" if ends else ""
+            value = f'<td>{_percent(row["delta_m"])} <span class="range">{span}</span></td>'
+            lines.append(f'<tr><th scope="row">{breakable(row["strategy"])}</th>{value}</tr>')
+        heads = ["strategy", f"mean relative gain, %{BETWEEN}"]
+        text += grid(f"With {board.amount(shots)}", heads, lines, "board")
+    return text
+
+
+def _percent(x: float) -> str:
+    return f"{100 * x:+.1f}".replace("-", MINUS)
+
+
+def pictures(board: Board, found: Sequence[Answer]) -> str:
+    """Draw the gains for each number of labels; one alone is wide where the screen is."""
+    sizes = {"wide": WIDE, "slim": NARROW} if len(found) == 1 else {"": NARROW}
+    panels = "".join(
+        f'<figure class="{kind}"><figcaption><b>{heading(each, board)}</b></figcaption>{picture}</figure>\n'
+        for each in found
+        for kind, width in sizes.items()
+        if (picture := gains(board, each.shots, each.name, width=width))
+    )
+    if not panels:
+        return ""
+    there = {board.verdict(row) for row in board.rows if row.gain is not None}
+    order: tuple[Verdict, ...] = ("gains", "equal", "open", "harms", "none")
+    keys = "".join(f'<li class="{told}">{verdict(board, told)}</li>' for told in order if told in there)
+    alone = " alone" if len(found) == 1 else ""
+    return f'<ul class="legend">{keys}</ul><div class="panels{alone}">{panels}</div>'
+
+
+def lines(board: Board, found: Sequence[Answer]) -> str:
+    """Draw the scores against the number of labels."""
+    line = by_shots(board, [each.name for each in found if each.row])
+    return f"<figure>{line}</figure>" if line else ""
