@@ -37,7 +37,9 @@ def test_defaults_are_those_of_the_library(tmp_path: Path) -> None:
     from headstart.strategies import Budget
 
     file = load_problem(written(tmp_path, 'target.data = "digits"'))
-    assert file.complete()["budget"] == vars(Budget())
+    assert file.complete()["budget"] == {k: v for k, v in vars(Budget()).items() if v is not None}
+    assert file.settings.budget.steps is None
+    assert file.problem().budget == Budget()
     assert file.problem().shots is None
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from headstart.comparison import Problem
 from headstart.engine import Held, Run, fit
 from headstart.models import Net
-from headstart.strategies import STRATEGIES, Budget, Trial
+from headstart.strategies import STRATEGIES, Budget, Trial, holding
 from headstart.strategies import trial as trials
 from headstart.strategies.holding import enough, hold_out, same_rows
 from headstart.tasks import Labelled, Multiclass, Multilabel, Regression, Task, batches
@@ -45,15 +45,16 @@ def test_steps_are_those_of_the_rows_that_have_a_label():
 # Which rows.
 
 
-def test_rows_are_enough_from_twenty_of_every_class_or_a_hundred_numbers():
-    assert enough(classes([20, 30]))
-    assert not enough(classes([19, 300]))
-    assert not enough(classes([300, 300], Multiclass(3)))
-    for count, there in ((99, False), (100, True)):
+def test_rows_are_enough_from_two_thousand_and_twenty_of_every_class():
+    assert enough(classes([20, 1980]))
+    assert not enough(classes([20, 1979]))
+    assert not enough(classes([19, 3000]))
+    assert not enough(classes([3000, 3000], Multiclass(3)))
+    for count, there in ((1999, False), (2000, True)):
         x = torch.zeros(count, 1)
         assert enough(Task("a", Regression(), Labelled(x, x[:, 0]))) == there
         assert enough(Task("a", Multilabel(1), Labelled(x, x))) == there
-    assert not enough(Task("a", Multiclass(2), torch.utils.data.TensorDataset(torch.zeros(200, 1))))
+    assert not enough(Task("a", Multiclass(2), torch.utils.data.TensorDataset(torch.zeros(3000, 1))))
 
 
 def test_a_tenth_of_every_class_is_held_out_and_the_inputs_stay_shared():
@@ -180,6 +181,7 @@ def calls(monkeypatch):
         return real(net, stream, objective, **given)
 
     monkeypatch.setattr(trials, "fit", fitted)
+    monkeypatch.setattr(holding, "ROWS", 100)
     return kept
 
 
@@ -204,6 +206,5 @@ def test_every_strategy_that_trains_on_the_target_holds_out_the_same_rows(name, 
 def test_no_row_is_held_out_where_the_steps_are_given_or_rows_are_few(changes, calls):
     posed = problem(**changes)
     posed = posed.cut(5, 0) if posed.shots else posed
-    posed = posed if posed.budget.steps else posed.with_rows()
     STRATEGIES["scratch"].learn(Trial(posed, {"lr": 3e-3}, 0))
     assert [call["held"] for call in calls] == [None]

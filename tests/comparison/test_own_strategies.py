@@ -24,7 +24,7 @@ def run(trial):
     """Train the pretrained backbone with one rate, under a word and a switch."""
     assert trial.settings["how"] in ("all", "head") and trial.settings["careful"] is True
     net = trial.pretrained()
-    steps = trial.problem.budget.steps
+    steps = trial.problem.steps
     return Trained(net, trial.train(net, [trial.target], steps=steps, lr=trial.settings["lr"], phase="all"))
 
 

@@ -320,6 +320,7 @@ class Problem(Situation):
             ],
             "backbone": self.start.name,
             "pretrained": self._pretrained(),
+            "steps": self.budget.facts(),
         }
 
     def _weights(self, target: Task) -> str:

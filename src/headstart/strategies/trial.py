@@ -128,10 +128,10 @@ class Trial:
     ) -> Curves:
         """Lower an objective with AdamW and a one-cycle rate; return the losses per step by phase.
 
-        Where the budget names no steps and the targets have enough rows, a tenth of them is held out of the
-        batches and looked at twenty times; the weights that did best on them are left (``Held``). All steps
-        are taken all the same: the rate is high in the middle of its cycle and falls to 0 at the end, so a
-        loss that rises for a while says little.
+        Where the budget names no steps and a target has 2000 rows, 20 of every class, a tenth of them is held
+        out of the batches and looked at twenty times; the weights that did best on them are left (``Held``).
+        All steps are taken all the same: the rate is high in the middle of its cycle and falls to 0 at the
+        end, so a loss that rises for a while says little.
         Normalisation layers that trained get the statistics of the weights that come out (``settle``).
         ``Budget`` says why these numbers. Parameters of an objective or a combine are trained too.
 
