@@ -103,11 +103,7 @@ def represent(trial: Trial, learner: Learner, *sets: tuple[Labelled, float]) -> 
     most = max(1, learner.most(columns, len(kind.classes)))
     generator = trial.generator("rows of a learner")
     counts = divided([len(part) for part in parts], most)
-    parts = [
-        part.take(torch.randperm(len(part), generator=generator)[:count].sort().values)
-        if count < len(part) else part
-        for part, count in zip(parts, counts, strict=True)
-    ]  # fmt: skip
+    parts = [drawn(kind, part, n, generator) for part, n in zip(parts, counts, strict=True)]
     x, y = torch.cat([_x(part) for part in parts]), torch.cat([part.y for part in parts])
     share = torch.cat([torch.full((len(p),), w / len(p)) for p, (_, w) in zip(parts, sets, strict=True)])
     if isinstance(backbone, Words):
@@ -159,6 +155,20 @@ def _words(problem: Situation, parts: Sequence[Labelled]) -> Words:
     facts = {} if encoding is None else encoding.facts()
     told = problem.settings.get("vocabulary", facts.get("vocabulary"))
     return Words(told or 1 + max(int(_x(part).max()) for part in parts if len(part)))
+
+
+def drawn(kind: Kind, rows: Labelled, count: int, generator: torch.Generator) -> Labelled:
+    """Draw so many rows at random, of every class one if they suffice."""
+    if count >= len(rows):
+        return rows
+    order = torch.randperm(len(rows), generator=generator)
+    if kind.exclusive:
+        y = kind.numbers(rows.y)[order]
+        by_class = y.argsort(stable=True)
+        first = torch.ones(len(y), dtype=torch.bool)
+        first[1:] = y[by_class][1:] != y[by_class][:-1]
+        order = order[torch.cat([by_class[first].sort().values, by_class[~first].sort().values])]
+    return rows.take(order[:count].sort().values)
 
 
 def weigh(backbone: Words, x: Tensor) -> None:
@@ -253,10 +263,15 @@ def planes(model: Any, kind: Kind) -> nn.Linear:
     return layer(out @ weights, out @ offsets + more)
 
 
+WORK = 2**31  # numbers that a logistic regression may go through, over all planes and passes
+
+
 def _logistic(trial: Trial, rows: Rows) -> nn.Module:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_setting(trial, "C"), class_weight=class_weight(trial), max_iter=300)
+    steps = WORK // (math.prod(rows.z.shape) * max(1, len(numpy.unique(rows.y)) - 1))
+    most = max(50, min(300, steps))  # passes over the rows
+    model = LogisticRegression(C=_setting(trial, "C"), class_weight=class_weight(trial), max_iter=most)
     return planes(model.fit(rows.z, rows.y, sample_weight=rows.weights), trial.target.kind)
 
 
@@ -273,7 +288,7 @@ def _setting(trial: Trial, name: str) -> float:
 
 
 def _neighbours(trial: Trial, rows: Rows) -> nn.Module:
-    kind, k = trial.target.kind, int(trial.settings["k"])
+    kind, k = trial.target.kind, max(1, int(trial.settings["k"]))
     if kind.exclusive:
         answers = nn.functional.one_hot(torch.from_numpy(rows.y), len(kind.classes)).float()
     else:
@@ -386,8 +401,8 @@ def _by_cells(cells: int) -> Callable[[int, int], int]:
 
 
 def _by_planes(columns: int, classes: int) -> int:
-    """Take 8,000,000 numbers in all over the planes between classes, and at most 20,000 rows."""
-    return min(20_000, 2**23 // (columns * max(1, classes - 1)))
+    """Take 32,000,000 numbers in all over the planes between classes, and at most 20,000 rows."""
+    return min(20_000, 2**25 // (columns * max(1, classes - 1)))
 
 
 def _by_pairs(columns: int, classes: int) -> int:
