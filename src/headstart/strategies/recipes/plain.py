@@ -104,22 +104,30 @@ def represent(trial: Trial, learner: Learner, *sets: tuple[Labelled, float]) -> 
     generator = trial.generator("rows of a learner")
     counts = divided([len(part) for part in parts], most)
     parts = [drawn(kind, part, n, generator) for part, n in zip(parts, counts, strict=True)]
-    x, y = torch.cat([_x(part) for part in parts]), torch.cat([part.y for part in parts])
-    share = torch.cat([torch.full((len(p),), w / len(p)) for p, (_, w) in zip(parts, sets, strict=True)])
+    x, y = torch.cat([_x(part) for part in parts]), torch.cat([_answers(kind, part) for part in parts])
+    share = [torch.full((len(p),), w / max(1, len(p))) for p, (_, w) in zip(parts, sets, strict=True)]
     if isinstance(backbone, Words):
         weigh(backbone, x)
     elif learner.standardised:
         standardise(backbone, x)
     made, copies = [numbers(backbone, x)], 1
     if learner.moved and problem.shift and x.ndim == 4:
-        copies = min(1 + COPIES, most // len(x))
+        copies = max(1, min(1 + COPIES, most // len(x)))
         moves = trial.generator("moved rows of a learner")
         for _ in range(copies - 1):
             made.append(numbers(backbone, shifted_images(x, problem.shift, moves)))
     z = made[0] if copies == 1 else numpy.concatenate(made)
-    answers = kind.numbers(y) if kind.exclusive else y.double().reshape(len(y), -1)
-    weights = (share / share.mean()).double().repeat(copies).numpy() if len(parts) > 1 else None
-    return Rows(backbone, z, answers.repeat(copies, *(1,) * (answers.ndim - 1)).numpy(), weights)
+    weights = None if len(parts) == 1 else _of_mean_one(torch.cat(share)).repeat(copies).numpy()
+    return Rows(backbone, z, torch.cat([y] * copies).numpy(), weights)
+
+
+def _answers(kind: Kind, rows: Labelled) -> Tensor:
+    """Give the class number of each row, or its numbers ``(n, O)``."""
+    return kind.numbers(rows.y) if kind.exclusive else rows.y.double().reshape(len(rows), -1)
+
+
+def _of_mean_one(weights: Tensor) -> Tensor:
+    return (weights / weights.mean()).double()
 
 
 def _answered(kind: Kind, rows: Labelled) -> Labelled:
