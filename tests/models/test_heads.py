@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from headstart.models import Net, device_of, load, save
+from headstart.models.backbones import start
 from headstart.models.backbones.plain import Blank, Raw, Words
 from headstart.models.backbones.providers import rebuild
 from headstart.models.heads import Neighbours, Trees, Vectors, Votes, build, describe
@@ -83,3 +84,11 @@ def test_a_row_that_is_kept_answers_for_itself():
     head.answers.copy_(torch.tensor([[1.0, 0], [0, 1], [0, 1]]))
     log_p = head(torch.tensor([[0.0]]))
     assert log_p.exp()[0].tolist() == pytest.approx([3.5 / 4, 0.5 / 4])
+
+
+def test_the_rows_of_a_saved_plain_model_are_a_backbone_to_start_from(tmp_path):
+    net = Net(Raw([2]), {"new": nn.Linear(2, 1)})
+    net.backbone.mean.fill_(3.0)
+    save(net, tmp_path, kinds={"new": Regression()})
+    built = start(f"file:{tmp_path}").build(inputs=(2,))
+    assert built(torch.ones(1, 2)).tolist() == [[-2.0, -2.0]]

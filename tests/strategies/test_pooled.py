@@ -200,9 +200,11 @@ def test_numbers_of_one_axis_and_of_two_are_joined():
         dataclasses.replace(s, train=Labelled(s.train.x, s.train.y[:, 0])) if s.name == "old1" else s
         for s in problem.sources
     ]
-    mixed = dataclasses.replace(problem, sources=flat)
-    for name in ("source-only", "pooled", "pooled+ridge"):
-        assert torch.equal(run(name, problem), run(name, mixed))
+    rows = problem.target.train
+    target = dataclasses.replace(problem.target, train=Labelled(rows.x, rows.y[:, 0]))
+    for mixed in ({"sources": flat}, {"target": target}):
+        for name in ("source-only", "source+ridge", "pooled", "pooled+ridge", "pooled+svm"):
+            assert torch.equal(run(name, problem), run(name, dataclasses.replace(problem, **mixed)))
 
 
 # How settings are chosen.

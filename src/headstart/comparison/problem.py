@@ -192,7 +192,8 @@ class Problem(Situation):
             pairs = [self.focused(name)._information(strategy, settings, seed) for name in self.names]
             return _mean([value for value, _ in pairs]), _mean([guard for _, guard in pairs])
         if how == choice.SOURCE:
-            scores = [self.focused(name)._of_source(strategy, settings, seed)[1] for name in self.names]
+            names = self._applied(strategy)
+            scores = [self.focused(name)._of_source(strategy, settings, seed)[1] for name in names]
             return _mean(scores), 0.0
         if how == choice.PSEUDO:
             posed = choice.pseudo(self, seed)

@@ -8,6 +8,7 @@ from ..tasks import Labelled, Task
 from .situation import Situation, of_words, one_row
 
 QUERIES = 5  # query rows per class of an episode
+PAIRED = 200  # classes of which each pair may be told apart
 GROWN = 1024  # columns times classes that trees are grown for
 
 
@@ -108,6 +109,17 @@ def raw_classes(situation: Situation) -> str:
     return raw(situation) if situation.target.kind.exclusive else "the target is no classification"
 
 
+def raw_pairs(situation: Situation) -> str:
+    """Ask for ``raw``, and for not too many classes to pair them."""
+    return raw(situation) or pairs(situation)
+
+
+def pairs(situation: Situation) -> str:
+    """Ask for few enough classes to learn a machine for each pair of them."""
+    classes = len(situation.target.kind.classes)
+    return "" if classes <= PAIRED else f"there are {classes} classes, more than {PAIRED} to be paired"
+
+
 def raw_numbers(situation: Situation) -> str:
     """Ask for labelled rows of numbers or pixels, with numbers for answers."""
     return "the target has classes" if situation.target.kind.classes else raw(situation)
@@ -149,6 +161,11 @@ def source(situation: Situation) -> str:
     return "no source has the target's " + ("classes" if situation.target.kind.classes else "kind of numbers")
 
 
+def source_pairs(situation: Situation) -> str:
+    """Ask for ``source_plain``, and for not too many classes to pair them."""
+    return source_plain(situation) or pairs(situation)
+
+
 def source_classes(situation: Situation) -> str:
     """Ask for a source with the target's classes, and rows that a linear model reads."""
     if not situation.target.kind.exclusive:
@@ -176,9 +193,9 @@ def pooled_classes(situation: Situation) -> str:
     return tensors(situation) or source_classes(situation)
 
 
-def pooled_plain(situation: Situation) -> str:
+def pooled_pairs(situation: Situation) -> str:
     """Ask for what a support vector machine on the rows of target and source needs."""
-    return tensors(situation) or source_plain(situation)
+    return tensors(situation) or source_pairs(situation)
 
 
 def pooled_numbers(situation: Situation) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import torch
@@ -136,10 +137,10 @@ class Named:
 
 def _check_rows(built: Backbone, use: str, inputs: Shape) -> None:
     """Pass one row of zeros through, without a trace."""
-    first = next(built.parameters())
+    own = next(chain(built.parameters(), built.buffers()), torch.zeros(()))
     try:
         with torch.no_grad():
-            built.eval()(torch.zeros(1, *inputs, dtype=first.dtype, device=first.device))
+            built.eval()(torch.zeros(1, *inputs, dtype=own.dtype, device=own.device))
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         hint = "resize the rows, or choose other settings or another backbone"
         found = f"{tuple(inputs)} ({str(error).splitlines()[0]})"

@@ -103,27 +103,31 @@ def represent(trial: Trial, learner: Learner, *sets: tuple[Labelled, float]) -> 
     most = max(1, learner.most(columns, len(kind.classes)))
     generator = trial.generator("rows of a learner")
     counts = divided([len(part) for part in parts], most)
-    parts = [
-        part.take(torch.randperm(len(part), generator=generator)[:count].sort().values)
-        if count < len(part) else part
-        for part, count in zip(parts, counts, strict=True)
-    ]  # fmt: skip
-    x, y = torch.cat([_x(part) for part in parts]), torch.cat([part.y for part in parts])
-    share = torch.cat([torch.full((len(p),), w / len(p)) for p, (_, w) in zip(parts, sets, strict=True)])
+    parts = [drawn(kind, part, n, generator) for part, n in zip(parts, counts, strict=True)]
+    x, y = torch.cat([_x(part) for part in parts]), torch.cat([_answers(kind, part) for part in parts])
+    share = [torch.full((len(p),), w / max(1, len(p))) for p, (_, w) in zip(parts, sets, strict=True)]
     if isinstance(backbone, Words):
         weigh(backbone, x)
     elif learner.standardised:
         standardise(backbone, x)
     made, copies = [numbers(backbone, x)], 1
     if learner.moved and problem.shift and x.ndim == 4:
-        copies = min(1 + COPIES, most // len(x))
+        copies = max(1, min(1 + COPIES, most // len(x)))
         moves = trial.generator("moved rows of a learner")
         for _ in range(copies - 1):
             made.append(numbers(backbone, shifted_images(x, problem.shift, moves)))
     z = made[0] if copies == 1 else numpy.concatenate(made)
-    answers = kind.numbers(y) if kind.exclusive else y.double().reshape(len(y), -1)
-    weights = (share / share.mean()).double().repeat(copies).numpy() if len(parts) > 1 else None
-    return Rows(backbone, z, answers.repeat(copies, *(1,) * (answers.ndim - 1)).numpy(), weights)
+    weights = None if len(parts) == 1 else _of_mean_one(torch.cat(share)).repeat(copies).numpy()
+    return Rows(backbone, z, torch.cat([y] * copies).numpy(), weights)
+
+
+def _answers(kind: Kind, rows: Labelled) -> Tensor:
+    """Give the class number of each row, or its numbers ``(n, O)``."""
+    return kind.numbers(rows.y) if kind.exclusive else rows.y.double().reshape(len(rows), -1)
+
+
+def _of_mean_one(weights: Tensor) -> Tensor:
+    return (weights / weights.mean()).double()
 
 
 def _answered(kind: Kind, rows: Labelled) -> Labelled:
@@ -159,6 +163,20 @@ def _words(problem: Situation, parts: Sequence[Labelled]) -> Words:
     facts = {} if encoding is None else encoding.facts()
     told = problem.settings.get("vocabulary", facts.get("vocabulary"))
     return Words(told or 1 + max(int(_x(part).max()) for part in parts if len(part)))
+
+
+def drawn(kind: Kind, rows: Labelled, count: int, generator: torch.Generator) -> Labelled:
+    """Draw so many rows at random, of every class one if they suffice."""
+    if count >= len(rows):
+        return rows
+    order = torch.randperm(len(rows), generator=generator)
+    if kind.exclusive:
+        y = kind.numbers(rows.y)[order]
+        by_class = y.argsort(stable=True)
+        first = torch.ones(len(y), dtype=torch.bool)
+        first[1:] = y[by_class][1:] != y[by_class][:-1]
+        order = order[torch.cat([by_class[first].sort().values, by_class[~first].sort().values])]
+    return rows.take(order[:count].sort().values)
 
 
 def weigh(backbone: Words, x: Tensor) -> None:
@@ -248,10 +266,15 @@ def planes(model: Any, kind: Kind) -> nn.Linear:
     return layer(out @ weights, out @ offsets + more)
 
 
+WORK = 2**31  # numbers that a logistic regression may go through, over all planes and passes
+
+
 def _logistic(trial: Trial, rows: Rows) -> nn.Module:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_setting(trial, "C"), class_weight=trial.class_weight, max_iter=300)
+    steps = WORK // (math.prod(rows.z.shape) * max(1, len(numpy.unique(rows.y)) - 1))
+    most = max(50, min(300, steps))  # passes over the rows
+    model = LogisticRegression(C=_setting(trial, "C"), class_weight=trial.class_weight, max_iter=most)
     return planes(model.fit(rows.z, rows.y, sample_weight=rows.weights), trial.target.kind)
 
 
@@ -268,7 +291,7 @@ def _setting(trial: Trial, name: str) -> float:
 
 
 def _neighbours(trial: Trial, rows: Rows) -> nn.Module:
-    kind, k = trial.target.kind, int(trial.settings["k"])
+    kind, k = trial.target.kind, max(1, int(trial.settings["k"]))
     if kind.exclusive:
         answers = nn.functional.one_hot(torch.from_numpy(rows.y), len(kind.classes)).float()
     else:
@@ -381,8 +404,8 @@ def _by_cells(cells: int) -> Callable[[int, int], int]:
 
 
 def _by_planes(columns: int, classes: int) -> int:
-    """Take 8,000,000 numbers in all over the planes between classes, and at most 20,000 rows."""
-    return min(20_000, 2**23 // (columns * max(1, classes - 1)))
+    """Take 32,000,000 numbers in all over the planes between classes, and at most 20,000 rows."""
+    return min(20_000, 2**25 // (columns * max(1, classes - 1)))
 
 
 def _by_pairs(columns: int, classes: int) -> int:

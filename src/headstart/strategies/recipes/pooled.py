@@ -54,7 +54,7 @@ SOURCE_SVM = Strategy(
     run=source_svm,
     summary="Gaussian SVM on the source, used as it is",
     options=rates(1.0, 10.0, 100.0, name="C"),
-    needs=needs.source_plain,
+    needs=needs.source_pairs,
     learns="source",
     reused=LABELS,
     paper=DAUME,
@@ -107,7 +107,7 @@ POOLED_SVM = Strategy(
     run=pooled_svm,
     summary="Gaussian SVM on target and source rows",
     options=rates(1.0, 0.1, 10.0, name="weight"),
-    needs=needs.pooled_plain,
+    needs=needs.pooled_pairs,
     reused=ROWS,
     paper=DAUME,
 )

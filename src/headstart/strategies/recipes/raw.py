@@ -20,7 +20,7 @@ from .plain import BOOSTING, LOGISTIC, NEIGHBOURS, RIDGE, VECTORS, learn
 def raw_logreg(trial: Trial) -> Trained:
     """Fit a logistic regression on the target's rows as they are.
 
-    Of more than 20,000 rows, or 8,000,000 numbers over the planes between classes, rows are drawn
+    Of more than 20,000 rows, or 32,000,000 numbers over the planes between classes, rows are drawn
     at random.
     """
     return learn(trial, LOGISTIC, (trial.labelled(), 1))
@@ -66,7 +66,7 @@ RAW_SVM = Strategy(
     run=raw_svm,
     summary="Gaussian SVM on the rows as they are",
     options=rates(1.0, 10.0, 100.0, name="C"),
-    needs=needs.raw,
+    needs=needs.raw_pairs,
 )
 
 
