@@ -25,6 +25,7 @@ from ..datasets.shots import keep_classes
 from ..maths import random
 from ..strategies import Situation, Strategy
 from ..tasks import Labelled, Task
+from ..tasks.nouns import join, take
 
 S = TypeVar("S", bound=Situation)
 
@@ -96,6 +97,27 @@ def part(rows: Labelled, fraction: float, seed: int, place: int = 0) -> tuple[La
     held = torch.zeros(len(rows), dtype=torch.bool)
     held[order[place :: max(2, round(1 / fraction))]] = True
     return rows.take((~held).nonzero().flatten()), rows.take(held.nonzero().flatten())
+
+
+def divided(task: Task, seed: int) -> Task:
+    """Divide a task's labelled training and test rows anew, into as many of each."""
+    assert task.train.held
+    assert task.test is not None
+    assert task.test.held
+    train, test = task.train.known(), task.test
+    x, y = join(train.x, test.x), torch.cat([train.y, test.y.to(train.y.device)])
+    order = torch.randperm(len(y), generator=random.generator("division", seed))
+    first, last = order[: len(train)], order[len(train) :]
+    return dataclasses.replace(
+        task, train=Labelled(take(x, first), y[first]), test=Labelled(take(x, last), y[last]), valid=None
+    )
+
+
+def halved(task: Task) -> Task:
+    """Keep half of a task's labelled training rows, of each class alike; a dataset is not divided."""
+    if not task.train.held:
+        return task
+    return dataclasses.replace(task, train=part(task.train.known(), 0.5, 1)[0])
 
 
 def smallest(task: Task, count: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import time
@@ -308,10 +309,33 @@ class Problem(Situation):
         found = self.train(strategy, names, settings, seed, starts)
         return {name: learned.cooled(temperatures.get(name)) for name, learned in found.items()}
 
+    def protocols(self) -> dict[str, Self]:
+        """Pose the problem with other steps, another division of the rows, fewer labels, unmoved sources."""
+        found, steps = {}, self.steps
+        for name, factor in (("half the steps", 0.5), ("twice the steps", 2.0)):
+            longer = max(1, round(factor * self.budget.pretrain))
+            budget = dataclasses.replace(self.budget, steps=max(1, round(factor * steps)), pretrain=longer)
+            found[name] = self._with(budget=budget)
+        if all(t.train.held and t.test is not None and t.test.held for t in self.targets):
+            found["another split"] = self.with_rows(targets=[choice.divided(t, 1) for t in self.targets])
+        if least := [count for count in self.counts() if count > 1]:
+            found["half the labels"] = self._with(shots=max(1, least[-1] // 2))
+        elif self.shots is None and self.labelled():
+            found["half the labels"] = self.with_rows(targets=[choice.halved(t) for t in self.targets])
+        if self.shift or self.rotations:
+            found["sources as they are"] = self._with(shift=0, rotations=False)
+        return found
+
+    def _with(self, **values: Any) -> Self:
+        """Return the problem with other values of its fields, which are not looked at again."""
+        other = copy.copy(self)
+        other._set(**values)
+        return other
+
     def facts(self) -> dict[str, Any]:
         """Say what the report shows of the problem."""
         return {
-            "title": f"Which way of reuse is best for {' and '.join(self.names)}?",
+            "title": f"Which way of reuse is best for {' and '.join(self.names)}".rstrip("?") + "?",
             "targets": [
                 _about(t) | {"metric_because": self.measure(t.name)[1], "class_weights": self._weights(t)}
                 for t in self.targets
@@ -376,6 +400,7 @@ class Learned:
             "trained_parameters": count_parameters(self.trained.net),
             "score": measures[self.metric],
             "measures": measures,
+            "one_answer": _one_answer(target, answers),
             "curves": {phase: _thin(values) for phase, values in self.trained.curves.items()},
             "confusion": _confusion(target, answers, y),
             "rows": int(target.train.present().sum()),
@@ -447,6 +472,11 @@ def _thin(values: Sequence[float]) -> list[float]:
     return [float(f"{v:.5g}") for v in values[::step]]
 
 
+def _one_answer(task: Task, outputs: Tensor) -> bool:
+    """Tell whether every row gets the same class."""
+    return task.kind.exclusive and len(outputs) > 1 and len(set(task.kind.decode(outputs))) == 1
+
+
 def _confusion(task: Task, outputs: Tensor, y: Tensor) -> list[list[int]] | None:
     """Count test rows by class (rows of the matrix) and answer (columns)."""
     kind, size = task.kind, len(task.kind.classes)
@@ -466,6 +496,7 @@ def _about(target: Task) -> dict[str, Any]:
         "per_class": target.kind.exclusive,
         "asks": target.kind.describe(),
         "train_rows": len(target.train),
+        "labelled": int(target.train.present().sum()),
         "test_rows": 0 if target.test is None else len(target.test),
         "shares": None if shares is None else {str(name): share for name, share in shares.items()},
     }

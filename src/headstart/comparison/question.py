@@ -155,5 +155,8 @@ class Question(Protocol):
     ) -> Mapping[str, Outcome]:
         """Train what is handed over, as ``train`` does, with probabilities that fit rows held out."""
 
+    def protocols(self) -> Mapping[str, Self]:
+        """Pose the same question as another person might have, each time with one choice made otherwise."""
+
     def facts(self) -> Mapping[str, Any]:
         """Say what the report shows of the problem: ``title``, ``targets``, ``sources``, ``backbone``."""

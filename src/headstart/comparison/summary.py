@@ -130,6 +130,7 @@ def _row(
         "best_probability": way.get("best_probability"),
         "judged_on": len(seeds) if followed is None else followed.seeds.get(name, 0),
         "measures": {m: _mean([each[m] for each in measures]) for m in (measures[0] if measures else {})},
+        "one_answer": bool(good) and all(facts.get("one_answer") for facts in good.values()),
         "seconds": _mean([t["seconds"] for t in good.values()]),
         "trained_parameters": next((t["trained_parameters"] for t in good.values()), None),
         "seeds": [
@@ -159,6 +160,7 @@ def _answer(plan: Plan, amount: int | None, followed: Followed | None) -> dict[s
         return {"strategy": None, "outcome": "no score"}
     judged = followed.judged
     ways = judged.ways
+    unsure = {name: way for name, way in ways.items() if way["verdict"] == "open" and way["gain_ci95"]}
     return {
         "strategy": judged.recommended,
         "outcome": judged.outcome,
@@ -171,8 +173,8 @@ def _answer(plan: Plan, amount: int | None, followed: Followed | None) -> dict[s
         "may_be_best": [name for name, way in ways.items() if way["may_be_best"]],
         "gaining": [name for name, way in ways.items() if way["verdict"] == "gains"],
         "harmed": [name for name, way in ways.items() if way["verdict"] == "harms"],
-        "worst": min((w["gain_ci95"][0] for w in ways.values() if w["verdict"] == "open" and w["gain_ci95"]),
-                     default=None),
+        "worst": min((w["gain_ci95"][0] for w in unsure.values()), default=None),
+        "worst_of": min(unsure, key=lambda name: unsure[name]["gain_ci95"][0], default=None),
         "seen": judged.seen,
         "needed": dict(judged.needed),
         "unless": ways[judged.recommended].get("unless"),
