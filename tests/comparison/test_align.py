@@ -36,14 +36,21 @@ def problem():
 
 @pytest.mark.parametrize("name", ["mmd", pytest.param("dann", marks=pytest.mark.slow)])
 def test_matching_beats_the_source_alone_without_a_target_label(problem, tmp_path, name):
-    result = compare(problem, name, 5 if name == "dann" else 4, out=tmp_path / "out", progress=False)
+    result = compare(
+        problem,
+        name,
+        5 if name == "dann" else 4,
+        baseline="source-only",
+        out=tmp_path / "out",
+        progress=False,
+    )
     rows = {row["strategy"]: row for row in result.rows}
     assert list(rows) == ["source-only", name]
     assert rows["source-only"]["gain"] is None
     assert result.recommended == name
     assert rows[name]["gain"] > 0.05
     assert rows[name]["gain_ci95"][0] > 0
-    assert result.details["baseline"] == "source-only"
+    assert result.data["answers"][0]["baseline"] == "source-only"
     assert result.details["strategies"][name]["chosen_on"] == choice.INFORMATION
     assert result.data["reasons"][0].startswith("Without labels of the target: ")
     assert len(list((tmp_path / "out/settings").iterdir())) == 6  # three options of each
@@ -57,7 +64,7 @@ def test_what_needs_labels_is_skipped(problem):
 
 def test_numbers_of_shots_mean_nothing_without_labels(problem):
     short = dataclasses.replace(problem, shots=[1, 5], budget=Budget(pretrain=2, options=1))
-    assert [row["shots"] for row in compare(short, "source-only", 1).rows] == [None]
+    assert [row["shots"] for row in compare(short, "source-only", 1, baseline="source-only").rows] == [None]
 
 
 def test_source_labels_that_are_missing_are_left_out(problem):

@@ -90,7 +90,9 @@ def test_no_pseudo_targets_from_sources_of_few_classes():
 )
 def test_options_are_scored_on_other_rows_than_the_test_rows(monkeypatch, problem, strategy, count):
     problem, scored = problem(), []
-    monkeypatch.setattr(problems, "_score", lambda starts, net, task, rows: scored.append(rows) or 0.5)
+    monkeypatch.setattr(
+        problems, "_score", lambda starts, net, task, rows, metric: scored.append(rows) or 0.5
+    )
     problem.judge(strategy, 0, count, 0, Starts())
     assert scored
     for rows in scored:
@@ -356,7 +358,7 @@ def test_an_option_that_diverges_within_a_trial_is_not_chosen(monkeypatch, tmp_p
 
 def test_a_budget_of_one_option_has_the_stated_default(tmp_path):
     problem = dataclasses.replace(table(), shots=[2], budget=Budget(steps=2, pretrain=2, options=1))
-    result = compare(problem, "probe", 1, out=tmp_path / "out")
+    result = compare(problem, "probe", 1, baseline="scratch", out=tmp_path / "out")
     assert not list((tmp_path / "out/settings").iterdir())
     about = result.details["strategies"]["probe"]
     assert about["chosen_on"] == choice.DEFAULTS

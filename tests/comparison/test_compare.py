@@ -1,33 +1,38 @@
 """Strategies against each other: the same rows for all, one file per trial, and what the files say."""
 
 import dataclasses
+import functools
 import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import headstart as hs
-from headstart.comparison import Problem, Result, compare
+from headstart import comparison
+from headstart.comparison import Problem, Result
 from headstart.comparison.plan import Plan
-from headstart.comparison.question import Metric
-from headstart.comparison.summary import _choose
 from headstart.engine import score
-from headstart.maths import paired_interval
-from headstart.report import words
 from headstart.strategies import STRATEGIES
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import ELSEWHERE, TINY, images, numbers, table
 
 ROW = {
-    "target", "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "harmed", "seconds",
+    "target", "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "gain_scratch", "gain_scratch_ci95",
+    "verdict", "harmed", "may_be_best", "best_probability", "judged_on", "measures", "one_answer", "seconds",
     "trained_parameters", "seeds",
 }  # fmt: skip
-QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
+DATA = {
+    "task", "metric", "higher_is_better", "rows", "answers", "recommended", "reasons", "least", "draws",
+    "model",
+}  # fmt: skip
+compare = functools.partial(
+    comparison.compare, baseline="scratch"
+)  # the others without reuse: test_family.py
 NAMES = ["scratch", "features+logreg", "probe"]
 ONE = dataclasses.replace(TINY, options=1)  # nothing to choose, so trials alone
 
@@ -61,7 +66,8 @@ def test_all_strategies_see_the_same_rows_at_a_seed_and_more_shots_add_rows(monk
     for name in NAMES:
         spied(monkeypatch, name, record)
     compare(table(shots=[4, 1, 2], budget=ONE), NAMES, 3)
-    assert set(seen) == {(seed, 2 * count) for seed in range(3) for count in (1, 2, 4)}
+    handed_over = {(0, 12), (0, 16)}  # in the end: on three quarters, for how sure to be, and on all rows
+    assert set(seen) == {(seed, 2 * count) for seed in range(3) for count in (1, 2, 4)} | handed_over
     assert all(len(rows) == 1 for rows in seen.values())
     for seed in range(3):
         few, more, most = (next(iter(seen[seed, 2 * count])) for count in (1, 2, 4))
@@ -87,7 +93,7 @@ def compared(tmp_path_factory):
 def test_result_json_has_the_keys_that_the_design_names(compared):
     _, result = compared
     data = json.loads((result.directory / "result.json").read_text())
-    assert set(data) == {"task", "metric", "higher_is_better", "rows", "recommended", "reasons"}
+    assert set(data) == DATA
     assert (data["task"], data["metric"], data["higher_is_better"]) == ("new", "accuracy", True)
     assert [(row["strategy"], row["shots"]) for row in data["rows"]] == [
         (n, c) for c in (2, 5) for n in NAMES
@@ -125,8 +131,9 @@ def test_gain_is_the_paired_difference_to_scratch(compared):
             assert row["harmed"] is False
         else:
             differences = [a - b for a, b in zip(row["seeds"], base, strict=True)]
-            assert row["gain"] == pytest.approx(sum(differences) / 3)
-            assert row["gain_ci95"] == pytest.approx(list(paired_interval(row["seeds"], base)))
+            assert row["gain"] == row["gain_scratch"] == pytest.approx(sum(differences) / 3)
+            assert row["gain_ci95"][0] < row["gain"] < row["gain_ci95"][1]
+            assert row["harmed"] is (row["verdict"] == "harms")
 
 
 def test_trained_parameters_are_those_that_train(compared):
@@ -151,7 +158,8 @@ def test_a_result_is_read_from_its_directory(compared, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_saved_model_has_the_score_that_the_result_says(compared, tmp_path, name):
     problem, result = compared
-    result = Result(result.data | {"recommended": name}, result.details, result.directory)
+    data = {key: value for key, value in result.data.items() if key != "model"}  # that of the first seed
+    result = Result(data | {"recommended": name}, result.details, result.directory)
     where = result.best.save(tmp_path / "model")
     saved = hs.models.load(where)
     assert saved.kinds == {"new": problem.target.kind}
@@ -177,67 +185,102 @@ def test_the_details_say_what_was_chosen_and_on_what(compared):
 # What the numbers mean: trials that were written by hand.
 
 
+def answers(share, y, way, seed):
+    """Make logits of which this share is right; which rows are hard is the same for all, but for noise."""
+    hard = np.random.default_rng(0).normal(size=len(y))
+    order = np.argsort(hard + 0.5 * np.random.default_rng([way, seed]).normal(size=len(y)))
+    said = 1 - y
+    said[order[: round(share * len(y))]] = y[order[: round(share * len(y))]]
+    return np.where(np.arange(2) == said[:, None], 0, -3).astype(np.float16)
+
+
 @pytest.fixture
 def given(tmp_path):
-    """Summarise given scores, by strategy and seed."""
+    """Summarise given scores, by strategy and seed, over 400 test rows."""
 
-    def summarised(scores, shots=None, seeds=None):
+    def summarised(scores, shots=None, seeds=None, **settings):
         problem = Problem(table().target, table().sources, backbone="mlp", budget=ONE, shots=shots)
-        out = tmp_path / "out"
+        out, y = tmp_path / "out", np.arange(400) % 2
         (out / "trials").mkdir(parents=True)
+        (out / "outputs").mkdir()
+        np.savez(out / "outputs" / "truth-new.npz", y=y)
         mark = {"fingerprint": problem.fingerprint(), "headstart": hs.__version__}
         (out / "comparison.json").write_text(json.dumps(mark))
-        for key, values in scores.items():
+        for way, (key, values) in enumerate(scores.items()):
             name, count = key if isinstance(key, tuple) else (key, None)
             for seed, value in enumerate(values):
-                record = {"strategy": name, "shots": count, "seed": seed, "score": value, "settings": {}}
-                record |= {"error": "loss"} if value is None else {"seconds": 2.0, "trained_parameters": 7}
-                file = out / "trials" / f"{name}-{'all' if count is None else count}-{seed}.json"
-                file.write_text(json.dumps(record))
+                record = {"strategy": name, "shots": count, "seed": seed, "settings": {}, "targets": {}}
+                cell = f"{name}-{'all' if count is None else count}-{seed}"
+                if value is None:
+                    record |= {"error": "loss"}
+                else:
+                    facts = {"seconds": 2.0, "trained_parameters": 7, "measures": {"accuracy": value}}
+                    record["targets"]["new"] = {"score": value, **facts}
+                    held = out / "outputs" / f"{cell}.npz"
+                    np.savez(held, new=answers(0 if math.isnan(value) else value, y, way, seed))
+                (out / "trials" / f"{cell}.json").write_text(json.dumps(record))
         names = list(dict.fromkeys(key[0] if isinstance(key, tuple) else key for key in scores))
         count = max(map(len, scores.values()))
-        return compare(problem, names, seeds or count, out=out)
+        with pytest.MonkeyPatch.context() as patch:  # these trials trained nothing that could be handed over
+            patch.setattr("headstart.comparison.handover.hand_over", lambda *_: {})
+            return compare(problem, names, seeds or count, out=out, **settings)
 
     return summarised
 
 
-def test_harm_is_told_where_the_whole_interval_is_below_zero(given):
+def test_harm_and_gain_are_told_where_the_whole_interval_is_on_one_side(given):
     result = given(
         {
-            "scratch": [0.5, 0.6, 0.7],
-            "probe": [0.3, 0.4, 0.5 + 1e-6],
-            "lp_ft": [0.3, 0.6, 0.6],
-            "l2sp": [0.6, 0.7, 0.81],
+            "scratch": [0.5, 0.6, 0.7, 0.6],
+            "probe": [0.3, 0.4, 0.5, 0.4],
+            "lp_ft": [0.45, 0.6, 0.65, 0.65],
+            "l2sp": [0.7, 0.8, 0.9, 0.8],
         }
     )
     rows = {row["strategy"]: row for row in result.rows}
-    assert {name: row["harmed"] for name, row in rows.items()} == {
-        "scratch": False, "probe": True, "lp_ft": False, "l2sp": False,
-    }  # fmt: skip
-    assert rows["probe"]["gain_ci95"][1] < 0
+    told = {"scratch": None, "probe": "harms", "lp_ft": "open", "l2sp": "gains"}
+    assert {name: row["verdict"] for name, row in rows.items()} == told
+    assert [name for name, row in rows.items() if row["harmed"]] == ["probe"]
+    assert rows["probe"]["gain_ci95"][1] < 0 < rows["l2sp"]["gain_ci95"][0]
     assert rows["lp_ft"]["gain_ci95"][0] < 0 < rows["lp_ft"]["gain_ci95"][1]
     assert result.recommended == "l2sp"
+    (answer,) = result.data["answers"]
+    assert (answer["outcome"], answer["baseline"]) == ("better", "scratch")
+    assert (answer["gaining"], answer["harmed"]) == (["l2sp"], ["probe"])
+    assert answer["gain_ci95"][0] > 0
     (reason,) = result.data["reasons"]
-    assert reason.startswith("With all labelled rows: l2sp gains +10.3 points over scratch")
-    assert "1 of 3 strategies gain with their whole interval. Did harm: probe." in reason
+    assert "l2sp gains about " in reason
+    assert "Did harm: probe" in reason
 
 
-def test_the_largest_certain_gain_is_recommended(given):
-    result = given(
-        {
-            "scratch": [0.5, 0.6, 0.7],
-            "probe": [0.6, 0.7, 0.81],
-            "lp_ft": [0.7, 0.8, 0.91],
-            "l2sp": [0.2, 1.0, 1.0],
-        }
-    )
-    assert result.recommended == "lp_ft"
+def test_equal_differences_have_an_interval_with_a_width(given):
+    row = given({"scratch": [0.5] * 3, "probe": [0.55] * 3}).rows[1]
+    low, high = row["gain_ci95"]
+    assert low < row["gain"] - 0.01
+    assert high > row["gain"] + 0.01
 
 
-def test_without_a_certain_gain_the_baseline_is_kept(given):
-    result = given({"scratch": [0.5, 0.6, 0.7], "probe": [0.4, 0.9, 0.9]})
+def test_two_seeds_decide_nothing(given):
+    result = given({"scratch": [0.5, 0.5], "probe": [0.9, 0.9]})
+    assert result.rows[1]["verdict"] == "open"
+    assert result.data["answers"][0]["outcome"] == "not known yet"
+    assert result.recommended == "probe"  # it leads
+
+
+def test_without_a_certain_gain_the_leader_is_named_and_what_would_decide(given):
+    result = given({"scratch": [0.5, 0.6, 0.7], "probe": [0.4, 0.9, 0.7]})
+    (answer,) = result.data["answers"]
+    assert answer["outcome"] == "not known yet"
+    assert result.recommended == "probe"
+    assert answer["seen"] > 0.05
+    assert answer["needed"]["seeds"] > 1
+    assert answer["worst"] < -0.05
+
+
+def test_where_gains_that_matter_are_ruled_out_the_baseline_is_kept(given):
+    result = given({"scratch": [0.5, 0.6, 0.7, 0.6], "probe": [0.4, 0.5, 0.6, 0.5]})
+    assert result.data["answers"][0]["outcome"] == "not better"
     assert result.recommended == "scratch"
-    assert "no strategy gains over scratch" in result.data["reasons"][0]
 
 
 def test_one_seed_gives_no_interval(given):
@@ -246,45 +289,37 @@ def test_one_seed_gives_no_interval(given):
     assert row["gain"] == pytest.approx(0.4)
     assert row["gain_ci95"] is row["ci95"] is None
     assert row["harmed"] is False
-    assert result.recommended == "scratch"
-    assert "too few seeds for an interval; probe scored highest (90.0 %)" in result.data["reasons"][0]
+    assert result.data["answers"][0]["outcome"] == "not known yet"
+    assert result.data["answers"][0]["needed"] == {"seeds": 2}
 
 
-def test_a_baseline_alone_has_nothing_to_be_compared_with(given):
-    result = given({"scratch": [0.5, 0.7]})
-    assert result.recommended == "scratch"
-    assert "there is nothing to compare it with" in result.data["reasons"][0]
+def test_a_baseline_alone_is_what_is_left(given):
+    assert given({"scratch": [0.5, 0.7, 0.6]}).recommended == "scratch"
 
 
-def test_lower_can_be_better(given, monkeypatch):
-    lower = {"accuracy": dataclasses.replace(Multiclass(2).measures()["accuracy"], higher_is_better=False)}
-    monkeypatch.setattr(Multiclass, "measures", lambda kind: lower)
-    result = given({"scratch": [0.5, 0.6, 0.7], "probe": [0.3, 0.4, 0.51], "l2sp": [0.6, 0.7, 0.81]})
+def test_a_trial_that_failed_counts_as_the_floor_at_its_seed(given):
+    scores = {
+        "scratch": [0.8] * 4,
+        "constant": [0.5] * 4,
+        "probe": [0.9, None, None, 0.9],
+        "l2sp": [None] * 4,
+    }
+    result = given(scores)
     rows = {row["strategy"]: row for row in result.rows}
-    assert result.data["higher_is_better"] is False
-    assert [rows[n]["harmed"] for n in ("probe", "l2sp")] == [False, True]
-    assert rows["probe"]["gain"] < 0
-    assert result.recommended == "probe"
-
-
-def test_trials_without_a_score_are_left_out_pair_by_pair(given):
-    result = given({"scratch": [0.5, None, 0.7, 0.6], "probe": [0.6, 0.9, None, 0.8], "l2sp": [None] * 4})
-    rows = {row["strategy"]: row for row in result.rows}
-    assert rows["scratch"]["seeds"] == [0.5, None, 0.7, 0.6]
-    assert rows["probe"]["gain"] == pytest.approx(0.15)  # of the seeds 0 and 3
-    assert rows["probe"]["mean"] == pytest.approx((0.6 + 0.9 + 0.8) / 3)
+    assert rows["probe"]["seeds"] == [0.9, None, None, 0.9]
+    assert rows["probe"]["mean"] == pytest.approx((0.9 + 0.5 + 0.5 + 0.9) / 4)
+    assert rows["probe"]["gain"] == pytest.approx(0.7 - 0.8)
     assert rows["l2sp"]["mean"] is rows["l2sp"]["gain"] is rows["l2sp"]["seconds"] is None
-    assert (
-        "6 trials failed with a loss that was not finite: l2sp, probe, scratch." in result.data["reasons"][-1]
-    )
+    assert "6 trials failed with a loss that was not finite" in result.data["reasons"][-1]
     assert len(result.details["budget"]["failed"]) == 6
 
 
-def test_a_score_that_is_not_defined_is_no_score(given):
+def test_a_score_that_is_not_defined_is_a_failure_too(given):
     result = given({"scratch": [0.5, math.nan, 0.7], "probe": [0.6, 0.6, 0.8]})
     rows = {row["strategy"]: row for row in result.rows}
-    assert rows["scratch"]["mean"] == pytest.approx(0.6)
-    assert rows["probe"]["gain"] == pytest.approx(0.1)
+    assert rows["scratch"]["mean"] == pytest.approx(
+        0.6
+    )  # at seed 1 what the other scored, the least there is
     json.loads((result.directory / "result.json").read_text(), parse_constant=pytest.fail)
 
 
@@ -296,7 +331,7 @@ def test_where_all_trials_fail_there_is_no_best_model(given):
         _ = result.best
 
 
-def test_each_number_of_labels_has_its_own_reason_and_the_most_decide(given):
+def test_each_number_of_labels_has_its_own_answer_and_the_most_decide(given):
     few = {("scratch", 2): [0.5, 0.5, 0.5], ("probe", 2): [0.8, 0.8, 0.8]}
     result = given(few | {("scratch", 5): [0.9, 0.9, 0.9], ("probe", 5): [0.8, 0.8, 0.8]}, shots=[5, 2])
     assert [reason.split(": ")[0] for reason in result.data["reasons"]] == [
@@ -304,9 +339,14 @@ def test_each_number_of_labels_has_its_own_reason_and_the_most_decide(given):
         "With 5 labelled rows per class",
     ]
     assert result.recommended == "scratch"
-    assert [(c["shots"], c["strategy"]) for c in result.details["choices"]] == [(2, "probe"), (5, "scratch")]
-    with pytest.raises(FileNotFoundError, match=r"model of 'scratch' should be at .*found none"):
-        result.best.save("nowhere")  # these trials trained nothing
+    told = [(a["shots"], a["strategy"], a["outcome"]) for a in result.data["answers"]]
+    assert told == [(2, "probe", "better"), (5, "scratch", "not better")]
+
+
+def test_below_the_floor_nothing_works(given):
+    result = given({"scratch": [0.45, 0.5, 0.5], "constant": [0.5] * 3, "probe": [0.52, 0.5, 0.49]})
+    assert result.data["answers"][0]["outcome"] == "nothing works"
+    assert "nothing works yet" in result.data["reasons"][0]
 
 
 # Stopped and continued.
@@ -352,8 +392,8 @@ def test_more_seeds_and_strategies_continue_a_directory(monkeypatch, tmp_path):
     compare(problem, ["probe"], 1, out=tmp_path / "out")
     first = list(runs)
     more = compare(problem, NAMES, 2, out=tmp_path / "out")
-    assert sorted(first) == [0, 0]
-    assert sorted(runs) == [0, 0, 0, 1, 1, 1]
+    assert sorted(first) == [0, 0, 0, 0]  # two trials, and twice what is handed over
+    assert sorted(runs) == [0] * 4 + [0, 0, 0] + [1, 1, 1]
     assert all(len(row["seeds"]) == 2 for row in more.rows)
     assert without_seconds(more.rows) == without_seconds(compare(problem, NAMES, 2).rows)
 
@@ -437,7 +477,10 @@ def test_a_trial_that_diverges_is_told_and_the_others_go_on(monkeypatch, tmp_pat
     assert [s is None for s in rows["probe"]["seeds"]] == [False, True, False]
     assert None not in rows["features+logreg"]["seeds"]
     assert rows["probe"]["gain"] is not None
-    assert "1 trials failed with a loss that was not finite: probe." in result.data["reasons"][-1]
+    assert (
+        "1 trial failed with a loss that was not finite, and counts as the floor: probe."
+        in result.data["reasons"][-1]
+    )
     (failed,) = result.details["budget"]["failed"]
     assert failed == {
         "strategy": "probe", "shots": None, "seed": 1, "error": 'loss "new" at step 3 should be finite',
@@ -526,20 +569,6 @@ def test_wrong_budgets_are_told():
         dataclasses.replace(TINY, meta=0)
 
 
-@pytest.mark.parametrize("file", sorted(QUALITY.glob("*/result.json")), ids=lambda file: file.parent.name)
-def test_recorded_comparisons_say_what_their_numbers_say(file):
-    data, details = (json.loads(file.with_name(name).read_text()) for name in ("result.json", "details.json"))
-    said = words.choices(data, details)
-    assert said
-    for choice, told in zip(said, data["reasons"], strict=True):
-        rows = [row for row in data["rows"] if row["shots"] == choice["shots"]]
-        place = {key: choice[key] for key in ("target", "shots")}
-        chosen = _choose(rows, details["baseline"], Metric("accuracy")) | place
-        reason = words.reason(chosen, data, details)
-        assert (chosen["strategy"], reason) == (choice["strategy"], choice["reason"])
-        assert told == f"{words.amount(choice, details)}: {reason}"
-
-
 # Test rows.
 
 
@@ -608,14 +637,14 @@ def test_a_result_is_shown_in_short_and_printed_as_its_table(given):
 def test_scores_stand_in_the_order_of_the_seeds(given, tmp_path):
     result = compare(table(budget=ONE), "scratch", [3, 1])
     alone = [compare(table(budget=ONE), "scratch", [seed]).rows[0]["mean"] for seed in (3, 1)]
-    assert result.rows[0]["seeds"] == alone
+    assert result.rows[0]["seeds"] == pytest.approx(alone, abs=1e-12)
 
 
 def test_an_interval_of_accuracies_stays_between_0_and_1(given):
     row = given({"scratch": [0.6, 1.0], "probe": [0.9, 0.9]}).rows
     assert row[0]["ci95"][1] == 1.0
     assert row[0]["ci95"][0] >= 0.0
-    assert row[1]["ci95"] is None  # two equal scores are so by chance
+    assert row[1]["ci95"][0] < 0.9 < row[1]["ci95"][1]
 
 
 def test_a_number_of_shots_may_stand_alone():
@@ -630,13 +659,6 @@ def test_another_release_does_not_continue_a_comparison(monkeypatch, tmp_path):
     monkeypatch.setattr("headstart.comparison.problem.__version__", "0.0.9")
     with pytest.raises(ValueError, match="found one of other data or settings"):
         compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
-
-
-def test_two_seeds_that_differ_by_the_same_amount_decide_nothing(given):
-    result = given({"scratch": [0.5, 0.6], "probe": [0.6, 0.7]})
-    assert result.rows[1]["gain"] == pytest.approx(0.1)
-    assert result.rows[1]["gain_ci95"] is None
-    assert result.recommended == "scratch"
 
 
 def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):

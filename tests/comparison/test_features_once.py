@@ -57,10 +57,12 @@ def forwarded(tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_row_is_forwarded_once_over_seeds_shots_settings_and_strategies(problem, tmp_path, workers):
-    result = compare(problem, FROZEN, 4, out=tmp_path / "out", workers=workers, progress=False)
+    result = compare(
+        problem, FROZEN, 4, baseline="scratch", out=tmp_path / "out", workers=workers, progress=False
+    )
     assert len(result.rows) == 2 * (1 + len(FROZEN))
     assert 160 <= (once := forwarded(tmp_path)) <= 160 + 8 * 20  # groups of less than eight are filled up
-    compare(problem, FROZEN, 6, out=tmp_path / "out", progress=False)  # two seeds more
+    compare(problem, FROZEN, 6, baseline="scratch", out=tmp_path / "out", progress=False)  # two seeds more
     rank(problem, out=tmp_path / "out")
     assert forwarded(tmp_path) - once <= 8 * 8  # a thousand if nothing were kept
 

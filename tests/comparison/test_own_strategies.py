@@ -65,7 +65,10 @@ def test_a_strategy_of_another_package_keeps_the_contract(package):
 
 def test_a_strategy_of_another_package_runs_in_two_processes_as_in_one(package):
     problem = table(shots=[2], budget=dataclasses.replace(TINY, options=2))
-    one, two = (compare(problem, ["probe", package.PLAIN], 2, workers=n, progress=False) for n in (1, 2))
+    one, two = (
+        compare(problem, ["probe", package.PLAIN], 2, workers=n, progress=False, baseline="scratch")
+        for n in (1, 2)
+    )
     assert [row["strategy"] for row in one.rows] == ["scratch", "probe", "plain"]
     assert rows(one) == rows(two)
     assert one.details["strategies"]["plain"]["settings"]["2"] in package.OPTIONS
@@ -122,10 +125,11 @@ def test_fixed_settings_leave_the_others_to_be_chosen():
 
 def test_a_name_with_other_settings_does_not_go_on_with_the_cells_of_the_first(tmp_path):
     slow, slower = (STRATEGIES["probe"].fixed("mine", {"lr": lr}) for lr in (1e-2, 1e-3))
-    compare(images(budget=ONE), slow, 1, out=tmp_path / "out")
+    compare(images(budget=ONE), slow, 1, baseline="scratch", out=tmp_path / "out")
     with pytest.raises(ValueError, match="strategy 'mine' should be of the settings that it was begun with"):
         compare(images(budget=ONE), slower, 1, out=tmp_path / "out")
-    names = [row["strategy"] for row in compare(images(budget=ONE), "probe", 1, out=tmp_path / "out").rows]
+    found = compare(images(budget=ONE), "probe", 1, baseline="scratch", out=tmp_path / "out")
+    names = [row["strategy"] for row in found.rows]
     assert names == ["scratch", "probe"]
     with pytest.raises(ValueError, match="strategy 'mine' should be of"):  # what the second run left out, too
         compare(images(budget=ONE), slower, 1, out=tmp_path / "out")
@@ -191,12 +195,16 @@ SURGERY = dataclasses.replace(STRATEGIES["multitask"], name="multitask+pcgrad", 
 
 def test_several_targets_have_a_score_each_and_one_summary(tmp_path):
     problem = Problem(targets=both(), settings={"hidden": [8]}, budget=ONE)
-    result = compare(problem, ["multitask", SURGERY], 3, out=tmp_path / "out", progress=False)
+    result = compare(
+        problem, ["multitask", SURGERY], 3, baseline="scratch", out=tmp_path / "out", progress=False
+    )
     assert [(r["strategy"], r["target"]) for r in result.rows] == [
         ("scratch", "side"), ("scratch", "size"), ("multitask", "side"), ("multitask", "size"),
         ("multitask+pcgrad", "side"), ("multitask+pcgrad", "size"),
     ]  # fmt: skip
-    assert result.details["metrics"]["size"] == {"name": "r2", "higher_is_better": True}
+    assert result.details["metrics"]["size"] == {
+        "name": "r2", "higher_is_better": True, "bounds": [None, 1], "ratio": True,
+    }  # fmt: skip
     (base, *others) = result.data["summary"]
     assert base["strategy"] == "scratch"
     assert base["delta_m"] == 0

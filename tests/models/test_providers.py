@@ -56,7 +56,7 @@ def test_a_problem_starts_from_a_new_source(toy):
     rows, test = (Labelled(torch.randn(12, 4), torch.arange(12) % 2) for _ in range(2))
     budget = hs.strategies.Budget(steps=2, options=1)
     problem = hs.Problem(hs.Task("a", Multiclass(2), rows, test=test), backbone="toy:small", budget=budget)
-    result = hs.compare(problem, ["scratch", "probe"], 1, progress=False)
+    result = hs.compare(problem, ["scratch", "probe"], 1, baseline="scratch", progress=False)
     assert [row["strategy"] for row in result.rows] == ["scratch", "probe"]
     assert load(result.directory / "models" / "probe").net.backbone.layer.weight.unique().tolist() == [1.0]
 

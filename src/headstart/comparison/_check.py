@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import wrong
 from ..strategies import Strategy
 from ._compare import compare
-from .plan import resolve
+from .plan import with_family
 from .question import Question
 
 WAYS = 3  # of those that may be the best, the likeliest
@@ -114,7 +114,7 @@ def check(
     if way is None:
         raise wrong("result", expected="one with a way of reuse", found="none")
     names = list(dict.fromkeys([way, *(r["strategy"] for r in likely[:WAYS])]))
-    ways = list(resolve(problem, names, answer["baseline"]).values())
+    ways = list(with_family(problem, names, answer["baseline"]).values())
     told = []
     for protocol, other, strategies in _protocols(problem, ways):
         place = None if out is None else Path(out) / protocol.replace(" ", "-")

@@ -191,9 +191,10 @@ def relative_gains(
             return None
         k = min(len(tables[name]), len(tables[base]))
         ours, theirs = tables[name][:k], tables[base][:k]
-        if not abs(theirs.mean()) > 0:
+        each = np.abs(theirs.mean(1, keepdims=True))
+        if not each.all():
             return None
-        parts.append(plan.problem.scored_by(target).sign * (ours - theirs) / abs(theirs.mean()))
+        parts.append(plan.problem.scored_by(target).sign * (ours - theirs) / each)
     k = min(map(len, parts))
     by_seed = np.mean([part[:k].mean(1) for part in parts], 0)
     if k < 2 or any(part.shape[1] < 2 for part in parts):

@@ -132,13 +132,13 @@ def applicable(
         >>> "scratch" in asked.strategies, asked.skipped["multitask"]
         (True, 'there is no source to train with')
     """
-    named = resolve(problem, strategies, baseline)
+    wanted, named = resolve(problem, strategies), with_family(problem, strategies, baseline)
     targets: dict[str, list[str]] = {}
     skipped: dict[str, str] = {}
     for name, strategy in named.items():
         reasons = {target: problem.applies(strategy, target) for target in problem.names}
         targets[name] = [target for target, reason in reasons.items() if not reason]
-        if not targets[name]:
+        if not targets[name] and (name in wanted or name == baseline):
             skipped[name] = next(iter(reasons.values()))
     found = {name: strategy for name, strategy in named.items() if targets[name]}
     if not found:
@@ -148,10 +148,17 @@ def applicable(
     return Asked(found, {name: targets[name] for name in found}, skipped)
 
 
-def resolve(
+def with_family(
     problem: Question, strategies: str | Strategy | Sequence[str | Strategy], baseline: str = ""
 ) -> dict[str, Strategy]:
-    """Turn names into strategies; those without reuse stand first unless they are asked for elsewhere."""
+    """Add what gains are measured against; it stands first unless it is asked for elsewhere."""
+    found, known = resolve(problem, strategies), problem.strategies()
+    family = [baseline] if baseline else problem.family()
+    return {name: named(name, known) for name in family if name not in found} | found
+
+
+def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strategy]) -> dict[str, Strategy]:
+    """Turn names into strategies, in the order that they are asked for."""
     known = problem.strategies()
     asked = [strategies] if isinstance(strategies, str | Strategy) else list(strategies)
     found: dict[str, Strategy] = {}
@@ -165,8 +172,7 @@ def resolve(
                 hint = "give one of them another name"
                 raise wrong("names of strategies", expected="distinct", found=strategy.name, hint=hint)
             found[strategy.name] = strategy
-    family = [baseline] if baseline else problem.family()
-    return {name: named(name, known) for name in family if name not in found} | found
+    return found
 
 
 def named(name: str, known: Mapping[str, Strategy], what: str = "strategy") -> Strategy:

@@ -59,9 +59,9 @@ def asked(plan: Plan, options: Options) -> dict[str, tuple[Strategy, str, list[s
     if len(names) < 2:
         return {}
     way = _front(plan, options)
-    if way is None:
+    strategy, amount = plan.strategies.get(way or ""), plan.amounts[-1]
+    if way is None or strategy is None or len(read_trials(plan)[way, amount]) < ENOUGH:
         return {}
-    strategy, amount = plan.strategies[way], plan.amounts[-1]
     fixed = None
     if plan.choice(way, amount).when != "within":
         fixed = strategy.options[options[way, amount]]

@@ -39,13 +39,14 @@ def summarise(
     """Read the trials' files and write ``result.json``, ``details.json`` and ``report.html``."""
     names, found = list(plan.problem.names), read_trials(plan)
     metrics = {target: plan.problem.scored_by(target) for target in names}
-    rows, answers = [], []
-    for target in names:
-        for amount in plan.amounts:
-            followed = followed_at(plan, options, found, target, amount)
-            ran = [name for name in plan.strategies if target in plan.targets[name]]
-            rows += [_row(plan, target, name, amount, found, followed) for name in ran]
-            answers.append({"target": target, "shots": amount} | _answer(plan, amount, followed))
+    judged = {(t, a): followed_at(plan, options, found, t, a) for t in names for a in plan.amounts}
+    answers = [{"target": t, "shots": a} | _answer(plan, a, each) for (t, a), each in judged.items()]
+    rows = [
+        _row(plan, target, name, amount, found, judged[target, amount])
+        for name, amount in found
+        if name not in plan.left_out or found[name, amount]
+        for target in plan.targets[name]
+    ]
     if plan.confirm and (told := leader(plan, options)):
         fresh, _ = confirming.due(plan, *told)
         answers[len(plan.amounts) - 1]["confirmed"] = confirming.confirmed(fresh, names[0], *told)

@@ -204,7 +204,7 @@ def fingerprints(x: X) -> list[str]:
 
     Example:
         >>> fingerprints(torch.tensor([[1.0], [2.0], [1.0]]))
-        ['fa7bcb3a9d67', '2f2b5b1a5cd6', 'fa7bcb3a9d67']
+        ['c0ace167655b', '6cd4610f717c', 'c0ace167655b']
     """
     arrays = [t.cpu().contiguous().numpy() for t in tensors(x)]
     rows = (b"".join(a[i].tobytes() for a in arrays) for i in range(len(arrays[0])))
