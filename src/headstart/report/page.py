@@ -15,8 +15,9 @@ from . import parts
 from .answer import Answer, answers
 from .board import Board, read, targets
 from .cards import cards
+from .findings import Check, check
 from .markup import esc, section
-from .ranks import leaderboard, lines, pictures, together
+from .ranks import apart, leaderboard, lines, pictures, protocols, together
 from .words import notes
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -51,7 +52,14 @@ def fragment(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         board = read(result, details, name)
         found = answers(board, result, details)
         text += f"<h3>{esc(name)}</h3>\n{cards(board, found, details)}{leaderboard(board, found)}"
-    return text
+        text += apart(board, found)
+    return text + protocols(*_checked(result, details))
+
+
+def _checked(result: Mapping[str, Any], details: Mapping[str, Any]) -> tuple[Board, Check | None]:
+    """Find the check under other protocols, with the target that it is of."""
+    target = (details.get("check") or {}).get("target")
+    return read(result, details, target if target in targets(result) else None), check(details)
 
 
 def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
@@ -105,6 +113,13 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         ),
         ("board", "Leaderboard", each(leaderboard), _lead(board, "answers" in result)),
         (
+            "sources",
+            "Which source",
+            each(apart),
+            "The way in front, with all sources and without each: the runs named <code>without</code> above. "
+            "Intervals hold for all sources together.",
+        ),
+        (
             "gain",
             "What reuse gained",
             each(pictures),
@@ -117,6 +132,12 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             f"{esc(name)} by number of labels",
             each(lines),
             "Bars are 95 % intervals. Up to six strategies are named, baselines dashed; others are faint.",
+        ),
+        (
+            "check",
+            "Would it survive another protocol?",
+            protocols(*_checked(result, details)),
+            "The ways that may be the best and the baseline again, with one choice made otherwise each time.",
         ),
         (
             "curves",
@@ -175,7 +196,7 @@ def write(directory: str | Path) -> Path:
     The page is written to a temporary name, synced and renamed: a reader sees the old page or the new one.
 
     Args:
-        directory: where ``headstart compare`` wrote; ``details.json`` may be missing.
+        directory: where ``headstart compare`` wrote; ``details.json`` may be missing, and ``check.json``.
     Shape:
         returns the path of the page.
     Raises:
@@ -203,6 +224,8 @@ def write(directory: str | Path) -> Path:
         )
     result = _load(directory / "result.json")
     details = _load(directory / "details.json") if (directory / "details.json").is_file() else {}
+    if (directory / "check.json").is_file():
+        details["check"] = _load(directory / "check.json")
     text = page(result, details)
     target = directory / "report.html"
     write_atomic(target, text)
