@@ -210,6 +210,12 @@ def test_holes_are_no_words(hole):
         assert "None" not in text
 
 
+@pytest.mark.parametrize(("level", "most"), [(0.05, "at most"), (0.035, "about")])
+def test_the_page_says_how_often_a_verdict_is_false(level, most):
+    text = seen(page(result(answers=[answer(level=level)]), DETAILS))
+    assert f"the chance that any gain is false is {most} 5 %" in text
+
+
 def test_names_are_no_html():
     evil = "<script>1</script>"
     text = json.dumps(result(sources=SOURCES, model=MODEL, answers=[answer(confirmed=CONFIRMED)]))

@@ -20,6 +20,7 @@ from .markup import esc, section
 from .ranks import apart, leaderboard, lines, pictures, protocols, together
 from .words import notes
 
+FIXED = 0.05  # one-sided level of a fixed number of seeds
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -111,7 +112,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             together(result.get("summary") or (), board),
             "The relative gain over learning each target alone, averaged over the targets (Delta m).",
         ),
-        ("board", "Leaderboard", each(leaderboard), _lead(board, "answers" in result)),
+        ("board", "Leaderboard", each(leaderboard), _lead(board, result)),
         (
             "sources",
             "Which source",
@@ -179,14 +180,16 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     )
 
 
-def _lead(board: Board, together: bool) -> str:
+def _lead(board: Board, result: Mapping[str, Any]) -> str:
     """Say what the gains of the leaderboard are, and how far they can be trusted."""
-    if not together:
+    if "answers" not in result:
         over = esc(board.baseline_names)
         return f"Best first. Gain is the paired difference to {over}; each interval stands alone."
+    levels = {answer.get("level", FIXED) for answer in result["answers"] if answer.get("strategy")}
+    most = "at most" if levels <= {FIXED} else "about"  # looks after more seeds share what they spend
     return (
         "Best first; ranges are 95 % intervals. Those of gains, and verdicts, hold for all ways "
-        "of reuse together: the chance that any gain is false is at most 5 %, and that any harm is, too."
+        f"of reuse together: the chance that any gain is false is {most} 5 %, and that any harm is, too."
     )
 
 
