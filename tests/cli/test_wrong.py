@@ -232,7 +232,7 @@ def test_unknown_names(wrong: Wrong, problem: Path, key: str, near: str) -> None
 def test_a_strategy_that_does_not_apply(wrong: Wrong, problem: Path) -> None:
     said = wrong("fit", problem.name, "--set", "fit.strategy=dann")
     assert '`fit.strategy` should be a strategy that applies to the problem; found "dann": ' in said
-    assert "no unlabelled rows; those that apply: scratch, " in said
+    assert "no unlabelled rows; those that apply: constant, " in said
     said = wrong("fit", problem.name, "--set", "sources=[]")
     assert "no source to pretrain one on" in said
     assert "no pretrained backbone" in wrong("rank", problem.name, "--set", "sources=[]")

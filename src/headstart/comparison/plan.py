@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -74,7 +74,10 @@ class Plan:
     def choice(self, name: str, amount: int | None) -> Choice:
         """Say how a strategy's settings are chosen; asked of the problem once."""
         if (name, amount) not in self.choices:
-            self.choices[name, amount] = self.problem.choice(self.strategies[name], amount)
+            found = self.problem.choice(self.strategies[name], amount)
+            if self.baseline and found.options < 2:  # nothing to choose among, and no baseline to choose
+                found = replace(found, how="stated defaults", when="never")
+            self.choices[name, amount] = found
         return self.choices[name, amount]
 
     def cells(self) -> int:

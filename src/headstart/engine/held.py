@@ -30,7 +30,7 @@ class Held:
 
     Example:
         >>> from torch import nn
-        >>> from headstart.tasks import Regression
+        >>> from headstart.tasks import Labelled, Regression
         >>> net = Net(nn.Identity(), {"a": nn.Linear(1, 1)})
         >>> rows = Labelled(torch.arange(16.0)[:, None], torch.zeros(16))
         >>> held = Held([Task("a", Regression(), rows)], every=5)

@@ -40,12 +40,11 @@ def hold_out(task: Task, seed: int) -> tuple[Task, Task]:
     """
     rows = task.train
     assert rows.held
-    known = rows.present().nonzero().flatten()
-    order = torch.randperm(len(known), generator=random.generator("held out", seed)).to(known.device)
+    known, y = rows.present().nonzero().flatten().cpu(), rows.y.clone()
+    order = torch.randperm(len(known), generator=random.generator("held out", seed))
     if task.kind.exclusive:
-        order = order[task.kind.numbers(rows.y[known])[order].argsort(stable=True)]
+        order = order[task.kind.numbers(y[known].cpu())[order].argsort(stable=True)]
     index = known[order[::SHARE].sort().values]
-    y = rows.y.clone()
     y[index] = torch.nan if y.is_floating_point() else MISSING
     held = Labelled(take(rows.x, index), rows.y[index])
     bare = replace(task, valid=None, test=None)

@@ -33,6 +33,7 @@ STRATEGIES: dict[str, Strategy] = {
 }  # fmt: skip
 
 NO_REUSE: tuple[str, ...] = tuple(strategy.name for strategy in _ALONE)
-AS_IT_IS = (SOURCE_LOGREG.name, SOURCE_SVM.name, SOURCE_ONLY.name)  # in their place, without labels
+# In their place where the target has no labels: what uses the sources as they are.
+AS_IT_IS = (SOURCE_LOGREG.name, SOURCE_SVM.name, SOURCE_RIDGE.name, SOURCE_ONLY.name)
 
 __all__ = ["AS_IT_IS", "NO_REUSE", "STRATEGIES"]
