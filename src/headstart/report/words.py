@@ -41,8 +41,6 @@ def reasons(result: Facts, details: Facts) -> list[str]:
         for found in answers(board, result, details):
             place = f"{board.task}: " if len(named) > 1 else ""
             said.append(f"{place}{heading(found, board)}: {reason(found, board)}".replace(MINUS, "-"))
-            if found.model:
-                said.append(f"{place}{made(found, board)}".replace(MINUS, "-"))
     return said + notes(details)
 
 
@@ -76,7 +74,7 @@ def reason(found: Answer, board: Board) -> str:
     if found.outcome == "no score":
         return "no trial has a score."
     said = [what(found, board), also(found, board), f"Judged {scope(found)}." * bool(scope(found))]
-    said += [apart(found, board), harm(found, board), following(found, board)]
+    said += [harm(found, board), apart(found, board), made(found, board), following(found, board)]
     return " ".join(filter(None, said))
 
 
