@@ -233,6 +233,32 @@ def test_a_comparison_that_was_begun_in_python_says_how_to_go_on(wrong: Callable
     assert "call `hs.compare` again with the same problem and `out`" in wrong("resume", "runs/own")
 
 
+def test_a_finding_is_checked_under_other_protocols(call: Call, problem: Path) -> None:
+    said = ["--set", "compare.strategies=['probe']", "--set", "compare.baseline=scratch"]
+    assert call("compare", problem, "-o", "out", *said).status == 0
+    assert "another protocol" not in Path("out/report.html").read_text()
+    answer = call("check", "out", "--seeds", 2)
+    assert answer.status == 0, answer.err
+    assert "of 6 other protocols" in " ".join(answer.out.split())
+    assert "three times the rate" in answer.out
+    assert "Report: out/report.html" in answer.out
+    told = json.loads(Path("out/check.json").read_text())
+    assert [row["protocol"] for row in told["protocols"]] == [
+        "half the steps", "twice the steps", "another split", "half the labels", "a third of the rate",
+        "three times the rate",
+    ]  # fmt: skip
+    assert (told["strategy"], told["baseline"], told["target"]) == ("probe", "scratch", "label")
+    assert "Would it survive another protocol?" in Path("out/report.html").read_text()
+    assert "undecided against" in call("resume", "out").out  # the table of a comparison that is finished
+    runs = call("runs", "--root", ".").out
+    assert "out" in runs
+    assert "half-the-steps" not in runs
+
+
+def test_a_check_needs_a_comparison_that_keeps_its_file(wrong: Callable[..., str]) -> None:
+    assert "a finished comparison" in wrong("check", "nowhere")
+
+
 def test_one_comparison_at_a_time_in_a_directory(call: Call, tmp_path: Path, problem: Path) -> None:
     words = ["compare", "problem.toml", "--set", "budget.steps=1000000", "--out", "runs/busy"]
     command = [sys.executable, "-m", "headstart", *words, "--workers", "2"]

@@ -19,7 +19,20 @@ def test_help_needs_no_torch() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "compare", "rank", "report", "fit", "resume", "evaluate", "predict", "adapt", "list", "runs"],
+    [
+        "demo",
+        "compare",
+        "check",
+        "rank",
+        "report",
+        "fit",
+        "resume",
+        "evaluate",
+        "predict",
+        "adapt",
+        "list",
+        "runs",
+    ],
 )
 def test_every_command_has_help(call: Callable[..., Any], command: str) -> None:
     answer = call(command, "--help")

@@ -107,9 +107,9 @@ OUTCOMES = {
     ),
     "a way without reuse in front": (
         answer(strategy="raw+svm", outcome="not known yet", gain=0.01, gain_ci95=[-0.02, 0.14],
-               needed={"test_rows": 34384}),
+               needed={"test_rows": 2384}),
         "not known yet: raw+svm, without reuse, is in front",
-        "Next: it takes about 34,000 test rows, more seeds do not decide it;",
+        "Next: it takes about 2,400 test rows, more seeds do not decide it;",
         "○ not known yet",
         "+1.0 point (−2.0 to +14.0)",
     ),

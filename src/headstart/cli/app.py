@@ -44,7 +44,7 @@ def program(
 
 
 for command in (
-    comparisons.demo, comparisons.compare, comparisons.rank, comparisons.report,
+    comparisons.demo, comparisons.compare, comparisons.check, comparisons.rank, comparisons.report,
     runs.fit, runs.resume,
     models.evaluate, models.predict, models.adapt,
 ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Commands that tell which way of reuse is best: ``demo``, ``compare``, ``rank``, ``report``."""
+"""Commands that tell which way of reuse is best: ``demo``, ``compare``, ``check``, ``rank``, ``report``."""
 
 from __future__ import annotations
 
@@ -168,6 +168,26 @@ def report(directory: Directory) -> None:
     from ..comparison import Result
 
     typer.echo(Result.load(directory).report(directory / "report.html"))
+
+
+def check(
+    directory: Directory,
+    seeds: Annotated[int, typer.Option(min=1, help="Of each protocol.")] = 5,
+    workers: Workers = None,
+) -> None:
+    """Run what a comparison found again under other protocols: would the verdict survive them?
+
+    Steps, rate, division of the rows, number of labels and moves of the sources are changed one at a time.
+    The same command goes on with a check that was interrupted; the report is written again.
+    """
+    from ..comparison import Result
+    from ..problems.kept import recall
+    from ..report import checked
+
+    result, kept = Result.load(directory), recall(directory)
+    with resumable("check", directory, "--seeds", str(seeds)):
+        result.check(kept.file.problem(), seeds, workers=workers or kept.workers)
+    typer.echo(f"{checked(result.data, result.details)}\n\nReport: {directory / 'report.html'}")
 
 
 def rank(

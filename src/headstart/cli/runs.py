@@ -80,8 +80,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _directories(root: Path) -> list[Path]:
-    """Find runs and comparisons, by path."""
-    return sorted(path.parent for path in root.rglob("status.json") if _is_run(path.parent))
+    """Find runs and comparisons, by path; what a check ran belongs to its comparison."""
+    found = (path.parent for path in root.rglob("status.json") if _is_run(path.parent))
+    return sorted(path for path in found if not (path.parent.name == "check" and _is_run(path.parents[1])))
 
 
 def _is_run(directory: Path) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from .. import report
 from ..atomic import write_atomic
 from ..engine import Heartbeat
 from ..engine.status import BEAT
@@ -156,8 +157,9 @@ def compare(
     result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
     if result.recommended is not None and not plan.late():
         result.data["model"] = handover.hand_over(plan, options, result.recommended)
+        result.data["reasons"] = report.reasons(result.data, result.details)
         write(directory, result.data, result.details)
-    return Result(result.data, result.details, directory, _holder=holder)
+    return Result(result.data, result.details, directory, _holder=holder, _problem=problem)
 
 
 def _numbers(seeds: int | str | Sequence[int]) -> list[int]:

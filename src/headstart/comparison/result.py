@@ -7,11 +7,17 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import report
 from ..atomic import write_atomic
 from ..errors import wrong
+from .question import Question
+
+if TYPE_CHECKING:
+    from ._check import Checked
+
+CHECK = "check.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +66,7 @@ class Result:
     details: dict[str, Any]
     directory: Path
     _holder: object = None  # keeps a temporary directory alive
+    _problem: Question | None = None  # what was asked, for `check`; a result that was read has none
 
     def __repr__(self) -> str:
         return f"Result(task={self.data['task']!r}, recommended={self.recommended!r}, {self.directory})"
@@ -79,6 +86,8 @@ class Result:
             found, what = "no result.json in it", f"directory {path}"
             raise wrong(what, expected="a finished comparison", found=found, error=FileNotFoundError)
         data, details = (json.loads((path / name).read_text()) for name in ("result.json", "details.json"))
+        if (path / CHECK).is_file():
+            details["check"] = json.loads((path / CHECK).read_text())
         return cls(data, details, path)
 
     @property
@@ -111,6 +120,49 @@ class Result:
         places = {target: folder if len(targets) == 1 else folder / target for target in targets}
         models = {target: place for target, place in places.items() if place.exists()}
         return Best(name, folder, models)
+
+    def check(
+        self,
+        problem: Question | None = None,
+        seeds: int = 5,
+        *,
+        workers: int = 1,
+        progress: bool | None = None,
+    ) -> Checked:
+        """Run what was found again under other protocols: would the verdict survive another's choices?
+
+        The comparisons come into the folder ``check`` of the directory, what was found into its
+        ``check.json``, and the report is written again with it.
+
+        Args:
+            problem: what was asked; of a result that ``compare`` returned it is known.
+            seeds: of each protocol.
+            workers: as in ``compare``.
+            progress: as in ``compare``.
+
+        Raises:
+            ValueError: if nothing was recommended, or the problem is needed.
+        """
+        from ._check import check
+
+        asked = problem if problem is not None else self._problem
+        if asked is None:
+            raise wrong(
+                "`problem`",
+                expected="what was compared",
+                found="a result that was read from its directory, which holds no rows",
+                hint="pass the problem, or call `headstart check DIR` where a file was compared",
+            )
+        if "answers" not in self.data:
+            found = "a result of an earlier release"
+            raise wrong("result", expected="one with answers", found=found, hint="run the comparison again")
+        place = self.directory / "check"
+        told = check(asked, self.data, seeds=seeds, out=place, workers=workers, progress=progress)
+        answer = next(a for a in reversed(self.data["answers"]) if a["strategy"])
+        self.details["check"] = told.to_dict() | {"target": answer["target"]}
+        write_atomic(self.directory / CHECK, json.dumps(self.details["check"], indent=2))
+        report.write(self.directory)
+        return told
 
     def table(self) -> str:
         """Lay the rows out as text."""

@@ -5,7 +5,7 @@ so that a report can be made again from a directory long after the run.
 """
 
 from .page import fragment, page, write
-from .table import table
+from .table import checked, table
 from .words import reasons
 
-__all__ = ["fragment", "page", "reasons", "table", "write"]
+__all__ = ["checked", "fragment", "page", "reasons", "table", "write"]

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .board import Board, Interval, Row, about, interval, number
+from .findings import Model, Source, model, sources
 from .sizes import clean
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Hold a gain that was measured after the choice, on test rows and seeds that had no part in it."""
+
+    strategy: str
+    baseline: str
+    gain: float
+    gain_ci: Interval | None
+    seeds: int
+    test_rows: int | None
 
 
 @dataclass(frozen=True)
@@ -26,10 +39,19 @@ class Answer:
         gaining: names of the ways that gain.
         harmed: rows of the ways that do harm.
         worst: lower end of the lowest interval among the ways that are open.
+        worst_of: which way that is.
+        highest: the way without reuse that scored highest on the test rows.
+        over_highest: what the one to use gains over that.
+        unless: a way without reuse that the one to use is not clearly above.
+        confirmed: the gain on rows and seeds that chose nothing; None where it was not asked for.
         seen: the smallest gain that would have been seen with a chance of 80 %.
         needed: more ``seeds``, or ``test_rows`` in all, that would decide it.
         seeds: fewest and most seeds of any row.
         test_rows: how many rows scores are means over.
+        same_rows: whether every seed trained on the same labelled rows.
+        labelled: how many those are, where it is known.
+        sources: what each source does to the way in front.
+        model: what is handed over; None but for the most labels.
         told: what an earlier release said of how the choice was made.
     """
 
@@ -44,16 +66,37 @@ class Answer:
     gaining: tuple[str, ...] = ()
     harmed: tuple[Row, ...] = ()
     worst: float | None = None
+    worst_of: str = ""
+    highest: str = ""
+    over_highest: float | None = None
+    unless: str = ""
+    confirmed: Confirmed | None = None
     seen: float | None = None
     needed: Mapping[str, int] = field(default_factory=dict)
     seeds: tuple[int, int] = (0, 0)
     test_rows: int | None = None
+    same_rows: bool = False
+    labelled: int | None = None
+    sources: tuple[Source, ...] = ()
+    model: Model | None = None
     told: str = ""
 
     @property
     def name(self) -> str:
         """Name what to use, or ""."""
         return self.row.strategy if self.row else ""
+
+    @property
+    def sure(self) -> Confirmed | None:
+        """Give the confirmed gain, where it is of what to use over the baseline."""
+        told = self.confirmed
+        same = told is not None and (told.strategy, told.baseline) == (self.name, self.baseline)
+        return told if same else None
+
+    @property
+    def harming(self) -> tuple[Source, ...]:
+        """Give the sources that do harm."""
+        return tuple(each for each in self.sources if each.verdict == "harms")
 
 
 def answers(board: Board, result: Mapping[str, Any], details: Mapping[str, Any]) -> list[Answer]:
@@ -70,11 +113,19 @@ def answers(board: Board, result: Mapping[str, Any], details: Mapping[str, Any])
     if "answers" not in result:
         return [_earlier(board, shots, details) for shots in board.shots]
     found = {each["shots"]: each for each in result["answers"] if clean(each["target"]) == board.task}
-    return [_answer(board, shots, found.get(shots, {})) for shots in board.shots]
+    each = [_answer(board, shots, found.get(shots, {}), result, details) for shots in board.shots]
+    return [*each[:-1], *(replace(last, model=model(board, result)) for last in each[-1:])]
 
 
-def _answer(board: Board, shots: int | None, facts: Mapping[str, Any]) -> Answer:
-    rows = board.at(shots)
+def _answer(
+    board: Board,
+    shots: int | None,
+    facts: Mapping[str, Any],
+    result: Mapping[str, Any],
+    details: Mapping[str, Any],
+) -> Answer:
+    rows, told = board.at(shots), clean(facts.get("strategy") or "")
+    labelled = number(about(details, board.task).get("labelled"))
     judged = [row.judged_on for row in rows if row.mean is not None]
     among = facts.get("chosen_on")
     test_rows = number(facts.get("test_rows"))
@@ -90,10 +141,32 @@ def _answer(board: Board, shots: int | None, facts: Mapping[str, Any]) -> Answer
         gaining=tuple(clean(name) for name in facts.get("gaining") or ()),
         harmed=tuple(row for row in rows if row.harmed),
         worst=number(facts.get("worst")),
+        worst_of=clean(facts.get("worst_of") or ""),
+        highest=clean(facts.get("highest") or ""),
+        over_highest=number(facts.get("over_highest")),
+        unless=clean(facts.get("unless") or ""),
+        confirmed=_confirmed(facts.get("confirmed") or {}),
         seen=number(facts.get("seen")),
         needed=facts.get("needed") or {},
         seeds=(min(judged), max(judged)) if judged else (0, 0),
         test_rows=None if test_rows is None else int(test_rows),
+        same_rows=shots is None and board.labelled,
+        labelled=None if labelled is None else int(labelled),
+        sources=tuple(each for each in sources(board, result, told) if each.shots == shots),
+    )
+
+
+def _confirmed(facts: Mapping[str, Any]) -> Confirmed | None:
+    gain, test_rows = number(facts.get("gain")), number(facts.get("test_rows"))
+    if gain is None:
+        return None
+    return Confirmed(
+        clean(facts.get("strategy") or ""),
+        clean(facts.get("baseline") or ""),
+        gain,
+        interval(facts.get("gain_ci95")),
+        len(facts.get("seeds") or ()),
+        None if test_rows is None else int(test_rows),
     )
 
 

@@ -8,6 +8,7 @@ to ask again.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -58,6 +59,7 @@ class Row:
         chance: that it is the best.
         judged_on: seeds that it was judged by.
         measures: mean of every measure.
+        one_answer: whether it gave one class for every test row at every seed; None of earlier releases.
         seconds: mean wall time of one trial.
         parameters: how many numbers were trained.
         seeds: score of each seed, in order.
@@ -78,6 +80,7 @@ class Row:
     chance: float | None
     judged_on: int
     measures: Mapping[str, float | None]
+    one_answer: bool | None
     seconds: float | None
     parameters: float | None
     seeds: tuple[float | None, ...]
@@ -112,6 +115,7 @@ def _row(value: Mapping[str, Any], family: Sequence[str], higher: bool) -> Row:
         chance=number(value.get("best_probability")),
         judged_on=int(number(value.get("judged_on")) or len(seeds)),
         measures={clean(key): number(x) for key, x in (value.get("measures") or {}).items()},
+        one_answer=None if value.get("one_answer") is None else bool(value["one_answer"]),
         seconds=number(value.get("seconds")),
         parameters=number(value.get("trained_parameters")),
         seeds=seeds,
@@ -128,6 +132,7 @@ class Board:
             of earlier releases.
         per_class: whether numbers of labels are for each class, or in all.
         labelled: whether the target has any labels.
+        without: names of runs that leave out some source, to tell the sources apart.
     """
 
     task: str
@@ -138,6 +143,7 @@ class Board:
     baselines: Mapping[int | None, str]
     per_class: bool
     labelled: bool
+    without: frozenset[str] = frozenset()
 
     @property
     def shots(self) -> list[int | None]:
@@ -220,6 +226,25 @@ def _baselines(
     return {_shots(row): clean(guess) for row in rows}
 
 
+def without(way: str, left: Sequence[str]) -> str:
+    """Name the run of a way that never sees some of the sources.
+
+    Example:
+        >>> without("probe", ["old digits"])
+        'probe-without-old_digits'
+    """
+    return f"{way}-without-{'-'.join(re.sub(r'[^A-Za-z0-9+@:_.-]', '_', name) for name in left)}"
+
+
+def _without(result: Mapping[str, Any]) -> frozenset[str]:
+    """Name the runs that leave out each source, and those that leave out all that harm."""
+    told = [
+        (clean(each.get("strategy") or "?"), str(each.get("source"))) for each in result.get("sources") or ()
+    ]
+    harming = [str(each["source"]) for each in result.get("sources") or () if each.get("verdict") == "harms"]
+    return frozenset(without(way, left) for way, name in told for left in ([name], harming) if left)
+
+
 def targets(result: Mapping[str, Any]) -> list[str]:
     """List the targets of a comparison, in the order of the rows; the first release had one, unnamed.
 
@@ -264,6 +289,8 @@ def read(
         )
     details, name = details or {}, target or targets(result)[0]
     rows = [row for row in result["rows"] if row.get("target", name) == name]
+    left = _without(result)
+    rows = [row for row in rows if clean(row.get("strategy")) not in left or row.get("mean") is not None]
     metric = (details.get("metrics") or {}).get(name) or {}
     say = Sizes.of(result, metric, [x for row in rows if (x := number(row.get("mean"))) is not None])
     baselines = _baselines(result, details, name, rows)
@@ -278,6 +305,7 @@ def read(
         baselines=baselines,
         per_class=bool(about(details, name).get("per_class", True)),
         labelled=details.get("floor") != "" and UNLABELLED not in baselines.values(),
+        without=left,
     )
 
 

@@ -33,10 +33,14 @@ def _card(board: Board, found: Answer, details: Mapping[str, Any]) -> str:
         f'<p class="outcome"><b>{SHAPES[kind]} {words.OUTCOMES[kind]}</b></p>',
         f'<p class="name">{breakable(found.name) or "No recommendation"}</p>',
         _number(board, found),
+        _line(words.confirmed(found, board)),
+        _line(words.unless(found)),
         _line(words.reached(found, board)),
         _line(words.may_be_best(found)),
         _line(harmed, "harm" if found.harmed else ""),
         *(_line(said, "warning") for said in words.warnings(board, found, details)),
+        _line(words.apart(found, board), "harm"),
+        _line(words.made(found, board)),
         _line(words.following(found, board), "next"),
     ]
     if found.told:
@@ -48,10 +52,12 @@ def _card(board: Board, found: Answer, details: Mapping[str, Any]) -> str:
 
 
 def _number(board: Board, found: Answer) -> str:
-    """Write the headline number: what is gained, and how much of it is sure."""
+    """Write the headline numbers: what is gained, how much of it is sure, and over what else."""
     number, sure = words.headline(found, board)
-    over = f"{sure} over {words.against(found, board)}".strip()
-    return f'<p class="number"><b>{esc(number)}</b> {esc(over)}</p>' if number else ""
+    over = f"{sure} over {words.against(found, board)}{words.where(found)}".strip()
+    size, other = words.highest(found, board)
+    lines = [(number, over)] * bool(number) + [(size, f"over {other}")] * bool(size)
+    return "".join(f'<p class="number"><b>{esc(big)}</b> {esc(small)}</p>' for big, small in lines)
 
 
 def _line(text: str, kind: str = "") -> str:

@@ -15,10 +15,12 @@ from . import parts
 from .answer import Answer, answers
 from .board import Board, read, targets
 from .cards import cards
+from .findings import Check, check
 from .markup import esc, section
-from .ranks import leaderboard, lines, pictures, together
+from .ranks import apart, leaderboard, lines, pictures, protocols, together
 from .words import notes
 
+FIXED = 0.05  # one-sided level of a fixed number of seeds
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -51,7 +53,14 @@ def fragment(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         board = read(result, details, name)
         found = answers(board, result, details)
         text += f"<h3>{esc(name)}</h3>\n{cards(board, found, details)}{leaderboard(board, found)}"
-    return text
+        text += apart(board, found)
+    return text + protocols(*_checked(result, details))
+
+
+def _checked(result: Mapping[str, Any], details: Mapping[str, Any]) -> tuple[Board, Check | None]:
+    """Find the check under other protocols, with the target that it is of."""
+    target = (details.get("check") or {}).get("target")
+    return read(result, details, target if target in targets(result) else None), check(details)
 
 
 def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
@@ -103,7 +112,14 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             together(result.get("summary") or (), board),
             "The relative gain over learning each target alone, averaged over the targets (Delta m).",
         ),
-        ("board", "Leaderboard", each(leaderboard), _lead(board, "answers" in result)),
+        ("board", "Leaderboard", each(leaderboard), _lead(board, result)),
+        (
+            "sources",
+            "Which source",
+            each(apart),
+            "The way in front, with all sources and without each: the runs named <code>without</code> above. "
+            "Intervals hold for all sources together.",
+        ),
         (
             "gain",
             "What reuse gained",
@@ -117,6 +133,12 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             f"{esc(name)} by number of labels",
             each(lines),
             "Bars are 95 % intervals. Up to six strategies are named, baselines dashed; others are faint.",
+        ),
+        (
+            "check",
+            "Would it survive another protocol?",
+            protocols(*_checked(result, details)),
+            "The ways that may be the best and the baseline again, with one choice made otherwise each time.",
         ),
         (
             "curves",
@@ -158,14 +180,16 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     )
 
 
-def _lead(board: Board, together: bool) -> str:
+def _lead(board: Board, result: Mapping[str, Any]) -> str:
     """Say what the gains of the leaderboard are, and how far they can be trusted."""
-    if not together:
+    if "answers" not in result:
         over = esc(board.baseline_names)
         return f"Best first. Gain is the paired difference to {over}; each interval stands alone."
+    levels = {answer.get("level", FIXED) for answer in result["answers"] if answer.get("strategy")}
+    most = "at most" if levels <= {FIXED} else "about"  # looks after more seeds share what they spend
     return (
         "Best first; ranges are 95 % intervals. Those of gains, and verdicts, hold for all ways "
-        "of reuse together: the chance that any gain is false is at most 5 %, and that any harm is, too."
+        f"of reuse together: the chance that any gain is false is {most} 5 %, and that any harm is, too."
     )
 
 
@@ -175,7 +199,7 @@ def write(directory: str | Path) -> Path:
     The page is written to a temporary name, synced and renamed: a reader sees the old page or the new one.
 
     Args:
-        directory: where ``headstart compare`` wrote; ``details.json`` may be missing.
+        directory: where ``headstart compare`` wrote; ``details.json`` may be missing, and ``check.json``.
     Shape:
         returns the path of the page.
     Raises:
@@ -203,6 +227,8 @@ def write(directory: str | Path) -> Path:
         )
     result = _load(directory / "result.json")
     details = _load(directory / "details.json") if (directory / "details.json").is_file() else {}
+    if (directory / "check.json").is_file():
+        details["check"] = _load(directory / "check.json")
     text = page(result, details)
     target = directory / "report.html"
     write_atomic(target, text)

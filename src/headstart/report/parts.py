@@ -43,6 +43,8 @@ def _scored(board: Board, target: Mapping[str, Any]) -> str:
 
 def _target(board: Board, target: Mapping[str, Any]) -> str:
     rows = [f"{target[key]} {word} rows" for key, word in _PARTS if target.get(key) is not None]
+    if target.get("labelled") is not None and target["labelled"] != target.get("train_rows"):
+        rows.insert(1, f"{target['labelled']} of them labelled")
     classes = target.get("classes") or []
     about_it = [esc(target.get("name") or board.task), ", ".join(esc(row) for row in rows)]
     if classes:

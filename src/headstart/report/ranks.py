@@ -8,9 +8,10 @@ from typing import Any
 from .answer import Answer
 from .board import Board, Interval, Row, Verdict
 from .figures import NARROW, WIDE, by_shots, gains
+from .findings import Check
 from .markup import breakable, esc, grid
 from .sizes import MINUS, NAMES
-from .words import heading
+from .words import heading, survives
 
 VERDICTS = {
     "gains": "● gains",
@@ -78,6 +79,58 @@ def _measures(board: Board, rows: Sequence[Row]) -> str:
     heads = ["strategy", *(esc(NAMES.get(name, name.replace("_", " "))) for name in named)]
     table = grid("Means over the seeds", heads, lines, "board")
     return f"<details><summary>All measures</summary>{table}</details>\n"
+
+
+SOURCES = {"helps": "● helps", "harms": "✕ harms", "open": "○ open"}
+
+
+def apart(board: Board, found: Sequence[Answer]) -> str:
+    """Lay out what each source does to the way in front."""
+    say, text = board.say, ""
+    for each in found:
+        lines = []
+        for one in each.sources:
+            kind = {"helps": "gains"}.get(one.verdict, one.verdict)
+            lines.append(
+                f'<tr><th scope="row">{breakable(one.name)}</th><td>{say.value(one.whole)}</td>'
+                f"<td>{say.value(one.less)}</td>{_gained(board, one.gain, one.gain_ci)}"
+                f'<td class="text {esc(kind)}">{SOURCES.get(one.verdict, SOURCES["open"])}</td></tr>'
+            )
+        if lines:
+            unit = f", {say.gain_unit}" if say.gain_unit else ""
+            heads = [
+                "source",
+                f"{esc(say.unit)} with all",
+                "without it",
+                f"gain by it{unit}{BETWEEN}",
+                "verdict",
+            ]
+            title = f"{heading(each, board)}: {breakable(each.sources[0].strategy)}"
+            text += grid(title, heads, lines, "board told")
+    return text
+
+
+def _gained(board: Board, gain: float | None, ends: Interval | None) -> str:
+    span = f"{board.say.change(ends[0])} to {board.say.change(ends[1])}" if ends else ""
+    return f'<td>{board.say.change(gain)} <span class="range">{span}</span></td>'
+
+
+def protocols(board: Board, told: Check | None) -> str:
+    """Lay out what was found under other protocols."""
+    if told is None:
+        return ""
+    say, lines = board.say, []
+    for one in told.protocols:
+        kind = one.verdict if one.verdict in VERDICTS else "unknown"
+        turned = ' <span class="tag">turned</span>' if one.name in told.turned else ""
+        lines.append(
+            f'<tr><th scope="row">{esc(one.name)}{turned}</th>{_gained(board, one.gain, one.gain_ci)}'
+            f'<td class="text {kind}">{VERDICTS[kind]}</td></tr>'
+        )
+    unit = f", {say.gain_unit}" if say.gain_unit else ""
+    heads = ["protocol", f"gain{unit}{BETWEEN}", "verdict"]
+    title = f"{breakable(told.strategy)} against {breakable(told.baseline)}"
+    return f"<p>{esc(survives(told))}</p>{grid(title, heads, lines, 'board told')}"
 
 
 def together(summary: Sequence[Mapping[str, Any]], board: Board) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from . import words
 from .answer import Answer, answers
 from .board import Board, Interval, Row, read, targets
+from .findings import check
 from .sizes import MINUS, Sizes, clean, count, seconds
 
 LEAST_NAME = 10
@@ -140,6 +141,41 @@ def table(
     lines += ["", *_wrapped(f"Recommended: {chosen}", width)] if (chosen := _recommended(boards)) else []
     for said in boards[0].reasons:
         lines += textwrap.wrap(said, width, initial_indent="  ", subsequent_indent="  ") if width > 9 else []
+    if found_again := check(told):
+        lines += textwrap.wrap(
+            words.survives(found_again), width, initial_indent="  ", subsequent_indent="  "
+        ) * (width > 9)
+    return "\n".join(_fit(_plain(line), width).rstrip() for line in lines)
+
+
+def checked(result: Mapping[str, Any], details: Mapping[str, Any], *, width: int | None = None) -> str:
+    """Lay a check under other protocols out as text, one line for each.
+
+    Args:
+        result: the plain values of ``result.json``.
+        details: those of ``details.json``, with ``check``; without it there is no text.
+        width: as of ``table``.
+
+    Example:
+        >>> row = {"protocol": "half the steps", "verdict": "gains", "gain": 0.1, "gain_ci95": [0.05, 0.15]}
+        >>> told = {"strategy": "probe", "baseline": "scratch", "verdict": "gains", "stays": 1}
+        >>> found = {"metric": "accuracy", "rows": []}
+        >>> print(checked(found, {"check": told | {"protocols": [row]}}, width=60))
+        probe gains over scratch: the verdict is the same under 1 of
+        1 other protocols. It turns under none.
+        + half the steps  +10.0 [+5.0, +15.0]
+    """
+    told = check(details)
+    if told is None:
+        return ""
+    width = max(1, min(shutil.get_terminal_size().columns, 100) if width is None else width)
+    named = (details.get("check") or {}).get("target")
+    say = read(result, details, named if named in targets(result) else None).say
+    longest = max((len(one.name) for one in told.protocols), default=0)
+    lines = _wrapped(words.survives(told), width)
+    for one in told.protocols:
+        span = _span(one.gain_ci and _ends(say, one.gain_ci))
+        lines.append(f"{MARKS.get(one.verdict, ' ')} {_fit(one.name, longest)}  {say.change(one.gain)}{span}")
     return "\n".join(_fit(_plain(line), width).rstrip() for line in lines)
 
 
@@ -158,6 +194,35 @@ def _target(board: Board, found: Sequence[Answer], details: Mapping[str, Any], w
         scope = f", {words.scope(each)}" if len(scopes) > 1 and words.scope(each) else ""
         lines += ["", board.amount(each.shots) + scope, *_block(board, each.shots, width)]
         lines += [line for said in words.warnings(board, each, details) for line in _wrapped(said, width)]
+        lines += _sources(board, each, width)
+    return lines
+
+
+def _sources(board: Board, found: Answer, width: int) -> list[str]:
+    """Lay out what each source does to the way in front."""
+    if not found.sources:
+        return []
+    say = board.say
+    heads = ["with all", "without", "gain by it"]
+    cells = [
+        [say.value(one.whole), say.value(one.less),
+         say.change(one.gain) + _span(one.gain_ci and _ends(say, one.gain_ci))]
+        for one in found.sources
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    shown = [0, 1, 2] if width - 3 - sum(widths) - 6 >= LEAST_NAME else [2]
+    room = width - 3 - sum(widths[i] + 2 for i in shown)
+    name = max(1, min(room, max(len(one.name) for one in found.sources) + 1, 26))
+    lines = ["", *_wrapped(f"which source: {found.sources[0].strategy} with all and without each", width)]
+    if room >= LEAST_NAME:
+        lines.append(f"   {_fit('', max(name, 1))}" + "".join(f"  {heads[i]:>{widths[i]}}" for i in shown))
+    for one, row in zip(found.sources, cells, strict=True):
+        mark = {"helps": "+", "harms": "!"}.get(one.verdict, " ")
+        if room < LEAST_NAME:
+            lines += [f"{mark}  {one.name}", f"     {row[2]}"]
+        else:
+            numbers = "".join(f"  {row[i]:>{widths[i]}}" for i in shown)
+            lines.append(f"{mark}  {_fit(one.name, name)}{numbers}")
     return lines
 
 

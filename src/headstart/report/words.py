@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .answer import Answer, answers
-from .board import Board, about, number, read, targets
+from .answer import Answer, Confirmed, answers
+from .board import Board, Interval, Row, about, number, read, targets
+from .findings import Check
 from .sizes import MINUS, chance, clean, plural, rounded, sentence
 
 Facts = Mapping[str, Any]
 RULED_OUT = 5  # least gains: a bound of harm below it is worth saying as one
 UNEQUAL = 0.8  # of an equal share: a class below it is worth telling
+FAR = 20  # times the test rows there are: beyond it a number of rows is no advice
 UNLIKELY = 0.03  # chance of being the best below which a way is only named
 CLASSES = 6  # most classes whose shares are said one by one
 OUTCOMES = {
@@ -71,8 +73,9 @@ def reason(found: Answer, board: Board) -> str:
     """Say what was found, how sure it is, over what, and what to do next."""
     if found.outcome == "no score":
         return "no trial has a score."
-    said = [what(found, board), f"Judged {scope(found)}." * bool(scope(found)), harm(found, board)]
-    return " ".join(filter(None, [*said, following(found, board)]))
+    said = [what(found, board), also(found, board), f"Judged {scope(found)}." * bool(scope(found))]
+    said += [harm(found, board), apart(found, board), made(found, board), following(found, board)]
+    return " ".join(filter(None, said))
 
 
 def what(found: Answer, board: Board) -> str:
@@ -87,10 +90,12 @@ def what(found: Answer, board: Board) -> str:
     if found.outcome == "not better":
         return f"not better: no way of reuse gains {say.gain(say.least)} {over}."
     if found.outcome == "better" and found.gain is not None:
-        least = f" (at least {say.gain(found.gain_ci[0], unit=not say.ratio)})" if found.gain_ci else ""
-        others = [name for name in found.gaining if name != found.name]
-        also = f" {plural(len(others), 'other')} gain{'s' * (len(others) == 1)} too." if others else ""
-        return f"{found.name} gains about {say.gain(found.gain)}{least} {over}.{also}"
+        others = [n for n in found.gaining if n != found.name and n not in board.without]
+        too = f" {plural(len(others), 'other')} gain{'s' * (len(others) == 1)} too." if others else ""
+        if found.sure and _borne_out(found):
+            sure = _with_ends(board, found.sure.gain, found.sure.gain_ci)
+            return f"{found.name} gains {sure} {over}, on {_fresh(found.sure)}.{too}"
+        return f"{found.name} gains {_gain(found, board)} {over}.{too}"
     if found.gain is None:
         return f"not known yet: {against(found, board)}, is in front."
     if found.gain_ci is None:
@@ -99,17 +104,86 @@ def what(found: Answer, board: Board) -> str:
     return f"not known yet: {best} is in front, between {low} and {high} {over}."
 
 
+def _gain(found: Answer, board: Board) -> str:
+    """Say a gain that was found, and at least how large it is."""
+    say, ends = board.say, found.gain_ci
+    least = f" (at least {say.gain(ends[0], unit=not say.ratio)})" if ends else ""
+    return f"about {say.gain(found.gain or 0.0)}{least}"
+
+
+def also(found: Answer, board: Board) -> str:
+    """Say what bounds the claim: rows that chose nothing, and other ways without reuse."""
+    size, other = highest(found, board)
+    said = f"Over {other}, it is {size}." if size else ""
+    return " ".join(filter(None, [confirmed(found, board), said, unless(found)]))
+
+
+def _claims(found: Answer) -> bool:
+    """Tell whether a gain is said at all."""
+    return found.outcome in ("better", "not known yet") and found.gain is not None
+
+
+def confirmed(found: Answer, board: Board) -> str:
+    """Set what the choice was made by beside what was measured after it."""
+    told = found.confirmed
+    if told is None or not _claims(found):
+        return ""
+    if _borne_out(found):
+        return f"The rows that chose it said {_gain(found, board)}."
+    named = "it is" if found.sure else f"{told.strategy}, over {told.baseline}, is"
+    doubt = ", which does not confirm it" * (found.sure is not None and found.outcome == "better")
+    return f"On {_fresh(told)} {named} {_with_ends(board, told.gain, told.gain_ci)}{doubt}."
+
+
+def _borne_out(found: Answer) -> bool:
+    """Tell whether a gain was found, and again by rows that had no part in the choice."""
+    ends = found.sure.gain_ci if found.sure else None
+    return found.outcome == "better" and ends is not None and ends[0] > 0
+
+
+def _fresh(told: Confirmed) -> str:
+    rows = f"{plural(told.test_rows, 'test row')} and " if told.test_rows else ""
+    return f"{rows}{plural(told.seeds, 'seed')} that chose nothing"
+
+
+def _with_ends(board: Board, value: float, ends: Interval | None) -> str:
+    span = f" ({board.say.change(ends[0])} to {board.say.change(ends[1])})" if ends else ""
+    return f"{board.say.gain(value, signed=True)}{span}"
+
+
+def highest(found: Answer, board: Board) -> tuple[str, str]:
+    """Say what is gained over the way without reuse that scored highest, where that is another; and which."""
+    if found.highest in ("", found.baseline, found.name) or found.over_highest is None or not _claims(found):
+        return "", ""
+    size = board.say.gain(found.over_highest, signed=True)
+    return size, f"{found.highest}, the highest {board.plainly} on the test rows"
+
+
+def unless(found: Answer) -> str:
+    """Name a way without reuse that the one to use is not clearly above."""
+    plain = found.unless and _claims(found)
+    return f"{found.unless} reuses nothing either and may be as good." if plain else ""
+
+
 def headline(found: Answer, board: Board) -> tuple[str, str]:
     """Say the gain in a few words, and how much of it is sure."""
     say, ends = board.say, found.gain_ci
     if found.outcome == "not better":
         return f"no gain of {say.gain(say.least)}", ""
-    if found.outcome not in ("better", "not known yet") or found.gain is None:
+    if not _claims(found) or found.gain is None:
         return "", ""
+    if told := found.sure:
+        size, _, sure = _with_ends(board, told.gain, told.gain_ci).partition(" (")
+        return size, f"({sure}" * bool(sure)
     if found.outcome == "better" and ends:
         return f"about {say.gain(found.gain, signed=True)}", f"(at least {say.change(ends[0])})"
     sure = f"({say.change(ends[0])} to {say.change(ends[1])})" if ends else "(no interval)"
     return say.gain(found.gain, signed=True), sure
+
+
+def where(found: Answer) -> str:
+    """Say what the headline number was measured on, where that is apart from the choice; else ""."""
+    return f", on {_fresh(found.sure)}" if found.sure and _claims(found) else ""
 
 
 def reached(found: Answer, board: Board) -> str:
@@ -131,11 +205,13 @@ def against(found: Answer, board: Board) -> str:
 
 
 def scope(found: Answer) -> str:
-    """Say over how many seeds and test rows scores are, or ""."""
+    """Say over how many seeds and test rows scores are, and for which labelled rows alone, or ""."""
     few, most = found.seeds
     parts = [plural(most, "seed") if few == most else f"{few} to {most} seeds"] if most else []
     parts += [plural(found.test_rows, "test row")] if found.test_rows else []
-    return f"over {' and '.join(parts)}" if parts else ""
+    rows = f"{found.labelled} labelled rows" if found.labelled else "labelled rows"
+    alone = f"; these {rows} only: another draw of them is not in the intervals" * found.same_rows
+    return f"over {' and '.join(parts)}{alone}" if parts else ""
 
 
 def may_be_best(found: Answer) -> str:
@@ -162,11 +238,49 @@ def harm(found: Answer, board: Board) -> str:
     if found.worst is not None and found.worst < 0:
         if -found.worst <= RULED_OUT * say.least:
             rest = " for the others" * others
-            said.append(f"Harm beyond {say.gain(found.worst)} is ruled out{rest}.")
+            near = f"; {found.worst_of} comes nearest to it" * bool(found.worst_of)
+            said.append(f"Harm beyond {say.gain(found.worst)} is ruled out{rest}{near}.")
         else:
-            rest = " among the others" * others
+            rest = " among the others" * others + f", most in {found.worst_of}" * bool(found.worst_of)
             said.append(f"Harm up to {say.gain(found.worst)} could hide{rest}.")
     return " ".join(said)
+
+
+def apart(found: Answer, board: Board) -> str:
+    """Name every source that harms, with what it costs."""
+    said = []
+    for each in found.harming:
+        least = f" (at least {board.say.gain(each.gain_ci[1], unit=False)})" if each.gain_ci else ""
+        left = "; the recommended model is learned without it" * each.without
+        size = board.say.gain(each.gain or 0.0)
+        said.append(f"Source {each.name} harms: it costs {each.strategy} {size}{least}{left}.")
+    return " ".join(said)
+
+
+def made(found: Answer, board: Board) -> str:
+    """Say what is handed over, its own score and how far its probabilities can be taken at their word."""
+    told, say = found.model, board.say
+    if told is None or told.score is None:
+        return ""
+    ends = f" ({say.value(told.ci[0])} to {say.value(told.ci[1])})" if told.ci else ""
+    rows = f"all {told.rows} labelled rows" if told.rows else "all rows"
+    said = [f"{say.score(told.score)} {say.name}{ends} on the test rows"]
+    if told.log_loss is not None and say.name != "log loss":
+        said.append(f"log loss {told.log_loss:.3f}")
+    if told.off is not None:
+        before = f", {100 * told.before:.1f} before they were scaled" if told.before is not None else ""
+        said.append(f"probabilities {100 * told.off:.1f} points from what comes true (ECE){before}")
+    return f"The model itself, {told.strategy} trained on {rows}: {'; '.join(said)}."
+
+
+def survives(told: Check) -> str:
+    """Say whether a verdict survives other protocols."""
+    verb = {"gains": "gains over", "harms": "harms, against", "equal": "is equal to"}
+    said = f"{told.strategy} {verb.get(told.verdict, 'is undecided against')} {told.baseline}"
+    stays = f"the verdict is the same under {told.stays} of {len(told.protocols)} other protocols"
+    turned = f" It turns under: {', '.join(told.turned)}." if told.turned else ""
+    none = " It turns under none." if told.verdict in ("gains", "harms") and not told.turned else ""
+    return f"{said}: {stays}.{turned}{none}"
 
 
 def following(found: Answer, board: Board) -> str:
@@ -178,10 +292,13 @@ def following(found: Answer, board: Board) -> str:
     if found.row is None:
         return ""
     seeds, rows = found.needed.get("seeds"), found.needed.get("test_rows")
+    far = bool(rows and found.test_rows and rows > FAR * found.test_rows)
     size = f"; only gains from {board.say.gain(found.seen)} on could be seen here" if found.seen else ""
     if seeds:
         total = found.seeds[1] + seeds
         step = f"run it with about {rounded(total)} seeds, what ran is kept{size}"
+    elif rows and far:
+        step = f"nothing within reach of this set-up decides it, not {FAR} times the test rows{size}"
     elif rows:
         step = f"it takes about {rounded(rows)} test rows, more seeds do not decide it{size}"
     elif found.seeds[1] < 2:
@@ -190,7 +307,7 @@ def following(found: Answer, board: Board) -> str:
         step = f"run it with more seeds{size}"
     if found.outcome == "nothing works":
         return f"Next: see that the inputs say anything of the labels; else {step}."
-    return f"Next: {step}. Until then use {found.name}."
+    return f"Next: {step}. {'Use' if far and not seeds else 'Until then use'} {found.name}."
 
 
 def shares(board: Board, details: Facts) -> str:
@@ -213,22 +330,31 @@ def shares(board: Board, details: Facts) -> str:
 
 def warnings(board: Board, found: Answer, details: Facts) -> list[str]:
     """Say what spoils scores: one answer for every row, and seeds that change nothing."""
-    classes, rows = about(details, board.task).get("classes") or [], board.at(found.shots)
-    said, scored = [], [row for row in rows if row.mean is not None]
-    floor = clean(details.get("floor") or "constant")
-    level = 1 / len(classes) if len(classes) > 1 else None
-    stuck = [
-        row.strategy for row in scored
-        if level is not None and row.strategy != floor
-        and (balanced := row.measures.get("balanced_accuracy")) is not None and abs(balanced - level) < 1e-6
-    ]  # fmt: skip
-    stuck += [name for name in _one_answer(board, found, details) if name not in stuck]
+    scored = [row for row in board.at(found.shots) if row.mean is not None]
+    floor, said = clean(details.get("floor") or "constant"), []
+    if any(row.one_answer is not None for row in scored):
+        stuck, are = [row.strategy for row in scored if row.one_answer and row.strategy != floor], "One class"
+    else:
+        stuck = _stuck(board, found, details, [row for row in scored if row.strategy != floor])
+        are = "No better than one class"
     if stuck:
-        said.append(f"No better than one class for every test row: {', '.join(stuck)}.")
+        said.append(f"{are} for every test row: {', '.join(stuck)}.")
     spread = [len({x for x in row.seeds if x is not None}) > 1 for row in scored if row.strategy != floor]
     if found.seeds[1] > 1 and spread and not any(spread):
         said.append("Every seed gave the same scores: more seeds add nothing here.")
     return [sentence(each) for each in said]
+
+
+def _stuck(board: Board, found: Answer, details: Facts, rows: Sequence[Row]) -> list[str]:
+    """Name the ways that look like one answer, of releases that did not tell."""
+    classes = about(details, board.task).get("classes") or []
+    level = 1 / len(classes) if len(classes) > 1 else None
+    names = [
+        row.strategy for row in rows
+        if level is not None
+        and (balanced := row.measures.get("balanced_accuracy")) is not None and abs(balanced - level) < 1e-6
+    ]  # fmt: skip
+    return names + [name for name in _one_answer(board, found, details) if name not in names]
 
 
 def _one_answer(board: Board, found: Answer, details: Facts) -> list[str]:
