@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from lab import World, held_out, truth
+from lab import HELD, World, held_out, truth
 
 from headstart.comparison.question import Metric
 from headstart.comparison.verdicts import SPENT, Field, follow, judge
@@ -37,7 +37,8 @@ def run(world: str, bases: str, kind: str, rows: int, seeds: int | str, g: np.ra
     most = max(SPENT) if seeds == "auto" else int(seeds)
     outcomes = World(accuracies, rows, kind, g).seeds(most)
     held = held_out(accuracies[:5], kind, min(most, 5), g)
-    chosen = names[int(held.argmax())]
+    near = held >= held.max() - np.sqrt(held.max() * (1 - held.max()) / (HELD[kind] * (min(most, 5) if kind == "few" else 1)))
+    chosen = [name for name, told in zip(names, near, strict=False) if told]
     asked = Field(METRIC, dict(zip(names, outcomes, strict=True)), names[:5], chosen)
     if seeds == "auto":
         followed = follow(asked)

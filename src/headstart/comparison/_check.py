@@ -12,6 +12,7 @@ from ..strategies import Strategy
 from ._compare import compare
 from .plan import with_family
 from .question import Question
+from .verdicts import LEAST
 
 WAYS = 3  # of those that may be the best, the likeliest
 TURNED = {"gains": {"harms"}, "harms": {"gains"}}  # verdicts that contradict each other
@@ -82,6 +83,7 @@ def check(
     data: Mapping[str, Any],
     *,
     seeds: int = 5,
+    strategies: Sequence[Strategy] = (),
     out: str | Path | None = None,
     workers: int = 1,
     progress: bool | None = None,
@@ -96,6 +98,7 @@ def check(
         problem: what was asked.
         data: what was found, as ``result.data`` has it.
         seeds: of each protocol.
+        strategies: those that were compared and are none of the library's.
         out: directory for the comparisons, one folder each; a check that was stopped goes on there.
         workers: as in ``compare``.
         progress: as in ``compare``.
@@ -114,15 +117,17 @@ def check(
     if way is None:
         raise wrong("result", expected="one with a way of reuse", found="none")
     names = list(dict.fromkeys([way, *(r["strategy"] for r in likely[:WAYS])]))
-    ways = list(with_family(problem, names, answer["baseline"]).values())
+    known = {strategy.name: strategy for strategy in strategies}
+    ways = list(with_family(problem, [known.get(n, n) for n in names], answer["baseline"]).values())
     told = []
-    for protocol, other, strategies in _protocols(problem, ways):
+    for protocol, other, posed in _protocols(problem, ways, way):
         place = None if out is None else Path(out) / protocol.replace(" ", "-")
         result = compare(
             other,
-            strategies,
+            posed,
             seeds,
             baseline=answer["baseline"],
+            least=data.get("least", LEAST),
             out=place,
             workers=workers,
             progress=progress,
@@ -135,12 +140,15 @@ def check(
     return Checked(way, answer["baseline"], verdict, told)
 
 
-def _protocols(problem: Question, ways: Sequence[Strategy]) -> list[tuple[str, Question, Sequence[Strategy]]]:
+def _protocols(
+    problem: Question, ways: Sequence[Strategy], way: str
+) -> list[tuple[str, Question, Sequence[Strategy]]]:
     """List protocols: a name, the problem as it is then, and the strategies."""
     found: list[tuple[str, Question, Sequence[Strategy]]] = [
         (name, other, ways) for name, other in problem.protocols().items()
     ]
-    for name, factor in (("a third of the rate", 1 / 3), ("three times the rate", 3.0)):
+    rated = any("lr" in option for each in ways if each.name == way for option in each.options)
+    for name, factor in (("a third of the rate", 1 / 3), ("three times the rate", 3.0)) if rated else ():
         found.append((name, problem, [_at_rate(way, factor) for way in ways]))
     return found
 

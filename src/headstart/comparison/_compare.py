@@ -19,7 +19,7 @@ from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
 from ..version import __version__
-from . import confirming, handover, jobs, sources, trials, verdicts
+from . import confirming, handover, jobs, leaving, trials, verdicts
 from .judging import leader, more_seeds
 from .plan import Plan, applicable, check_picklable
 from .question import Question
@@ -140,10 +140,10 @@ def compare(
             jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
             done += sum(len(cells) for _, cells in work)
             seeds_by_cell = {} if plan.late() else more_seeds(plan, options)
-        while not plan.late() and (ways := sources.asked(plan, options)):
+        while not plan.late() and (ways := leaving.asked(plan, options)):
             options |= {(name, amount): 0 for name in ways for amount in plan.amounts}
-            seeds_by_cell = sources.due(plan, ways)
-            plan = sources.added(plan, ways)
+            seeds_by_cell = leaving.due(plan, ways)
+            plan = leaving.added(plan, ways)
             work = trials.trials(plan, options, seeds_by_cell)
             bar.steps = done + sum(len(cells) for _, cells in work)
             jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)

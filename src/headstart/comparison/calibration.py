@@ -29,6 +29,8 @@ def can_calibrate(task: Task) -> bool:
 def temperature(kind: Kind, outputs: Tensor, y: Tensor) -> float:
     """Find what to divide outputs ``(B, C)`` by, for the least loss on rows that were not trained on.
 
+    It is 1 where the loss falls by less than a standard error: so few rows do not tell how sure to be.
+
     Example:
         >>> from headstart.tasks import Multiclass
         >>> sure = torch.tensor([[9.0, 0.0]] * 10)  # of the first class, and wrong three times
@@ -39,12 +41,20 @@ def temperature(kind: Kind, outputs: Tensor, y: Tensor) -> float:
     from scipy.optimize import minimize_scalar
 
     there = present(y)
-    outputs, y = outputs[there].double(), y[there]
+    outputs, at = outputs[there].double(), kind.numbers(y[there])[:, None]
+
+    def losses(degrees: float) -> Tensor:
+        """Give the loss of each row in nats."""
+        probabilities = kind.probabilities(outputs / degrees)
+        assert probabilities is not None
+        return -probabilities.gather(1, at)[:, 0].clamp(min=1e-12).log()
 
     def loss(log: float) -> float:
-        return float(kind.loss(outputs / math.exp(log), y))
+        return float(losses(math.exp(log)).mean())
 
-    return math.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x)
+    found = math.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x)
+    better = losses(1.0) - losses(found)
+    return found if len(at) > 1 and better.mean() > better.std() / len(at) ** 0.5 else 1.0
 
 
 def cooled(head: nn.Module, degrees: float, outputs: int) -> nn.Module:

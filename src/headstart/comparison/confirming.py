@@ -9,8 +9,8 @@ import numpy as np
 
 from ..maths import twoway
 from . import outputs
-from .judging import halves, read_trials, scored
 from .plan import Plan
+from .tables import halves, read_trials, scored
 from .trials import Seeds
 from .verdicts import gain_of, upwards
 

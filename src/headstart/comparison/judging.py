@@ -1,4 +1,4 @@
-"""From the trials' files to what is judged: one table per way, and the baseline that held-out rows chose."""
+"""What is judged: the tables of all ways, and the baselines that held-out rows cannot tell from the best."""
 
 from __future__ import annotations
 
@@ -7,27 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..maths import twoway
-from ..maths.twoway import Numbers, TwoWay
-from . import outputs, verdicts
+from ..maths.twoway import TwoWay
+from . import sources, verdicts
 from .plan import Plan
-from .trials import Record, Seeds
+from .tables import Trials, read_trials, scored, tables_of
+from .trials import Seeds
 from .verdicts import LEVEL, Field, Followed
 
-Trials = Mapping[tuple[str, int | None], Mapping[int, Record]]  # by strategy and amount, then by seed
 Options = Mapping[tuple[str, int | None], int]
-
-
-def read_trials(plan: Plan) -> dict[tuple[str, int | None], dict[int, Record]]:
-    """Read the files of all trials that ran."""
-    found: dict[tuple[str, int | None], dict[int, Record]] = {}
-    for amount in plan.amounts:
-        for name in plan.strategies:
-            files = {seed: plan.file("trials", (name, amount, seed)) for seed in plan.seeds}
-            found[name, amount] = {s: json.loads(f.read_text()) for s, f in files.items() if f.exists()}
-    return found
 
 
 def more_seeds(plan: Plan, options: Options) -> Seeds:
@@ -49,7 +38,8 @@ def followed_at(
     plan: Plan, options: Options, found: Trials, target: str, amount: int | None
 ) -> Followed | None:
     """Judge one target at one amount; None where no trial has a score."""
-    tables = tables_of(plan, found, target, amount)
+    tables, instead = tables_of(plan, found, target, amount), sources.instead(plan, found)
+    tables = {name: t for name, t in tables.items() if name not in plan.left_out or name in instead.values()}
     if not tables:
         return None
     family, floor = plan.family, plan.problem.floor()
@@ -66,6 +56,7 @@ def followed_at(
         floor if floor in tables else None,
         plan.least,
         costs,
+        instead=instead,
     )
     if plan.looks:
         return verdicts.follow(asked, plan.looks)
@@ -82,94 +73,41 @@ def leader(plan: Plan, options: Options) -> tuple[str, str] | None:
     return followed.judged.recommended, followed.judged.baseline
 
 
-def scored(trials: Mapping[int, Record], target: str) -> dict[int, Record]:
-    """Keep the trials that have a score for a target, by seed."""
-    facts = {seed: trial["targets"][target] for seed, trial in trials.items() if target in trial["targets"]}
-    return {seed: f for seed, f in facts.items() if f["score"] is not None and math.isfinite(f["score"])}
-
-
-def judged_seeds(plan: Plan, found: Trials, target: str, amount: int | None) -> dict[str, list[int]]:
-    """List the seeds of each way that are judged: those that all have, or the first that each has."""
-    there: dict[str, list[int]] = {}
-    for name in plan.strategies:
-        if target in plan.targets[name] and scored(found[name, amount], target):
-            ran = found[name, amount]
-            whole = [seed in ran for seed in plan.seeds]
-            count = whole.index(False) if False in whole else len(whole)
-            there[name] = plan.seeds[:count] if plan.looks else [s for s in plan.seeds if s in ran]  # type: ignore[assignment]
-    there = {name: seeds for name, seeds in there.items() if seeds}
-    if plan.looks or not there:
-        return there
-    shared = [s for s in plan.seeds if all(s in seeds for seeds in there.values())]
-    if not shared:  # the time ended before any seed was through: what ran most
-        most = max(map(len, there.values()))
-        there = {name: seeds for name, seeds in there.items() if len(seeds) == most}
-        shared = next(iter(there.values()))
-        there = {name: seeds for name, seeds in there.items() if seeds == shared}
-    return dict.fromkeys(there, shared)
-
-
-def tables_of(plan: Plan, found: Trials, target: str, amount: int | None) -> dict[str, Numbers]:
-    """Give each way its table ``(seeds, rows)``; a trial that failed counts as the floor did at its seed."""
-    metric = plan.problem.scored_by(target)
-    ran = judged_seeds(plan, found, target, amount)
-    good = {name: scored(found[name, amount], target) for name in ran}
-    read: dict[str, dict[int, Numbers]] = {}
-    for name, seeds in ran.items():
-        there = [s for s in seeds if s in good[name]]
-        if there:
-            rows = outputs.table(plan, target, [(name, amount, s) for s in there])
-            read[name] = dict(zip(there, rows, strict=True))
-    floor = read.get(plan.problem.floor(), {})
-    tables = {}
-    for name, mine in read.items():
-        whole = []
-        for seed in ran[name]:
-            others = [r[seed] for r in read.values() if seed in r]
-            if seed in mine:
-                whole.append(mine[seed])
-            elif seed in floor or others:
-                whole.append(floor.get(seed, min(others, key=lambda r: metric.sign * r.mean())))
-        tables[name] = np.stack(whole)
-    if plan.confirm:
-        return {name: table[:, halves(table.shape[1])[0]] for name, table in tables.items()}
-    return tables
-
-
-def halves(rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Divide test rows at random in those that choose and those that confirm, the same every time."""
-    first = np.zeros(rows, bool)
-    first[np.random.default_rng(twoway.SEED).permutation(rows)[: (rows + 1) // 2]] = True
-    return first, ~first
-
-
 def chosen(
     plan: Plan, options: Options, found: Trials, amount: int | None, family: Sequence[str]
-) -> str | None:
-    """Choose the baseline among the ways without reuse as settings are chosen; None where nothing can."""
+) -> list[str]:
+    """List the ways without reuse that held-out rows cannot tell from the best; none without such rows.
+
+    A way is told from the best where it is below by more than a standard error, over the repeats or seeds.
+    """
     if plan.baseline:
-        return plan.baseline if plan.baseline in family else None
-    held = {}
-    for name in family:
-        if (score := _held_out(plan, options, found, name, amount)) is not None:
-            held[name] = score
-    return max(held, key=lambda name: held[name]) if len(held) > 1 or held.keys() == set(family) else None
+        return [plan.baseline] if plan.baseline in family else []
+    held = {name: _held_out(plan, options, found, name, amount) for name in family}
+    if any(not values for values in held.values()) or not held:
+        return []
+    best = max(held, key=lambda name: float(np.mean(held[name])))
+    near = []
+    for name, values in held.items():
+        behind = np.subtract(held[best], values) if len(values) == len(held[best]) else np.zeros(0)
+        error = behind.std(ddof=1) / len(behind) ** 0.5 if len(behind) > 1 else 0.0
+        if name == best or (len(behind) and behind.mean() <= error):
+            near.append(name)
+    return near
 
 
-def _held_out(plan: Plan, options: Options, found: Trials, name: str, amount: int | None) -> float | None:
-    """Give a way's mean score on held-out rows, or whatever stands in for them."""
+def _held_out(plan: Plan, options: Options, found: Trials, name: str, amount: int | None) -> list[float]:
+    """Give a way's scores on held-out rows, or whatever stands in for them, by repeat or seed."""
     how = plan.choice(name, amount)
     if how.when == "within":
-        values = [t["held_out"] for t in found[name, amount].values() if "held_out" in t]
+        ran = found[name, amount]
+        values = [ran[s]["held_out"] for s in plan.seeds if s in ran and "held_out" in ran[s]]
     elif how.when == "before":
         cell = (name, amount, options[name, amount])
         files = [plan.file("settings", cell, repeat) for repeat in range(plan.problem.budget.repeats)]
-        pairs = [json.loads(f.read_text())["score"] for f in files if f.exists()]
-        values = [value for value, _ in pairs]
+        values = [json.loads(f.read_text())["score"][0] for f in files if f.exists()]
     else:
-        return None
-    values = [v for v in values if math.isfinite(v)]
-    return sum(values) / len(values) if values else None
+        return []
+    return [v for v in values if math.isfinite(v)]
 
 
 def relative_gains(

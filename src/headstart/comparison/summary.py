@@ -17,10 +17,11 @@ from ..atomic import write_atomic
 from ..maths import twoway
 from ..version import __version__
 from . import confirming, sources
-from .judging import Trials, followed_at, judged_seeds, leader, read_trials, relative_gains, scored
+from .judging import followed_at, leader, relative_gains
 from .plan import Plan
 from .question import Metric
 from .result import Result
+from .tables import Trials, judged_seeds, read_trials, scored
 from .trials import first_seeds
 from .verdicts import Followed
 
@@ -40,11 +41,12 @@ def summarise(
     names, found = list(plan.problem.names), read_trials(plan)
     metrics = {target: plan.problem.scored_by(target) for target in names}
     judged = {(t, a): followed_at(plan, options, found, t, a) for t in names for a in plan.amounts}
+    adopted = sources.instead(plan, found).values()
     answers = [{"target": t, "shots": a} | _answer(plan, a, each) for (t, a), each in judged.items()]
     rows = [
         _row(plan, target, name, amount, found, judged[target, amount])
         for name, amount in found
-        if name not in plan.left_out or found[name, amount]
+        if name not in plan.left_out or (amount == plan.amounts[-1] and name in adopted)
         for target in plan.targets[name]
     ]
     if plan.confirm and (told := leader(plan, options)):
@@ -63,7 +65,6 @@ def summarise(
     }
     if each := sources.found(plan, found):
         data["sources"] = each
-        _leave_out(plan, data)
     if summary:
         data |= {"summary": summary, "recommended_by_target": by_target}
     data |= {"least": plan.least, "draws": {"count": twoway.DRAWS, "seed": twoway.SEED}}
@@ -83,16 +84,6 @@ def summarise(
     data["reasons"] = report.reasons(data, details)
     write(plan.directory, data, details)
     return Result(data, details, plan.directory)
-
-
-def _leave_out(plan: Plan, data: dict[str, Any]) -> None:
-    """Recommend a way without the sources that harm it, where it would be recommended with them."""
-    harming = {told["source"] for told in data["sources"] if told["verdict"] == "harms"}
-    for answer in data["answers"]:
-        for name, (way, left) in plan.left_out.items():
-            if answer["strategy"] == way and harming and set(left) == harming:
-                answer["strategy"] = name
-    data["recommended"] = _last(a["strategy"] for a in data["answers"])
 
 
 def _plain(metric: Metric) -> dict[str, Any]:

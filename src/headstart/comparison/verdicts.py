@@ -36,20 +36,23 @@ class Field:
         metric: how its scores are read.
         tables: ``(seeds, rows)`` of each way, in the order of the rows; the mean over the rows is the score.
         family: the ways that need no reuse.
-        chosen: which of them the held-out rows chose; None where nothing could.
+        chosen: which of them held-out rows cannot tell from the best of them; none where there are no such
+            rows. Gains are measured against the one of these that scores highest.
         floor: the way that looks at no input, if it is among them.
         least: the smallest gain that matters.
         costs: what is preferred where ways are alike: seconds, then trained parameters.
+        instead: ways that are recommended in the place of others.
         settled: what earlier looks at fewer seeds said of ways for good.
     """
 
     metric: Metric
     tables: Mapping[str, Numbers]
     family: Sequence[str]
-    chosen: str | None = None
+    chosen: Sequence[str] = ()
     floor: str | None = None
     least: float = LEAST
     costs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
     settled: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -98,7 +101,7 @@ def judge(asked: Field, level: float = LEVEL) -> Judged:
         >>> g = np.random.default_rng(0)
         >>> def rows(rate): return (g.random((5, 400)) < rate).astype(float)
         >>> ways = {"scratch": rows(0.5), "constant": rows(0.3), "probe": rows(0.7)}
-        >>> found = judge(Field(Metric("accuracy"), ways, ["constant", "scratch"], "scratch", "constant"))
+        >>> found = judge(Field(Metric("accuracy"), ways, ["constant", "scratch"], ["scratch"], "constant"))
         >>> found.recommended, found.outcome, found.ways["probe"]["verdict"]
         ('probe', 'better', 'gains')
     """
@@ -109,7 +112,7 @@ def judge(asked: Field, level: float = LEVEL) -> Judged:
     found, at = twoway.two_way(table), {name: i for i, name in enumerate(names)}
     bases = [name for name in names if name in asked.family]
     reuse = [name for name in names if name not in asked.family]
-    base = asked.chosen or max(bases or names, key=lambda name: found.means[at[name]])
+    base = max(asked.chosen or bases or names, key=lambda name: found.means[at[name]])
     ways: dict[str, dict[str, Any]] = {name: {"verdict": None} for name in names}
     spread = twoway.widths(twoway.differences(found, range(len(names)), None))
     for name, half in zip(names, spread, strict=True):
@@ -280,12 +283,12 @@ def _decide(
     for other in bases:
         place = names.index(other)
         over, drawn = twoway.differences(found, at, place), twoway.drawn_errors(found, at, place)
-        free = 0.0 if asked.chosen in (None, other) else _margin(asked)
+        free = 0.0 if other == base or not asked.chosen else _margin(asked)
         z = twoway.as_normal((over.estimate + free) / over.error, over.freedom)
         limit = twoway.limits(z, drawn, level)
         gain &= z > limit
         short[bases.index(other)] = z - limit
-        if other == asked.chosen or (asked.chosen is None and (other != asked.floor or len(bases) == 1)):
+        if other == base or (not asked.chosen and other != asked.floor):
             z = twoway.as_normal(-over.estimate / over.error, over.freedom)
             harm &= z > twoway.limits(z, -drawn, level)
     for i, (name, gains, harms) in enumerate(zip(reuse, gain, harm, strict=True)):
@@ -317,6 +320,8 @@ def _answer(
     among = [name for name in gaining or names if ways[name]["may_be_best"]] or gaining or list(names)
     near = [n for n in among if means[n] >= max(means[m] for m in among) - _margin(asked)]
     top = min(near, key=lambda name: (*asked.costs.get(name, (0.0, 0.0)), -means[name]))
+    if asked.instead.get(top) in at:
+        top = asked.instead[top]
     ruled_out = all(ways[n]["gain_ci95"][1] < asked.least or n in harmed for n in reuse)
     outcome = "better" if gaining else "not better" if reuse and ruled_out else "not known yet"
     if outcome == "not better":
@@ -333,7 +338,7 @@ def _answer(
         gain, ends = gain_of(asked.metric, means[top] - means[base]), list(ways[top]["gain_ci95"])
     highest = max((n for n in names if n in asked.family), key=lambda n: means[n], default=base)
     over = None if top == highest else gain_of(asked.metric, means[top] - means[highest])
-    chosen = asked.chosen is not None
+    chosen = bool(asked.chosen)
     return Judged(base, ways, top, outcome, gain, ends, seen, needed, chosen, found.rows, highest, over)
 
 
@@ -372,7 +377,7 @@ def _unsure(asked: Field) -> Judged:
     """Name what scored highest, where there are too few seeds or rows for any interval."""
     means = {name: float(upwards(asked.metric, table).mean()) for name, table in asked.tables.items()}
     bases = [name for name in means if name in asked.family]
-    base = asked.chosen or max(bases or means, key=lambda name: means[name])
+    base = max(asked.chosen or bases or means, key=lambda name: means[name])
     ways: dict[str, dict[str, Any]] = {}
     for name in means:
         ways[name] = {
@@ -390,7 +395,7 @@ def _unsure(asked: Field) -> Judged:
     top = max(means, key=lambda name: means[name])
     gain = ways[top]["gain"]
     seeds, rows = next(iter(asked.tables.values())).shape
-    needed, chosen = {"seeds": max(1, ENOUGH - seeds)}, asked.chosen is not None
+    needed, chosen = {"seeds": max(1, ENOUGH - seeds)}, bool(asked.chosen)
     highest = max(bases, key=lambda name: means[name], default=base)
     over = None if top == highest else gain_of(asked.metric, means[top] - means[highest])
     return Judged(base, ways, top, "not known yet", gain, None, None, needed, chosen, rows, highest, over)
