@@ -1,4 +1,4 @@
-"""Means and differences over seeds and rows: held against plain loops, and against worlds whose truth is known."""
+"""Means and differences over seeds and rows, held against plain loops and worlds whose truth is known."""
 
 import numpy as np
 import pytest
