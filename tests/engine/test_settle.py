@@ -1,5 +1,6 @@
 """Statistics of normalisation layers after training."""
 
+import contextlib
 import copy
 
 import pytest
@@ -104,3 +105,43 @@ def test_a_run_that_is_resumed_ends_with_the_same_statistics(tmp_path):
         with Run.create(tmp_path / "run", {"a": 1}) as run:
             nets.append(strategy.run(Trial(posed, strategy.options[0], 0, run=run)).net.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(nets[0].values(), nets[1].values(), strict=True))
+
+
+# Statistics that were never taken anew would not do: what they would have been is known.
+
+
+def far(rows, seed):
+    """Three classes around 50, with a spread of 5."""
+    y = torch.arange(rows) % 3
+    x = torch.randn(rows, 4, generator=torch.Generator().manual_seed(seed))
+    return Labelled(50 + 5 * (x + 2 * (nn.functional.one_hot(y, 4) - 0.25)), y)
+
+
+def trained_far(monkeypatch, *, settled):
+    """Train 30 steps as every strategy does, on inputs that a normalisation of momentum 0.01 reads."""
+    backbone = nn.Sequential(nn.BatchNorm1d(4, momentum=0.01), nn.Linear(4, 16), nn.ReLU())
+    target = Task("new", Multiclass(3), far(96, 1), test=far(90, 2))
+    with monkeypatch.context() as patch:
+        if not settled:  # as it would be without: each step moves the statistics by a hundredth
+            patch.setattr("headstart.strategies.trial.settle", lambda *_, **__: None)
+            patch.setattr("headstart.strategies.trial.following", lambda net: contextlib.nullcontext())
+        torch.manual_seed(1)
+        trial = Trial(Problem(target, backbone=backbone, weights=None), {}, 0)
+        one = Net(backbone, {"new": nn.Linear(16, 3)})
+        trial.train(one, [target], steps=30, lr=1e-2, phase="all")
+    said = predict(one, "new", target.test.x).argmax(1)
+    return one.backbone[0].running_mean, said, (said == target.test.y).float().mean().item()
+
+
+def test_after_few_steps_a_net_answers_by_the_rows_it_saw(monkeypatch):
+    mean, said, right = trained_far(monkeypatch, settled=True)
+    assert mean.tolist() == pytest.approx([50] * 4, abs=5)
+    assert len(said.unique()) == 3
+    assert right > 0.7
+
+
+def test_without_fresh_statistics_it_answers_by_where_they_began(monkeypatch):
+    mean, said, right = trained_far(monkeypatch, settled=False)
+    assert mean.tolist() == pytest.approx([50 * (1 - 0.99**30)] * 4, rel=0.1)  # 13, far from 50
+    assert len(said.unique()) < 3
+    assert right < 0.7
