@@ -243,7 +243,7 @@ def main(directory: Path) -> float:
         name, key, there, mine = max(told, key=lambda t: abs(t[2] - t[3]))
         far = abs(there - mine)
         print(
-            f"{answer['target']}, {'all' if answer['shots'] is None else answer['shots']} labels: {len(told)} "
+            f"{answer['target']}, {answer['shots'] or 'all'} labels: {len(told)} "
             f"numbers of {len(rows)} ways; largest difference {far:.2g} ({key} of "
             f"{name}: {there:.6f} told, {mine:.6f} found)"
         )
