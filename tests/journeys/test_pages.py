@@ -4,8 +4,8 @@ import json
 import re
 import shlex
 import sys
-import warnings
 import types
+import warnings
 from importlib import import_module
 from pathlib import Path
 
