@@ -16,7 +16,6 @@ from .plan import Plan
 from .trials import FEATURES
 from .verdicts import score_ends, upwards
 
-
 MARK = "handed-over.json"  # of which way the model is, so that it is not trained again
 
 
