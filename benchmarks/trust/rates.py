@@ -2,7 +2,8 @@
 
     python benchmarks/trust/rates.py [--runs 100] [--out benchmarks/trust/rates.json]
 
-Twelve ways are held against five learners without reuse, of which some held-out rows choose. Numbers are shares of runs, or points of accuracy.
+Twelve ways are held against five learners without reuse, of which held-out rows choose some. Numbers are
+shares of runs, or of 1 where they are accuracies.
 """
 
 from __future__ import annotations
