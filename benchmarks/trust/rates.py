@@ -2,7 +2,8 @@
 
     python benchmarks/trust/rates.py [--runs 100] [--out benchmarks/trust/rates.json]
 
-Twelve ways are held against five learners without reuse. Numbers are shares of runs, or points of accuracy.
+Twelve ways are held against five learners without reuse, of which held-out rows choose some. Numbers are
+shares of runs, or of 1 where they are accuracies.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def run(world: str, bases: str, kind: str, rows: int, seeds: int | str, g: np.ra
     most = max(SPENT) if seeds == "auto" else int(seeds)
     outcomes = World(accuracies, rows, kind, g).seeds(most)
     held = held_out(accuracies[:5], kind, min(most, 5), g)
-    near = held >= held.max() - np.sqrt(held.max() * (1 - held.max()) / (HELD[kind] * (min(most, 5) if kind == "few" else 1)))
+    count = HELD[kind] * (min(most, 5) if kind == "few" else 1)
+    near = held >= held.max() - np.sqrt(held.max() * (1 - held.max()) / count)  # within a standard error
     chosen = [name for name, told in zip(names, near, strict=False) if told]
     asked = Field(METRIC, dict(zip(names, outcomes, strict=True)), names[:5], chosen)
     if seeds == "auto":

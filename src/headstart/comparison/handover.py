@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..atomic import write_atomic
 from ..maths import twoway
 from .judging import Options
 from .plan import Plan
 from .trials import FEATURES
 from .verdicts import score_ends, upwards
+
+MARK = "handed-over.json"  # of which way the model is, so that it is not trained again
 
 
 def place(directory: Path, target: str, targets: list[str]) -> Path:
@@ -30,6 +34,9 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
         by target ``strategy``, ``rows``, ``score`` with its interval over the test rows, all ``measures``,
         ``temperature`` and ``ece``: how far probabilities are from what comes true, before and after.
     """
+    mark = plan.directory / MARK
+    if mark.exists() and (there := json.loads(mark.read_text()))["strategy"] == name:
+        return there["told"]
     strategy, amount, seed = plan.strategies[name], plan.amounts[-1], plan.seeds[0]
     problem, starts = plan.problem.cut(None, seed), plan.problem.starts(plan.directory / FEATURES)
     option = options.get((name, amount), 0)
@@ -52,6 +59,7 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
             "temperature": facts.get("temperature"),
             "ece": facts.get("ece"),
         }
+    write_atomic(mark, json.dumps({"strategy": name, "told": told}))
     return told
 
 
