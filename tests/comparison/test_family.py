@@ -194,17 +194,18 @@ def test_ways_that_are_decided_take_no_more_seeds_and_others_do(tmp_path):
         Strategy(name="same", run=same, summary="same"),
     ]
     problem = table(budget=dataclasses.replace(ONE, steps=40))
-    result = compare(problem, ways, "auto", out=tmp_path / "out", least=1e-4)
+    ask = {"out": tmp_path / "out", "least": 1e-4, "baseline": "raw+logreg"}
+    result = compare(problem, ways, "auto", **ask)
     files = [f.name for f in (tmp_path / "out/trials").iterdir()]
     counts = {
-        name: sum(f.startswith(f"{name}-all-") for f in files) for name in ("opposite", "same", "scratch")
+        name: sum(f.startswith(f"{name}-all-") for f in files) for name in ("opposite", "same", "raw+logreg")
     }
-    assert counts == {"opposite": 5, "same": 12, "scratch": 12}
+    assert counts == {"opposite": 5, "same": 12, "raw+logreg": 12}
     rows = {row["strategy"]: row for row in result.rows}
     assert rows["opposite"]["verdict"] == "harms"
     assert rows["opposite"]["judged_on"] == 5
     assert rows["same"]["verdict"] == "open"
-    again = compare(problem, ways, "auto", out=tmp_path / "out", least=1e-4)
+    again = compare(problem, ways, "auto", **ask)
     assert len(list((tmp_path / "out/trials").iterdir())) == len(files)
     assert [r["gain_ci95"] for r in again.rows] == [r["gain_ci95"] for r in result.rows]
 
