@@ -281,8 +281,8 @@ def test_the_gain_that_would_have_been_seen_is_seen_four_times_in_five():
         return asked(None, drawn={"scratch": scores[0], "probe": scores[1] + gain}, metric=Metric("score"))
 
     size = float(np.median([judge(normal(seed)).seen for seed in range(60)]))
-    found = [judge(normal(seed, size)).ways["probe"]["verdict"] == "gains" for seed in range(60)]
-    assert 0.7 <= np.mean(found) <= 0.95
+    found = [judge(normal(seed, size)).ways["probe"]["verdict"] == "gains" for seed in range(1000, 1200)]
+    assert 0.68 <= np.mean(found) <= 0.9  # by normal errors, where the limit is by t: three in four here
 
 
 def test_what_is_needed_is_more_seeds_or_else_more_rows():
