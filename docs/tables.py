@@ -263,6 +263,31 @@ def speed(file: Path = ROOT / "benchmarks" / "result.json") -> str:
     )
 
 
+def real_sets(file: Path = ROOT / "benchmarks" / "trust" / "real_sets.json") -> str:
+    """Show what was recommended on real sets beside the best of five plain learners on the same rows."""
+    if not file.exists():
+        return "`benchmarks/trust/real_sets.py` has not been run yet.\n"
+    head = [
+        "set", "labelled rows", "measure", "recommended", "its score", "outcome", "gain",
+        "handed over", "best plain", "its score", "apart",
+    ]  # fmt: skip
+    rows = []
+    for line in json.loads(file.read_text())["lines"]:
+        gain = _value(line["gain"], line["gain_ci95"], "+")
+        over = f"{gain} over `{line['baseline']}`" if line["gain"] is not None else gain
+        apart = f"{line['apart']:+.3f} ± {line['half_width']:.3f}{' **worse**' * line['worse']}"
+        model = line["model"]
+        rows.append(
+            [
+                line["set"], str(line["labelled"]), line["metric"], f"`{line['recommended']}`",
+                f"{line['mean']:.3f}", line["outcome"], over,
+                f"{_value(model['score'], model['ci95'], '')}, {model['rows']} rows" if model else "",
+                line["best_plain"], f"{line['plain'][line['best_plain']]:.3f}", apart,
+            ]
+        )  # fmt: skip
+    return markdown(head, rows)
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -272,6 +297,7 @@ def write(directory: Path) -> None:
         ("files", files()),
         ("results", results()),
         ("speed", speed()),
+        ("real_sets", real_sets()),
     ):
         (directory / f"{name}.md").write_text(text)
 
