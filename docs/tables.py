@@ -268,24 +268,29 @@ def real_sets(file: Path = ROOT / "benchmarks" / "trust" / "real_sets.json") -> 
     if not file.exists():
         return "`benchmarks/trust/real_sets.py` has not been run yet.\n"
     head = [
-        "set", "labelled rows", "measure", "recommended", "its score", "outcome", "gain",
-        "handed over", "best plain", "its score", "apart",
+        "set", "labelled rows", "measure", "recommended", "highest of its ways", "outcome", "gain",
+        "handed over", "best of the five", "apart",
     ]  # fmt: skip
-    rows = []
-    for line in json.loads(file.read_text())["lines"]:
+    rows, lines = [], json.loads(file.read_text())["lines"]
+    for line in lines:
         gain = _value(line["gain"], line["gain_ci95"], "+")
         over = f"{gain} over `{line['baseline']}`" if line["gain"] is not None else gain
         apart = f"{line['apart']:+.3f} ± {line['half_width']:.3f}{' **worse**' * line['worse']}"
-        model = line["model"]
+        model, best, sign = line["model"], line["best_plain"], 1 if line["higher_is_better"] else -1
+        ways = {name: mean for name, mean in line["ways"].items() if mean is not None}
+        top = max(ways, key=lambda name, up=sign, of=ways: up * of[name])
         rows.append(
             [
-                line["set"], str(line["labelled"]), line["metric"], f"`{line['recommended']}`",
-                f"{line['mean']:.3f}", line["outcome"], over,
+                line["set"], str(line["labelled"]), line["metric"],
+                f"`{line['recommended']}` {line['mean']:.3f}", f"`{top}` {ways[top]:.3f}",
+                line["outcome"], over,
                 f"{_value(model['score'], model['ci95'], '')}, {model['rows']} rows" if model else "",
-                line["best_plain"], f"{line['plain'][line['best_plain']]:.3f}", apart,
+                f"{best} {line['plain'][best]:.3f}", apart,
             ]
         )  # fmt: skip
-    return markdown(head, rows)
+    worse, behind = sum(line["worse"] for line in lines), sum(line["apart"] < 0 for line in lines)
+    told = f"Of {len(lines)} rows, {behind} are below the best of the five, {worse} clearly."
+    return f"{markdown(head, rows)}\n{told}\n"
 
 
 def write(directory: Path) -> None:
