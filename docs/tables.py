@@ -263,6 +263,36 @@ def speed(file: Path = ROOT / "benchmarks" / "result.json") -> str:
     )
 
 
+def real_sets(file: Path = ROOT / "benchmarks" / "trust" / "real_sets.json") -> str:
+    """Show what was recommended on real sets beside the best of five plain learners on the same rows."""
+    if not file.exists():
+        return "`benchmarks/trust/real_sets.py` has not been run yet.\n"
+    head = [
+        "set", "labelled rows", "measure", "recommended", "highest of its ways", "outcome", "gain",
+        "handed over", "best of the five", "apart",
+    ]  # fmt: skip
+    rows, lines = [], json.loads(file.read_text())["lines"]
+    for line in lines:
+        gain = _value(line["gain"], line["gain_ci95"], "+")
+        over = f"{gain} over `{line['baseline']}`" if line["gain"] is not None else gain
+        apart = f"{line['apart']:+.3f} ± {line['half_width']:.3f}{' **worse**' * line['worse']}"
+        model, best, sign = line["model"], line["best_plain"], 1 if line["higher_is_better"] else -1
+        ways = {name: mean for name, mean in line["ways"].items() if mean is not None}
+        top = max(ways, key=lambda name, up=sign, of=ways: up * of[name])
+        rows.append(
+            [
+                line["set"], str(line["labelled"]), line["metric"],
+                f"`{line['recommended']}` {line['mean']:.3f}", f"`{top}` {ways[top]:.3f}",
+                line["outcome"], over,
+                f"{_value(model['score'], model['ci95'], '')}, {model['rows']} rows" if model else "",
+                f"{best} {line['plain'][best]:.3f}", apart,
+            ]
+        )  # fmt: skip
+    worse, behind = sum(line["worse"] for line in lines), sum(line["apart"] < 0 for line in lines)
+    told = f"Of {len(lines)} rows, {behind} are below the best of the five, {worse} clearly."
+    return f"{markdown(head, rows)}\n{told}\n"
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -272,6 +302,7 @@ def write(directory: Path) -> None:
         ("files", files()),
         ("results", results()),
         ("speed", speed()),
+        ("real_sets", real_sets()),
     ):
         (directory / f"{name}.md").write_text(text)
 
