@@ -318,8 +318,12 @@ def _answer(
     gaining = [name for name in reuse if ways[name]["verdict"] == "gains"]
     harmed = [name for name in reuse if ways[name]["verdict"] == "harms"]
     among = [name for name in gaining or names if ways[name]["may_be_best"]] or gaining or list(names)
-    near = [n for n in among if means[n] >= max(means[m] for m in among) - _margin(asked)]
-    top = min(near, key=lambda name: (*asked.costs.get(name, (0.0, 0.0)), -means[name]))
+    # Means that are shrunken are held against each other alone: they lie below what they are held against.
+    rank = means if gaining else {name: float(found.means[at[name]]) for name in names}
+    near = [n for n in among if rank[n] >= max(rank[m] for m in among) - _margin(asked)]
+    top = min(near, key=lambda name: (*_cost(asked, name), -rank[name]))
+    if top in asked.family and base in near:
+        top = base
     if asked.instead.get(top) in at:
         top = asked.instead[top]
     ruled_out = all(ways[n]["gain_ci95"][1] < asked.least or n in harmed for n in reuse)
@@ -340,6 +344,12 @@ def _answer(
     over = None if top == highest else gain_of(asked.metric, means[top] - means[highest])
     chosen = bool(asked.chosen)
     return Judged(base, ways, top, outcome, gain, ends, seen, needed, chosen, found.rows, highest, over)
+
+
+def _cost(asked: Field, name: str) -> tuple[int, float]:
+    """Give what a way costs: seconds by factors of two, that the clock does not decide, then parameters."""
+    seconds, parameters = asked.costs.get(name, (0.0, 0.0))
+    return max(0, math.ceil(math.log2(max(seconds, 1e-9)))), parameters
 
 
 def _clears(asked: Field, found: TwoWay, at: Mapping[str, int], top: str) -> bool:
