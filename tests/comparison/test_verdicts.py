@@ -66,7 +66,7 @@ def test_verdicts_say_what_the_intervals_say(seed, chosen):
         assert (way["verdict"] == "gains") is clears
         if way["verdict"] == "harms":
             assert high < 0
-        elif chosen:
+        elif len(chosen) == 1:  # of several the highest is named, so below it alone is no harm
             assert high >= 0 or way["verdict"] == "equal"
         if way["verdict"] == "equal":
             assert -field.least < low < high < field.least

@@ -1,9 +1,10 @@
 """Which ways gain, which harm and which may be the best: all ways at once, over seeds and test rows.
 
 A way *gains* where it is above the baseline, not more than ``least`` below any other way without reuse,
-and by at least ``least``. It *harms* where it is below the baseline, is *equal* where the whole interval
-lies within ``least`` of 0, and else *open*. The chance that any verdict of one sort is false is at most
-``level``, however many ways there are.
+and by at least ``least``. It *harms* where it is below all that may be the baseline: the highest of these
+was seen on the test rows, and below that alone some way would be too often. It is *equal* where the whole
+interval lies within ``least`` of 0, and else *open*. The chance that any verdict of one sort is false is
+at most ``level``, however many ways there are.
 """
 
 from __future__ import annotations
@@ -288,7 +289,7 @@ def _decide(
         limit = twoway.limits(z, drawn, level)
         gain &= z > limit
         short[bases.index(other)] = z - limit
-        if other == base or (not asked.chosen and other != asked.floor):
+        if other in asked.chosen or (not asked.chosen and other != asked.floor):  # the highest was seen
             z = twoway.as_normal(-over.estimate / over.error, over.freedom)
             harm &= z > twoway.limits(z, -drawn, level)
     for i, (name, gains, harms) in enumerate(zip(reuse, gain, harm, strict=True)):
