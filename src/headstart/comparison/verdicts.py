@@ -161,9 +161,9 @@ class Followed:
 def follow(asked: Field, spent: Mapping[int, float] = SPENT) -> Followed:
     """Judge at each look that there are seeds for; stop where every way of reuse has its verdict.
 
-    A way that harms, or that another one beats, goes no further. A verdict once given stays. The levels
-    of the looks sum to .065; because the looks share their seeds, the chance of any false verdict came out
-    at .04 to .06 in simulations (``benchmarks/trust/rates.json``).
+    A way that harms, or has its verdict and is beaten by another one, goes no further. A verdict stays.
+    The levels of the looks sum to .065; because they share their seeds, the chance of any false verdict is
+    less than that (``benchmarks/trust/rates.json``).
 
     Args:
         asked: tables ``(seeds, rows)`` of as many seeds as each way has; of ways that went no further, fewer.
@@ -187,6 +187,7 @@ def follow(asked: Field, spent: Mapping[int, float] = SPENT) -> Followed:
         active = [
             name for name in active
             if name in asked.family
+            or judged.ways[name]["verdict"] == "open"
             or (judged.ways[name]["verdict"] != "harms" and judged.ways[name]["may_be_best"])
         ]  # fmt: skip
         undecided = [name for name in active if judged.ways[name]["verdict"] == "open"]
