@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,10 @@ from ..atomic import write_atomic
 from ..maths import twoway
 from .judging import Options
 from .plan import Plan
-from .trials import FEATURES
+from .trials import FEATURES, of_target
 from .verdicts import score_ends, upwards
 
 MARK = "handed-over.json"  # of which way the model is, so that it is not trained again
-
-
-def place(directory: Path, target: str, targets: list[str]) -> Path:
-    """Name the directory of the model for a target; of several targets each has a folder."""
-    return directory / "model" if len(targets) == 1 else directory / "model" / target
 
 
 def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, Any]]:
@@ -48,7 +42,7 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
     for target, outcome in problem.final(strategy, plan.targets[name], settings, seed, starts).items():
         facts = dict(outcome.record)
         notes = {"strategy": name, "shots": None, "seed": seed, "settings": settings}
-        outcome.save(place(plan.directory, target, targets), notes)
+        outcome.save(of_target(plan.directory / "model", target, targets), notes)
         told[target] = {
             "strategy": name,
             "settings": settings,

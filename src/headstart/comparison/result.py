@@ -13,6 +13,7 @@ from .. import report
 from ..atomic import write_atomic
 from ..errors import wrong
 from .question import Question
+from .trials import of_target
 
 if TYPE_CHECKING:
     from ._check import Checked
@@ -117,7 +118,7 @@ class Result:
         targets = list(dict.fromkeys(row.get("target", self.data["task"]) for row in self.rows))
         whole = "model" in self.data
         folder = self.directory / "model" if whole else self.directory / "models" / name
-        places = {target: folder if len(targets) == 1 else folder / target for target in targets}
+        places = {target: of_target(folder, target, targets) for target in targets}
         models = {target: place for target, place in places.items() if place.exists()}
         return Best(name, folder, models)
 

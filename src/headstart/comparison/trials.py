@@ -133,10 +133,9 @@ NOTES = ("strategy", "shots", "seed", "settings")
 
 def model(plan: Plan, name: str, target: str) -> Path:
     """Name the directory of a strategy's model for a target; of several targets each has a folder."""
-    return model_directory(plan.directory, name, target, plan.problem.names)
+    return of_target(plan.directory / "models" / name, target, plan.problem.names)
 
 
-def model_directory(directory: Path, name: str, target: str, names: Sequence[str]) -> Path:
-    """Name the directory of a strategy's model in the directory of a comparison."""
-    place = directory / "models" / name
+def of_target(place: Path, target: str, names: Sequence[str]) -> Path:
+    """Name a target's part of a directory: all of it where there is one target."""
     return place if len(names) == 1 else place / target
