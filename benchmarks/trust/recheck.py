@@ -10,6 +10,7 @@ Comparisons with a fixed number of seeds are understood, scored by accuracy or b
 The steps, each a function below:
 
 1. each row counts towards the score: right or wrong; for R2 by how much it moves it       ``counts``
+   (rows of one group count together                                                       ``by_group``)
 2. one table per way, seeds by rows; of R2 its error's logarithm, so gains are ratios      ``upwards``
 3. means, and the covariances of their errors: of the seeds, the rows, and what is left    ``parts``
 4. a difference to the baseline, its standard error and its degrees of freedom             ``difference``
@@ -89,6 +90,15 @@ def counts(metric: str, answers: np.ndarray, y: np.ndarray) -> np.ndarray:
     wrong, spread = ((y - said) ** 2)[:, 0], ((y - y.mean(0)) ** 2)[:, 0]
     share = wrong.sum() / spread.sum()
     return 1 - share - len(y) * (wrong - share * spread) / spread.sum()
+
+
+def by_group(counted: np.ndarray, group: np.ndarray | None) -> np.ndarray:
+    """Let rows that belong together count as one, with the same mean."""
+    if group is None:
+        return counted
+    groups, at = np.unique(group, return_inverse=True)
+    moved = np.bincount(at, counted - counted.mean()) / len(counted)
+    return counted.mean() + len(groups) * moved
 
 
 def upwards(table: np.ndarray, ratio: bool) -> np.ndarray:
@@ -178,11 +188,18 @@ def recheck(directory: Path, answer: dict, rows: list[dict], details: dict, made
     if metric["name"] not in ("accuracy", "r2"):
         raise SystemExit(f"scored by {metric['name']}: accuracy and r2 are understood")
     place, word = directory / "outputs", "all" if amount is None else str(amount)
-    y = np.load(place / f"truth-{quote(target, safe=' ')}.npz")["y"]
+    truth = dict(np.load(place / f"truth-{quote(target, safe=' ')}.npz"))
+    y, group = truth["y"], truth.get("group")
+    if group is not None:
+        group = group[~np.isnan(y.reshape(len(y), -1)[:, 0]) if y.dtype.kind == "f" else y >= 0]
+
+    def answers(name: str, seed: int) -> np.ndarray:
+        return np.load(place / f"{name}-{word}-{seed}.npz")[target]
+
     tables = np.stack([
         upwards(
             np.stack([
-                counts(metric["name"], np.load(place / f"{row['strategy']}-{word}-{seed}.npz")[target], y)
+                by_group(counts(metric["name"], answers(row["strategy"], seed), y), group)
                 for seed in details["seeds"]
             ]),
             metric["ratio"],

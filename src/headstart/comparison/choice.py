@@ -24,8 +24,9 @@ from ..datasets import rotations, shots
 from ..datasets.shots import keep_classes
 from ..maths import random
 from ..strategies import Situation, Strategy
+from ..strategies.holding import by_group
 from ..tasks import Labelled, Task
-from ..tasks.nouns import join, take
+from ..tasks.nouns import join
 
 S = TypeVar("S", bound=Situation)
 
@@ -89,28 +90,33 @@ def hold_out(task: Task, seed: int, quarter: int = 0) -> tuple[Task, Labelled]:
 
 
 def part(rows: Labelled, fraction: float, seed: int, place: int = 0) -> tuple[Labelled, Labelled]:
-    """Split rows in two, class by class where there are classes; each place gives other rows."""
-    generator = random.generator("part", seed)
+    """Split rows in two, by groups or class by class where there are some; each place gives other rows."""
+    generator, many = random.generator("part", seed), max(2, round(1 / fraction))
+    held = torch.zeros(len(rows), dtype=torch.bool)
     order = torch.randperm(len(rows), generator=generator)
     if rows.y.ndim == 1 and (not rows.y.is_floating_point() or set(rows.y.tolist()) <= {0.0, 1.0}):
         order = order[rows.y[order].argsort(stable=True)]  # class by class, at random within
-    held = torch.zeros(len(rows), dtype=torch.bool)
-    held[order[place :: max(2, round(1 / fraction))]] = True
+    groups = by_group(rows, many, generator, place)
+    held[order[place::many] if groups is None else groups] = True
     return rows.take((~held).nonzero().flatten()), rows.take(held.nonzero().flatten())
 
 
 def divided(task: Task, seed: int) -> Task:
-    """Divide a task's labelled training and test rows anew, into as many of each."""
+    """Divide a task's labelled training and test rows anew, into as many of each, or of their groups."""
     assert task.train.held
     assert task.test is not None
     assert task.test.held
     train, test = task.train.known(), task.test
     x, y = join(train.x, test.x), torch.cat([train.y, test.y.to(train.y.device)])
-    order = torch.randperm(len(y), generator=random.generator("division", seed))
-    first, last = order[: len(train)], order[len(train) :]
-    return dataclasses.replace(
-        task, train=Labelled(take(x, first), y[first]), test=Labelled(take(x, last), y[last]), valid=None
-    )
+    grouped = train.group is not None and test.group is not None
+    group = torch.cat([train.group.cpu(), test.group.cpu()]) if grouped else None  # type: ignore[union-attr]
+    units, number = (torch.arange(len(y)) if group is None else group).unique(return_inverse=True)
+    late = torch.zeros(len(units), dtype=torch.bool)
+    order = torch.randperm(len(units), generator=random.generator("division", seed))
+    late[order[: len(number[len(train) :].unique())]] = True
+    rows, last = Labelled(x, y, group=group), late[number]
+    first, last = (at.nonzero().flatten() for at in (~last, last))
+    return dataclasses.replace(task, train=rows.take(first), test=rows.take(last), valid=None)
 
 
 def halved(task: Task) -> Task:

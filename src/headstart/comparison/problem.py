@@ -122,6 +122,9 @@ class Problem(Situation):
         """Say what each labelled test row counts towards a target's score."""
         kind, (measure, _) = self._named(name).kind, self.measure(name)
         p, t, row = kind.scored(torch.from_numpy(answers).float(), torch.from_numpy(truth["y"]))
+        if "group" in truth:  # rows that belong together count as one
+            there = torch.from_numpy(truth["group"])[present(torch.from_numpy(truth["y"]))]
+            row = there.unique(return_inverse=True)[1][row]
         return influence(measure, p, t, row, int(row.max()) + 1 if len(row) else 0)[1]
 
     def check(self) -> None:
@@ -415,8 +418,10 @@ class Learned:
 
     @property
     def truth(self) -> dict[str, NDArray[Any]]:
-        """The test rows' labels."""
-        return {"y": self._said[1].numpy()}
+        """The test rows' labels, and their groups where they have some."""
+        rows = self.target.test
+        grouped = rows is not None and rows.held and rows.group is not None
+        return {"y": self._said[1].numpy()} | ({"group": rows.group.cpu().numpy()} if grouped else {})  # type: ignore[union-attr]
 
     @cached_property
     def _said(self) -> tuple[Tensor, Tensor]:
@@ -488,6 +493,13 @@ def _confusion(task: Task, outputs: Tensor, y: Tensor) -> list[list[int]] | None
     return pairs.bincount(minlength=size * size).reshape(size, size).tolist()
 
 
+def _groups(rows: Any) -> int | None:
+    """Count the groups that labelled rows are in; None where each stands alone."""
+    if rows is None or not rows.held or rows.group is None:
+        return None
+    return len(rows.group[rows.present()].unique())
+
+
 def _about(target: Task) -> dict[str, Any]:
     shares = target.kind.shares(target.train.y) if target.train.held else None
     return {
@@ -498,5 +510,6 @@ def _about(target: Task) -> dict[str, Any]:
         "train_rows": len(target.train),
         "labelled": int(target.train.present().sum()),
         "test_rows": 0 if target.test is None else len(target.test),
+        "test_groups": _groups(target.test),
         "shares": None if shares is None else {str(name): share for name, share in shares.items()},
     }

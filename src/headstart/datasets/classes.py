@@ -22,7 +22,7 @@ def keep_classes(task: Task, keep: list[int]) -> Task:
             return data
         y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
         at = (y != -1).nonzero()[:, 0]
-        return Labelled(data.take(at).x, y[at])
+        return replace(data, y=y).take(at)
 
     classes = [kind.classes[k] for k in keep]
     encoding = None if task.encoding is None else task.encoding.with_classes(classes)
@@ -69,5 +69,6 @@ def rotations(task: Task) -> Task:
     classes = list(kind.classes) + [f"{name} rot{90 * k}" for k in (1, 2, 3) for name in kind.classes]
     turned = torch.cat([x.rot90(k, (2, 3)) for k in range(4)])
     y = torch.cat([torch.where(data.y >= 0, data.y + k * count, data.y) for k in range(4)])
+    group = None if data.group is None else data.group.repeat(4)
     encoding = None if task.encoding is None else task.encoding.with_classes(classes)
-    return replace(task, kind=Multiclass(classes), train=Labelled(turned, y), encoding=encoding)
+    return replace(task, kind=Multiclass(classes), train=Labelled(turned, y, group=group), encoding=encoding)

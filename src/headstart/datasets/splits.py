@@ -183,6 +183,16 @@ def given(values: Sequence[object], where: str) -> Division:
     return {name: at for name, at in index.items() if len(at)}
 
 
+def check_apart(division: Division, groups: Sequence[Hashable] | None, what: str, name: str) -> None:
+    """Refuse a division that was given and has rows of one group in two parts."""
+    if groups is None:
+        return
+    sides = [{groups[i] for i in at.tolist()} for at in division.values()]
+    for group in dict.fromkeys(groups):
+        if sum(group in side for side in sides) > 1:
+            raise wrong(what, expected=f"no `{name}` on two sides", found=group)
+
+
 def count_duplicates(test: X, trains: Sequence[X]) -> list[int]:
     """Count the test rows that are also rows of each of several sets of train rows.
 
@@ -237,15 +247,18 @@ def build(
     division: Division,
     encoding: Encoding,
     unlabelled: X | None = None,
+    groups: Sequence[Hashable] | None = None,
 ) -> list[Task]:
-    """Make a task of each ``(name, kind, y)``; all share the very same tensors of inputs."""
+    """Make a task of each ``(name, kind, y)``; all share the very same tensors of inputs, and the groups."""
     encoding = replace(encoding, division=division)
     parts = {name: take(x, index) for name, index in division.items()}
+    number = None if groups is None else torch.from_numpy(_numbered(groups))
+    group = {name: None if number is None else number[index] for name, index in division.items()}
     return [
         Task(
             _task_name(name),
             kind,
-            **{part: Labelled(parts[part], y[index]) for part, index in division.items()},  # type: ignore[arg-type]
+            **{part: Labelled(parts[part], y[at], group=group[part]) for part, at in division.items()},  # type: ignore[arg-type]
             unlabelled=None if unlabelled is None else Inputs(unlabelled),
             encoding=encoding.asking(name, kind),
         )
@@ -282,6 +295,6 @@ def carve(tasks: Sequence[Task], spec: SplitSpec) -> list[Task]:
             division = divide(replace(spec, test=0.0), rows(data.x), task.kind.strata(data.y))
             done[id(data.x)] = division, {part: take(data.x, at) for part, at in division.items()}
         division, x = done[id(data.x)]
-        train, valid = (Labelled(x[p], data.y[division[p]]) for p in ("train", "valid"))
+        train, valid = (replace(data.take(division[p]), x=x[p]) for p in ("train", "valid"))
         carved.append(replace(task, train=train, valid=valid))
     return carved

@@ -352,7 +352,7 @@ class Model:
             if not data.held:
                 check_same(given.kind, kind)
                 return data
-            return Labelled(self._sure(data.x, name), renumbered(data.y, given.kind, kind))
+            return replace(data, x=self._sure(data.x, name), y=renumbered(data.y, given.kind, kind))
 
         return Task(name, kind, part(given.train), test=part(given.test))  # type: ignore[arg-type]
 

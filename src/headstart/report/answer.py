@@ -47,7 +47,8 @@ class Answer:
         seen: the smallest gain that would have been seen with a chance of 80 %.
         needed: more ``seeds``, or ``test_rows`` in all, that would decide it.
         seeds: fewest and most seeds of any row.
-        test_rows: how many rows scores are means over.
+        test_rows: how many rows, or groups of rows, scores are means over.
+        unit: which of the two.
         same_rows: whether every seed trained on the same labelled rows.
         labelled: how many those are, where it is known.
         sources: what each source does to the way in front.
@@ -75,6 +76,7 @@ class Answer:
     needed: Mapping[str, int] = field(default_factory=dict)
     seeds: tuple[int, int] = (0, 0)
     test_rows: int | None = None
+    unit: str = "test row"
     same_rows: bool = False
     labelled: int | None = None
     sources: tuple[Source, ...] = ()
@@ -150,6 +152,7 @@ def _answer(
         needed=facts.get("needed") or {},
         seeds=(min(judged), max(judged)) if judged else (0, 0),
         test_rows=None if test_rows is None else int(test_rows),
+        unit="test row" if number(about(details, board.task).get("test_groups")) is None else "test group",
         same_rows=shots is None and board.labelled,
         labelled=None if labelled is None else int(labelled),
         sources=tuple(each for each in sources(board, result, told) if each.shots == shots),

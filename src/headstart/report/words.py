@@ -208,7 +208,7 @@ def scope(found: Answer) -> str:
     """Say over how many seeds and test rows scores are, and for which labelled rows alone, or ""."""
     few, most = found.seeds
     parts = [plural(most, "seed") if few == most else f"{few} to {most} seeds"] if most else []
-    parts += [plural(found.test_rows, "test row")] if found.test_rows else []
+    parts += [plural(found.test_rows, found.unit)] if found.test_rows else []
     rows = f"{found.labelled} labelled rows" if found.labelled else "labelled rows"
     alone = f"; these {rows} only: another draw of them is not in the intervals" * found.same_rows
     return f"over {' and '.join(parts)}{alone}" if parts else ""
@@ -298,9 +298,9 @@ def following(found: Answer, board: Board) -> str:
         total = found.seeds[1] + seeds
         step = f"run it with about {rounded(total)} seeds, what ran is kept{size}"
     elif rows and far:
-        step = f"nothing within reach of this set-up decides it, not {FAR} times the test rows{size}"
+        step = f"nothing within reach of this set-up decides it, not {FAR} times the {found.unit}s{size}"
     elif rows:
-        step = f"it takes about {rounded(rows)} test rows, more seeds do not decide it{size}"
+        step = f"it takes about {rounded(rows)} {found.unit}s, more seeds do not decide it{size}"
     elif found.seeds[1] < 2:
         step = "run it with at least 3 seeds"
     else:

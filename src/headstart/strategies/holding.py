@@ -15,7 +15,6 @@ from torch import Tensor
 from ..maths import random
 from ..tasks import Labelled, Task
 from ..tasks.kinds import MISSING
-from ..tasks.nouns import take
 
 ROWS = 2000  # labelled rows, from which some are held out
 ENOUGH = 20  # of them of every class, where there are classes
@@ -35,20 +34,53 @@ def enough(task: Task) -> bool:
 def hold_out(task: Task, seed: int) -> tuple[Task, Task]:
     """Divide a task's labelled rows: the task without the labels of a tenth, and one of those rows.
 
-    A tenth of each class is held out, where there are classes. The kept task has the very same inputs, so
-    that tasks which share them still do. Tasks with equal labels are divided alike.
+    A tenth of each class is held out, where there are classes, or of the groups, where rows have some. The
+    kept task has the very same inputs, so that tasks which share them still do. Tasks with equal labels are
+    divided alike.
     """
     rows = task.train
     assert rows.held
     known, y = rows.present().nonzero().flatten().cpu(), rows.y.clone()
-    order = torch.randperm(len(known), generator=random.generator("held out", seed))
-    if task.kind.exclusive:
-        order = order[task.kind.numbers(y[known].cpu())[order].argsort(stable=True)]
-    index = known[order[::SHARE].sort().values]
+    draws = random.generator("held out", seed)
+    index = by_group(rows.take(known), SHARE, draws)
+    if index is not None:
+        index = known[index]
+    else:
+        order = torch.randperm(len(known), generator=draws)
+        if task.kind.exclusive:
+            order = order[task.kind.numbers(y[known].cpu())[order].argsort(stable=True)]
+        index = known[order[::SHARE].sort().values]
     y[index] = torch.nan if y.is_floating_point() else MISSING
-    held = Labelled(take(rows.x, index), rows.y[index])
     bare = replace(task, valid=None, test=None)
-    return replace(bare, train=Labelled(rows.x, y)), replace(bare, train=held)
+    return replace(bare, train=replace(rows, y=y, complete=False)), replace(bare, train=rows.take(index))
+
+
+def by_group(rows: Labelled, many: int, generator: torch.Generator, place: int = 0) -> Tensor | None:
+    """Number the rows of one group in so many; None without groups, or where a class has no other rows.
+
+    Args:
+        rows: some of which are held out, with those of their groups.
+        many: groups of which one is taken.
+        generator: draws the order of the groups.
+        place: which in so many; each gives other groups.
+
+    Example:
+        >>> rows = Labelled(torch.zeros(4, 1), torch.zeros(4), group=torch.tensor([7, 7, 3, 3]))
+        >>> by_group(rows, 2, torch.Generator().manual_seed(0)).tolist() in ([0, 1], [2, 3])
+        True
+    """
+    if rows.group is None:
+        return None
+    groups, number = rows.group.cpu().unique(return_inverse=True)
+    if len(groups) < 2:
+        return None
+    order = torch.randperm(len(groups), generator=generator)
+    taken = torch.zeros(len(groups), dtype=torch.bool)
+    taken[order[place % min(many, len(groups)) :: many]] = True
+    held, y = taken[number], rows.y.cpu()
+    if not y.is_floating_point() and len(y[~held].unique()) < len(y.unique()):
+        return None
+    return held.nonzero().flatten()
 
 
 def same_rows(one: Task, other: Task) -> bool:

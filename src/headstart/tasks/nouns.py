@@ -154,9 +154,11 @@ class Labelled:
         y: targets ``(B, ...)``; a missing label is NaN (float) or -100 (integer).
         complete: promises that no label is missing and no input NaN or infinity, which saves looking
             for them at every step.
+        group: whole numbers ``(B,)``, alike where rows belong together (of one patient, author, session);
+            ``None`` where each row stands alone. Rows are held out by groups, and intervals draw them anew.
 
     Raises:
-        ValueError: if ``x`` and ``y`` have different numbers of rows.
+        ValueError: if ``x``, ``y`` and ``group`` differ in length, or groups are no whole numbers.
 
     Example:
         >>> batch = Labelled(torch.zeros(3, 2), torch.tensor([0, 1, -100]))
@@ -167,23 +169,31 @@ class Labelled:
     x: X
     y: Tensor
     complete: bool = False
+    group: Tensor | None = None
     held: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
         count = _equal_rows(self.x)
         if count != len(self.y):
             raise wrong("`y`", expected=f"one target per row of `x` ({count})", found=f"{len(self.y)}")
+        if self.group is not None and (len(self.group) != count or self.group.dtype != torch.long):
+            found = f"{self.group.dtype} of shape {tuple(self.group.shape)}"
+            raise wrong(
+                "`group`", expected=f"whole numbers (torch.long), {count} as `x` has rows", found=found
+            )
 
     def __len__(self) -> int:
         return len(self.y)
 
     def parts(self) -> dict[str, X]:
         """List what the rows are made of, by name."""
-        return {"x": self.x, "y": self.y}
+        grouped = {} if self.group is None else {"group": self.group}
+        return {"x": self.x, "y": self.y, **grouped}
 
     def take(self, index: Tensor) -> Labelled:
         """Gather rows."""
-        return Labelled(take(self.x, index), self.y[index], self.complete)
+        group = None if self.group is None else self.group[index]
+        return Labelled(take(self.x, index), self.y[index], self.complete, group)
 
     def inputs(self) -> Inputs:
         """Forget the labels."""

@@ -21,7 +21,7 @@ from ...tasks import Kind, Multilabel, Regression, Task
 from ...tasks.arrays import inputs, ready
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
-from ..splits import build, divide, warn_duplicates
+from ..splits import build, check_apart, divide, warn_duplicates
 from .files import existing
 from .labels import answers
 
@@ -147,6 +147,10 @@ def read_npz(argument: str, options: Options) -> list[Task]:
     if len(parts) > 1:
         ends = np.cumsum([0, *(len(rows) for rows in xs)])
         division = {p: torch.arange(a, b) for p, a, b in zip(parts, ends, ends[1:], strict=False)}
+        groups = None
+        if options.split.group:
+            groups = np.concatenate([array(options.split.group, p) for p in parts]).tolist()
+            check_apart(division, groups, where, options.split.group)
     else:
         classes = [of for _, kind, y in asked if (of := kind.strata(y)) is not None]
         groups = array(options.split.group, "train").tolist() if options.split.group else None
@@ -154,7 +158,7 @@ def read_npz(argument: str, options: Options) -> list[Task]:
         division = dict(divide(options.split, len(x), strata, groups))
     count = warn_duplicates(x, division, where)
     encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=tuple(x.shape[1:]), duplicates=count)
-    return build(asked, x, division, encoding)
+    return build(asked, x, division, encoding, groups=groups)
 
 
 READER = Reader(read_npz, 'arrays: "npz:file.npz#x,y"', encoding=ArrayEncoding)

@@ -18,7 +18,7 @@ from ...errors import wrong
 from ...tasks import Kind, Task
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
-from ..splits import Division, build, divide, given, warn_duplicates
+from ..splits import Division, build, check_apart, divide, given, warn_duplicates
 from .columns import Column, check_typos, column_from_json, fit_column, number
 from .files import Table, format_of, listed, load, load_frame
 from .labels import FREE_TEXT_CLASSES, answers
@@ -179,29 +179,25 @@ def table_tasks(
     kinds = options.kinds
     targets = [(n, *answers(table.labels(n), n, table.where, options.encoding, kinds.get(n))) for n in labels]
     spare = {*labels, *options.drop, "split", options.split.group}
-    division = _division(table, targets, options, "split" in labels)
+    group = options.split.group
+    groups = [str(v) for v in table.column(group)] if group else None
+    division = _division(table, targets, options, groups, "split" in labels)
     names = [n for n in table.columns if n not in spare]
     x, encoding = encoder(table, names, division["train"], reader, options.encoding)
     encoding = replace(encoding, duplicates=warn_duplicates(x, division, table.where))
-    return build(targets, x, division, encoding)
+    return build(targets, x, division, encoding, groups=groups)
 
 
 def _division(
-    table: Table, targets: Sequence[tuple[str, Kind, Tensor]], options: Options, label: bool
+    table: Table,
+    targets: Sequence[tuple[str, Kind, Tensor]],
+    options: Options,
+    groups: Sequence[str] | None,
+    label: bool,
 ) -> Division:
-    group = options.split.group
-    groups = [str(v) for v in table.column(group)] if group else None
     if "split" in table.columns and not label:
         division = given(table.columns["split"], table.where)
-        if groups:
-            sides = {part: {groups[i] for i in at.tolist()} for part, at in division.items()}
-            both = sorted(g for g in set(groups) if sum(g in side for side in sides.values()) > 1)
-            if both:
-                raise wrong(
-                    f"`split` column of {table.where}",
-                    expected=f"no `{group}` on two sides",
-                    found=both[0],
-                )
+        check_apart(division, groups, f"`split` column of {table.where}", options.split.group)
         return division
     classes = [of for _, kind, y in targets if (of := kind.strata(y)) is not None]
     return divide(options.split, len(table), list(zip(*classes, strict=True)) if classes else None, groups)
