@@ -56,6 +56,19 @@ def test_it_is_trained_on_all_labelled_rows_whatever_the_shots(compared):
     assert "trained on all 16 labelled rows" in text
 
 
+def test_its_settings_are_chosen_on_all_quarters_of_the_rows(monkeypatch):
+    held = []
+    of = Problem._held_out
+    monkeypatch.setattr(
+        Problem, "_held_out", lambda self, seed, quarter=0: held.append(quarter) or of(self, seed, quarter)
+    )
+    target = Task("new", Multiclass(2), numbers(30, 1), test=numbers(20, 2))
+    asked = Problem(target, [], shots=[20], settings={"hidden": [6]}, budget=TINY)
+    compare(asked, "raw+logreg", 1, baseline="raw+logreg")
+    assert held[0] == 0  # the trial
+    assert held[1:5] == [0, 1, 2, 3]
+
+
 def test_rows_that_it_was_trained_on_are_left_out_of_what_is_measured(compared):
     problem, result = compared
     model = hs.load(result.best.directory, device="cpu")

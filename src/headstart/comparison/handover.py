@@ -21,8 +21,9 @@ MARK = "handed-over.json"  # of which way the model is, so that it is not traine
 def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, Any]]:
     """Train the way of that name on all labelled rows, once, and write its model for each target.
 
-    Where there are the rows for it, its probabilities are made to fit rows that a first training did not
-    see, by one temperature, and then it is trained on all.
+    Settings that each trial chose on a quarter of its own rows are chosen on all four quarters, since one
+    model alone is kept. Where there are the rows for it, its probabilities are made to fit rows that a first
+    training did not see, by one temperature, and then it is trained on all.
 
     Returns:
         by target ``strategy``, ``rows``, ``score`` with its interval over the test rows, all ``measures``,
@@ -35,7 +36,7 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
     problem, starts = plan.problem.cut(None, seed), plan.problem.starts(plan.directory / FEATURES)
     option = options.get((name, amount), 0)
     if plan.choice(name, amount).when == "within":
-        option, _ = problem.choose(strategy, plan.options(name, amount), seed, starts)
+        option, _ = problem.choose(strategy, plan.options(name, amount), seed, starts, quarters=4)
     settings = dict(strategy.options[option])
     told = {}
     targets = list(plan.problem.names)

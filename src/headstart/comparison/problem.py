@@ -227,10 +227,12 @@ class Problem(Situation):
         metric = self.scored_by(self.target.name)
         return net, metric.sign * _score(starts, net, self.target, valid, metric.name)
 
-    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> tuple[int, float]:
-        """Choose on a quarter of this trial's own rows; on each of the four where the rows are few."""
+    def choose(
+        self, strategy: Strategy, options: int, seed: int, starts: Starts, *, quarters: int = 1
+    ) -> tuple[int, float]:
+        """Choose on a quarter of this trial's own rows, or on several; on all four where the rows are few."""
         few = min(choice.smallest(t, None) for t in self.targets) < choice.ENOUGH
-        parts = [self._held_out(seed, quarter) for quarter in range(4 if few else 1)]
+        parts = [self._held_out(seed, quarter) for quarter in range(4 if few else quarters)]
         scores = []
         for option in range(options):
             tried = []

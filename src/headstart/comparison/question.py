@@ -136,8 +136,10 @@ class Question(Protocol):
     ) -> tuple[float, float]:
         """Score one option without the test rows: the value to raise, and a guard not to fall under."""
 
-    def choose(self, strategy: Strategy, options: int, seed: int, starts: Starts) -> tuple[int, float]:
-        """Choose among the first ``options`` on a part of this trial's own rows; say what the best scored."""
+    def choose(
+        self, strategy: Strategy, options: int, seed: int, starts: Starts, *, quarters: int = 1
+    ) -> tuple[int, float]:
+        """Choose among the first ``options`` on quarters of this trial's own rows; say what the best got."""
 
     def cut(self, amount: int | None, seed: int) -> Self:
         """Keep an amount, the same for every strategy at a seed."""
