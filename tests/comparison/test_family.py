@@ -172,6 +172,7 @@ def test_rows_drawn_at_random_are_said_to_be_so_and_equal_ones_to_be_unlike_the_
     assert result.data["reasons"][0].startswith(said)
     text = result.table() + (tmp_path / "r" / "report.html").read_text()
     assert "drawn equally" not in text
+    assert "4 steps; each row weighs alike" in text
     result = compare(Problem(target, **asked), "scratch", 2, baseline="constant", out=tmp_path / "e")
     assert result.data["reasons"][0].startswith("With 3 labelled rows per class: ")
     shift = "drawn equally per class; in the data yes is 5.0 %"

@@ -256,6 +256,29 @@ def test_rows_drawn_at_random_are_on_average():
     assert "on average" not in table(result(), DETAILS) + page(result(), DETAILS)
 
 
+@pytest.mark.parametrize(
+    ("steps", "weights", "said"),
+    [
+        ({"given": 50}, "balanced", "Training50 steps; each class weighs alike"),
+        ({"passes": 10, "least": 200, "most": 2000}, "none",
+         "Training10 passes over a trial's labelled rows, at least 200 steps and at most 2000; each row w"),
+        ({}, "none", "Trainingeach row weighs alike"),
+        ({"given": 1}, None, "Training1 step"),
+    ],
+)  # fmt: skip
+def test_how_long_a_trial_trains_and_what_classes_weigh_is_said_in_the_page(steps, weights, said):
+    assert said in seen(page(result(), about(class_weights=weights) | {"steps": steps}))
+    assert "weighs" not in page(result(), about(class_weights="balanced", per_class=False))
+
+
+def test_targets_whose_classes_weigh_otherwise_are_named():
+    rows = [dict(each, target=name) for name in ("new", "old") for each in ROWS]
+    first = DETAILS["targets"][0]
+    told = [first | {"class_weights": "balanced"}, first | {"name": "old", "class_weights": "none"}]
+    text = seen(page(result(rows, []), DETAILS | {"targets": told, "metrics": {"new": SHARE, "old": SHARE}}))
+    assert "new: each class weighs alike; old: each row weighs alike" in text
+
+
 def test_all_rows_that_may_be_best_are_no_mark():
     rows = [dict(each, may_be_best=True) for each in ROWS]
     assert "*" not in table(result(rows), DETAILS, width=80)

@@ -35,6 +35,7 @@ def header(boards: Sequence[Board], details: Mapping[str, Any]) -> str:
     drawn = dict.fromkeys(words.draw(b, details).partition(" drawn ")[2] for b in boards)
     alike = "; ".join(f"drawn {esc(told)}" for told in drawn if told)
     facts += [("Scored by", "; ".join(scored)), ("Training rows", named), ("Labelled rows", alike)]
+    facts += [("Training", esc(words.training(boards, details)))]
     return definitions(facts)
 
 

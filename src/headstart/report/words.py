@@ -14,6 +14,7 @@ Facts = Mapping[str, Any]
 RULED_OUT = 5  # least gains: a bound of harm below it is worth saying as one
 UNEQUAL = 0.8  # of an equal share: a class below it is worth telling
 RARE = 0.5  # of an equal share: a class up to it meets other shares in labelled rows than in the data
+WEIGHTS = {"balanced": "each class weighs alike", "none": "each row weighs alike"}
 FAR = 20  # times the test rows there are: beyond it a number of rows is no advice
 UNLIKELY = 0.03  # chance of being the best below which a way is only named
 CLASSES = 6  # most classes whose shares are said one by one
@@ -342,6 +343,21 @@ def draw(board: Board, details: Facts) -> str:
     if not alike or len(parts) < 2 or parts[rarest] > RARE / len(parts):
         return ""
     return f"labelled rows are drawn equally per class; in the data {rarest} is {100 * parts[rarest]:.1f} %"
+
+
+def training(boards: Sequence[Board], details: Facts) -> str:
+    """Say how long a trial trains on its labelled rows, and what its classes weigh."""
+    steps, said = details.get("steps") or {}, []
+    if "given" in steps:
+        said.append(plural(int(steps["given"]), "step"))
+    elif {"passes", "least", "most"} <= set(steps):
+        passes = f"{steps['passes']} passes over a trial's labelled rows"
+        said.append(f"{passes}, at least {steps['least']} steps and at most {steps['most']}")
+    given = {b.task: str(about(details, b.task).get("class_weights")) for b in boards if b.per_class}
+    weights = {task: WEIGHTS[told] for task, told in given.items() if told in WEIGHTS}
+    if len(set(weights.values())) > 1:
+        return "; ".join([*said, *(f"{task}: {told}" for task, told in weights.items())])
+    return "; ".join([*said, *dict.fromkeys(weights.values())])
 
 
 def warnings(board: Board, found: Answer, details: Facts) -> list[str]:
