@@ -111,6 +111,7 @@ def test_words_of_a_text_problem_size_the_backbone(tmp_path: Path) -> None:
         ("target.shots=[1, -5]", "found [1, -5]"),
         ("target.shots=[]", "found []"),
         ("target.shots=2.5", "found 2.5"),
+        ("target.draw=often", '`target.draw` of problem.toml should be "equal" or "random"; found "often"'),
         ("target.split.test=1.5", "should be a fraction in [0, 1); found 1.5"),
         ("target.data=", 'found ""'),
         ("compare.seeds=0", "`compare.seeds`"),

@@ -10,6 +10,8 @@ from torch import nn
 
 from headstart.comparison import Problem, choice, compare
 from headstart.comparison import problem as problems
+from headstart.datasets import shots
+from headstart.maths import random
 from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Starts
 from headstart.strategies.recipes.align import information, joined
@@ -210,6 +212,77 @@ def test_cuts_are_nested_and_the_same_for_all():
     assert as_rows(problem.cut(2, 5).target.train.x) == rows[1]
     assert as_rows(problem.cut(2, 6).target.train.x) != rows[1]
     assert problem.cut(None, 5).target is problem.target
+
+
+# Rows drawn at random.
+
+
+def unequal(counts, **changes):
+    """A target of yes or no with so many rows of each, and a source whose classes can stand in."""
+    y = torch.cat([torch.full((n,), c) for c, n in enumerate(counts)])
+    x = torch.randn(len(y), 2, generator=torch.Generator().manual_seed(5)) + 2.0 * y[:, None]
+    target = Task("new", Multiclass(["no", "yes"]), Labelled(x, y), test=Labelled(x, y))
+    source = Task("old", Multiclass(5), numbers(12, 3, classes=5))
+    return Problem(target, [source], **{"settings": {"hidden": [6]}, "budget": TINY} | changes)
+
+
+def test_random_cuts_are_as_many_rows_at_random_and_equal_ones_are_what_they_were():
+    drawn, alike = unequal([380, 20], draw="random"), unequal([380, 20])
+    rows = drawn.cut(10, 5).target.train
+    assert len(rows) == len(alike.cut(10, 5).target.train) == 20
+    assert 1 <= int((rows.y == 1).sum()) < 5
+    assert torch.equal(drawn.cut(10, 5).target.train.x, rows.x)
+    assert not torch.equal(drawn.cut(10, 6).target.train.x, rows.x)
+    kept = shots(alike.target, 10, generator=random.generator("shots", 5)).train
+    assert torch.equal(alike.cut(10, 5).target.train.x, kept.x)
+
+
+def test_how_rows_are_drawn_is_told_apart_only_where_it_is_not_the_default():
+    assert unequal([30, 30]).fingerprint() == unequal([30, 30], draw="equal").fingerprint()
+    assert unequal([30, 30]).fingerprint() != unequal([30, 30], draw="random").fingerprint()
+    with pytest.raises(
+        ValueError, match='`draw` should be a known name; found "rndom"; did you mean "random"'
+    ):
+        unequal([30, 30], draw="rndom")
+
+
+@pytest.mark.parametrize(
+    ("counts", "count"), [([300, 100], 40), ([390, 10], 20), ([395, 5], 2), ([40, 24], 30)]
+)
+def test_hardly_a_random_draw_has_fewer_rows_of_a_class_than_was_told(counts, count):
+    problem = unequal(counts, draw="random")
+    least = choice.least(problem, problem.target, count)
+    found = [choice.smallest(problem.cut(count, seed).target) for seed in range(40)]
+    assert sum(n < least for n in found) <= 2
+    assert max(1, sum(found) / 40 / 3) <= least <= min(found) + 3
+    assert choice.least(unequal(counts), problem.target, min(count, *counts)) == min(count, *counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "count", "draw", "way", "spares"),
+    [
+        ([300, 100], 40, "equal", choice.HELD_OUT, True),
+        ([300, 100], 40, "random", choice.DEFAULTS, True),  # 20 rows of the rare class on average
+        ([300, 100], 80, "random", choice.HELD_OUT, True),
+        ([390, 10], 5, "equal", choice.PSEUDO, True),
+        ([390, 10], 5, "random", choice.PSEUDO, False),  # none or one, so one
+        ([390, 10], None, "random", choice.DEFAULTS, True),
+    ],
+)
+def test_the_way_of_choosing_minds_what_a_random_draw_holds(counts, count, draw, way, spares):
+    problem = unequal(counts, draw=draw)
+    assert choice.chosen_on(problem, PROBE, count) == way
+    assert choice.can_spare(problem, count) == spares
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pseudo_target_is_drawn_as_the_target_is(seed):
+    problem = unequal([390, 10], draw="random")
+    posed = choice.pseudo(problem, seed).cut(4, seed)
+    assert len(posed.target.train) == 8
+    assert set(posed.target.train.y.tolist()) == {0, 1}
+    value, _ = problem.judge(PROBE, 0, 4, 0, Starts())
+    assert 0 <= value <= 1
 
 
 # The best option.

@@ -10,7 +10,7 @@ import torch
 
 from headstart.comparison import Problem, Result, compare, judging
 from headstart.strategies import AS_IT_IS, NO_REUSE, STRATEGIES, Strategy
-from headstart.tasks import Inputs, Labelled, Multiclass, Regression, Task
+from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, numbers, table
 
@@ -40,6 +40,40 @@ def test_ways_without_reuse_run_whatever_is_asked_for(compared):
     (answer,) = compared.data["answers"]
     assert answer["baseline"] in ALONE
     assert answer["highest"] in ALONE
+
+
+def floor(target, **changes):
+    """Train the floor on two shots, and give its scores."""
+    posed = Problem(target, budget=ONE, shots=[2], **changes)
+    few = posed.cut(2, 0)
+    return few, few.train(STRATEGIES["constant"], [target.name], {}, 0, few.starts(None))[target.name].record
+
+
+@pytest.mark.parametrize("draw", ["equal", "random"])
+@pytest.mark.parametrize("kind", [Multiclass(["no", "yes"]), Binary(("no", "yes"))])
+def test_the_floor_knows_how_common_each_class_is_whatever_the_draw(kind, draw):
+    y = (torch.arange(40) % 4 > 0).to(torch.long if kind.extensible else torch.float)  # 25 and 75 %
+    rows = Labelled(torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), y)
+    few, record = floor(Task("new", kind, rows, test=rows), draw=draw)
+    assert len(few.target.train) == 4
+    assert record["score"] == 0.75
+    assert record["measures"]["log_loss"] == pytest.approx(
+        -0.25 * np.log(0.25) - 0.75 * np.log(0.75), rel=1e-3
+    )
+
+
+def test_the_floor_of_numbers_is_the_mean_of_the_trials_rows():
+    rows = Labelled(torch.zeros(40, 2), torch.arange(40.0)[:, None] ** 2)
+    few, record = floor(Task("size", Regression(), rows, test=rows))
+    off = few.target.train.y.mean() - rows.y
+    assert record["measures"]["rmse"] == pytest.approx(off.square().mean().sqrt().item(), rel=1e-3)
+    assert abs(few.target.train.y.mean() - rows.y.mean()) > 1
+
+
+def test_what_a_draw_remembers_is_in_the_fingerprint():
+    target = Task("new", Multiclass(2), numbers(8, 1), test=numbers(20, 2))
+    told = dataclasses.replace(target, prior=torch.tensor([0, 0, 1]))
+    assert Problem(target).fingerprint() != Problem(told).fingerprint()
 
 
 def test_what_applies_to_numbers_alone_is_not_missed():
@@ -126,6 +160,24 @@ def record(trial):
 
 
 SEEN: list = []
+
+
+def test_rows_drawn_at_random_are_said_to_be_so_and_equal_ones_to_be_unlike_the_data(tmp_path):
+    target = Task("rare", Multiclass(["no", "yes"]), rare(200, 1), test=rare(100, 2))
+    asked = {"settings": {"hidden": [6]}, "budget": ONE, "shots": [3], "class_weights": "none"}
+    result = compare(
+        Problem(target, draw="random", **asked), "scratch", 2, baseline="constant", out=tmp_path / "r"
+    )
+    said = "With 3 labelled rows per class on average, drawn at random: "
+    assert result.data["reasons"][0].startswith(said)
+    text = result.table() + (tmp_path / "r" / "report.html").read_text()
+    assert "drawn equally" not in text
+    assert "4 steps; each row weighs alike" in text
+    result = compare(Problem(target, **asked), "scratch", 2, baseline="constant", out=tmp_path / "e")
+    assert result.data["reasons"][0].startswith("With 3 labelled rows per class: ")
+    shift = "drawn equally per class; in the data yes is 5.0 %"
+    assert f"labelled rows are {shift}" in " ".join(result.table().split())
+    assert shift in (tmp_path / "e" / "report.html").read_text()
 
 
 def test_rare_classes_count_alike_in_scores_and_in_training(tmp_path):

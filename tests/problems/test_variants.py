@@ -98,12 +98,22 @@ def test_several_targets(tmp_path: Path) -> None:
             '[[targets]]\ndata = "digits:5-9"\nshots = 1\n[[targets]]\ndata = "digits:0-4"\n',
             "`targets.1.shots` of .* should be those of the first target, 1; found None",
         ),
+        (
+            '[[targets]]\ndata = "digits:5-9"\ndraw = "random"\n[[targets]]\ndata = "digits:0-4"\n',
+            '`targets.1.draw` of .* should be as of the first target, "random"; found "equal"',
+        ),
         ('[[targets]]\ndata = 3\n', r"`targets.0.data` of .* should be a data reference"),
     ],
 )  # fmt: skip
 def test_wrong_targets_are_told(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_problem(written(tmp_path, text))
+
+
+def test_how_rows_are_drawn_is_said_in_the_file_or_on_the_command_line(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD)
+    assert load_problem(path).problem().draw == "equal"
+    assert load_problem(path, ["target.draw=random"]).problem().draw == "random"
 
 
 def test_where_to_train_is_said_in_the_file_or_on_the_command_line(tmp_path: Path) -> None:

@@ -225,6 +225,60 @@ def test_table_marks_verdicts_and_what_may_be_best():
     assert "/scratch: gain over scratch" in " ".join(table(result(), DETAILS, width=100).split())
 
 
+def about(**changes):
+    """Details in which something else is said of the target."""
+    return DETAILS | {"targets": [DETAILS["targets"][0] | changes]}
+
+
+SHIFT = "labelled rows are drawn equally per class; in the data yes is 7.5 %"
+
+
+def test_equal_draws_are_said_to_be_unlike_the_data_where_they_are_by_far():
+    for details in (DETAILS, about(draw="equal")):
+        assert SHIFT in " ".join(table(result(), details, width=80).split())
+        assert f"Labelled rows{SHIFT.removeprefix('labelled rows are ')}" in seen(page(result(), details))
+    near, three = {"no": 0.7, "yes": 0.3}, {"no": 0.5, "yes": 0.5, "never": 0.0}
+    unsaid = ({"draw": "random"}, {"per_class": False}, {"shares": near}, {"shares": three}, {"shares": None})
+    for changes in unsaid:
+        assert "drawn equally" not in table(result(), about(**changes)) + page(result(), about(**changes))
+    whole = result([dict(each, shots=None) for each in ROWS], [answer(shots=None)])
+    assert "drawn equally" not in table(whole, DETAILS) + page(whole, DETAILS)
+
+
+def test_rows_drawn_at_random_are_on_average():
+    details = about(draw="random")
+    text = table(result(), details, width=80)
+    said = "5 labelled rows per class on average, drawn at random"
+    assert f"\n{said}" in text
+    assert "about 5 per class" in seen(page(result(), details))
+    assert reasons(result(), details)[0].startswith(f"With {said}:")
+    assert "on average" not in table(result(), about(draw="random", per_class=False))
+    assert "on average" not in table(result(), DETAILS) + page(result(), DETAILS)
+
+
+@pytest.mark.parametrize(
+    ("steps", "weights", "said"),
+    [
+        ({"given": 50}, "balanced", "Training50 steps; each class weighs alike"),
+        ({"passes": 10, "least": 200, "most": 2000}, "none",
+         "Training10 passes over a trial's labelled rows, at least 200 steps and at most 2000; each row w"),
+        ({}, "none", "Trainingeach row weighs alike"),
+        ({"given": 1}, None, "Training1 step"),
+    ],
+)  # fmt: skip
+def test_how_long_a_trial_trains_and_what_classes_weigh_is_said_in_the_page(steps, weights, said):
+    assert said in seen(page(result(), about(class_weights=weights) | {"steps": steps}))
+    assert "weighs" not in page(result(), about(class_weights="balanced", per_class=False))
+
+
+def test_targets_whose_classes_weigh_otherwise_are_named():
+    rows = [dict(each, target=name) for name in ("new", "old") for each in ROWS]
+    first = DETAILS["targets"][0]
+    told = [first | {"class_weights": "balanced"}, first | {"name": "old", "class_weights": "none"}]
+    text = seen(page(result(rows, []), DETAILS | {"targets": told, "metrics": {"new": SHARE, "old": SHARE}}))
+    assert "new: each class weighs alike; old: each row weighs alike" in text
+
+
 def test_all_rows_that_may_be_best_are_no_mark():
     rows = [dict(each, may_be_best=True) for each in ROWS]
     assert "*" not in table(result(rows), DETAILS, width=80)

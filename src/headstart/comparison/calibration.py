@@ -23,7 +23,7 @@ BINS = 15  # of confidence, as in the paper
 
 def can_calibrate(task: Task) -> bool:
     """Tell whether a task has classes, and enough rows of each that a quarter tells how sure to be."""
-    return task.kind.exclusive and smallest(task, None) >= SPARE[0]
+    return task.kind.exclusive and smallest(task) >= SPARE[0]
 
 
 def temperature(kind: Kind, outputs: Tensor, y: Tensor) -> float:

@@ -14,13 +14,14 @@ stated defaults        none of these can be had
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from ..datasets import rotations, shots
+from ..datasets import random_shots, rotations, shots
 from ..datasets.shots import keep_classes
 from ..maths import random
 from ..strategies import Situation, Strategy
@@ -52,7 +53,7 @@ def chosen_on(problem: Situation, strategy: Strategy, count: int | None) -> str:
         return SOURCE
     if all(t.valid is not None for t in problem.targets):
         return VALID
-    if min(smallest(t, count) for t in problem.targets) >= ENOUGH:
+    if min(least(problem, t, count) for t in problem.targets) >= ENOUGH:
         return HELD_OUT
     if not can_hold_out(problem, count) or strategy.needs(pseudo(problem, 0)):
         return DEFAULTS
@@ -73,11 +74,15 @@ def best(scores: Sequence[Sequence[tuple[float, float]]]) -> int:
 
 
 def cut(problem: Situation, count: int | None, seed: int) -> list[Task]:
-    """Keep ``count`` labelled rows per class of each target, the same for every strategy at a seed."""
+    """Keep ``count`` labelled rows per class of each target, the same for every strategy at a seed.
+
+    Where rows are drawn at random, these are as many in all.
+    """
     if count is None:
         return list(problem.targets)
+    few = shots if problem.draw == "equal" else random_shots
     return [
-        shots(t, count, generator=random.generator("shots", seed)) if t.train.present().any() else t
+        few(t, count, generator=random.generator("shots", seed)) if t.train.present().any() else t
         for t in problem.targets
     ]
 
@@ -126,20 +131,40 @@ def halved(task: Task) -> Task:
     return dataclasses.replace(task, train=part(task.train.known(), 0.5, 1)[0])
 
 
-def smallest(task: Task, count: int | None) -> int:
+def smallest(task: Task) -> int:
     """Count the labelled rows of the smallest class; a dataset is not divided and counts none."""
-    if not task.train.held:
-        return 0
+    return min(_counts(task)) if task.train.held else 0
+
+
+def least(problem: Situation, task: Task, count: int | None) -> int:
+    """Tell how many rows the smallest class of a target has at a number of shots, whatever the seed.
+
+    Where rows are drawn at random, it is the class's share of them, less two standard deviations: hardly a
+    draw has fewer.
+    """
+    size = smallest(task)
+    if count is None or not size:
+        return size
+    if problem.draw == "equal" or not task.kind.exclusive:
+        return min(size, count)
+    total = sum(_counts(task))
+    drawn = min(total, count * len(task.kind.classes))
+    mean, left = size * drawn / total, (total - drawn) / max(1, total - 1)
+    return max(1, int(mean - 2 * math.sqrt(mean * (1 - size / total) * left)))
+
+
+def _counts(task: Task) -> list[int]:
+    """Count the labelled rows of each class, or all of them where there are no classes."""
+    assert task.train.held
     y = task.train.y[task.train.present()]
-    least = len(y)
-    if task.kind.exclusive:
-        least = int(task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).min())
-    return least if count is None else min(least, count)
+    if not task.kind.exclusive:
+        return [len(y)]
+    return task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).tolist()
 
 
 def can_spare(problem: Situation, count: int | None) -> bool:
     """Tell whether a quarter of the rows can be held out to choose among the learners without reuse."""
-    return all(smallest(t, count) >= SPARE[not t.kind.exclusive] for t in problem.targets)
+    return all(least(problem, t, count) >= SPARE[not t.kind.exclusive] for t in problem.targets)
 
 
 def _largest_source(problem: Situation) -> Task | None:
@@ -148,7 +173,10 @@ def _largest_source(problem: Situation) -> Task | None:
 
 
 def can_hold_out(problem: Situation, count: int | None) -> bool:
-    """Tell whether classes of a source can play the target at a number of shots."""
+    """Tell whether classes of a source can play the target at a number of shots.
+
+    Half of their rows are drawn from, and every class that may be held out has enough for its part.
+    """
     source = _largest_source(problem)
     if count is None or source is None or not source.train.held or source.kind.outputs < 4:
         return False
@@ -161,7 +189,8 @@ def can_hold_out(problem: Situation, count: int | None) -> bool:
 def pseudo(problem: S, seed: int) -> S:
     """Make a problem whose target is classes held out of the sources: two fifths of the largest one.
 
-    Half of their rows are the pseudo-target's test rows. Where the problem rotates its sources, the
+    Half of their rows are the pseudo-target's test rows. Of the others, those are drawn that ``cut`` keeps,
+    in the same way as of the target's. Where the problem rotates its sources, the
     pseudo-target has rotations too; it has at most as many classes as the real target.
     """
     source = _largest_source(problem)

@@ -67,6 +67,8 @@ class Problem(Situation):
         class_weights: what a target's classes count in every strategy's training: ``"balanced"`` each
             alike, however many rows it has; ``"none"`` by its rows; ``"auto"`` is ``"balanced"`` where the
             target is scored by a metric in which they count alike (balanced accuracy, macro F1).
+        draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
+            ``"random"`` as many in all, at random whatever their class, but one of each at least.
 
     Raises:
         ValueError: if names collide, rows differ in shape or words, inputs hold NaN or infinity, a task
@@ -162,6 +164,8 @@ class Problem(Situation):
                 digest.update(part.contiguous().cpu().numpy().tobytes())
         settings = f"{self.weights} {dict(self.settings)} {self.rotations} {self.shift} {self.budget}"
         settings += f" {self.class_weights}"
+        if self.draw != "equal":
+            settings += f" {self.draw}"
         digest.update(f"{self.start.fingerprint()} {settings}".encode())
         if (
             place := f"{self.on.type} {self.dtype}"
@@ -231,7 +235,7 @@ class Problem(Situation):
         self, strategy: Strategy, options: int, seed: int, starts: Starts, *, quarters: int = 1
     ) -> tuple[int, float]:
         """Choose on a quarter of this trial's own rows, or on several; on all four where the rows are few."""
-        few = min(choice.smallest(t, None) for t in self.targets) < choice.ENOUGH
+        few = min(map(choice.smallest, self.targets)) < choice.ENOUGH
         parts = [self._held_out(seed, quarter) for quarter in range(4 if few else quarters)]
         scores = []
         for option in range(options):
@@ -287,7 +291,7 @@ class Problem(Situation):
                 yield name, trained, seconds
 
     def cut(self, amount: int | None, seed: int) -> Self:
-        """Keep so many labelled rows per class of each target."""
+        """Keep so many labelled rows per class of each target, or per class on average."""
         return self.with_rows(targets=choice.cut(self, amount, seed))
 
     def train(
@@ -342,7 +346,9 @@ class Problem(Situation):
         return {
             "title": f"Which way of reuse is best for {' and '.join(self.names)}".rstrip("?") + "?",
             "targets": [
-                _about(t) | {"metric_because": self.measure(t.name)[1], "class_weights": self._weights(t)}
+                _about(t)
+                | {"metric_because": self.measure(t.name)[1], "class_weights": self._weights(t)}
+                | {"draw": self.draw}
                 for t in self.targets
             ],
             "sources": [
@@ -447,6 +453,8 @@ def _arrays(task: Task) -> Iterator[Tensor]:
     for data in (task.train, task.valid, task.test, task.unlabelled):
         if data is not None and data.held:
             yield from tensors(data)
+    if task.prior is not None:
+        yield task.prior
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ from .classes import rotations
 from .frames import from_frame
 from .options import Reader
 from .references import READERS, encode, encoding_from_json, read
-from .shots import shots, unlabel
+from .shots import random_shots, shots, unlabel
 from .splits import SplitSpec
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "encode",
     "encoding_from_json",
     "from_frame",
+    "random_shots",
     "read",
     "rotations",
     "shots",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from ..errors import wrong
 from ..tasks import Labelled, Lazy, Multiclass, Task
@@ -17,15 +18,19 @@ def keep_classes(task: Task, keep: list[int]) -> Task:
     number = torch.full((len(kind.classes),), -1)
     number[keep] = torch.arange(len(keep))
 
+    def anew(y: Tensor) -> Tensor:
+        return torch.where(y >= 0, number[y.clamp(min=0)], y)
+
     def part(data: Labelled | Lazy | None) -> Labelled | Lazy | None:
         if data is None or not data.held:
             return data
-        y = torch.where(data.y >= 0, number[data.y.clamp(min=0)], data.y)
+        y = anew(data.y)
         at = (y != -1).nonzero()[:, 0]
         return replace(data, y=y).take(at)
 
     classes = [kind.classes[k] for k in keep]
     encoding = None if task.encoding is None else task.encoding.with_classes(classes)
+    prior = None if task.prior is None else anew(task.prior)
     return replace(
         task,
         kind=Multiclass(classes),
@@ -33,6 +38,7 @@ def keep_classes(task: Task, keep: list[int]) -> Task:
         train=part(task.train),  # type: ignore[arg-type]
         valid=part(task.valid),
         test=part(task.test),
+        prior=None if prior is None else prior[prior != -1],
     )
 
 
@@ -71,4 +77,5 @@ def rotations(task: Task) -> Task:
     y = torch.cat([torch.where(data.y >= 0, data.y + k * count, data.y) for k in range(4)])
     group = None if data.group is None else data.group.repeat(4)
     encoding = None if task.encoding is None else task.encoding.with_classes(classes)
-    return replace(task, kind=Multiclass(classes), train=Labelled(turned, y, group=group), encoding=encoding)
+    turns = Labelled(turned, y, group=group)
+    return replace(task, kind=Multiclass(classes), train=turns, encoding=encoding, prior=None)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import wrong
-from ..tasks import Inputs, Labelled, Task
+from ..tasks import Inputs, Kind, Labelled, Task
 from ..tasks.nouns import join
 from ..tasks.streams import positive
 from .classes import keep_classes
@@ -49,18 +49,10 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
     """
     positive("shots", shots)
     data, kind = _train(task), task.kind
-    draw = torch.rand(len(data), generator=generator)
-    present = data.present()
     if not kind.exclusive:
-        if int(present.sum()) < shots:
-            raise wrong(
-                "`shots`",
-                expected=f"at most {int(present.sum())}, the labelled rows of {task.name!r}",
-                found=shots,
-                hint="lower `shots`",
-            )
-        return replace(task, train=data.take(_lowest(draw.masked_fill(~present, 2), shots)))
-    counts = kind.numbers(data.y[present]).bincount(minlength=len(kind.classes)).tolist()
+        return _in_all(task, shots, generator)
+    draw = torch.rand(len(data), generator=generator)
+    counts = kind.numbers(data.y[data.present()]).bincount(minlength=len(kind.classes)).tolist()
     small = [k for k, n in enumerate(counts) if n < shots]
     if small and not (drop_small and kind.extensible):
         least = min(small, key=lambda k: counts[k])
@@ -77,8 +69,82 @@ def shots(task: Task, shots: int, *, generator: torch.Generator, drop_small: boo
             "`shots`", expected=f"at most {sorted(counts)[-2]}, so that two classes are left", found=shots
         )
     index = [_lowest(draw.masked_fill(data.y != k, 2), shots) for k in kept]
-    few = replace(task, train=data.take(torch.cat(index).sort().values))
+    few = _few(task, data.take(torch.cat(index).sort().values))
     return keep_classes(few, kept) if small else few
+
+
+def random_shots(task: Task, shots: int, *, generator: torch.Generator) -> Task:
+    """Keep as many labelled training rows as ``shots`` per class are, at random whatever their class.
+
+    So a common class has more of them than a rare one, as where rows are labelled as they come. One row of
+    every class that has any stays, in place of a later one, so that every head can be learned. With equally
+    seeded generators the rows of 1 shot are among those of 5 shots. A task without classes keeps
+    ``shots`` labelled rows in all, the very rows that ``shots`` keeps.
+
+    Args:
+        task: with train rows in tensors; valid and test rows stay as they are.
+        shots: rows per class on average, at least 1.
+        generator: draws the order of the rows.
+
+    Raises:
+        ValueError: if ``shots < 1``, or there are fewer labelled rows.
+
+    Example:
+        >>> from headstart.tasks import Multiclass
+        >>> rows = Labelled(torch.rand(20, 2), (torch.arange(20) < 2).long())
+        >>> task = Task("coins", Multiclass(["head", "tail"]), rows)
+        >>> random_shots(task, 3, generator=torch.Generator().manual_seed(0)).train.y.bincount().tolist()
+        [5, 1]
+    """
+    positive("shots", shots)
+    if not task.kind.exclusive:
+        return _in_all(task, shots, generator)
+    rows, classes = _train(task).known(), len(task.kind.classes)
+    if len(rows) < shots * classes:
+        raise wrong(
+            "`shots`",
+            expected=f"at most {len(rows) // classes}: {task.name!r} has {len(rows)} labelled rows "
+            f"of {classes} classes",
+            found=shots,
+            hint="lower `shots`",
+        )
+    return _few(task, drawn(task.kind, rows, shots * classes, generator))
+
+
+def drawn(kind: Kind, rows: Labelled, count: int, generator: torch.Generator) -> Labelled:
+    """Draw so many rows at random, of every class one if they suffice; none of them misses its label."""
+    if count >= len(rows):
+        return rows
+    order = torch.randperm(len(rows), generator=generator)
+    if kind.exclusive:
+        y = kind.numbers(rows.y)[order]
+        by_class = y.argsort(stable=True)
+        first = torch.ones(len(y), dtype=torch.bool)
+        first[1:] = y[by_class][1:] != y[by_class][:-1]
+        order = order[torch.cat([by_class[first].sort().values, by_class[~first].sort().values])]
+    return rows.take(order[:count].sort().values)
+
+
+def _in_all(task: Task, count: int, generator: torch.Generator) -> Task:
+    data = _train(task)
+    draw = torch.rand(len(data), generator=generator)
+    present = data.present()
+    if int(present.sum()) < count:
+        raise wrong(
+            "`shots`",
+            expected=f"at most {int(present.sum())}, the labelled rows of {task.name!r}",
+            found=count,
+            hint="lower `shots`",
+        )
+    return _few(task, data.take(_lowest(draw.masked_fill(~present, 2), count)))
+
+
+def _few(task: Task, rows: Labelled) -> Task:
+    """Keep some rows, and what all of them told of the classes."""
+    data, prior = _train(task), task.prior
+    if prior is None and task.kind.classes:
+        prior = data.y[data.present()]
+    return replace(task, train=rows, prior=prior)
 
 
 def _lowest(draw: Tensor, count: int) -> Tensor:

@@ -109,6 +109,7 @@ class ProblemFile:
             weights=_weights(file.backbone.weights, self.base),
             settings=dict(file.backbone.model_extra or {}),
             shots=self.targets[0].shots,
+            draw=self.targets[0].draw,
             rotations=file.pretrain.rotations,
             shift=file.pretrain.shift,
             budget=Budget(**file.budget.model_dump()),
@@ -178,9 +179,13 @@ def _check_targets(file: ProblemFile) -> None:
             f"`target` of {file.path}", expected="left out beside [[targets]]", found="both", hint=hint
         )
     for number, section in enumerate(file.targets[1:], start=1):
-        if section.shots != file.targets[0].shots:
-            expected = f"those of the first target, {file.targets[0].shots}"
+        first = file.targets[0]
+        if section.shots != first.shots:
+            expected = f"those of the first target, {first.shots}"
             raise wrong(f"`targets.{number}.shots` of {file.path}", expected=expected, found=section.shots)
+        if section.draw != first.draw:
+            expected, found = f'as of the first target, "{first.draw}"', f'"{section.draw}"'
+            raise wrong(f"`targets.{number}.draw` of {file.path}", expected=expected, found=found)
 
 
 def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False) -> ProblemFile:

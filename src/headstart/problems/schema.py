@@ -62,6 +62,7 @@ class Target(Data):
     shots: Count | Annotated[list[Count], Field(min_length=1)] | None = Field(
         default=None, description="a whole number of at least 1, or a list of such"
     )
+    draw: Literal["equal", "random"] = Field(default="equal", description='"equal" or "random"')
     labels: Literal["all", "none"] = Field(default="all", description='"all" or "none"')
     metric: str = Field(
         default="", description="what it is scored by; chosen by the shape of its labels if left out"

@@ -132,6 +132,7 @@ class Board:
             of earlier releases.
         per_class: whether numbers of labels are for each class, or in all.
         labelled: whether the target has any labels.
+        at_random: whether rows were drawn whatever their class, so that numbers for each are on average.
         without: names of runs that leave out some source, to tell the sources apart.
     """
 
@@ -143,6 +144,7 @@ class Board:
     baselines: Mapping[int | None, str]
     per_class: bool
     labelled: bool
+    at_random: bool = False
     without: frozenset[str] = frozenset()
 
     @property
@@ -179,11 +181,13 @@ class Board:
         """Say a number of labels; all labels of a target that has none are none."""
         if shots is None and not self.labelled:
             return "no labelled rows"
-        return labels(shots, per_class=self.per_class)
+        return labels(shots, per_class=self.per_class, at_random=self.at_random)
 
     def short(self, shots: int | str | None) -> str:
         """Say a number of labels where there is little room."""
-        return "all labels" if shots is None else f"{shots} {'per class' if self.per_class else 'rows'}"
+        if shots is None:
+            return "all labels"
+        return f"{'about ' * self.at_random}{shots} {'per class' if self.per_class else 'rows'}"
 
     def at(self, shots: int | None) -> list[Row]:
         """Return the rows with that many labels, best first; rows without a mean come last."""
@@ -295,6 +299,7 @@ def read(
     say = Sizes.of(result, metric, [x for row in rows if (x := number(row.get("mean"))) is not None])
     baselines = _baselines(result, details, name, rows)
     family = [clean(way) for way in details.get("family") or ()]
+    per_class = bool(about(details, name).get("per_class", True))
     recommended = (result.get("recommended_by_target") or {}).get(name, result.get("recommended"))
     return Board(
         task=clean(name),
@@ -303,19 +308,23 @@ def read(
         recommended=None if recommended is None else clean(recommended),
         reasons=tuple(clean(reason) for reason in result.get("reasons") or ()),
         baselines=baselines,
-        per_class=bool(about(details, name).get("per_class", True)),
+        per_class=per_class,
         labelled=details.get("floor") != "" and UNLABELLED not in baselines.values(),
+        at_random=per_class and about(details, name).get("draw") == "random",
         without=left,
     )
 
 
-def labels(shots: int | None, *, per_class: bool = True) -> str:
+def labels(shots: int | None, *, per_class: bool = True, at_random: bool = False) -> str:
     """Say a number of labelled rows.
 
     Example:
         >>> labels(1), labels(5, per_class=False), labels(None)
         ('1 labelled row per class', '5 labelled rows', 'all labelled rows')
+        >>> labels(5, at_random=True)
+        '5 labelled rows per class on average, drawn at random'
     """
     if shots is None:
         return "all labelled rows"
-    return plural(shots, "labelled row") + " per class" * per_class
+    each = " per class" * per_class + " on average, drawn at random" * at_random
+    return plural(shots, "labelled row") + each

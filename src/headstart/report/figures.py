@@ -274,7 +274,8 @@ def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
         _numbers(ax, board.say.scale(gain=False), axis="y")
         ax.tick_params(axis="y", labelcolor=MUTED)
         ax.set_xticks(range(len(board.shots)), ["all" if n is None else str(n) for n in board.shots])
-        ax.set_xlabel("labelled rows per class" if board.per_class else "labelled rows", labelpad=8)
+        each = f" per class{' on average' * board.at_random}" * board.per_class
+        ax.set_xlabel(f"labelled rows{each}", labelpad=8)
         ax.tick_params(length=0)
         _name_ends(ax, ends)
     words = "; ".join(f"{name} {board.say.score(mean)}" for mean, name, _ in ends)

@@ -32,7 +32,10 @@ def header(boards: Sequence[Board], details: Mapping[str, Any]) -> str:
     scored = dict.fromkeys(_scored(b, about(details, b.task)) for b in boards)
     shares = dict.fromkeys(esc(words.shares(b, details).partition(";")[0]) for b in boards)
     named = "; ".join(filter(None, shares)).replace("shares: ", "")
-    facts += [("Scored by", "; ".join(scored)), ("Training rows", named)]
+    drawn = dict.fromkeys(words.draw(b, details).partition(" drawn ")[2] for b in boards)
+    alike = "; ".join(f"drawn {esc(told)}" for told in drawn if told)
+    facts += [("Scored by", "; ".join(scored)), ("Training rows", named), ("Labelled rows", alike)]
+    facts += [("Training", esc(words.training(boards, details)))]
     return definitions(facts)
 
 

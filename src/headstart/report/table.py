@@ -190,6 +190,8 @@ def _target(board: Board, found: Sequence[Answer], details: Mapping[str, Any], w
     lines = _wrapped(f"{board.task}: {board.say.unit}{over}", width)
     if shares := words.shares(board, details):
         lines += _wrapped(shares, width)
+    if drawn := words.draw(board, details):
+        lines += _wrapped(drawn, width)
     for each in found:
         scope = f", {words.scope(each)}" if len(scopes) > 1 and words.scope(each) else ""
         lines += ["", board.amount(each.shots) + scope, *_block(board, each.shots, width)]

@@ -13,6 +13,8 @@ from .sizes import MINUS, chance, clean, plural, rounded, sentence
 Facts = Mapping[str, Any]
 RULED_OUT = 5  # least gains: a bound of harm below it is worth saying as one
 UNEQUAL = 0.8  # of an equal share: a class below it is worth telling
+RARE = 0.5  # of an equal share: a class up to it meets other shares in labelled rows than in the data
+WEIGHTS = {"balanced": "each class weighs alike", "none": "each row weighs alike"}
 FAR = 20  # times the test rows there are: beyond it a number of rows is no advice
 UNLIKELY = 0.03  # chance of being the best below which a way is only named
 CLASSES = 6  # most classes whose shares are said one by one
@@ -313,8 +315,7 @@ def following(found: Answer, board: Board) -> str:
 def shares(board: Board, details: Facts) -> str:
     """Say how the classes share the training rows, where they do so unequally, and why they are so scored."""
     told = about(details, board.task)
-    found = {clean(name): number(share) for name, share in (told.get("shares") or {}).items()}
-    parts = {name: share for name, share in found.items() if share is not None}
+    parts = _parts(told)
     if len(parts) < 2 or min(parts.values()) >= UNEQUAL / len(parts):
         return ""
     named = [f"{name} {100 * share:.1f} %" for name, share in parts.items()]
@@ -326,6 +327,37 @@ def shares(board: Board, details: Facts) -> str:
         said = f"shares: {', '.join(named)}"
     because = clean(told.get("metric_because") or "")
     return said + f"; scored by {board.say.name}" + (f", because {because}" if because else "")
+
+
+def _parts(told: Facts) -> dict[str, float]:
+    found = {clean(name): number(share) for name, share in (told.get("shares") or {}).items()}
+    return {name: share for name, share in found.items() if share is not None}
+
+
+def draw(board: Board, details: Facts) -> str:
+    """Say that the labelled rows hold classes alike, where the data are far from it."""
+    told = about(details, board.task)
+    parts = {name: share for name, share in _parts(told).items() if share > 0}
+    alike = board.per_class and not board.at_random and any(shots is not None for shots in board.shots)
+    rarest = min(parts, key=lambda name: parts[name], default="")
+    if not alike or len(parts) < 2 or parts[rarest] > RARE / len(parts):
+        return ""
+    return f"labelled rows are drawn equally per class; in the data {rarest} is {100 * parts[rarest]:.1f} %"
+
+
+def training(boards: Sequence[Board], details: Facts) -> str:
+    """Say how long a trial trains on its labelled rows, and what its classes weigh."""
+    steps, said = details.get("steps") or {}, []
+    if "given" in steps:
+        said.append(plural(int(steps["given"]), "step"))
+    elif {"passes", "least", "most"} <= set(steps):
+        passes = f"{steps['passes']} passes over a trial's labelled rows"
+        said.append(f"{passes}, at least {steps['least']} steps and at most {steps['most']}")
+    given = {b.task: str(about(details, b.task).get("class_weights")) for b in boards if b.per_class}
+    weights = {task: WEIGHTS[told] for task, told in given.items() if told in WEIGHTS}
+    if len(set(weights.values())) > 1:
+        return "; ".join([*said, *(f"{task}: {told}" for task, told in weights.items())])
+    return "; ".join([*said, *dict.fromkeys(weights.values())])
 
 
 def warnings(board: Board, found: Answer, details: Facts) -> list[str]:

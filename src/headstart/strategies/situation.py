@@ -22,6 +22,7 @@ from ..tasks.nouns import take, tensors
 from .budget import Budget
 
 CLASS_WEIGHTS = ("auto", "balanced", "none")
+DRAWS = ("equal", "random")
 FITS = 0.25  # share of a device's free memory that rows may fill, to stay there
 
 
@@ -46,6 +47,7 @@ class Situation:
     precision: str
     metric: str | Mapping[str, str] | None
     class_weights: str
+    draw: str
     chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
 
     def __init__(
@@ -65,6 +67,7 @@ class Situation:
         precision: str = "auto",
         metric: str | Mapping[str, str] | None = None,
         class_weights: str = "auto",
+        draw: str = "equal",
     ) -> None:
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
@@ -73,12 +76,14 @@ class Situation:
             raise wrong("`target`", expected="a task, or several in `targets`", found="none")
         if class_weights not in CLASS_WEIGHTS:
             raise unknown("`class_weights`", class_weights, CLASS_WEIGHTS)
+        if draw not in DRAWS:
+            raise unknown("`draw`", draw, DRAWS)
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
         self._set(metric=metric)
-        self._set(class_weights=class_weights)
+        self._set(class_weights=class_weights, draw=draw)
         _check_tasks(self)
         self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
         self._set(backbone=_named(self) if backbone == "auto" else backbone)

@@ -273,6 +273,8 @@ class Task:
             own; ``None`` where they are in the user's.
         weights: what a training row of each class counts, ``(C,)``, where a trial weighs them; ``None``
             where all rows count alike.
+        prior: targets of all the labelled rows that ``train`` was drawn from, which tell how common each
+            class is; ``None`` where ``train`` is all there is.
 
     Raises:
         ValueError: if the name is empty, contains ``.`` or is one of ``nn.ModuleDict``'s own, or a label
@@ -294,6 +296,7 @@ class Task:
     encoding: Encoding | None = None
     standard: Standard | None = None
     weights: Tensor | None = None
+    prior: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:

@@ -26,6 +26,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
+from ...datasets.shots import drawn
 from ...models import Backbone, Net, freeze
 from ...models.backbones.plain import Raw, Words
 from ...models.heads import Neighbours, Trees, Vectors, Votes
@@ -163,20 +164,6 @@ def _words(problem: Situation, parts: Sequence[Labelled]) -> Words:
     facts = {} if encoding is None else encoding.facts()
     told = problem.settings.get("vocabulary", facts.get("vocabulary"))
     return Words(told or 1 + max(int(_x(part).max()) for part in parts if len(part)))
-
-
-def drawn(kind: Kind, rows: Labelled, count: int, generator: torch.Generator) -> Labelled:
-    """Draw so many rows at random, of every class one if they suffice."""
-    if count >= len(rows):
-        return rows
-    order = torch.randperm(len(rows), generator=generator)
-    if kind.exclusive:
-        y = kind.numbers(rows.y)[order]
-        by_class = y.argsort(stable=True)
-        first = torch.ones(len(y), dtype=torch.bool)
-        first[1:] = y[by_class][1:] != y[by_class][:-1]
-        order = order[torch.cat([by_class[first].sort().values, by_class[~first].sort().values])]
-    return rows.take(order[:count].sort().values)
 
 
 def weigh(backbone: Words, x: Tensor) -> None:
