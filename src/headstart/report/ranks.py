@@ -10,8 +10,8 @@ from .board import Board, Interval, Row, Verdict
 from .figures import NARROW, WIDE, by_shots, gains
 from .findings import Check
 from .markup import breakable, esc, grid
-from .sizes import MINUS, NAMES
-from .words import heading, survives
+from .sizes import MINUS, NAMES, sentence
+from .words import corrected, heading, survives
 
 VERDICTS = {
     "gains": "● gains",
@@ -42,7 +42,9 @@ def leaderboard(board: Board, found: Sequence[Answer]) -> str:
         heads = ["strategy", esc(say.unit) + BETWEEN, f'gain{unit} <span class="range">{over}</span>']
         heads += ['gain <span class="range"> over scratch</span>'] * second + ["verdict", "seeds"]
         lines = [_row(board, row, each.name, second) for row in rows]
-        text += grid(heading(each, board), heads, lines, "board ranks") + _measures(board, rows)
+        text += grid(heading(each, board), heads, lines, "board ranks")
+        text += f'<p class="note">{sentence(said)}</p>' if (said := corrected([each], board)) else ""
+        text += _measures(board, rows)
     return text
 
 

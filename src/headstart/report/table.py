@@ -11,7 +11,7 @@ from . import words
 from .answer import Answer, answers
 from .board import Board, Interval, Row, read, targets
 from .findings import check
-from .sizes import MINUS, Sizes, clean, count, seconds
+from .sizes import MINUS, Sizes, clean, count, seconds, sentence
 
 LEAST_NAME = 10
 MARKS = {"gains": "+", "equal": "=", "harms": "!", "none": "."}
@@ -138,6 +138,8 @@ def table(
     lines = lines[:-1] + _together(result.get("summary") or (), boards[0], width)
     second = any(SECOND in line for line in lines)
     lines += ["", *_wrapped(legend, width)] if (legend := _legend(boards, second)) else []
+    notes = (words.corrected(each, board) for board, each in zip(boards, found, strict=True))
+    lines += _wrapped(sentence(next(filter(None, notes), "")), width)
     lines += ["", *_wrapped(f"Recommended: {chosen}", width)] if (chosen := _recommended(boards)) else []
     for said in boards[0].reasons:
         lines += textwrap.wrap(said, width, initial_indent="  ", subsequent_indent="  ") if width > 9 else []
