@@ -193,9 +193,9 @@ def test_ratio_metrics_gain_in_per_cent_of_the_error():
     assert "error about 24.0 % smaller (at least 21.0 %) compared with raw+logreg" in text
     assert "It reached 12.0 RMSE" in text
     assert "faint dots" not in text
-    assert "<−999" in text.replace("&lt;", "<")
+    assert "<−999: error over 11 times as large." in text.replace("&lt;", "<")
     said = table(value, details, width=80)
-    assert re.search(r"^\+  probe .* \+25\.0 \[\+21\.0, \+29\.0\]", said, re.MULTILINE)
+    assert re.search(r"^\+   probe .* \+25\.0 \[\+21\.0, \+29\.0\]", said, re.MULTILINE)
 
 
 ERRORS = (
@@ -255,14 +255,19 @@ def test_seeds_are_dots_only_where_a_gain_is_their_difference():
 
 def test_table_marks_verdicts_and_what_may_be_best():
     text = table(result(), DETAILS, width=80)
-    for mark, name in (("+*", "probe"), (" *", "finetune"), ("  ", "raw+logreg"), (". ", "raw+svm"),
-                       ("= ", LONG), ("! ", "dann"), (". ", "constant")):  # fmt: skip
+    for mark, name in (("+ *", "probe"), ("  *", "finetune"), ("   ", "raw+logreg"), (".  ", "raw+svm"),
+                       ("=  ", LONG), ("!  ", "dann"), (".  ", "constant")):  # fmt: skip
         assert re.search(rf"^{re.escape(f'{mark} {name}')} ", text, re.MULTILINE), (mark, name)
     assert re.search(r"raw\+logreg .* baseline ", text)
     flat = " ".join(text.split())
     legend = ("gain: over raw+logreg; [low, high]: 95 % interval; + gains; = equal; ! does harm; "
               ". no reuse; * may be best")  # fmt: skip
     assert legend in flat
+    for width in (40, 60, 80, 100):  # a mark stays with its word
+        told = table(result(), DETAILS, width=width)
+        assert all(
+            each in told for each in ("+ gains", "= equal", "! does harm", ". no reuse", "* may be best")
+        )
     shares = "shares: no 92.5 %, yes 7.5 %; scored by accuracy, because yes is 7.5 % of the rows"
     assert shares in flat
     assert "/scratch: gain over scratch" in " ".join(table(result(), DETAILS, width=100).split())
@@ -271,6 +276,14 @@ def test_table_marks_verdicts_and_what_may_be_best():
 def test_all_rows_that_may_be_best_are_no_mark():
     rows = [dict(each, may_be_best=True) for each in ROWS]
     assert "*" not in table(result(rows), DETAILS, width=80)
+    assert "★" not in page(result(rows), DETAILS)
+
+
+def test_rows_that_may_be_best_have_a_star_that_is_explained():
+    text = page(result(), DETAILS)
+    board = text.partition("Leaderboard")[2]
+    assert board.count('aria-label="may be best">★</i>') == 2
+    assert "★ may be best." in seen(text)
 
 
 @pytest.mark.parametrize("width", [1, 12, 25, 40, 60, 80, 100])

@@ -106,7 +106,9 @@ def what(found: Answer, board: Board) -> str:
         return f"not known yet: {best} is in front {over}, but nothing can be said yet: {WIDE}."
     low, high = found.gain_ci
     lowest, its = (say.gain(low), "its error ") if say.ratio else (say.change(low), "")
-    return f"not known yet: {best} is in front, {its}between {lowest} and {say.gain(high, signed=True)} {over}."
+    return (
+        f"not known yet: {best} is in front, {its}between {lowest} and {say.gain(high, signed=True)} {over}."
+    )
 
 
 def beside(board: Board, other: str) -> str:
@@ -209,7 +211,21 @@ def corrected(found: Sequence[Answer], board: Board) -> str:
         and board.say.change(each.gain) != board.say.change(each.row.gain)
         for each in found
     )  # fmt: skip
-    return "the gain in the answer is corrected for choosing the best of many, those in the table are not" * other
+    return (
+        "the gain in the answer is corrected for choosing the best of many, those in the table are not"
+        * other
+    )
+
+
+def far(board: Board) -> str:
+    """Say what a table shows of an error that is many times as large, where there is one."""
+    ends = [
+        x for row in board.rows for x in (row.gain, row.over_scratch, *(row.gain_ci or ())) if x is not None
+    ]
+    low = min(ends, default=0.0)
+    return (
+        f"{board.say.change(low)}: error {board.say.gain(low)}" if board.say.says_nothing((low, 0.0)) else ""
+    )
 
 
 def where(found: Answer) -> str:
