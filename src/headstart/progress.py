@@ -20,9 +20,10 @@ RECENT = 10  # parts of the whole: the speed is that of about the last of them
 
 
 class Bar:
-    """Show how far a loop is: a bar on a terminal or in a notebook, else a plain line every half minute and tenth.
+    """Show how far a loop is: a bar on a terminal or in a notebook, else plain lines.
 
-    How long it will take is said from steps that have ended, and from the last of them most.
+    There is a line for every tenth and every half minute. How long it will take is said from steps that
+    have ended, and from the last of them most.
 
     Args:
         title: what is going on.

@@ -177,11 +177,11 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, problem: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         metrics = tmp_path / "runs" / "problem" / "metrics.jsonl"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600  # to import, on a machine that is busy
         while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "go on with: headstart resume runs/problem" in error
     assert "Traceback" not in error
