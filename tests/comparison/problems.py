@@ -43,6 +43,11 @@ def table(**changes):
     return Problem(target, [source], **{"settings": {"hidden": [6]}, "budget": TINY} | changes)
 
 
+def few_without_reuse(patch, *names):
+    """Let only these ways without reuse run beside what is asked for: what a test says holds of any."""
+    patch.setattr("headstart.comparison.problem.NO_REUSE", names)
+
+
 def tensors(problem):
     """List all tensors of a problem."""
     for task in (problem.target, *problem.sources):

@@ -17,7 +17,7 @@ from headstart.strategies import STRATEGIES, Budget, Starts
 from headstart.strategies.recipes.align import information, joined
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 
-from .problems import TINY, images, numbers, pictures, table
+from .problems import TINY, few_without_reuse, images, numbers, pictures, table
 
 PROBE, DANN = STRATEGIES["probe"], STRATEGIES["dann"]
 
@@ -393,7 +393,8 @@ def test_options_are_judged_without_the_test_rows(problem, name, count):
         (images, ["source-only", "mmd"], None),
     ],
 )
-def test_choices_and_models_do_not_depend_on_the_test_labels(tmp_path, problem, names, shots):
+def test_choices_and_models_do_not_depend_on_the_test_labels(tmp_path, monkeypatch, problem, names, shots):
+    few_without_reuse(monkeypatch, "constant", "raw+logreg", "scratch")
     plain = dataclasses.replace(problem(), shots=shots)
     test = plain.target.test
     other = with_target(plain, test=Labelled(test.x, test.y[torch.randperm(len(test))]))
@@ -423,7 +424,7 @@ def test_an_option_that_diverges_within_a_trial_is_not_chosen(monkeypatch, tmp_p
 
     monkeypatch.setitem(STRATEGIES, "probe", dataclasses.replace(PROBE, run=run))
     problem = dataclasses.replace(by_held_out_rows(), shots=[20])
-    result = compare(problem, ["probe"], 1, out=tmp_path / "out")
+    result = compare(problem, ["probe"], 1, baseline="scratch", out=tmp_path / "out")
     trial = json.loads((tmp_path / "out/trials/probe-20-0.json").read_text())
     assert trial["settings"] == PROBE.options[0]
     assert result.rows[1]["mean"] is not None

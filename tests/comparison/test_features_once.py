@@ -68,6 +68,6 @@ def test_each_row_is_forwarded_once_over_seeds_shots_settings_and_strategies(pro
 
 
 def test_without_a_directory_to_keep_it_is_the_same(problem, tmp_path):
-    kept = compare(problem, FROZEN, 2, out=tmp_path / "out", progress=False)
-    again = compare(problem, FROZEN, 2, progress=False)
+    kept = compare(problem, FROZEN, 2, baseline="scratch", out=tmp_path / "out", progress=False)
+    again = compare(problem, FROZEN, 2, baseline="scratch", progress=False)
     assert [r["seeds"] for r in kept.rows] == [r["seeds"] for r in again.rows]

@@ -51,7 +51,7 @@ def test_it_is_trained_on_all_labelled_rows_whatever_the_shots(compared):
     (told,) = result.data["model"].values()
     assert told["rows"] == len(problem.target.train) == 16  # the trials had 4
     assert hs.load(result.best.directory, device="cpu").notes["shots"] is None
-    assert len(set(hs.models.load(result.best.directory).notes["trained"])) == 16
+    assert len(set(map(tuple, hs.models.load(result.best.directory).notes["trained"]))) == 16
     text = " ".join(" ".join(result.data["reasons"]).split())
     assert "trained on all 16 labelled rows" in text
 

@@ -232,8 +232,9 @@ def test_several_targets_have_a_score_each_and_one_summary(tmp_path):
 
 def test_one_target_is_the_special_case_of_one():
     (side, _) = both()
-    one = compare(Problem(side, settings={"hidden": [8]}, budget=ONE), "scratch", 2)
-    same = compare(Problem(targets=[side], settings={"hidden": [8]}, budget=ONE), "scratch", 2)
+    one = compare(Problem(side, settings={"hidden": [8]}, budget=ONE), "scratch", 2, baseline="scratch")
+    several = Problem(targets=[side], settings={"hidden": [8]}, budget=ONE)
+    same = compare(several, "scratch", 2, baseline="scratch")
     assert rows(one) == rows(same)
     assert "summary" not in one.data
 
@@ -253,7 +254,7 @@ def test_a_strategy_that_learns_targets_together_runs_once_for_all(monkeypatch):
 
 def test_settings_are_chosen_for_all_targets_at_once(tmp_path):
     problem = Problem(targets=both(), settings={"hidden": [8]}, budget=TINY)
-    compare(problem, ["multitask"], 1, out=tmp_path / "out", progress=False)
+    compare(problem, ["multitask"], 1, baseline="scratch", out=tmp_path / "out", progress=False)
     assert len(list((tmp_path / "out/settings").glob("multitask-*"))) == 2  # two options, one repeat
 
 

@@ -282,7 +282,7 @@ def test_the_gain_that_would_have_been_seen_is_seen_four_times_in_five():
 
     size = float(np.median([judge(normal(seed)).seen for seed in range(60)]))
     found = [judge(normal(seed, size)).ways["probe"]["verdict"] == "gains" for seed in range(1000, 1200)]
-    assert 0.68 <= np.mean(found) <= 0.9  # by normal errors, where the limit is by t: three in four here
+    assert 0.74 <= np.mean(found) <= 0.88
 
 
 def test_what_is_needed_is_more_seeds_or_else_more_rows():

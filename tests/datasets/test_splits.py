@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from headstart.datasets import SplitSpec, read
 from headstart.datasets.readers.arrays import ArrayEncoding
-from headstart.datasets.splits import build, carve, divide, given, warn_duplicates
-from headstart.tasks import Multiclass, Regression
+from headstart.datasets.splits import build, carve, divide, fingerprints, given, warn_duplicates
+from headstart.tasks import Labelled, Multiclass, Regression
 
 
 @examples(
@@ -88,6 +88,25 @@ def test_equal_rows_in_train_and_test_are_counted():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_duplicates(x, {"train": torch.tensor([0]), "test": torch.tensor([3])}, "`a.csv`")
+
+
+def test_equal_rows_are_expected_where_few_rows_differ():
+    x = torch.tensor([[0.0], [1.0]] * 5)
+    division = {"train": torch.arange(7), "test": torch.arange(7, 10)}
+    with pytest.warns(
+        UserWarning, match="many rows of `a.csv` are alike: 2 different rows among 10; equal"
+    ) as told:
+        assert warn_duplicates(x, division, "`a.csv`") == 3
+    assert "remove" not in str(told[0].message)
+
+
+def test_a_fingerprint_tells_labels_and_inputs():
+    x, y = torch.tensor([[0.0], [0.0], [1.0]]), torch.tensor([1.0, 2.0, 1.0])
+    first, second, third = fingerprints(Labelled(x, y))
+    assert first[0] == second[0] != third[0]
+    assert first[1] == third[1] != second[1]
+    whole = Labelled({"a": x, "b": x}, y.long())  # several tensors, classes
+    assert [row[1] for row in fingerprints(whole)] == [first[1], second[1], third[1]]
 
 
 def test_valid_rows_are_carved_out_of_train_and_inputs_stay_shared():

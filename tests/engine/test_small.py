@@ -80,14 +80,14 @@ def test_bar_waits_then_writes_a_plain_line(capsys):
         bar.show(6, {"a": 0.25})
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("head: step 5/10, ")
-    assert err.endswith("s left  a 0.25\n")
+    assert err.startswith("head: step 5/10")
+    assert err.endswith("  a 0.25\n")
 
 
 def test_bar_counts_in_the_callers_unit(capsys, monkeypatch):
     with Bar("letters.zip", 180, True, unit="MB") as bar:
         bar.show(12)
-    assert capsys.readouterr().err.startswith("letters.zip: MB 12/180, ")
+    assert capsys.readouterr().err.startswith("letters.zip: MB 12/180")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with Bar("compare", 260, True, unit="trial") as bar:
         bar.show(3)

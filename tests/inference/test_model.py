@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 import headstart as hs
 from headstart.cli import main
 from headstart.datasets import encode, read
+from headstart.datasets.splits import fingerprints
+from headstart.inference import Model
 from headstart.models import load as load_saved
 from headstart.tasks import Binary, Labelled, Multiclass, Multilabel, Regression, Task, Tokens
 
@@ -345,3 +349,63 @@ def test_the_model_s_kind_decides_of_whole_numbers(tmp_path: Path) -> None:
     assert adapted.classes == tuple(range(0, 900, 100))
     again = adapted.evaluate(f"csv:{tmp_path}/few.csv#code")
     assert again["accuracy"].n == 9
+
+
+# Rows that it was trained on.
+
+
+def remembering(train: Labelled) -> Model:
+    kind = Multiclass(["bolt", "nut"])
+    net = hs.Net(torch.nn.Linear(2, 4), {"parts": torch.nn.Linear(4, 2)})
+    notes = {"trained": json.loads(json.dumps(fingerprints(train)))}  # as they come back from a file
+    return Model(net, {"parts": kind}, notes=notes)
+
+
+def few(count: int, seed: int) -> Labelled:
+    """Rows of few different inputs, whose labels the inputs do not tell."""
+    g = torch.Generator().manual_seed(seed)
+    return Labelled(
+        torch.randint(2, (count, 2), generator=g).float(), torch.randint(2, (count,), generator=g)
+    )
+
+
+def joined(*parts: Labelled) -> Labelled:
+    return Labelled(torch.cat([part.x for part in parts]), torch.cat([part.y for part in parts]))
+
+
+def measured(model: Model, rows: Labelled) -> Labelled:
+    left = model.unseen(Task("parts", model.kinds["parts"], rows))
+    assert isinstance(left, Labelled)
+    return left
+
+
+def test_of_the_whole_file_exactly_the_other_rows_are_measured_on_however_many_are_equal() -> None:
+    train, test = few(60, 1), few(20, 2)
+    with pytest.warns(UserWarning, match="60 of 80 rows were trained on and are left out"):
+        left = measured(remembering(train), joined(test, train))
+    assert sorted(fingerprints(left)) == sorted(fingerprints(test))
+
+
+def test_new_rows_of_few_different_inputs_are_kept() -> None:
+    train, new = few(60, 1), few(30, 3)
+    said = "28 of 30 rows are equal to rows .* are kept: those have 4 different inputs among 60"
+    with pytest.warns(UserWarning, match=said):
+        assert measured(remembering(train), new) is new
+
+
+def test_a_row_with_the_inputs_of_another_but_another_label_is_not_that_one() -> None:
+    train = Labelled(torch.rand(6, 2), torch.zeros(6).long())
+    new = Labelled(train.x, torch.ones(6).long())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert measured(remembering(train), new) is new
+
+
+def test_some_of_the_rows_that_it_was_trained_on_are_left_out_once_each() -> None:
+    train, new = (Labelled(torch.rand(6, 2), torch.arange(6) % 2) for _ in range(2))
+    given = joined(train.take(torch.tensor([0, 1, 1])), new)
+    with pytest.warns(UserWarning, match="2 of 9 rows were trained on and are left out"):
+        left = measured(remembering(train), given)
+    assert len(left) == 7
+    with pytest.warns(UserWarning, match="6 of 6 rows were trained on: what is measured is how well"):
+        assert measured(remembering(train), train) is train

@@ -186,14 +186,57 @@ def test_ratio_metrics_gain_in_per_cent_of_the_error():
     ]  # fmt: skip
     value = result(rows, [answer(gain=0.24, gain_ci95=[0.21, 0.29])], metric="rmse", higher_is_better=False)
     details = DETAILS | {"metrics": {"new": ERROR}}
-    assert "gains about 24.0 % of the error (at least 21.0) over raw+logreg" in reasons(value, details)[0]
+    said = reasons(value, details)[0]
+    assert "probe gains: its error is about 24.0 % smaller (at least 21.0 %) compared with raw+logreg" in said
+    assert "Did harm: finetune (error over 11 times as large or worse)." in said
     text = seen(page(value, details))
-    assert "about +24.0 % of the error (at least +21.0)" in text
+    assert "error about 24.0 % smaller (at least 21.0 %) compared with raw+logreg" in text
     assert "It reached 12.0 RMSE" in text
     assert "faint dots" not in text
-    assert "<−999" in text.replace("&lt;", "<")
+    assert "<−999: error over 11 times as large." in text.replace("&lt;", "<")
     said = table(value, details, width=80)
-    assert re.search(r"^\+  probe .* \+25\.0 \[\+21\.0, \+29\.0\]", said, re.MULTILINE)
+    assert re.search(r"^\+   probe .* \+25\.0 \[\+21\.0, \+29\.0\]", said, re.MULTILINE)
+
+
+ERRORS = (
+    ({"worst": -0.02, "worst_of": "mmd"},
+     "An error over 2.0 % larger is ruled out for the others; mmd comes nearest to it."),
+    ({"worst": -0.5}, "Harm could hide among the others: it could make the error up to 50.0 % larger."),
+    ({"worst": -1.11, "worst_of": "mmd"},
+     "Harm could hide among the others, most in mmd: it could make the error up to 2.1 times as large."),
+    ({"worst": -30.0}, "Nothing can be said of harm among the others yet: intervals are too wide."),
+    ({"outcome": "not better"},
+     "not better: no way of reuse makes the error 1.0 % smaller compared with raw+logreg, the best"),
+    ({"outcome": "not known yet", "gain_ci95": [-1.11, 0.2]},
+     "probe is in front, its error between 2.1 times as large and 20.0 % smaller compared with raw+logreg"),
+    ({"outcome": "not known yet", "gain_ci95": [-40.0, 0.9]},
+     "without reuse on held-out rows, but nothing can be said yet: the interval is too wide."),
+    ({"outcome": "not known yet", "gain_ci95": None}, "probe scored highest, error 8.3 % smaller compared"),
+    ({"outcome": "not known yet"}, "only an error at least 5.0 % smaller could be seen here"),
+    ({"highest": "raw+svm", "over_highest": -0.1},
+     "Compared with raw+svm, the highest without reuse on the test rows, it has an error 10.0 % larger."),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "said"), ERRORS)
+def test_of_a_ratio_it_is_said_what_becomes_of_the_error(changes, said):
+    value = result([dict(each, mean=12.0) for each in ROWS], [answer(**changes)], metric="rmse")
+    details = DETAILS | {"metrics": {"new": ERROR}}
+    (reason,) = reasons(value, details)
+    assert said in reason
+    text = seen(page(value, details))
+    for never in ("of the error (", "points", "999"):
+        assert never not in reason + text.partition("Leaderboard")[0]
+
+
+def test_where_the_gain_of_the_answer_is_not_that_of_the_table_it_is_said_why():
+    why = "in the answer is corrected for choosing the best of many, those in the table are not."
+    value = result(answers=[answer()])  # 8.3 points, 9.0 in the table
+    assert why in " ".join(table(value, DETAILS, width=80).split())
+    assert seen(page(value, DETAILS)).count(why) == 1
+    for same in (answer(gain=0.09), answer(outcome="not better"), answer(gain=None)):
+        value = result(answers=[same])
+        assert why not in " ".join(table(value, DETAILS, width=80).split()) + seen(page(value, DETAILS))
 
 
 def test_bounded_metrics_are_said_in_points_whatever_their_name():
@@ -212,14 +255,19 @@ def test_seeds_are_dots_only_where_a_gain_is_their_difference():
 
 def test_table_marks_verdicts_and_what_may_be_best():
     text = table(result(), DETAILS, width=80)
-    for mark, name in (("+*", "probe"), (" *", "finetune"), ("  ", "raw+logreg"), (". ", "raw+svm"),
-                       ("= ", LONG), ("! ", "dann"), (". ", "constant")):  # fmt: skip
+    for mark, name in (("+ *", "probe"), ("  *", "finetune"), ("   ", "raw+logreg"), (".  ", "raw+svm"),
+                       ("=  ", LONG), ("!  ", "dann"), (".  ", "constant")):  # fmt: skip
         assert re.search(rf"^{re.escape(f'{mark} {name}')} ", text, re.MULTILINE), (mark, name)
     assert re.search(r"raw\+logreg .* baseline ", text)
     flat = " ".join(text.split())
     legend = ("gain: over raw+logreg; [low, high]: 95 % interval; + gains; = equal; ! does harm; "
               ". no reuse; * may be best")  # fmt: skip
     assert legend in flat
+    for width in (40, 60, 80, 100):  # a mark stays with its word
+        told = table(result(), DETAILS, width=width)
+        assert all(
+            each in told for each in ("+ gains", "= equal", "! does harm", ". no reuse", "* may be best")
+        )
     shares = "shares: no 92.5 %, yes 7.5 %; scored by accuracy, because yes is 7.5 % of the rows"
     assert shares in flat
     assert "/scratch: gain over scratch" in " ".join(table(result(), DETAILS, width=100).split())
@@ -282,6 +330,14 @@ def test_targets_whose_classes_weigh_otherwise_are_named():
 def test_all_rows_that_may_be_best_are_no_mark():
     rows = [dict(each, may_be_best=True) for each in ROWS]
     assert "*" not in table(result(rows), DETAILS, width=80)
+    assert "★" not in page(result(rows), DETAILS)
+
+
+def test_rows_that_may_be_best_have_a_star_that_is_explained():
+    text = page(result(), DETAILS)
+    board = text.partition("Leaderboard")[2]
+    assert board.count('aria-label="may be best">★</i>') == 2
+    assert "★ may be best." in seen(text)
 
 
 @pytest.mark.parametrize("width", [1, 12, 25, 40, 60, 80, 100])

@@ -149,7 +149,8 @@ def test_the_way_that_harm_could_hide_in_is_named():
 
 def test_test_rows_out_of_reach_are_no_advice():
     said, text = told(outcome="not known yet", needed={"test_rows": 2401})
-    far = "Next: nothing within reach of this set-up decides it, not 20 times the test rows; only gains from"
+    far = ("Next: this set-up cannot decide it, 20 times the test rows would not be enough; "
+           "only gains from")  # fmt: skip
     assert far in said
     assert far in text
     assert "Use probe." in said
@@ -192,8 +193,8 @@ def test_ratios_say_what_a_source_costs_in_shares_of_the_error():
         rows, [answer(confirmed=CONFIRMED)], metric="rmse", higher_is_better=False, sources=SOURCES
     )
     said = reasons(value, details)[0]
-    assert "it costs probe 12.3 % of the error (at least 8.0)" in said
-    assert "gains +6.0 % of the error (+2.0 to +10.0)" in said
+    assert "it makes the error of probe 12.3 % larger (at least 8.0 %)" in said
+    assert "probe gains: its error is 6.0 % smaller (2.0 to 10.0 % smaller) compared with raw" in said
 
 
 HOLES = ("gain", "gain_ci95", "seeds", "test_rows", "strategy")

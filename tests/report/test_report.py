@@ -334,9 +334,9 @@ def test_table_shows_whole_names_and_marks_at_80():
     value["rows"].append(row("pretrain+multitask+fewshot", 1, 0.8, 0.2))
     text = table(value, width=80)
     assert re.search(
-        r"^\+  pretrain\+multitask\+fewshot +80\.0 \[78\.0, 82\.0\] +\+20\.0 \[", text, re.MULTILINE
+        r"^\+   pretrain\+multitask\+fewshot +80\.0 \[78\.0, 82\.0\] +\+20\.0 \[", text, re.MULTILINE
     )
-    assert re.search(r"^!  dann +50\.0", text, re.MULTILINE)
+    assert re.search(r"^!   dann +50\.0", text, re.MULTILINE)
     assert "Recommended: finetune" in text
 
 

@@ -121,6 +121,7 @@ def compare(
     with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:
         for name, text in (keep or {}).items():
             write_atomic(directory / name, text)
+        bar.watch()
         done, due = 0, 0.0
 
         def show(count: int) -> None:
@@ -136,7 +137,7 @@ def compare(
         seeds_by_cell = trials.first_seeds(plan)
         while seeds_by_cell:
             work = trials.trials(plan, options, seeds_by_cell)
-            bar.steps = done + sum(len(cells) for _, cells in work)
+            bar.extend(done + sum(len(cells) for _, cells in work), "seeds, until it is decided")
             jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
             done += sum(len(cells) for _, cells in work)
             seeds_by_cell = {} if plan.late() else more_seeds(plan, options)
@@ -145,18 +146,20 @@ def compare(
             seeds_by_cell = leaving.due(plan, ways)
             plan = leaving.added(plan, ways)
             work = trials.trials(plan, options, seeds_by_cell)
-            bar.steps = done + sum(len(cells) for _, cells in work)
+            bar.extend(done + sum(len(cells) for _, cells in work), "without each source")
             jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
             done += sum(len(cells) for _, cells in work)
         if confirm and not plan.late() and (told := leader(plan, options)):
             fresh, seeds_by_cell = confirming.due(plan, *told)
             work = trials.trials(fresh, options, seeds_by_cell)
-            bar.steps = done + sum(len(cells) for _, cells in work)
+            bar.extend(done + sum(len(cells) for _, cells in work), "seeds that choose nothing")
             jobs.run(fresh, work, trials.run_trials, workers=workers, threads=threads, show=show)
     elapsed = time.time() - start
     result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
     if result.recommended is not None and not plan.late():
-        result.data["model"] = handover.hand_over(plan, options, result.recommended)
+        with Bar("train what is recommended", 1, progress, unit="model") as bar:
+            bar.watch()
+            result.data["model"] = handover.hand_over(plan, options, result.recommended)
         result.data["reasons"] = report.reasons(result.data, result.details)
         write(directory, result.data, result.details)
     return Result(result.data, result.details, directory, _holder=holder, _problem=problem)

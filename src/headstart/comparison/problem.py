@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.splits import count_duplicates, fingerprints
+from ..datasets.splits import EXPECTED, alike, count_duplicates, fingerprints
 from ..engine import FeatureStore
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
@@ -34,6 +34,7 @@ from .question import Choice, Metric
 
 CURVE_POINTS = 200
 REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
+DROP = "scores may be too high; drop the duplicates"
 CONFUSED = 30  # classes of the largest matrix that is kept
 
 
@@ -146,11 +147,13 @@ class Problem(Situation):
         found: dict[int, list[str]] = {}  # targets of one table share their rows, so their counts are one
         for name, both in zip(rows, count_duplicates(target.test.x, list(rows.values())), strict=True):
             if both > told.get(name, 0):
-                found.setdefault(both, []).append(repr(name))
+                found.setdefault(both, []).append(name)
         for both, names in found.items():
+            few = alike(target.test.x, *(rows[name] for name in names))
+            advice = f"many rows are alike: {few}; {EXPECTED}" if few else DROP
             warnings.warn(
                 f"{both} of {len(target.test)} test rows of {target.name!r} are among the training rows "
-                f"of {' and '.join(names)}; scores may be too high; drop the duplicates",
+                f"of {' and '.join(map(repr, names))}; {advice}",
                 UserWarning,
                 stacklevel=4,
             )
@@ -443,7 +446,7 @@ class Learned:
         """Write the model: the net with this target's head alone."""
         net, target = self.trained.net, self.target
         if target.train.held and len(target.train) <= REMEMBERED:
-            notes = {**notes, "trained": fingerprints(target.train.known().x)}
+            notes = {**notes, "trained": fingerprints(target.train.known())}
         alone = Net(net.backbone, {target.name: net.heads[target.name]})
         save(alone, directory, kinds={target.name: target.kind}, encoding=target.encoding, notes=notes)
 

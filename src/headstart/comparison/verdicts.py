@@ -69,7 +69,7 @@ class Judged:
         outcome: ``"better"``, ``"not better"``, ``"not known yet"`` or ``"nothing works"``.
         gain: of what is recommended, shrunken, with the interval that holds for all ways together.
         gain_ci95: its ends.
-        seen: the smallest gain that would have been seen with a chance of 80 %.
+        seen: the smallest gain that would have been seen with a chance of about 80 %.
         needed: seeds, or else test rows, that would decide a gain of the size estimated.
         chosen: whether held-out rows chose the baseline; else it is the highest, and a gain is over all.
         rows: test rows, or groups of them.
@@ -376,7 +376,8 @@ def _power(
     def variance(part: Numbers) -> float:
         return max(0.0, float(part[way, way] + part[place, place] - 2 * part[way, place]))
 
-    seen = gain_of(asked.metric, (limit + POWER) * float(over.error[0]))
+    reach = float(twoway.widths(over, limit)[0] + twoway.widths(over, POWER)[0])
+    seen = gain_of(asked.metric, reach)
     asked_for = max(float(over.estimate[0]), _margin(asked))
     left = (asked_for / (limit + POWER)) ** 2 - variance(found.by_row)
     seed = k * (variance(found.by_seed) + max(0.0, variance(found.rest)))

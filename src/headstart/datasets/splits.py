@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,6 +27,7 @@ PARTS = {
     "dev": "valid",
     "test": "test",
 }
+EXPECTED = "equal rows in train and test are expected, unless rows were copied by mistake"
 Division = Mapping[str, Tensor]  # part -> row numbers
 
 
@@ -209,20 +210,45 @@ def _hashes(x: X) -> list[int]:
     return [hash(tuple(a[i].tobytes() for a in arrays)) for i in range(len(arrays[0]))]
 
 
-def fingerprints(x: X) -> list[str]:
-    """Give each row a short name that tells it from any other, the same in every process.
+def alike(*parts: X) -> str:
+    """Say how many rows are different, where that is fewer than half of them; else ``""``.
+
+    Where it is, rows are equal by nature (a few columns of few values), and none is a copy of another.
 
     Example:
-        >>> fingerprints(torch.tensor([[1.0], [2.0], [1.0]]))
-        ['c0ace167655b', '6cd4610f717c', 'c0ace167655b']
+        >>> alike(torch.tensor([[0.0], [0.0], [1.0]]), torch.tensor([[1.0], [1.0]]))
+        '2 different rows among 5'
+        >>> alike(torch.tensor([[0.0], [1.0]]))
+        ''
     """
-    arrays = [t.cpu().contiguous().numpy() for t in tensors(x)]
+    found = [row for x in parts for row in _hashes(x)]
+    return f"{len(set(found))} different rows among {len(found)}" if few_differ(found) else ""
+
+
+def few_differ(rows: Sequence[Hashable]) -> bool:
+    """Tell whether fewer than half of the rows are different."""
+    return len(set(rows)) < len(rows) / 2
+
+
+def fingerprints(rows: Labelled) -> list[tuple[str, str]]:
+    """Give the inputs and the label of each row a short name that tells them from others, in every process.
+
+    Example:
+        >>> fingerprints(Labelled(torch.tensor([[1.0], [2.0], [1.0]]), torch.tensor([0, 1, 1])))
+        [('c0ace167655b', '4e56'), ('6cd4610f717c', '4334'), ('c0ace167655b', '4334')]
+    """
+    inputs, labels = tensors(rows.x), [rows.y.double()]
+    return list(zip(_names(inputs, 6), _names(labels, 2), strict=True))
+
+
+def _names(parts: Iterable[Tensor], size: int) -> list[str]:
+    arrays = [t.cpu().contiguous().numpy() for t in parts]
     rows = (b"".join(a[i].tobytes() for a in arrays) for i in range(len(arrays[0])))
-    return [hashlib.blake2b(row, digest_size=6).hexdigest() for row in rows]
+    return [hashlib.blake2b(row, digest_size=size).hexdigest() for row in rows]
 
 
 def warn_duplicates(x: X, division: Division, where: str) -> int:
-    """Warn where test rows are also train rows, which flatters every score.
+    """Warn where test rows are also train rows, which flatters every score unless rows are equal by nature.
 
     Returns:
         How many, for the encoding to say, so that a comparison does not tell it again.
@@ -232,12 +258,14 @@ def warn_duplicates(x: X, division: Division, where: str) -> int:
     (count,) = count_duplicates(take(x, division["test"]), [take(x, division["train"])])
     if not count:
         return 0
-    warnings.warn(
-        f"{count} of {len(division['test'])} test rows of {where} are equal to a train row; "
-        "remove them, or keep them together with `group`",
-        UserWarning,
-        stacklevel=3,
-    )
+    if few := alike(x):
+        told = f"many rows of {where} are alike: {few}; {EXPECTED}"
+    else:
+        told = (
+            f"{count} of {len(division['test'])} test rows of {where} are equal to a train row; "
+            "remove them, or keep them together with `group`"
+        )
+    warnings.warn(told, UserWarning, stacklevel=3)
     return count
 
 

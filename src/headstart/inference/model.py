@@ -10,6 +10,7 @@ import html
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +23,7 @@ import torch
 from .. import datasets, engine, models
 from ..datasets import Encoding, SplitSpec
 from ..datasets.references import label_columns
-from ..datasets.splits import fingerprints
+from ..datasets.splits import few_differ, fingerprints
 from ..engine import Estimate
 from ..errors import unknown, wrong
 from ..meta import MAML, FewShot, ProtoNet
@@ -165,24 +166,35 @@ class Model:
     def unseen(self, own: Task) -> Labelled | Lazy:
         """Give the rows of a task to measure on: its test part, else all that were not trained on.
 
-        Warns where rows were trained on: they are left out, unless there are no others.
+        Rows are told by inputs and label, and one that was trained on once is left out once. Where the rows
+        hold all that were trained on, those left are exactly the others. Where they hold some, these are
+        left out unless rows are equal by nature (few of those trained on differ in their inputs), when new
+        rows look the same. Warns of what it did; where no other rows are there, all are measured on.
         """
-        rows_ = own.test or own.train
-        known = set(self.notes.get("trained", ()))
+        rows_, known = own.test or own.train, [tuple(row) for row in self.notes.get("trained", ())]
         if not rows_.held or not known:
             return rows_
-        new = torch.tensor([row not in known for row in fingerprints(rows_.x)])
-        count = len(new) - int(new.sum())
+        left, new = Counter(known), []
+        for row in fingerprints(rows_):
+            new.append(not left[row])
+            left[row] -= not new[-1]
+        count = new.count(False)
         if not count:
             return rows_
-        some = 0 < count < len(new)
-        warnings.warn(
-            f"{count} of {len(new)} rows were trained on"
-            + (" and are left out" if some else ": what is measured is how well they are remembered"),
-            UserWarning,
-            stacklevel=3,
-        )
-        return rows_.take(new.nonzero().flatten()) if some else rows_
+        told, inputs = f"{count} of {len(new)} rows", [row[0] for row in known]
+        if count < len(known) and few_differ(inputs):
+            told += (
+                f" are equal to rows that were trained on, and are kept: those have {len(set(inputs))} "
+                f"different inputs among {len(inputs)}, so new rows are equal to them as well"
+            )
+            new = [True] * len(new)
+        elif any(new):
+            told += " were trained on and are left out"
+        else:
+            told += " were trained on: what is measured is how well they are remembered"
+            new = [True] * len(new)
+        warnings.warn(told, UserWarning, stacklevel=3)
+        return rows_ if all(new) else rows_.take(torch.tensor(new).nonzero().flatten())
 
     def read(self, reference: str, *, task: str | None = None, skip_broken: bool = False) -> Task:
         """Read labelled rows as the model's own task: made and numbered as those it was trained on.

@@ -44,7 +44,7 @@ class Answer:
         over_highest: what the one to use gains over that.
         unless: a way without reuse that the one to use is not clearly above.
         confirmed: the gain on rows and seeds that chose nothing; None where it was not asked for.
-        seen: the smallest gain that would have been seen with a chance of 80 %.
+        seen: the smallest gain that would have been seen with a chance of about 80 %.
         needed: more ``seeds``, or ``test_rows`` in all, that would decide it.
         seeds: fewest and most seeds of any row.
         test_rows: how many rows, or groups of rows, scores are means over.

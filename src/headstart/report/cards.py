@@ -54,9 +54,9 @@ def _card(board: Board, found: Answer, details: Mapping[str, Any]) -> str:
 def _number(board: Board, found: Answer) -> str:
     """Write the headline numbers: what is gained, how much of it is sure, and over what else."""
     number, sure = words.headline(found, board)
-    over = f"{sure} over {words.against(found, board)}{words.where(found)}".strip()
+    over = f"{sure} {words.beside(board, words.against(found, board))}{words.where(found)}".strip()
     size, other = words.highest(found, board)
-    lines = [(number, over)] * bool(number) + [(size, f"over {other}")] * bool(size)
+    lines = [(number, over)] * bool(number) + [(size, words.beside(board, other))] * bool(size)
     return "".join(f'<p class="number"><b>{esc(big)}</b> {esc(small)}</p>' for big, small in lines)
 
 

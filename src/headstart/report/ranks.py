@@ -10,8 +10,8 @@ from .board import Board, Interval, Row, Verdict
 from .figures import NARROW, WIDE, by_shots, gains
 from .findings import Check
 from .markup import breakable, esc, grid
-from .sizes import MINUS, NAMES
-from .words import heading, survives
+from .sizes import MINUS, NAMES, sentence
+from .words import corrected, far, heading, survives
 
 VERDICTS = {
     "gains": "● gains",
@@ -22,6 +22,7 @@ VERDICTS = {
     "baseline": "□ baseline",
     "none": "□ no reuse",
 }
+STAR = "★"
 BETWEEN = ' <span class="range">95 % interval</span>'
 
 
@@ -39,10 +40,20 @@ def leaderboard(board: Board, found: Sequence[Answer]) -> str:
         rows = board.at(each.shots)
         second = any(row.over_scratch is not None for row in rows) and each.baseline != "scratch"
         over = f" over {breakable(each.baseline)}" if each.baseline else ""
-        heads = ["strategy", esc(say.unit) + BETWEEN, f'gain{unit} <span class="range">{over}</span>']
+        heads = [
+            "strategy",
+            esc(say.unit).replace(" %", "&nbsp;%") + BETWEEN,
+            f'gain{unit} <span class="range">{over}</span>',
+        ]
         heads += ['gain <span class="range"> over scratch</span>'] * second + ["verdict", "seeds"]
+        marked = any(map(board.marked_best, rows))
         lines = [_row(board, row, each.name, second) for row in rows]
-        text += grid(heading(each, board), heads, lines, "board ranks") + _measures(board, rows)
+        text += grid(
+            heading(each, board), heads, lines, "board ranks" + " second" * second + " starred" * marked
+        )
+        said = [f"{STAR} may be best" * marked, far(board), corrected([each], board)]
+        text += "".join(f'<p class="note">{esc(sentence(one))}</p>' for one in said if one)
+        text += _measures(board, rows)
     return text
 
 
@@ -56,9 +67,9 @@ def _row(board: Board, row: Row, chosen: str, second: bool) -> str:
     told = board.verdict(row)
     kinds = ["chosen"] * (row.strategy == chosen) + [told] * (told in ("none", "baseline"))
     mark = f' class="{" ".join(kinds)}"' if kinds else ""
-    best = ' <span class="tag">may be best</span>' if board.marked_best(row) else ""
+    best = f'<i role="img" aria-label="may be best">{STAR}</i>' * board.marked_best(row)
     return (
-        f'<tr{mark}><th scope="row">{breakable(row.strategy)}{best}</th>{cell(row.mean, row.ci, say.value)}'
+        f'<tr{mark}><th scope="row">{best}{breakable(row.strategy)}</th>{cell(row.mean, row.ci, say.value)}'
         f"{cell(row.gain, row.gain_ci, say.change)}"
         + cell(row.over_scratch, row.over_scratch_ci, say.change) * second
         + f'<td class="text {told}">{verdict(board, told)}</td><td>{row.judged_on}</td></tr>'

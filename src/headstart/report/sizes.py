@@ -99,22 +99,47 @@ class Sizes:
         """
         if x is None:
             return "–"
-        if self.ratio and x < -MOST:
+        if self.ratio and x < -MOST:  # where there is little room
             return f"<{MINUS}{100 * MOST:.0f}"
         text = f"{100 * x if self.percent or self.ratio else x:+.{self._gain_digits}f}"
         return (text[1:] if not float(text) else text).replace("-", MINUS)
 
     def gain(self, x: float, *, signed: bool = False, unit: bool = True) -> str:
-        """Say a gain with its unit, as in a sentence.
+        """Say a gain with its unit, as in a sentence; of a ratio of errors, what the error becomes.
 
         Example:
-            >>> Sizes("accuracy", percent=True).gain(0.01), Sizes("R²", ratio=True).gain(0.1, signed=True)
-            ('1.0 point', '+10.0 % of the error')
+            >>> Sizes("accuracy", percent=True).gain(0.01), Sizes("accuracy", percent=True).gain(0.05)
+            ('1.0 point', '5.0 points')
+            >>> [Sizes("R²", ratio=True).gain(x) for x in (0.1, -0.1, -1.1, -20)]
+            ['10.0 % smaller', '10.0 % larger', '2.1 times as large', 'over 11 times as large']
         """
+        if self.ratio:
+            return self._error(x, unit)
         text = self.change(x)
         text = text if signed else text.lstrip(f"+{MINUS}")
         ends = self.gain_unit.removesuffix("s") if text.lstrip(f"+{MINUS}") == "1.0" else self.gain_unit
         return f"{text} {ends}" if ends and unit else text
+
+    def span(self, ends: tuple[float, float]) -> str:
+        """Say both ends of a gain's interval, as in a sentence.
+
+        Example:
+            >>> Sizes("accuracy", percent=True).span((-0.01, 0.05)), Sizes("R²", ratio=True).span((0.1, 0.2))
+            ('−1.0 to +5.0', '10.0 to 20.0 % smaller')
+        """
+        if not self.ratio:
+            return f"{self.change(ends[0])} to {self.change(ends[1])}"
+        low = f"{100 * ends[0]:.1f}" if ends[0] >= 0 else self._error(ends[0])
+        return f"{low} to {self._error(ends[1])}"
+
+    def says_nothing(self, ends: tuple[float, float]) -> bool:
+        """Tell whether an interval is too wide for words: the error may be many times as large."""
+        return self.ratio and ends[0] < -MOST
+
+    def _error(self, x: float, unit: bool = True) -> str:
+        if x <= -1:
+            return f"{1 - x:.1f} times as large" if x >= -MOST else f"over {1 + MOST:.0f} times as large"
+        return f"{abs(100 * x):.1f} %" + (" smaller" if x >= 0 else " larger") * unit
 
     def scale(self, *, gain: bool) -> float:
         """Return what numbers are multiplied by before they are said."""

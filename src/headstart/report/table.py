@@ -11,11 +11,14 @@ from . import words
 from .answer import Answer, answers
 from .board import Board, Interval, Row, read, targets
 from .findings import check
-from .sizes import MINUS, Sizes, clean, count, seconds
+from .sizes import MINUS, Sizes, clean, count, seconds, sentence
 
 LEAST_NAME = 10
 MARKS = {"gains": "+", "equal": "=", "harms": "!", "none": "."}
+MARKED = "".join(MARKS.values()) + "*"
+NO_BREAK = "\N{NO-BREAK SPACE}"  # a mark stays on the line of its word
 SECOND = "/scratch"
+MARGIN = 4  # for both marks
 DROPPED = (4, 2, 3)  # columns that go where space is short, in this order
 
 
@@ -74,7 +77,7 @@ def _block(board: Board, shots: int | None, width: int) -> list[str]:
     shown = [i for i, (_, cells) in enumerate(columns) if cells]
 
     def left() -> int:
-        return width - 3 - sum(widths[i] + 2 for i in shown)
+        return width - MARGIN - sum(widths[i] + 2 for i in shown)
 
     for i in DROPPED:
         if i in shown and left() < min(needed, 26):
@@ -82,19 +85,21 @@ def _block(board: Board, shots: int | None, width: int) -> list[str]:
     if left() < LEAST_NAME:  # some lines for a strategy: the name, then its numbers
         lines = []
         for k, row in enumerate(rows):
-            lines.append(f"{_marks(board, row)} {row.strategy}")
-            lines += [f"     {columns[0][1][k]}", f"     gain {columns[1][1][k]}"]
+            lines.append(f"{_marks(board, row)}{row.strategy}")
+            lines += [f"      {columns[0][1][k]}", f"      gain {columns[1][1][k]}"]
         return lines
     name = min(needed, left())
-    lines = [f"   {_fit('strategy', name)}" + "".join(f"  {columns[i][0]:>{widths[i]}}" for i in shown)]
+    lines = [
+        " " * MARGIN + _fit("strategy", name) + "".join(f"  {columns[i][0]:>{widths[i]}}" for i in shown)
+    ]
     for k, row in enumerate(rows):
         cells = "".join(f"  {columns[i][1][k]:>{widths[i]}}" for i in shown)
-        lines.append(f"{_marks(board, row)} {_fit(row.strategy, name)}{cells}")
+        lines.append(f"{_marks(board, row)}{_fit(row.strategy, name)}{cells}")
     return lines
 
 
 def _marks(board: Board, row: Row) -> str:
-    return MARKS.get(board.verdict(row), " ") + ("*" if board.marked_best(row) else " ")
+    return f"{MARKS.get(board.verdict(row), ' ')} {'*' if board.marked_best(row) else ' '} "
 
 
 def table(
@@ -121,8 +126,8 @@ def table(
         digits: accuracy, %, over 1 seed
         <BLANKLINE>
         1 labelled row per class
-           strategy         accuracy, %  gain  time  trained
-           probe      79.0 [75.0, 83.0]     –     –        –
+            strategy         accuracy, %  gain  time  trained
+            probe      79.0 [75.0, 83.0]     –     –        –
 
     References:
         Cumming & Finch (2005), Inference by eye: how to read 95 % intervals and paired differences,
@@ -138,6 +143,8 @@ def table(
     lines = lines[:-1] + _together(result.get("summary") or (), boards[0], width)
     second = any(SECOND in line for line in lines)
     lines += ["", *_wrapped(legend, width)] if (legend := _legend(boards, second)) else []
+    notes = (words.corrected(each, board) for board, each in zip(boards, found, strict=True))
+    lines += _wrapped(sentence(next(filter(None, notes), "")), width)
     lines += ["", *_wrapped(f"Recommended: {chosen}", width)] if (chosen := _recommended(boards)) else []
     for said in boards[0].reasons:
         lines += textwrap.wrap(said, width, initial_indent="  ", subsequent_indent="  ") if width > 9 else []
@@ -212,19 +219,19 @@ def _sources(board: Board, found: Answer, width: int) -> list[str]:
         for one in found.sources
     ]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    shown = [0, 1, 2] if width - 3 - sum(widths) - 6 >= LEAST_NAME else [2]
-    room = width - 3 - sum(widths[i] + 2 for i in shown)
-    name = max(1, min(room, max(len(one.name) for one in found.sources) + 1, 26))
+    shown = [0, 1, 2] if width - MARGIN - sum(widths) - 6 >= LEAST_NAME else [2]
+    room = width - MARGIN - sum(widths[i] + 2 for i in shown)
+    name = max(1, min(room, max(len(one.name) for one in found.sources), 26))
     lines = ["", *_wrapped(f"which source: {found.sources[0].strategy} with all and without each", width)]
     if room >= LEAST_NAME:
-        lines.append(f"   {_fit('', max(name, 1))}" + "".join(f"  {heads[i]:>{widths[i]}}" for i in shown))
+        lines.append(" " * (MARGIN + name) + "".join(f"  {heads[i]:>{widths[i]}}" for i in shown))
     for one, row in zip(found.sources, cells, strict=True):
         mark = {"helps": "+", "harms": "!"}.get(one.verdict, " ")
         if room < LEAST_NAME:
-            lines += [f"{mark}  {one.name}", f"     {row[2]}"]
+            lines += [f"{mark}   {one.name}", f"      {row[2]}"]
         else:
             numbers = "".join(f"  {row[i]:>{widths[i]}}" for i in shown)
-            lines.append(f"{mark}  {_fit(one.name, name)}{numbers}")
+            lines.append(f"{mark}   {_fit(one.name, name)}{numbers}")
     return lines
 
 
@@ -241,7 +248,8 @@ def _legend(boards: Sequence[Board], second: bool) -> str:
     parts += [f"{MARKS[mark]} {word}" for mark, word in _WORDS.items() if mark in marks]
     parts += [f". {_plainly(boards)}"] if "none" in marks else []
     parts += ["* may be best"] if any(board.marked_best(row) for board, row in rows) else []
-    return "; ".join(parts)
+    parts += list(dict.fromkeys(filter(None, (words.far(board) for board in boards))))
+    return "; ".join(each.replace(" ", NO_BREAK) if each[0] in MARKED else each for each in parts)
 
 
 _WORDS = {"gains": "gains", "equal": "equal", "harms": "does harm"}
@@ -276,4 +284,4 @@ def _together(summary: Sequence[Mapping[str, Any]], board: Board, width: int) ->
 
 def _plain(line: str) -> str:
     """Drop the spaces at a line's end and write the minus that every terminal has."""
-    return line.rstrip().replace(MINUS, "-")
+    return line.rstrip().replace(MINUS, "-").replace(NO_BREAK, " ")

@@ -15,6 +15,7 @@ RULED_OUT = 5  # least gains: a bound of harm below it is worth saying as one
 UNEQUAL = 0.8  # of an equal share: a class below it is worth telling
 RARE = 0.5  # of an equal share: a class up to it meets other shares in labelled rows than in the data
 WEIGHTS = {"balanced": "each class weighs alike", "none": "each row weighs alike"}
+WIDE = "the interval is too wide"
 FAR = 20  # times the test rows there are: beyond it a number of rows is no advice
 UNLIKELY = 0.03  # chance of being the best below which a way is only named
 CLASSES = 6  # most classes whose shares are said one by one
@@ -82,7 +83,8 @@ def reason(found: Answer, board: Board) -> str:
 
 def what(found: Answer, board: Board) -> str:
     """Say what was found in one sentence, without a capital."""
-    say, over = board.say, f"over {against(found, board)}"
+    say, over = board.say, beside(board, against(found, board))
+    gains, makes = ("gains: its error is", "makes the error") if say.ratio else ("gains", "gains")
     if found.row is None:
         return "not known yet: nothing was chosen."
     best = found.name + ("" if found.row.reuse or not found.baseline else f", {board.plainly},")
@@ -90,20 +92,35 @@ def what(found: Answer, board: Board) -> str:
         works = f"{found.name} is not" if found.row.reuse else "no way is"
         return f"nothing works yet: {works} clearly above a constant answer, which looks at no input."
     if found.outcome == "not better":
-        return f"not better: no way of reuse gains {say.gain(say.least)} {over}."
+        return f"not better: no way of reuse {makes} {say.gain(say.least)} {over}."
     if found.outcome == "better" and found.gain is not None:
         others = [n for n in found.gaining if n != found.name and n not in board.without]
         too = f" {plural(len(others), 'other')} gain{'s' * (len(others) == 1)} too." if others else ""
         if found.sure and _borne_out(found):
             sure = _with_ends(board, found.sure.gain, found.sure.gain_ci)
-            return f"{found.name} gains {sure} {over}, on {_fresh(found.sure)}.{too}"
-        return f"{found.name} gains {_gain(found, board)} {over}.{too}"
+            return f"{found.name} {gains} {sure} {over}, on {_fresh(found.sure)}.{too}"
+        return f"{found.name} {gains} {_gain(found, board)} {over}.{too}"
     if found.gain is None:
         return f"not known yet: {against(found, board)}, is in front."
     if found.gain_ci is None:
-        return f"not known yet: {best} scored highest, {say.gain(found.gain, signed=True)} {over}."
-    low, high = say.change(found.gain_ci[0]), say.gain(found.gain_ci[1], signed=True)
-    return f"not known yet: {best} is in front, between {low} and {high} {over}."
+        return f"not known yet: {best} scored highest, {_size(board, found.gain)} {over}."
+    if say.says_nothing(found.gain_ci):
+        return f"not known yet: {best} is in front {over}, but nothing can be said yet: {WIDE}."
+    low, high = found.gain_ci
+    lowest, its = (say.gain(low), "its error ") if say.ratio else (say.change(low), "")
+    return (
+        f"not known yet: {best} is in front, {its}between {lowest} and {say.gain(high, signed=True)} {over}."
+    )
+
+
+def beside(board: Board, other: str) -> str:
+    """Say what a gain is over; of an error, what it is compared with."""
+    return f"{'compared with' if board.say.ratio else 'over'} {other}"
+
+
+def _size(board: Board, x: float) -> str:
+    """Say a gain by itself."""
+    return "error " * board.say.ratio + board.say.gain(x, signed=True)
 
 
 def _gain(found: Answer, board: Board) -> str:
@@ -116,7 +133,8 @@ def _gain(found: Answer, board: Board) -> str:
 def also(found: Answer, board: Board) -> str:
     """Say what bounds the claim: rows that chose nothing, and other ways without reuse."""
     size, other = highest(found, board)
-    said = f"Over {other}, it is {size}." if size else ""
+    start, it = ("Compared with", "it has an") if board.say.ratio else ("Over", "it is")
+    said = f"{start} {other}, {it} {size}." if size else ""
     return " ".join(filter(None, [confirmed(found, board), said, unless(found)]))
 
 
@@ -132,7 +150,11 @@ def confirmed(found: Answer, board: Board) -> str:
         return ""
     if _borne_out(found):
         return f"The rows that chose it said {_gain(found, board)}."
-    named = "it is" if found.sure else f"{told.strategy}, over {told.baseline}, is"
+    named = f"{told.strategy}, {beside(board, told.baseline)}, is"
+    if found.sure:
+        named = "it is"
+    if board.say.ratio:
+        named = "its error is" if found.sure else f"the error of {named}"
     doubt = ", which does not confirm it" * (found.sure is not None and found.outcome == "better")
     return f"On {_fresh(told)} {named} {_with_ends(board, told.gain, told.gain_ci)}{doubt}."
 
@@ -149,15 +171,14 @@ def _fresh(told: Confirmed) -> str:
 
 
 def _with_ends(board: Board, value: float, ends: Interval | None) -> str:
-    span = f" ({board.say.change(ends[0])} to {board.say.change(ends[1])})" if ends else ""
-    return f"{board.say.gain(value, signed=True)}{span}"
+    return board.say.gain(value, signed=True) + (f" ({board.say.span(ends)})" if ends else "")
 
 
 def highest(found: Answer, board: Board) -> tuple[str, str]:
     """Say what is gained over the way without reuse that scored highest, where that is another; and which."""
     if found.highest in ("", found.baseline, found.name) or found.over_highest is None or not _claims(found):
         return "", ""
-    size = board.say.gain(found.over_highest, signed=True)
+    size = _size(board, found.over_highest)
     return size, f"{found.highest}, the highest {board.plainly} on the test rows"
 
 
@@ -171,16 +192,42 @@ def headline(found: Answer, board: Board) -> tuple[str, str]:
     """Say the gain in a few words, and how much of it is sure."""
     say, ends = board.say, found.gain_ci
     if found.outcome == "not better":
-        return f"no gain of {say.gain(say.least)}", ""
+        return (f"error not {say.gain(say.least)}" if say.ratio else f"no gain of {say.gain(say.least)}"), ""
     if not _claims(found) or found.gain is None:
         return "", ""
     if told := found.sure:
-        size, _, sure = _with_ends(board, told.gain, told.gain_ci).partition(" (")
-        return size, f"({sure}" * bool(sure)
+        return _size(board, told.gain), f"({say.span(told.gain_ci)})" if told.gain_ci else ""
     if found.outcome == "better" and ends:
-        return f"about {say.gain(found.gain, signed=True)}", f"(at least {say.change(ends[0])})"
-    sure = f"({say.change(ends[0])} to {say.change(ends[1])})" if ends else "(no interval)"
-    return say.gain(found.gain, signed=True), sure
+        least = say.gain(ends[0], unit=False) if say.ratio else say.change(ends[0])
+        about = "error about " if say.ratio else "about "
+        return about + say.gain(found.gain, signed=True), f"(at least {least})"
+    if ends and say.says_nothing(ends):
+        return "error not known yet", f"({WIDE})"
+    return _size(board, found.gain), f"({say.span(ends)})" if ends else "(no interval)"
+
+
+def corrected(found: Sequence[Answer], board: Board) -> str:
+    """Say why the gain of an answer is not that of the table, where they differ."""
+    other = any(
+        _claims(each) and not each.sure and each.row and each.row.gain is not None
+        and board.say.change(each.gain) != board.say.change(each.row.gain)
+        for each in found
+    )  # fmt: skip
+    return (
+        "the gain in the answer is corrected for choosing the best of many, those in the table are not"
+        * other
+    )
+
+
+def far(board: Board) -> str:
+    """Say what a table shows of an error that is many times as large, where there is one."""
+    ends = [
+        x for row in board.rows for x in (row.gain, row.over_scratch, *(row.gain_ci or ())) if x is not None
+    ]
+    low = min(ends, default=0.0)
+    return (
+        f"{board.say.change(low)}: error {board.say.gain(low)}" if board.say.says_nothing((low, 0.0)) else ""
+    )
 
 
 def where(found: Answer) -> str:
@@ -232,7 +279,7 @@ def harm(found: Answer, board: Board) -> str:
     say, said = board.say, []
     if found.harmed:
         lost = [
-            row.strategy + (f" ({say.gain(row.gain_ci[1], signed=True)} or worse)" if row.gain_ci else "")
+            row.strategy + (f" ({_size(board, row.gain_ci[1])} or worse)" if row.gain_ci else "")
             for row in found.harmed
         ]
         said.append(f"Did harm: {', '.join(lost)}.")
@@ -241,11 +288,21 @@ def harm(found: Answer, board: Board) -> str:
         if -found.worst <= RULED_OUT * say.least:
             rest = " for the others" * others
             near = f"; {found.worst_of} comes nearest to it" * bool(found.worst_of)
-            said.append(f"Harm beyond {say.gain(found.worst)} is ruled out{rest}{near}.")
+            harm = "An error over" if say.ratio else "Harm beyond"
+            said.append(f"{harm} {say.gain(found.worst)} is ruled out{rest}{near}.")
         else:
-            rest = " among the others" * others + f", most in {found.worst_of}" * bool(found.worst_of)
-            said.append(f"Harm up to {say.gain(found.worst)} could hide{rest}.")
+            said.append(_hidden(found.worst, found.worst_of, " among the others" * others, board))
     return " ".join(said)
+
+
+def _hidden(worst: float, way: str, among: str, board: Board) -> str:
+    """Say how much harm could hide, and where most."""
+    say, most = board.say, f", most in {way}" * bool(way)
+    if say.says_nothing((worst, 0.0)):
+        return f"Nothing can be said of harm{among} yet: intervals are too wide{most}."
+    if say.ratio:
+        return f"Harm could hide{among}{most}: it could make the error up to {say.gain(worst)}."
+    return f"Harm up to {say.gain(worst)} could hide{among}{most}."
 
 
 def apart(found: Answer, board: Board) -> str:
@@ -255,7 +312,8 @@ def apart(found: Answer, board: Board) -> str:
         least = f" (at least {board.say.gain(each.gain_ci[1], unit=False)})" if each.gain_ci else ""
         left = "; the recommended model is learned without it" * each.without
         size = board.say.gain(each.gain or 0.0)
-        said.append(f"Source {each.name} harms: it costs {each.strategy} {size}{least}{left}.")
+        does = f"it makes the error of {each.strategy}" if board.say.ratio else f"it costs {each.strategy}"
+        said.append(f"Source {each.name} harms: {does} {size}{least}{left}.")
     return " ".join(said)
 
 
@@ -295,12 +353,16 @@ def following(found: Answer, board: Board) -> str:
         return ""
     seeds, rows = found.needed.get("seeds"), found.needed.get("test_rows")
     far = bool(rows and found.test_rows and rows > FAR * found.test_rows)
-    size = f"; only gains from {board.say.gain(found.seen)} on could be seen here" if found.seen else ""
+    size = ""
+    if found.seen:
+        gain = board.say.gain(found.seen)
+        least = f"an error at least {gain}" if board.say.ratio else f"gains from {gain} on"
+        size = f"; only {least} could be seen here"
     if seeds:
         total = found.seeds[1] + seeds
         step = f"run it with about {rounded(total)} seeds, what ran is kept{size}"
     elif rows and far:
-        step = f"nothing within reach of this set-up decides it, not {FAR} times the {found.unit}s{size}"
+        step = f"this set-up cannot decide it, {FAR} times the {found.unit}s would not be enough{size}"
     elif rows:
         step = f"it takes about {rounded(rows)} {found.unit}s, more seeds do not decide it{size}"
     elif found.seeds[1] < 2:
