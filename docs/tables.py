@@ -293,6 +293,51 @@ def real_sets(file: Path = ROOT / "benchmarks" / "trust" / "real_sets.json") -> 
     return f"{markdown(head, rows)}\n{told}\n"
 
 
+def rates(file: Path = ROOT / "benchmarks" / "trust" / "rates.json") -> str:
+    """Show how often verdicts are false, and what they find, where the truth is known."""
+    if not file.exists():
+        return "`benchmarks/trust/rates.py` has not been run yet.\n"
+    told = json.loads(file.read_text())
+    names = ["world", "baselines", "labels", "test rows"]
+    head = [
+        *names, "seeds", "false gains", "false harms", "found", "covered", "best in the set", "set",
+        "raw", "shrunken", "confirmed",
+    ]  # fmt: skip
+    rows = []
+    for cell in told["cells"]:
+        found = f"{cell['found']:.2f}" if cell["world"].startswith("one") else "–"
+        error = cell.get("its error")
+        confirmed = f"{100 * cell['confirmed minus true']:+.1f} ± {200 * error:.1f}" if error else "–"
+        rows.append(
+            [
+                *(str(cell[name]) for name in names), str(cell["seeds given"]),
+                f"{cell['false gains']:.2f}", f"{cell['false harms']:.2f}", found,
+                f"{cell['covered']:.3f}", f"{cell['holds best']:.2f}", f"{cell['set']:.2f}",
+                f"{100 * cell['raw minus true']:+.1f}", f"{100 * cell['shrunken minus true']:+.1f}",
+                confirmed,
+            ]
+        )  # fmt: skip
+    runs = max(cell["runs"] for cell in told["cells"])
+    text = f"{markdown(head, rows)}\n{runs} comparisons a row, {told['minutes']} minutes on two cores.\n"
+    if bins := told.get("best_probability"):
+        cells = [
+            [f"{b['from']:.1f} to {b['to']:.1f}", str(b["ways"]), f"{b['said']:.2f}", f"{b['true']:.2f}"]
+            for b in bins
+        ]
+        text += f"\n{markdown(['chance of being the best', 'ways', 'said', 'true'], cells)}"
+    return text
+
+
+def copies(file: Path = ROOT / "benchmarks" / "trust" / "copies.json") -> str:
+    """Show how often copies of one learner are told apart."""
+    if not file.exists():
+        return "`benchmarks/trust/copies.py` has not been run yet.\n"
+    told = json.loads(file.read_text())
+    keys = ["labelled rows", "seeds given", "test rows", "gains", "harms", "covered"]
+    rows = [[str(cell[key]) for key in keys] for cell in told["cells"]]
+    return f"{markdown(keys, rows)}\n{told['cells'][0]['runs']} comparisons a row.\n"
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -303,6 +348,8 @@ def write(directory: Path) -> None:
         ("results", results()),
         ("speed", speed()),
         ("real_sets", real_sets()),
+        ("rates", rates()),
+        ("copies", copies()),
     ):
         (directory / f"{name}.md").write_text(text)
 
