@@ -79,7 +79,7 @@ def raised(told: Sequence[Mapping[str, Any]], prior: Sequence[float]) -> list[di
         'little information'
     """
     expected = torch.tensor(prior, dtype=torch.float64)
-    if not told or not float(expected.max()) < 1:
+    if not told or not prior or not 0 < float(expected.max()) < 1:
         return []
     shares = torch.tensor([each["shares"] for each in told], dtype=torch.float64).mean(0)
     information = sum(each["information"] for each in told) / len(told) / float(entropy(expected))

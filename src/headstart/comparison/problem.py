@@ -124,12 +124,11 @@ class Problem(Situation):
         self, name: str, seen: Sequence[Mapping[str, Any]], sources: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Tell what looks wrong in answers to rows without labels, beside the classes of the sources."""
-        shared = [s for s in self.focused(name).shared() if s.name in sources and s.train.held]
-        y = [s.kind.numbers(s.train.y[s.train.present()]).cpu() for s in shared if s.kind.exclusive]
-        if not y:
+        kind, shared = self._named(name).kind, [s for s in self.focused(name).shared() if s.name in sources]
+        y = [s.train.known().y.cpu() for s in shared if s.train.held]
+        if not y or not kind.exclusive:
             return []
-        counts = torch.cat(y).bincount(minlength=len(self._named(name).kind.classes))
-        return alarms.raised(seen, (counts / counts.sum()).tolist())
+        return alarms.raised(seen, list((kind.shares(torch.cat(y)) or {}).values()))
 
     def applies_without(self, strategy: Strategy, sources: Sequence[str]) -> str:
         """Tell why a strategy does not apply to the first target where some sources are left out."""

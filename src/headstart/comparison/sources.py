@@ -104,8 +104,10 @@ def alarms(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
             kept = [source for source in names if source not in left]
             if left and len(kept) > 1:
                 continue
-            told = [facts.get("unlabelled") for facts in scored(trials[name, amount], target).values()]
-            told = [one for one in told if one]
+            facts = scored(trials[name, amount], target).values()
+            told = [each["unlabelled"] for each in facts if each.get("unlabelled")]
+            if not told:
+                continue
             place = {"target": target, "strategy": way, "source": kept[0] if left else None}
             rows += [place | each for each in plan.problem.alarms(target, told, kept)]
             if left:
