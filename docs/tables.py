@@ -293,6 +293,27 @@ def real_sets(file: Path = ROOT / "benchmarks" / "trust" / "real_sets.json") -> 
     return f"{markdown(head, rows)}\n{told}\n"
 
 
+def sources(file: Path = ROOT / "benchmarks" / "trust" / "sources.json") -> str:
+    """Show how often the one of two sources that does harm is named, and what is then recommended."""
+    if not file.exists():
+        return "`benchmarks/trust/sources.py` has not been run yet.\n"
+    head = [
+        "labelled rows", "the bad source", "runs", "bad named", "good named", "learned without it",
+        "with both", "apart", "contradiction",
+    ]  # fmt: skip
+    told = json.loads(file.read_text())
+    rows = [
+        [
+            cell["labels"], cell["bad"], *(str(cell[key]) for key in ("runs", "bad named", "good named")),
+            str(cell["learned without it"]), f"{100 * cell['with both']:+.1f}",
+            f"{100 * cell['apart']:+.1f} (worst {100 * cell['worst']:+.1f})",
+            "–" if cell["contradiction"] is None else str(cell["contradiction"]),
+        ]
+        for cell in told["cells"]
+    ]  # fmt: skip
+    return f"{markdown(head, rows)}\nOver {told['seeds']} seeds and 400 test rows each.\n"
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -303,6 +324,7 @@ def write(directory: Path) -> None:
         ("results", results()),
         ("speed", speed()),
         ("real_sets", real_sets()),
+        ("sources", sources()),
     ):
         (directory / f"{name}.md").write_text(text)
 
