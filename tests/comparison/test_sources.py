@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from headstart.comparison import Problem, compare, leaving
-from headstart.comparison.sources import without
+from headstart.comparison.sources import _said, without
 from headstart.datasets import unlabel
 from headstart.strategies import STRATEGIES, Budget, Starts, Strategy, Trained, Trial, needs
 from headstart.tasks import Labelled, Multiclass, Task
@@ -208,6 +208,23 @@ def test_the_highest_way_of_either_sort_is_asked():
     pooled = max(("pooled+logreg", "pooled+svm"), key=lambda way: means[way])
     assert {way for way, _ in told} == {pooled, "features+logreg"}
     assert told[pooled, "bad"] < -0.03
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("whole", "verdict"), [(0.6, "open"), (0.4, "harms")])
+def test_harm_to_a_way_that_is_lower_even_without_the_source_is_not_said(sign, whole, verdict):
+    rows = [
+        {
+            "source": "old",
+            "strategy": "pooled",
+            "with": sign * whole,
+            "without": sign * 0.2,
+            "verdict": "helps",
+        },
+        {"source": "old", "strategy": "probe", "with": sign * 0.3, "without": sign * 0.5, "verdict": "harms"},
+        {"source": "bad", "strategy": "probe", "with": sign * 0.3, "without": sign * 0.5, "verdict": "harms"},
+    ]
+    assert [row["verdict"] for row in _said(rows, sign)] == ["helps", verdict, "harms"]
 
 
 def test_sources_that_contradict_each_other_are_heard_without_a_label():

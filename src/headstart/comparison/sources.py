@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -65,8 +66,9 @@ def found(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
     """Say for each source what a way gains by it, over the same seeds and test rows.
 
     A source *helps* or *harms* where the whole interval is on one side of 0 and the difference is at least
-    the smallest that matters; the intervals hold for all sources together. Where a way ran on one source
-    alone, the row of that source has its score and what it gains over all sources together.
+    the smallest that matters; the intervals hold for all sources together. Harm to a way is not said of a
+    source that helps another which is higher with it than this one is without it. Where a way ran on one
+    source alone, the row of that source has its score and what it gains over all sources together.
     """
     if not plan.left_out:
         return []
@@ -91,7 +93,21 @@ def found(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
                     "alone_gain_ci95": told["difference_ci95"],
                 }
             rows.append(row)
-    return rows
+    return _said(rows, plan.problem.scored_by(target).sign)
+
+
+def _said(rows: Sequence[Mapping[str, Any]], sign: int) -> list[dict[str, Any]]:
+    """Leave harm open that nobody would suffer, because the source helps a way that is higher even so."""
+    helped: dict[str, float] = {}
+    for row in rows:
+        if row["verdict"] == "helps":
+            helped[row["source"]] = max(helped.get(row["source"], -math.inf), sign * row["with"])
+    return [
+        dict(row, verdict="open")
+        if row["verdict"] == "harms" and helped.get(row["source"], -math.inf) >= sign * row["without"]
+        else dict(row)
+        for row in rows
+    ]
 
 
 def alarms(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
