@@ -338,6 +338,27 @@ def copies(file: Path = ROOT / "benchmarks" / "trust" / "copies.json") -> str:
     return f"{markdown(keys, rows)}\n{told['cells'][0]['runs']} comparisons a row.\n"
 
 
+def sources(file: Path = ROOT / "benchmarks" / "trust" / "sources.json") -> str:
+    """Show how often the one of two sources that does harm is named, and what is then recommended."""
+    if not file.exists():
+        return "`benchmarks/trust/sources.py` has not been run yet.\n"
+    head = [
+        "labelled rows", "the bad source", "runs", "bad named", "good named", "learned without it",
+        "with both", "apart", "contradiction",
+    ]  # fmt: skip
+    told = json.loads(file.read_text())
+    rows = [
+        [
+            cell["labels"], cell["bad"], *(str(cell[key]) for key in ("runs", "bad named", "good named")),
+            str(cell["learned without it"]), f"{100 * cell['with both']:+.1f}",
+            f"{100 * cell['apart']:+.1f} (worst {100 * cell['worst']:+.1f})",
+            "–" if cell["contradiction"] is None else str(cell["contradiction"]),
+        ]
+        for cell in told["cells"]
+    ]  # fmt: skip
+    return f"{markdown(head, rows)}\nOver {told['seeds']} seeds and 400 test rows each.\n"
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -350,6 +371,7 @@ def write(directory: Path) -> None:
         ("real_sets", real_sets()),
         ("rates", rates()),
         ("copies", copies()),
+        ("sources", sources()),
     ):
         (directory / f"{name}.md").write_text(text)
 

@@ -1,13 +1,15 @@
 """Which source helps and which harms: one whose labels are turned is found, and what to use leaves it out."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 
-from headstart.comparison import Problem, compare
-from headstart.comparison.sources import without
-from headstart.strategies import STRATEGIES, Starts, Strategy, Trained, Trial
+from headstart.comparison import Problem, compare, leaving
+from headstart.comparison.sources import _said, without
+from headstart.datasets import unlabel
+from headstart.strategies import STRATEGIES, Budget, Starts, Strategy, Trained, Trial, needs
 from headstart.tasks import Labelled, Multiclass, Task
 
 from .problems import TINY, table
@@ -104,6 +106,138 @@ def test_sources_that_agree_are_left_in():
     result = compare(problem(GOOD, twin), "source+logreg", 3, baseline="raw+logreg")
     assert "harms" not in {each["verdict"] for each in result.data["sources"]}
     assert result.recommended == "source+logreg"
+
+
+@pytest.fixture
+def added(monkeypatch):
+    """Note the runs in the order in which they are added."""
+    noted, add = [], leaving.added
+    monkeypatch.setattr(leaving, "added", lambda plan, ways: noted.append(list(ways)) or add(plan, ways))
+    return noted
+
+
+@pytest.mark.parametrize("order", [["good", "bad"], ["bad", "good"]])
+def test_where_time_is_short_suspects_are_left_out_first(compared, added, monkeypatch, order):
+    monkeypatch.setattr(leaving, "_left", lambda plan: 0.0)
+    monkeypatch.setattr(Problem, "suspects", lambda self: order)
+    result = compare(problem(GOOD, BAD), "source+logreg", 3, baseline="raw+logreg")
+    assert added == [[f"source+logreg-without-{name}"] for name in order]
+    assert result.data["sources"] == compared.data["sources"]  # the order is no part of what is found
+
+
+def test_where_time_is_not_short_nothing_is_ordered(added, monkeypatch):
+    monkeypatch.setattr(Problem, "suspects", lambda self: pytest.fail("ordered"))
+    compare(problem(GOOD, BAD), "source+logreg", 3, baseline="raw+logreg", seconds=3600)
+    assert added == [["source+logreg-without-good", "source+logreg-without-bad"]]
+
+
+def test_the_source_that_says_least_of_the_target_is_suspected_first():
+    noise = Labelled(GOOD.train.x, torch.randint(3, (300,), generator=torch.Generator().manual_seed(9)))
+    noise = Task("noise", Multiclass(3), noise)
+    budget = Budget(pretrain=150)
+    for some in ([noise, GOOD], [GOOD, noise]):
+        posed = problem(*some, shots=None, settings={"hidden": [16]}, budget=budget)
+        assert posed.suspects() == ["noise", "good"]
+
+
+@pytest.mark.parametrize("change", ["no labels", "pretrained"])
+def test_sources_that_cannot_be_ranked_stay_as_they_are_given(change):
+    posed = problem(GOOD, BAD)
+    if change == "no labels":
+        posed = bare(GOOD, BAD)
+    else:
+        posed = problem(GOOD, BAD, backbone=torch.nn.Linear(8, 4), settings={})
+    assert posed.suspects() == ["good", "bad"]
+
+
+def bare(*sources, **changes):
+    """Pose the problem without a label of the target."""
+    target = unlabel(Task("new", Multiclass(3), rows(60, 1), test=rows(200, 2)))
+    return Problem(target, sources, **{"settings": {"hidden": [6]}, "budget": TINY} | changes)
+
+
+def test_without_labels_each_source_has_its_score_alone(added):
+    twin = Task("twin", Multiclass(3), rows(200, 6))
+    result = compare(bare(GOOD, BAD, twin), "source+logreg", 3, baseline="source+logreg")
+    told = {each["source"]: each for each in result.data["sources"]}
+    assert list(told) == ["good", "bad", "twin"]
+    assert told["good"]["alone"] > 0.7 > 0.3 > told["bad"]["alone"]
+    assert told["good"]["alone_gain"] == pytest.approx(told["good"]["alone"] - told["good"]["with"])
+    low, high = told["bad"]["alone_gain_ci95"]
+    assert low < told["bad"]["alone_gain"] < high < 0
+    assert len(added[0]) == 6  # three without one, three without all others
+    text = " ".join(" ".join(result.data["reasons"]).split())
+    assert "is the best: source+logreg reaches" in text
+    assert "alone" in result.table()
+
+
+def test_of_two_sources_alone_is_without_the_other(added):
+    result = compare(bare(GOOD, BAD), "source+logreg", 3, baseline="source+logreg")
+    assert added == [["source+logreg-without-good", "source+logreg-without-bad"]]
+    good, bad = result.data["sources"]
+    assert (good["alone"], bad["alone"]) == (bad["without"], good["without"])
+    assert result.recommended == "source+logreg-without-bad"
+
+
+def test_a_baseline_that_learns_from_sources_is_asked_too():
+    """Here the way in front takes the good source alone by itself, so only the baseline is harmed."""
+    first = Strategy(name="first", run=first_alone, summary="the first alone", needs=needs.source_classes,
+                     learns="source")  # fmt: skip
+    result = compare(bare(GOOD, BAD), first, 3, baseline="source+logreg")
+    told = {(each["strategy"], each["source"]): each["verdict"] for each in result.data["sources"]}
+    assert list(told) == [
+        ("first", "good"), ("first", "bad"), ("source+logreg", "good"), ("source+logreg", "bad")
+    ]  # fmt: skip
+    assert told["source+logreg", "bad"] == "harms"
+    assert told["first", "bad"] == "open"
+    assert result.recommended in ("first", "source+logreg-without-bad")
+
+
+def first_alone(trial):
+    """Learn from the first source alone."""
+    only = trial.problem.with_rows(sources=trial.problem.sources[:1])
+    return STRATEGIES["source+logreg"].run(replace(trial, problem=only, settings={"C": 1.0}))
+
+
+def test_the_highest_way_of_either_sort_is_asked():
+    """A source that contradicts spoils a pool of rows, whatever it does to features."""
+    ways = ["pooled+logreg", "pooled+svm", "features+logreg"]
+    result = compare(problem(GOOD, BAD), ways, 3, baseline="raw+logreg")
+    told = {(each["strategy"], each["source"]): each["difference"] for each in result.data["sources"]}
+    means = {row["strategy"]: row["mean"] for row in result.rows}
+    pooled = max(("pooled+logreg", "pooled+svm"), key=lambda way: means[way])
+    assert {way for way, _ in told} == {pooled, "features+logreg"}
+    assert told[pooled, "bad"] < -0.03
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("whole", "verdict"), [(0.6, "open"), (0.4, "harms")])
+def test_harm_to_a_way_that_is_lower_even_without_the_source_is_not_said(sign, whole, verdict):
+    rows = [
+        {
+            "source": "old",
+            "strategy": "pooled",
+            "with": sign * whole,
+            "without": sign * 0.2,
+            "verdict": "helps",
+        },
+        {"source": "old", "strategy": "probe", "with": sign * 0.3, "without": sign * 0.5, "verdict": "harms"},
+        {"source": "bad", "strategy": "probe", "with": sign * 0.3, "without": sign * 0.5, "verdict": "harms"},
+    ]
+    assert [row["verdict"] for row in _said(rows, sign)] == ["helps", verdict, "harms"]
+
+
+def test_sources_that_contradict_each_other_are_heard_without_a_label():
+    heard = compare(bare(GOOD, BAD), "source+logreg", 3, baseline="source+logreg").data["alarms"]
+    (alarm,) = [each for each in heard if each["alarm"] == "contradiction"]
+    assert {alarm["source"], alarm["other"]} == {"good", "bad"}
+    assert alarm["value"] > 0.7
+    twin = Task("twin", Multiclass(3), rows(200, 6))
+    assert "alarms" not in compare(bare(GOOD, twin), "source+logreg", 3, baseline="source+logreg").data
+
+
+def test_no_alarm_is_raised_where_there_are_labels(compared):
+    assert "alarms" not in compared.data
 
 
 def names_of_sources(trial):

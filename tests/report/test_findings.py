@@ -111,9 +111,71 @@ def test_a_model_learned_without_what_harms_is_said_to_be():
     assert reasons(result(rows, [found], sources=both), DETAILS)[0].count("is learned without it") == 2
 
 
+def test_what_a_source_costs_several_ways_is_one_sentence_and_two_tables():
+    other = dict(SOURCES[1], strategy="pooled", difference=-0.05, difference_ci95=[-0.08, -0.02])
+    value = result(sources=[*SOURCES, other])
+    said = "Source bad harms: it costs probe 12.3 points (at least 8.0) and pooled 5.0 points (at least 2.0)."
+    assert said in reasons(value, DETAILS)[0]
+    for way in ("probe", "pooled"):
+        assert f"which source: {way} with all and without each" in table(value, DETAILS, width=80)
+        assert f"labelled rows per class: {way}<" in page(value, DETAILS)
+
+
+BARE = DETAILS | {"floor": ""}  # no row of the target has a label
+ALARMS = [
+    {"target": target, "strategy": way, "source": source, "alarm": alarm, "value": value}
+    for target, way, source, alarm, value in [
+        ("new", "dann", None, "one class", 0.984),
+        ("new", "dann", "bad", "one class", 1.0),
+        ("new", "mmd", None, "class shares", 0.41),
+        ("new", "mmd", None, "little information", 0.021),
+        ("elsewhere", "scratch", None, "one class", 1.0),
+    ]
+]
+ALARMS.append(dict(ALARMS[2], source="bad", other="old", alarm="contradiction", value=0.91))
+
+
+def test_the_best_of_single_sources_is_named_where_no_row_has_a_label():
+    alone = [dict(each, alone=score) for each, score in zip(SOURCES, (0.85, 0.2, 0.6), strict=True)]
+    said = "Of single sources old digits is the best: probe reaches 85.0 % with it alone, 80.0 % with all."
+    value = result(sources=alone)
+    assert said in reasons(value, BARE)[0]
+    assert said in seen(page(value, BARE))
+    assert "with all without alone" in " ".join(table(value, BARE, width=80).split())
+    assert "! bad 80.0 92.3 20.0 -12.3 [-16.0, -8.0]" in " ".join(table(value, BARE, width=80).split())
+    assert "bad80.092.320.0−12.3" in seen(page(value, BARE))
+    assert said not in reasons(value, DETAILS)[0]
+    errors = BARE | {"metrics": {"new": ERROR}}
+    lower = result(sources=alone, metric="rmse", higher_is_better=False)
+    assert "Of single sources bad is the best" in reasons(lower, errors)[0]
+
+
+def test_alarms_are_said_in_words():
+    value = result(alarms=ALARMS)
+    for text in (" ".join(table(value, BARE, width=80).split()), seen(page(value, BARE))):
+        text = text.replace("\xa0", " ")
+        assert (
+            "Alarm, without any label: nearly all rows get one class: dann (98 %), dann of bad alone (100 %)."
+            in text
+        )
+        assert "the target's classes are shared otherwise: mmd (41 %)." in text
+        assert "say next to nothing of the rows, in parts of what there is to say: mmd (2 %)." in text
+        assert "from bad alone mmd learns other answers than from old alone for 91 % of the rows" in text
+        assert "scratch (100 %)" not in text
+    assert "Alarm" not in table(result(), BARE, width=80) + page(result(), BARE)
+
+
+@pytest.mark.parametrize("hole", ["value", "strategy", "target", "alarm"])
+def test_alarms_with_holes_are_no_words(hole):
+    value = result(alarms=[dict(each, **{hole: None}) for each in ALARMS])
+    for text in (table(value, BARE, width=80), seen(page(value, BARE))):
+        assert "None" not in text
+
+
 @pytest.mark.parametrize("width", [1, 12, 25, 40, 60, 80, 100])
 def test_the_table_of_sources_fits(width):
-    value = result(sources=[dict(each, source=each["source"] * 9) for each in SOURCES], model=MODEL)
+    alone = [dict(each, source=each["source"] * 9, alone=0.5) for each in SOURCES]
+    value = result(sources=alone, model=MODEL, alarms=ALARMS)
     value["reasons"] = reasons(value, DETAILS)
     lines = table(value, DETAILS | {"check": CHECK}, width=width).splitlines()
     assert max(map(cell_len, lines)) <= width

@@ -141,7 +141,8 @@ def compare(
             jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
             done += sum(len(cells) for _, cells in work)
             seeds_by_cell = {} if plan.late() else more_seeds(plan, options)
-        while not plan.late() and (ways := leaving.asked(plan, options)):
+        asking = leaving.asking(plan, options)
+        while not plan.late() and (ways := leaving.asked(plan, options, asking)):
             options |= {(name, amount): 0 for name in ways for amount in plan.amounts}
             seeds_by_cell = leaving.due(plan, ways)
             plan = leaving.added(plan, ways)

@@ -9,10 +9,10 @@ from ..engine import FeatureStore, predict
 from ..errors import wrong
 from ..measure import leep, logme
 from ..models import freeze
-from ..strategies import Starts, Trial
+from ..strategies import Situation, Starts, Trial
 from ..strategies.posing import posed
 from ..tasks import Task
-from .problem import Problem
+from . import choice
 from .trials import FEATURES
 
 
@@ -32,7 +32,7 @@ class Ranked:
     leep: float | None
 
 
-def rank(problem: Problem, seed: int = 0, *, out: str | Path | None = None) -> list[Ranked]:
+def rank(problem: Situation, seed: int = 0, *, out: str | Path | None = None) -> list[Ranked]:
     """Score each start for the target, best LogME first.
 
     A backbone that comes pretrained is one start; otherwise each source is one, by a backbone
@@ -49,6 +49,7 @@ def rank(problem: Problem, seed: int = 0, *, out: str | Path | None = None) -> l
 
     Example:
         >>> import torch
+        >>> from headstart.comparison import Problem
         >>> from headstart.strategies import Budget
         >>> from headstart.tasks import Labelled, Multiclass
         >>> rows = Labelled(torch.randn(20, 4), torch.arange(20) % 2)
@@ -60,7 +61,7 @@ def rank(problem: Problem, seed: int = 0, *, out: str | Path | None = None) -> l
         LogME: You et al. (ICML 2021), https://arxiv.org/abs/2102.11005
         LEEP: Nguyen et al. (ICML 2020), https://arxiv.org/abs/2002.12462
     """
-    problem = problem.cut(max(problem.counts(), default=None), seed)
+    problem = problem.with_rows(targets=choice.cut(problem, max(problem.counts(), default=None), seed))
     target = problem.target
     if not target.kind.exclusive or not problem.labelled():
         what, expected = "target to rank for", "classes and labelled rows"

@@ -23,16 +23,20 @@ from ..maths.influence import influence
 from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
 from ..strategies import AS_IT_IS, NO_REUSE, STRATEGIES, Situation, Starts, Strategy, Trained, Trial
+from ..strategies.needs import classes
 from ..strategies.recipes.align import information, joined
+from ..strategies.recipes.pooled import ROWS
 from ..strategies.situation import check_numbers
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
 from ..tasks.nouns import tensors
 from ..version import __version__
-from . import calibration, choice
+from . import alarms, calibration, choice
+from ._rank import rank
 from .question import Choice, Metric
 
 CURVE_POINTS = 200
+GLANCE = 100  # steps, at most, of a net that orders the sources
 REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
 DROP = "scores may be too high; drop the duplicates"
 CONFUSED = 30  # classes of the largest matrix that is kept
@@ -109,9 +113,33 @@ class Problem(Situation):
         """Name the sources."""
         return [s.name for s in self.sources]
 
+    def suspects(self) -> list[str]:
+        """Name the sources, that of the lowest LogME first; as given where ``rank`` does not apply."""
+        if self.comes_pretrained() or classes(self):
+            return self.sources_of()
+        glance = dataclasses.replace(self.budget, pretrain=min(GLANCE, self.budget.pretrain))
+        try:
+            return [row.start for row in reversed(rank(self._with(budget=glance)))]
+        except FloatingPointError:  # a net diverged
+            return self.sources_of()
+
+    def alarms(
+        self, name: str, seen: Sequence[Mapping[str, Any]], sources: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Tell what looks wrong in answers to rows without labels, beside the classes of the sources."""
+        kind, shared = self._named(name).kind, [s for s in self.focused(name).shared() if s.name in sources]
+        y = [s.train.known().y.cpu() for s in shared if s.train.held]
+        if not y or not kind.exclusive:
+            return []
+        return alarms.raised(seen, list((kind.shares(torch.cat(y)) or {}).values()))
+
     def applies_without(self, strategy: Strategy, sources: Sequence[str]) -> str:
         """Tell why a strategy does not apply to the first target where some sources are left out."""
         return strategy.needs(self.with_rows(sources=[s for s in self.sources if s.name not in sources]))
+
+    def takes_answers(self, strategy: Strategy) -> bool:
+        """Tell whether a strategy takes the sources' answers for the target's own."""
+        return strategy.learns in ("source", "unlabelled") or strategy.reused == ROWS
 
     def family(self) -> Sequence[str]:
         """Name the strategies without reuse; without labels those that use the sources as they are."""
@@ -418,6 +446,7 @@ class Learned:
             "curves": {phase: _thin(values) for phase, values in self.trained.curves.items()},
             "confusion": _confusion(target, answers, y),
             "rows": int(target.train.present().sum()),
+            "unlabelled": self._unlabelled,
             "temperature": self.temperature,
             "ece": None if self.temperature is None else [self.before, self._ece],
         }
@@ -433,6 +462,15 @@ class Learned:
         rows = self.target.test
         grouped = rows is not None and rows.held and rows.group is not None
         return {"y": self._said[1].numpy()} | ({"group": rows.group.cpu().numpy()} if grouped else {})  # type: ignore[union-attr]
+
+    @property
+    def _unlabelled(self) -> dict[str, Any] | None:
+        """Say what the alarms ask of answers to unlabelled rows, where no row of the target has a label."""
+        target = self.target
+        if target.unlabelled is None or not target.kind.exclusive or target.train.present().any():
+            return None
+        x = alarms.some(target.unlabelled)
+        return alarms.seen(target.kind, self.starts.predict(self.trained.net, target.name, x))
 
     @cached_property
     def _said(self) -> tuple[Tensor, Tensor]:

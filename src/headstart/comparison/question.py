@@ -61,7 +61,7 @@ class Outcome(Protocol):
     @property
     def record(self) -> Mapping[str, Any]:
         """Facts for the trial's file, as JSON: ``score``, all ``measures``, ``seconds``,
-        ``trained_parameters``, ``curves``.
+        ``trained_parameters``, ``curves``; where no row has a label, ``unlabelled`` for the alarms.
         """
 
     @property
@@ -107,8 +107,14 @@ class Question(Protocol):
     def sources_of(self) -> Sequence[str]:
         """Name the sources, each of which may be left out."""
 
+    def suspects(self) -> Sequence[str]:
+        """Name the sources, the likeliest to harm first where that costs little; else as they are given."""
+
     def applies_without(self, strategy: Strategy, sources: Sequence[str]) -> str:
         """Tell why a strategy does not apply where some sources are left out, or ``""``."""
+
+    def takes_answers(self, strategy: Strategy) -> bool:
+        """Tell whether a strategy takes the sources' answers for the target's, which contradictions harm."""
 
     def family(self) -> Sequence[str]:
         """Name the strategies that reuse nothing: gains are measured against the best of them."""
@@ -118,6 +124,15 @@ class Question(Protocol):
 
     def counted(self, name: str, answers: NDArray[Any], truth: Mapping[str, NDArray[Any]]) -> Numbers:
         """Say what each test row, or group of rows, counts towards a target's score, which is their mean."""
+
+    def alarms(
+        self, name: str, seen: Sequence[Mapping[str, Any]], sources: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Tell what looks wrong in answers to a target's rows without labels, by no label of it.
+
+        ``seen`` is what the records of a way's trials hold under ``unlabelled``, ``sources`` are those that
+        it learned from.
+        """
 
     def check(self) -> None:
         """Raise or warn, before anything runs, of what would spoil the comparison."""

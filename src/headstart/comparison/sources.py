@@ -1,7 +1,9 @@
-"""Which source helps and which harms: the way in front, with and without each of them."""
+"""Which source helps and which harms: the ways in front, with and without each of them."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,8 +15,9 @@ import numpy as np
 from ..maths import twoway
 from ..maths.twoway import Numbers
 from ..strategies import Starts, Strategy, Trained, Trial
+from .alarms import contradiction
 from .plan import Plan
-from .tables import Trials, tables_of
+from .tables import Trials, scored, tables_of
 from .verdicts import ENOUGH, LEVEL, gain_of, upwards
 
 
@@ -49,28 +52,86 @@ def _run(strategy: Strategy, left: Sequence[str], trial: Trial) -> Trained:
 
 
 def instead(plan: Plan, trials: Trials) -> dict[str, str]:
-    """Name the way to recommend in place of the one whose sources harm it, if there is one."""
+    """Name the ways to recommend in place of those that their sources harm, if there are any."""
     if not plan.left_out:
         return {}
-    harming = {told["source"] for told in found(plan, trials) if told["verdict"] == "harms"}
-    return {way: name for name, (way, left) in plan.left_out.items() if harming and set(left) == harming}
+    harming: dict[str, set[str]] = {}
+    for told in found(plan, trials):
+        if told["verdict"] == "harms":
+            harming.setdefault(told["strategy"], set()).add(told["source"])
+    return {way: name for name, (way, left) in plan.left_out.items() if set(left) == harming.get(way)}
 
 
 def found(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
-    """Say for each source what the way in front gains by it, over the same seeds and test rows.
+    """Say for each source what a way gains by it, over the same seeds and test rows.
 
     A source *helps* or *harms* where the whole interval is on one side of 0 and the difference is at least
-    the smallest that matters; the intervals hold for all sources together.
+    the smallest that matters; the intervals hold for all sources together. Harm to a way is not said of a
+    source that helps another which is higher with it than this one is without it. Where a way ran on one
+    source alone, the row of that source has its score and what it gains over all sources together.
     """
-    target, amount = plan.problem.names[0], plan.amounts[-1]
-    alone = {name: (way, left[0]) for name, (way, left) in plan.left_out.items() if len(left) == 1}
-    tables = tables_of(plan, trials, target, amount) if alone else {}
+    if not plan.left_out:
+        return []
+    target, amount, names = plan.problem.names[0], plan.amounts[-1], plan.problem.sources_of()
+    runs = {(way, frozenset(left)): name for name, (way, left) in plan.left_out.items()}
+    ways = list(dict.fromkeys(way for way, _ in plan.left_out.values()))
+    tables, many = tables_of(plan, trials, target, amount), len(names) * len(ways)
     rows = []
-    for name, (way, source) in alone.items():
-        if name not in tables or way not in tables:
-            continue
-        told = _difference(plan, target, tables[way], tables[name], len(alone))
-        rows.append({"source": source, "strategy": way, "shots": amount, "target": target} | told)
+    for way in ways:
+        for source in names:
+            less = tables.get(runs.get((way, frozenset([source])), ""))
+            alone = tables.get(runs.get((way, frozenset(names) - {source}), ""))
+            if way not in tables or less is None:
+                continue
+            row = {"source": source, "strategy": way, "shots": amount, "target": target}
+            row |= _difference(plan, target, tables[way], less, many)
+            if alone is not None:
+                told = _difference(plan, target, alone, tables[way], many)
+                row |= {
+                    "alone": told["with"],
+                    "alone_gain": told["difference"],
+                    "alone_gain_ci95": told["difference_ci95"],
+                }
+            rows.append(row)
+    return _said(rows, plan.problem.scored_by(target).sign)
+
+
+def _said(rows: Sequence[Mapping[str, Any]], sign: int) -> list[dict[str, Any]]:
+    """Leave harm open that nobody would suffer, because the source helps a way that is higher even so."""
+    helped: dict[str, float] = {}
+    for row in rows:
+        if row["verdict"] == "helps":
+            helped[row["source"]] = max(helped.get(row["source"], -math.inf), sign * row["with"])
+    return [
+        dict(row, verdict="open")
+        if row["verdict"] == "harms" and helped.get(row["source"], -math.inf) >= sign * row["without"]
+        else dict(row)
+        for row in rows
+    ]
+
+
+def alarms(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
+    """List what looks wrong by no label of the target: of each way, and of one that ran on a source alone."""
+    names, amount, rows = plan.problem.sources_of(), plan.amounts[-1], []
+    for target in plan.problem.names:
+        alone: dict[str, dict[str, list[Any]]] = {}
+        for name in (n for n in plan.strategies if target in plan.targets[n]):
+            way, left = plan.left_out.get(name, (name, ()))
+            kept = [source for source in names if source not in left]
+            if left and len(kept) > 1:
+                continue
+            facts = scored(trials[name, amount], target).values()
+            told = [each["unlabelled"] for each in facts if each.get("unlabelled")]
+            if not told:
+                continue
+            place = {"target": target, "strategy": way, "source": kept[0] if left else None}
+            rows += [place | each for each in plan.problem.alarms(target, told, kept)]
+            if left:
+                alone.setdefault(way, {})[kept[0]] = told
+        for way, by_source in alone.items():
+            for one, other in itertools.combinations(by_source, 2):
+                place = {"target": target, "strategy": way, "source": one, "other": other}
+                rows += [place | each for each in contradiction(by_source[one], by_source[other])]
     return rows
 
 

@@ -65,6 +65,8 @@ def summarise(
     }
     if each := sources.found(plan, found):
         data["sources"] = each
+    if alarms := sources.alarms(plan, found):
+        data["alarms"] = alarms
     if summary:
         data |= {"summary": summary, "recommended_by_target": by_target}
     data |= {"least": plan.least, "draws": {"count": twoway.DRAWS, "seed": twoway.SEED}}

@@ -120,14 +120,12 @@ def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> Record:
         if seed == plan.seeds[0]:  # amounts rise, so the model with the most labels is what stays
             outcome.save(model(plan, name, target), {k: record[k] for k in NOTES})
         else:
-            facts = {
-                key: facts[key]
-                for key in ("score", "measures", "seconds", "trained_parameters", "one_answer")
-            }
+            facts = {key: facts[key] for key in KEPT if key in facts}
         record["targets"][target] = facts
     return record
 
 
+KEPT = ("score", "measures", "seconds", "trained_parameters", "one_answer", "unlabelled")
 NOTES = ("strategy", "shots", "seed", "settings")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .board import Board, Interval, Row, about, interval, number
-from .findings import Model, Source, model, sources
+from .findings import Alarm, Model, Source, alarms, model, sources
 from .sizes import clean
 
 
@@ -51,7 +51,8 @@ class Answer:
         unit: which of the two.
         same_rows: whether every seed trained on the same labelled rows.
         labelled: how many those are, where it is known.
-        sources: what each source does to the way in front.
+        sources: what each source does to the ways in front.
+        alarms: what looks wrong without any label; none but for the most labels.
         model: what is handed over; None but for the most labels.
         told: what an earlier release said of how the choice was made.
     """
@@ -80,6 +81,7 @@ class Answer:
     same_rows: bool = False
     labelled: int | None = None
     sources: tuple[Source, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
     model: Model | None = None
     told: str = ""
 
@@ -116,7 +118,8 @@ def answers(board: Board, result: Mapping[str, Any], details: Mapping[str, Any])
         return [_earlier(board, shots, details) for shots in board.shots]
     found = {each["shots"]: each for each in result["answers"] if clean(each["target"]) == board.task}
     each = [_answer(board, shots, found.get(shots, {}), result, details) for shots in board.shots]
-    return [*each[:-1], *(replace(last, model=model(board, result)) for last in each[-1:])]
+    heard = tuple(alarms(board, result))
+    return [*each[:-1], *(replace(last, model=model(board, result), alarms=heard) for last in each[-1:])]
 
 
 def _answer(

@@ -245,8 +245,24 @@ def _without(result: Mapping[str, Any]) -> frozenset[str]:
     told = [
         (clean(each.get("strategy") or "?"), str(each.get("source"))) for each in result.get("sources") or ()
     ]
-    harming = [str(each["source"]) for each in result.get("sources") or () if each.get("verdict") == "harms"]
-    return frozenset(without(way, left) for way, name in told for left in ([name], harming) if left)
+    harming = harmful(result)
+    return frozenset(
+        without(way, left) for way, name in told for left in ([name], harming.get(way, ())) if left
+    )
+
+
+def harmful(result: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Name the sources that harm each way.
+
+    Example:
+        >>> harmful({"sources": [{"strategy": "probe", "source": "old", "verdict": "harms"}]})
+        {'probe': ['old']}
+    """
+    found: dict[str, list[str]] = {}
+    for each in result.get("sources") or ():
+        if each.get("verdict") == "harms":
+            found.setdefault(clean(each.get("strategy") or "?"), []).append(str(each["source"]))
+    return found
 
 
 def targets(result: Mapping[str, Any]) -> list[str]:

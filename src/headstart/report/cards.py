@@ -40,6 +40,7 @@ def _card(board: Board, found: Answer, details: Mapping[str, Any]) -> str:
         _line(harmed, "harm" if found.harmed else ""),
         *(_line(said, "warning") for said in words.warnings(board, found, details)),
         _line(words.apart(found, board), "harm"),
+        _line(words.single(found, board)),
         _line(words.made(found, board)),
         _line(words.following(found, board), "next"),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .board import Board, Interval, interval, number, without
+from .board import Board, Interval, harmful, interval, number, without
 from .sizes import clean
 
 
@@ -22,6 +22,7 @@ class Source:
         gain: what the way gains by it; above 0 is better.
         verdict: ``"helps"``, ``"harms"`` or ``"open"``.
         without: whether what is recommended is learned without it.
+        alone: score with this source alone; None where that did not run.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Source:
     gain_ci: Interval | None
     verdict: str
     without: bool
+    alone: float | None = None
 
 
 def sources(board: Board, result: Mapping[str, Any], chosen: str = "") -> list[Source]:
@@ -42,11 +44,12 @@ def sources(board: Board, result: Mapping[str, Any], chosen: str = "") -> list[S
         chosen: what is recommended there.
     """
     rows = [row for row in result.get("sources") or () if clean(row.get("target") or "") == board.task]
-    harming = [str(row["source"]) for row in rows if row.get("verdict") == "harms"]
+    harming = harmful(result)
     found = []
     for row in rows:
         way, name = clean(row.get("strategy") or "?"), str(row.get("source"))
-        left = [[name]] + [harming] * (name in harming)
+        spoiled = harming.get(way, [])
+        left = [[name]] + [spoiled] * (name in spoiled)
         shots = number(row.get("shots"))
         found.append(
             Source(
@@ -59,8 +62,43 @@ def sources(board: Board, result: Mapping[str, Any], chosen: str = "") -> list[S
                 interval(row.get("difference_ci95")),
                 str(row.get("verdict") or "open"),
                 chosen in [without(way, names) for names in left],
+                number(row.get("alone")),
             )
         )
+    return found
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Hold what looks wrong in answers to rows without labels, judged by no label.
+
+    Args:
+        kind: ``"one class"``, ``"class shares"``, ``"little information"`` or ``"contradiction"``.
+        way: whose answers they are, and of which source alone.
+        value: a share of the rows, or of the information that there is.
+        sources: the two that contradict each other.
+    """
+
+    kind: str
+    way: str
+    value: float
+    sources: tuple[str, ...] = ()
+
+
+def alarms(board: Board, result: Mapping[str, Any]) -> list[Alarm]:
+    """List the alarms for a target."""
+    found = []
+    for row in result.get("alarms") or ():
+        value, source, other = number(row.get("value")), row.get("source"), row.get("other")
+        if clean(row.get("target") or "") != board.task or value is None:
+            continue
+        way = clean(row.get("strategy") or "?")
+        if other is not None:
+            pair = clean(source), clean(other)
+            found.append(Alarm(str(row.get("alarm")), way, value, pair))
+        else:
+            alone = "" if source is None else f" of {clean(source)} alone"
+            found.append(Alarm(str(row.get("alarm")), way + alone, value))
     return found
 
 

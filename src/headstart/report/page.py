@@ -117,7 +117,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "sources",
             "Which source",
             each(apart),
-            "The way in front, with all sources and without each: the runs named <code>without</code> above. "
+            "The ways in front, with all sources and without each: the runs named <code>without</code>. "
             "Intervals hold for all sources together.",
         ),
         (

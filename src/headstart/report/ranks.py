@@ -8,7 +8,7 @@ from typing import Any
 from .answer import Answer
 from .board import Board, Interval, Row, Verdict
 from .figures import NARROW, WIDE, by_shots, gains
-from .findings import Check
+from .findings import Check, Source
 from .markup import breakable, esc, grid
 from .sizes import MINUS, NAMES, sentence
 from .words import corrected, far, heading, survives
@@ -96,29 +96,29 @@ SOURCES = {"helps": "● helps", "harms": "✕ harms", "open": "○ open"}
 
 
 def apart(board: Board, found: Sequence[Answer]) -> str:
-    """Lay out what each source does to the way in front."""
-    say, text = board.say, ""
-    for each in found:
-        lines = []
-        for one in each.sources:
-            kind = {"helps": "gains"}.get(one.verdict, one.verdict)
-            lines.append(
-                f'<tr><th scope="row">{breakable(one.name)}</th><td>{say.value(one.whole)}</td>'
-                f"<td>{say.value(one.less)}</td>{_gained(board, one.gain, one.gain_ci)}"
-                f'<td class="text {esc(kind)}">{SOURCES.get(one.verdict, SOURCES["open"])}</td></tr>'
-            )
-        if lines:
-            unit = f", {say.gain_unit}" if say.gain_unit else ""
-            heads = [
-                "source",
-                f"{esc(say.unit)} with all",
-                "without it",
-                f"gain by it{unit}{BETWEEN}",
-                "verdict",
-            ]
-            title = f"{heading(each, board)}: {breakable(each.sources[0].strategy)}"
-            text += grid(title, heads, lines, "board told")
-    return text
+    """Lay out what each source does to the ways in front."""
+    ways = {(each.shots, one.strategy): each for each in found for one in each.sources}
+    return "".join(
+        _apart(board, heading(each, board), [one for one in each.sources if one.strategy == way])
+        for (_, way), each in ways.items()
+    )
+
+
+def _apart(board: Board, place: str, sources: Sequence[Source]) -> str:
+    say, lines = board.say, []
+    alone = any(one.alone is not None for one in sources)
+    for one in sources:
+        kind = {"helps": "gains"}.get(one.verdict, one.verdict)
+        single = f"<td>{say.value(one.alone)}</td>" * alone
+        lines.append(
+            f'<tr><th scope="row">{breakable(one.name)}</th><td>{say.value(one.whole)}</td>'
+            f"<td>{say.value(one.less)}</td>{single}{_gained(board, one.gain, one.gain_ci)}"
+            f'<td class="text {esc(kind)}">{SOURCES.get(one.verdict, SOURCES["open"])}</td></tr>'
+        )
+    unit = f", {say.gain_unit}" if say.gain_unit else ""
+    heads = ["source", f"{esc(say.unit)} with all", "without it", *["alone"] * alone]
+    heads += [f"gain by it{unit}{BETWEEN}", "verdict"]
+    return grid(f"{place}: {breakable(sources[0].strategy)}", heads, lines, "board told")
 
 
 def _gained(board: Board, gain: float | None, ends: Interval | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from . import words
 from .answer import Answer, answers
 from .board import Board, Interval, Row, read, targets
-from .findings import check
+from .findings import Source, check
 from .sizes import MINUS, Sizes, clean, count, seconds, sentence
 
 LEAST_NAME = 10
@@ -208,27 +208,32 @@ def _target(board: Board, found: Sequence[Answer], details: Mapping[str, Any], w
 
 
 def _sources(board: Board, found: Answer, width: int) -> list[str]:
-    """Lay out what each source does to the way in front."""
-    if not found.sources:
-        return []
-    say = board.say
-    heads = ["with all", "without", "gain by it"]
+    """Lay out what each source does to the ways in front."""
+    ways = dict.fromkeys(one.strategy for one in found.sources)
+    return [line for way in ways for line in _apart(board, way, found.sources, width)]
+
+
+def _apart(board: Board, way: str, sources: Sequence[Source], width: int) -> list[str]:
+    say, sources = board.say, [one for one in sources if one.strategy == way]
+    heads = ["with all", "without", "alone", "gain by it"]
     cells = [
-        [say.value(one.whole), say.value(one.less),
+        [say.value(one.whole), say.value(one.less), say.value(one.alone),
          say.change(one.gain) + _span(one.gain_ci and _ends(say, one.gain_ci))]
-        for one in found.sources
+        for one in sources
     ]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    shown = [0, 1, 2] if width - MARGIN - sum(widths) - 6 >= LEAST_NAME else [2]
+    shown = [0, 1, 2, 3] if any(one.alone is not None for one in sources) else [0, 1, 3]
+    if width - MARGIN - sum(widths[i] + 2 for i in shown) < LEAST_NAME:
+        shown = [3]
     room = width - MARGIN - sum(widths[i] + 2 for i in shown)
-    name = max(1, min(room, max(len(one.name) for one in found.sources), 26))
-    lines = ["", *_wrapped(f"which source: {found.sources[0].strategy} with all and without each", width)]
+    name = max(1, min(room, max(len(one.name) for one in sources), 26))
+    lines = ["", *_wrapped(f"which source: {way} with all and without each", width)]
     if room >= LEAST_NAME:
         lines.append(" " * (MARGIN + name) + "".join(f"  {heads[i]:>{widths[i]}}" for i in shown))
-    for one, row in zip(found.sources, cells, strict=True):
+    for one, row in zip(sources, cells, strict=True):
         mark = {"helps": "+", "harms": "!"}.get(one.verdict, " ")
         if room < LEAST_NAME:
-            lines += [f"{mark}   {one.name}", f"      {row[2]}"]
+            lines += [f"{mark}   {one.name}", f"      {row[3]}"]
         else:
             numbers = "".join(f"  {row[i]:>{widths[i]}}" for i in shown)
             lines.append(f"{mark}   {_fit(one.name, name)}{numbers}")

@@ -77,7 +77,8 @@ def reason(found: Answer, board: Board) -> str:
     if found.outcome == "no score":
         return "no trial has a score."
     said = [what(found, board), also(found, board), f"Judged {scope(found)}." * bool(scope(found))]
-    said += [harm(found, board), apart(found, board), made(found, board), following(found, board)]
+    said += [harm(found, board), apart(found, board), single(found, board)]
+    said += [made(found, board), following(found, board)]
     return " ".join(filter(None, said))
 
 
@@ -308,13 +309,28 @@ def _hidden(worst: float, way: str, among: str, board: Board) -> str:
 def apart(found: Answer, board: Board) -> str:
     """Name every source that harms, with what it costs."""
     said = []
-    for each in found.harming:
-        least = f" (at least {board.say.gain(each.gain_ci[1], unit=False)})" if each.gain_ci else ""
-        left = "; the recommended model is learned without it" * each.without
-        size = board.say.gain(each.gain or 0.0)
-        does = f"it makes the error of {each.strategy}" if board.say.ratio else f"it costs {each.strategy}"
-        said.append(f"Source {each.name} harms: {does} {size}{least}{left}.")
+    for name in dict.fromkeys(each.name for each in found.harming):
+        here = [each for each in found.harming if each.name == name]
+        costs = [
+            f"{each.strategy} {board.say.gain(each.gain or 0.0)}"
+            + (f" (at least {board.say.gain(each.gain_ci[1], unit=False)})" if each.gain_ci else "")
+            for each in here
+        ]
+        does = "it makes the error of" if board.say.ratio else "it costs"
+        left = "; the recommended model is learned without it" * any(each.without for each in here)
+        said.append(f"Source {name} harms: {does} {' and '.join(costs)}{left}.")
     return " ".join(said)
+
+
+def single(found: Answer, board: Board) -> str:
+    """Name the source that is the best by itself, where no row has a label."""
+    told = [each for each in found.sources if each.alone is not None]
+    if board.labelled or len(told) < 2 or told[0].whole is None:
+        return ""
+    told = [each for each in told if each.strategy == told[0].strategy]
+    best = max(told, key=lambda each: (1 if board.say.higher else -1) * (each.alone or 0.0))
+    reached = f"{board.say.score(best.alone)} with it alone, {board.say.score(told[0].whole)} with all"
+    return f"Of single sources {best.name} is the best: {best.strategy} reaches {reached}."
 
 
 def made(found: Answer, board: Board) -> str:
@@ -436,7 +452,36 @@ def warnings(board: Board, found: Answer, details: Facts) -> list[str]:
     spread = [len({x for x in row.seeds if x is not None}) > 1 for row in scored if row.strategy != floor]
     if found.seeds[1] > 1 and spread and not any(spread):
         said.append("Every seed gave the same scores: more seeds add nothing here.")
-    return [sentence(each) for each in said]
+    return [sentence(each) for each in [*said, *alarms(found)]]
+
+
+def alarms(found: Answer) -> list[str]:
+    """Say what looks wrong in answers to unlabelled rows, as whoever has no label could see it, too."""
+    said = []
+    for kind, words in _ALARMS.items():
+        here = [each for each in found.alarms if each.kind == kind]
+        if named := ", ".join(f"{each.way} ({_percent(each.value)})" for each in here if not each.sources):
+            said.append(f"Alarm, without any label: {words}: {named}.")
+    for each in found.alarms:
+        if each.sources:
+            one, other = each.sources
+            said.append(
+                f"Alarm, without any label: from {one} alone {each.way} learns other answers than from "
+                f"{other} alone for {_percent(each.value)} of the rows; on each of them one of the two errs."
+            )
+    return said
+
+
+_ALARMS = {
+    "one class": "nearly all rows get one class",
+    "class shares": "the answers' class shares are not the sources'; so much of the answers is wrong, unless "
+    "the target's classes are shared otherwise",
+    "little information": "the answers say next to nothing of the rows, in parts of what there is to say",
+}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _stuck(board: Board, found: Answer, details: Facts, rows: Sequence[Row]) -> list[str]:

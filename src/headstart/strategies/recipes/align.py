@@ -134,8 +134,14 @@ def information(net: Net, task: Task, *, most: int = 2000) -> float:
     logits = predict(net, task.name, take(x, torch.arange(min(most, rows(x)))), progress=False)
     p = task.kind.probabilities(logits)
     assert p is not None  # the task has classes: a source has the same
+    return informed(p)
 
-    def entropy(q: Tensor) -> Tensor:
-        return -(q * q.clamp(min=1e-12).log()).sum(-1)
 
+def informed(p: Tensor) -> float:
+    """Give the mutual information, in nats, between a row and its class of probabilities ``(B, C)``."""
     return float(entropy(p.mean(0)) - entropy(p).mean())
+
+
+def entropy(p: Tensor) -> Tensor:
+    """Give the entropy of probabilities ``(*, C)``, in nats."""
+    return -(p * p.clamp(min=1e-12).log()).sum(-1)
