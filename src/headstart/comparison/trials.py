@@ -125,7 +125,7 @@ def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> Record:
     return record
 
 
-KEPT = ("score", "measures", "seconds", "trained_parameters", "one_answer", "unlabelled")
+KEPT = ("score", "measures", "seconds", "trained_parameters", "one_answer", "told", "unlabelled")
 NOTES = ("strategy", "shots", "seed", "settings")
 
 

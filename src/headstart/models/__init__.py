@@ -2,8 +2,10 @@
 
 from .backbones import BACKBONES, backbone
 from .backbones.conv4 import conv4
+from .backbones.cuts import AtAllCuts, cut, cuts, widths
 from .backbones.mlp import mlp
 from .backbones.textcnn import textcnn
+from .backbones.timm import timm
 from .backbones.torchvision import torchvision
 from .net import (
     Adapted,
@@ -23,7 +25,7 @@ from .net import (
 from .saving import Saved, load, save
 
 __all__ = [
-    "BACKBONES", "Adapted", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
-    "count_parameters", "device_of", "freeze", "load", "mlp", "parameter_groups", "reinitialise", "save",
-    "stages", "textcnn", "torchvision", "unfreeze", "width_of",
+    "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
+    "count_parameters", "cut", "cuts", "device_of", "freeze", "load", "mlp", "parameter_groups",
+    "reinitialise", "save", "stages", "textcnn", "timm", "torchvision", "unfreeze", "width_of", "widths",
 ]  # fmt: skip

@@ -28,9 +28,11 @@ class Backbone(nn.Module):
         settings: JSON that ``hs.backbone`` rebuilds it from.
         width: features ``D`` per row.
         task_dependent: whether it is called as ``backbone(x, task)``.
+        cut: the ``layer`` that it ends behind, with the ``width`` there; ``None`` where it is whole.
     """
 
     use: str = ""  # no name
+    cut: Mapping[str, Any] | None = None
     settings: Mapping[str, Any]
     width: int
     task_dependent = False

@@ -18,6 +18,7 @@ from ..tasks import Encoding, Kind
 from ..tasks.kinds import kind_from_json
 from ._files import WEIGHTS, read, understood, write
 from ._weights import fill
+from .backbones.cuts import Cut
 from .backbones.providers import rebuild
 from .heads import build, describe
 from .net import Net, as_backbone
@@ -84,6 +85,7 @@ def save(
     tensors = _tensors(net)
     description = {
         "backbone": _describe_backbone(net.backbone),
+        "cut": None if (known := as_backbone(net.backbone)) is None else known.cut,
         "heads": {name: describe(head) for name, head in net.heads.items()},
         "kinds": {name: kind.to_json() for name, kind in kinds.items()},
         "frozen": [name for name, p in net.named_parameters() if not p.requires_grad],
@@ -108,7 +110,8 @@ def load(
 
     Args:
         directory: with ``model.safetensors`` and ``model.json``.
-        backbone: a module to fill, where the saved one was not built by ``hs.backbone``.
+        backbone: a module to fill, where the saved one was not built by ``hs.backbone``; whole, also where
+            the saved one was cut behind a block.
         heads: modules to fill, where a saved one is other than linear layers with ReLUs between.
 
     Raises:
@@ -130,6 +133,7 @@ def load(
     with understood(directory):
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
             trunk = rebuild(about["backbone"]) if backbone is None else backbone
+            trunk = trunk if about.get("cut") is None else Cut(trunk, **about["cut"])
             built = _build_heads(about["heads"], heads or {})
         kinds = {n: kind_from_json(about["kinds"][n], f"kind of head {n!r}") for n in about["heads"]}
     net = Net(trunk, built)

@@ -135,6 +135,12 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "Bars are 95 % intervals. Up to six strategies are named, baselines dashed; others are faint.",
         ),
         (
+            "layers",
+            "Which layer",
+            parts.layers(boards[0], details.get("layers") or []),
+            "The backbone was cut behind the block at which left-out training rows are likeliest.",
+        ),
+        (
             "check",
             "Would it survive another protocol?",
             protocols(*_checked(result, details)),

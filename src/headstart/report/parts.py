@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -133,6 +134,25 @@ def confusion(board: Board, confusion: Mapping[str, Any]) -> str:
     return (
         f"<h3>{caption}: most frequent mistakes</h3><ol>{''.join(f'<li>{item}</li>' for item in items)}</ol>"
     )
+
+
+def layers(board: Board, cuts: Sequence[Mapping[str, Any]]) -> str:
+    """Show how likely left-out rows were at each block, and which was taken, for each number of labels."""
+    text = ""
+    for cut in cuts:
+        taken, likely = cut.get("taken") or {}, cut.get("likelihood") or {}
+        shots = number(cut.get("shots"))
+        amount = board.amount(None if shots is None else int(shots))
+        low, high = (min(likely.values()), max(likely.values())) if likely else (0.0, 0.0)
+        rows = []
+        for name in likely or taken:
+            share = (likely[name] - low) / ((high - low) or 1.0) if likely else 0.0
+            value = f"{math.exp(likely[name]):.3f}" if likely else "no rows to choose by"
+            bar = f'<td class="share" style="--share: {share:.3f}">{value}</td>'
+            rows.append(f'<tr><th scope="row">{breakable(name)}</th>{bar}<td>{taken.get(name, "")}</td></tr>')
+        caption = f"{esc(cut.get('strategy') or '')}, {esc(amount)}"
+        text += grid(caption, ["block", "likelihood of a row left out", "taken by seeds"], rows, "layers")
+    return text
 
 
 def _settings(board: Board, settings: Mapping[str, Any]) -> str:

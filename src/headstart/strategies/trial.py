@@ -35,10 +35,13 @@ class Trained:
     Args:
         net: with a head for the trial's target; heads of other targets are results for those as well.
         curves: the losses of its phases per step.
+        told: what else the report shows, as JSON: ``layer``, the block that a backbone was cut behind, and
+            the ``likelihood`` at each.
     """
 
     net: Net
     curves: Curves
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,14 +13,10 @@ import numpy as np
 
 from ...atomic import write_atomic
 from ...errors import wrong
+from ...places import cache
 from ..options import need
 from .download import download
 from .recipe import Content, Recipe, digest
-
-
-def cache() -> Path:
-    """Return the folder for downloads: ``HEADSTART_CACHE``, else ``~/.cache/headstart``."""
-    return Path(os.environ.get("HEADSTART_CACHE") or Path.home() / ".cache" / "headstart")
 
 
 def find(file: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ...errors import wrong
 from .._files import read, understood
 from .._weights import fill
 from ..net import Backbone
+from .cuts import Cut
 from .provider import Provider, Shape
 from .providers import rebuild
 
@@ -27,12 +29,17 @@ def _build(directory: str, inputs: Shape | None, weights: str | None, settings: 
     about, tensors = read(Path(directory))
     with understood(Path(directory)):
         if weights is None:
-            return rebuild(about["backbone"])
+            return _built(about)
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
-            built = rebuild(about["backbone"])
+            built = _built(about)
     own = {name.removeprefix(PART): value for name, value in tensors.items() if name.startswith(PART)}
     fill(built, own, f'"{directory}"')
     return built
+
+
+def _built(about: Mapping[str, Any]) -> Backbone:
+    whole = rebuild(about["backbone"])
+    return whole if about.get("cut") is None else Cut(whole, **about["cut"])
 
 
 FILE = Provider(names={"file:DIR": "the backbone of a model saved before"}, build=_build)

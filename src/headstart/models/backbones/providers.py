@@ -10,10 +10,12 @@ from ..net import Backbone
 from .own import OWN
 from .plain import PLAIN
 from .provider import Named
+from .timm import TIMM
 from .torchvision import TORCHVISION
+from .wheel import WHEEL
 
 # Those that build from a name and settings alone. Saved models, which name one of them, are above: `file.py`.
-PROVIDERS = (OWN, TORCHVISION)
+PROVIDERS = (OWN, TORCHVISION, TIMM, WHEEL)
 
 
 def find(use: str) -> Named | None:

@@ -32,7 +32,8 @@ def backbone(
     """Build a backbone from its name, all of it trainable.
 
     Args:
-        use: ``"mlp"``, ``"conv4"``, ``"textcnn"``, ``"torchvision:resnet18"`` or ``"file:DIR"``.
+        use: ``"mlp"``, ``"conv4"``, ``"textcnn"``, ``"torchvision:resnet18"``,
+            ``"timm:resnet18.a1_in1k"``, ``"wheel:efficientnet_lite0"`` or ``"file:DIR"``.
         inputs: shape of one row, without the batch axis; gives ``features`` of ``mlp``, ``channels``
             and ``size`` of ``conv4``. Token ids do not tell ``vocabulary``: pass that as a setting.
             One row of zeros is passed through to see that the backbone takes it.
@@ -83,6 +84,6 @@ def _named(use: str) -> Named:
     if not colon:
         raise unknown("`use` of a backbone", use, BACKBONES)
     *others, last = (f'"{prefix}:"' for source in _sources() for prefix in source.prefixes())
-    hint = f'"{word}:" is not supported yet' if word in {"timm", "hf", "keras"} else ""
+    hint = f'"{word}:" is not supported yet' if word in {"hf", "keras"} else ""
     expected = f"one of {', '.join(others)} and {last}"
     raise wrong("source of a backbone", expected=expected, found=f'"{use}"', hint=hint)

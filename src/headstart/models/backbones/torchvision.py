@@ -84,10 +84,10 @@ class _Torchvision(Backbone):
         self.model.set_submodule(self.classifier, nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(self.preprocess(x) if self.raw else _colour(x)).flatten(1)
+        return self.model(self.preprocess(x) if self.raw else as_colour(x)).flatten(1)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        return self.entry.transforms()(_colour(x))
+        return self.entry.transforms()(as_colour(x))
 
     def fetch(self) -> dict[str, Tensor]:
         """Take the weights from torchvision's cache, or from its server."""
@@ -112,7 +112,7 @@ class _Torchvision(Backbone):
         fill(self.model, kept, source)
 
 
-def _colour(x: Tensor) -> Tensor:
+def as_colour(x: Tensor) -> Tensor:
     """Repeat a single channel: ``(B, 1, H, W)`` to ``(B, 3, H, W)``."""
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
 

@@ -1,0 +1,118 @@
+"""Which layer to transfer: the block at which left-out rows are likeliest; test rows have no say."""
+
+import pytest
+import torch
+from torch import nn
+
+from headstart.comparison import Problem, compare
+from headstart.models import AtAllCuts, load
+from headstart.strategies import STRATEGIES, Starts, Trial
+from headstart.strategies.recipes import layers
+from headstart.strategies.recipes.layers import _default, _likelihoods, _turned
+from headstart.tasks import Labelled, Multiclass, Task
+
+from .problems import TINY
+
+
+class Forgets(nn.Module):
+    """Two numbers pass two blocks; behind these only their signs are left."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)])
+        with torch.no_grad():
+            for block in self.blocks:
+                block.weight.copy_(torch.eye(2))
+                block.bias.zero_()
+        self.last = nn.Linear(2, 3)
+        with torch.no_grad():
+            self.last.weight.copy_(torch.ones(3, 2))
+            self.last.bias.zero_()
+
+    def forward(self, x):
+        x = self.blocks[0](x)
+        x = self.blocks[1](x)
+        return self.last(self.blocks[2](x.sign()))
+
+
+def rows(count, seed):
+    y = torch.arange(count) % 4
+    x = torch.randn(count, 2, generator=torch.Generator().manual_seed(seed)) / 3
+    return Labelled(x + torch.stack([1.0 * y, 1.0 * (y == 2)], 1), y)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    task = Task("four", Multiclass(4), rows(80, 0), test=rows(80, 1))
+    return Problem(task, [], backbone=Forgets(), shots=[1, 10], budget=TINY)
+
+
+def ran(problem, amount, seed=0):
+    name = "features@layer+logreg"
+    trial = Trial(problem.cut(amount, seed), dict(STRATEGIES[name].options[0]), seed, Starts())
+    return STRATEGIES[name].learn(trial)
+
+
+def test_the_block_that_still_tells_the_classes_apart_is_taken(problem):
+    trained = ran(problem, 10)
+    assert trained.told["layer"] in ("blocks.0", "blocks.1")
+    assert set(trained.told["likelihood"]) == {"blocks.0", "blocks.1", "blocks.2", "all"}
+    assert trained.told["likelihood"][trained.told["layer"]] == max(trained.told["likelihood"].values())
+    assert not any(p.requires_grad for p in trained.net.backbone.parameters())
+    assert "last" not in dict(trained.net.backbone.named_parameters())
+
+
+def test_a_class_of_one_row_takes_the_block_two_thirds_of_the_way_up(problem):
+    trained = ran(problem, 1)
+    assert trained.told == {"layer": "blocks.1", "likelihood": {}}
+    assert [_default(count) for count in (1, 2, 3, 4, 17)] == [0, 0, 1, 1, 10]
+
+
+def test_turning_features_changes_no_likelihood():
+    g = torch.Generator().manual_seed(0)
+    z, y = torch.randn(20, 90, generator=g, dtype=torch.float64), torch.arange(20) % 2
+    z[:, 0] += y
+    two = Labelled(z.float(), y)
+    asked = Problem(Task("two", Multiclass(2), two, test=two.take(torch.arange(4))), [], budget=TINY)
+    trial = Trial(asked, {"C": 1.0}, 0)
+    assert _turned(z).shape == (20, 20)
+    wide = layers._likelihood(trial, z, y, torch.arange(20) < 5)
+    assert layers._likelihood(trial, _turned(z), y, torch.arange(20) < 5) == pytest.approx(wide, abs=2e-4)
+
+
+def test_test_rows_choose_nothing(problem):
+    test = problem.target.test
+    turned = Labelled(test.x, (test.y + 1) % 4)
+    task = Task("four", Multiclass(4), problem.target.train, test=turned)
+    again = Problem(task, [], backbone=Forgets(), shots=[1, 10], budget=TINY)
+    assert ran(again, 10).told == ran(problem, 10).told
+
+
+def test_rows_that_choose_are_at_most_three_hundred(problem, monkeypatch):
+    seen = []
+    monkeypatch.setattr(layers, "_likelihood", lambda trial, z, y, out: seen.append(len(y)) or torch.zeros(1))
+    many = rows(1000, 3)
+    trial = Trial(problem, {"C": 1.0}, 0)
+    _likelihoods(trial, {"": many.x}, many.y)
+    assert set(seen) == {300}
+
+
+def test_a_comparison_shows_which_block_was_taken(problem, tmp_path):
+    result = compare(problem, "features@layer+logreg", 2, baseline="raw+logreg", out=tmp_path / "out")
+    (one, ten) = result.details["layers"]
+    assert one["taken"] == {"blocks.1": 2}
+    assert sum(ten["taken"].values()) == 2
+    assert set(ten["likelihood"]) == {"blocks.0", "blocks.1", "blocks.2", "all"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Which layer" in page
+    assert "likelihood of a row left out" in page
+    saved = load(tmp_path / "out" / "models" / "features@layer+logreg", backbone=Forgets())
+    assert saved.net.backbone.cut["layer"] in ten["taken"]
+
+
+def test_the_features_at_the_cut_are_those_of_the_whole(problem):
+    trained = ran(problem, 10)
+    whole, x = Forgets().eval(), problem.target.test.x
+    with torch.no_grad():
+        there = AtAllCuts(whole, [trained.told["layer"]]).by_name(x)[trained.told["layer"]]
+        assert torch.equal(trained.net.features(x), there)
