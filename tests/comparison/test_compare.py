@@ -681,4 +681,4 @@ def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert 'under `if __name__ == "__main__":`' in done.stderr

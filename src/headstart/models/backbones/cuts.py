@@ -92,8 +92,8 @@ def pooled(value: Any) -> Tensor:
     if value.ndim == 4:
         if value.shape[1] == value.shape[2] != value.shape[3]:  # channels come last
             value = value.movedim(3, 1)
-        sides = [min(GRID, side) for side in value.shape[2:]]
-        value = nn.functional.adaptive_avg_pool2d(value, sides)
+        height, width = value.shape[2:]
+        value = nn.functional.adaptive_avg_pool2d(value, (min(GRID, height), min(GRID, width)))
     return value.flatten(1)
 
 
@@ -195,7 +195,8 @@ class Cut(Backbone):
             raise unknown("block to cut a backbone behind", layer, [name for name in known if name != WHOLE])
         about = as_backbone(backbone)
         self.use, self.settings = (about.use, about.settings) if about is not None else ("", {})
-        self.backbone, self.width, self.cut = backbone, width, {"layer": layer, "width": width}
+        self.backbone, self.layer, self.width = backbone, layer, width
+        self.cut = {"layer": layer, "width": width}
         inner = backbone.get_submodule(_within(backbone))
         for name in _after(inner, layer):
             inner.set_submodule(name, nn.Identity())  # never reached, so not kept
@@ -207,7 +208,7 @@ class Cut(Backbone):
             self.backbone(x)
         except _Reached as reached:
             return pooled(reached.value)
-        raise wrong(f"block {self.cut['layer']!r}", expected="one that rows pass", found="one that none did")
+        raise wrong(f"block {self.layer!r}", expected="one that rows pass", found="one that none did")
 
 
 def _after(module: nn.Module, layer: str) -> list[str]:
