@@ -30,9 +30,7 @@ MOST = 2000  # rows that are looked at, spread over all
 ONE = 0.95  # share of one class from which on nearly all answers are of it
 PRIOR = 0.9  # share in the sources from which on that is no wonder
 FAR = 0.2  # distance between class shares, beside what drawing so few rows gives: a fifth of the answers
-LITTLE = (
-    0.03  # of the entropy of the class shares: what honest answers have that are right in 60 % of two classes
-)
+LITTLE = 0.03  # of the entropy of the class shares: as of honest answers, right in 60 % of two classes
 APART = 0.5  # of the rows
 
 
