@@ -58,6 +58,7 @@ def test_the_block_that_still_tells_the_classes_apart_is_taken(problem):
     assert trained.told["layer"] in ("blocks.0", "blocks.1")
     assert set(trained.told["likelihood"]) == {"blocks.0", "blocks.1", "blocks.2", "all"}
     assert trained.told["likelihood"][trained.told["layer"]] == max(trained.told["likelihood"].values())
+    assert trained.told["layer"] == "blocks.1"  # the first says the same of every row, and is farther down
     assert not any(p.requires_grad for p in trained.net.backbone.parameters())
     assert "last" not in dict(trained.net.backbone.named_parameters())
 
@@ -66,6 +67,16 @@ def test_a_class_of_one_row_takes_the_block_two_thirds_of_the_way_up(problem):
     trained = ran(problem, 1)
     assert trained.told == {"layer": "blocks.1", "likelihood": {}}
     assert [_default(count) for count in (1, 2, 3, 4, 17)] == [0, 0, 1, 1, 10]
+
+
+def test_of_blocks_that_rows_cannot_tell_apart_the_middle_one_is_taken():
+    names, g = [f"blocks.{i}" for i in range(6)] + [""], torch.Generator().manual_seed(0)
+    noise = torch.randn(7, 50, generator=g)
+    close = dict(zip(names, noise * 0.5 - torch.tensor([0.0, 0, 0, 0.1, 0, 0.1, 9])[:, None], strict=True))
+    assert names[_default(7)] == layers._chosen(names, {}) == "blocks.3"
+    assert layers._chosen(names, close) in ("blocks.2", "blocks.3", "blocks.4")
+    clear = dict(zip(names, noise * 0.1 - torch.tensor([0.0, 1, 2, 3, 4, 5, 6])[:, None], strict=True))
+    assert layers._chosen(names, clear) == "blocks.0"
 
 
 def test_turning_features_changes_no_likelihood():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -35,9 +35,10 @@ DEEP = 2 / 3  # of the way up: the stated default, where a class has one row
 def layer_logreg(trial: Trial) -> Trained:
     """Fit a logistic regression on frozen features at one block, which this trial's own rows choose.
 
-    One pass over the rows gives the features at all blocks. The block is taken at which rows that are left
-    out in turn are likeliest; where a class has one row alone, the block two thirds of the way up. At most
-    300 rows choose. The backbone that is handed over ends there.
+    One pass over the rows gives the features at all blocks. Rows are left out in turn, at most 300. Of the
+    blocks at which their likelihood cannot be told from the highest, by a standard error, the one nearest to
+    two thirds of the way up is taken, and that one itself where a class has one row alone. The backbone that
+    is handed over ends there.
 
     Differs from the papers:
         one block is taken, not the first ones with their weights to be tuned, nor parts of several.
@@ -50,13 +51,14 @@ def layer_logreg(trial: Trial) -> Trained:
     features = trial.starts.features(every, rows.x, target.name).split(list(sizes.values()), 1)
     at, y = dict(zip(sizes, features, strict=True)), target.kind.numbers(rows.y).cpu()
     likely = _likelihoods(trial, at, y)
-    layer = max(likely, key=lambda name: likely[name]) if likely else list(at)[_default(len(at))]
+    layer = _chosen(list(at), likely)
     mean, scale = standard(at[layer])
     model = _fit(trial, _array((at[layer] - mean) / scale), rows.y.cpu().numpy())
     head = planes(model, target.kind).to(at[layer].device)
     fold(head, mean, scale)
     trunk = freeze(cut(net.backbone, layer, first))
-    told = {"layer": layer or "all", "likelihood": {name or "all": value for name, value in likely.items()}}
+    means = {name or "all": float(each.mean()) for name, each in likely.items()}
+    told = {"layer": layer or "all", "likelihood": means}
     return Trained(Net(trunk, {target.name: head}), {}, told)
 
 
@@ -77,8 +79,26 @@ def _default(count: int) -> int:
     return max(0, math.ceil(DEEP * (count - 1)) - 1)
 
 
-def _likelihoods(trial: Trial, at: Mapping[str, Tensor], y: Tensor) -> dict[str, float]:
-    """Give the mean log likelihood of rows left out, by cut; nothing where a class has a single row."""
+def _chosen(names: Sequence[str], likely: Mapping[str, Tensor]) -> str:
+    """Take the cut nearest to the default among those that rows cannot tell from the likeliest.
+
+    Few rows tell neighbours apart by chance, and the first and the last cut are the worst to take so.
+
+    Args:
+        names: of the cuts, in their order.
+        likely: log likelihood of each row, by cut; empty where nothing chooses.
+    """
+    middle = _default(len(names))
+    if not likely:
+        return names[middle]
+    best = max(likely.values(), key=lambda rows: float(rows.mean()))
+    behind = {name: best - rows for name, rows in likely.items()}
+    near = [n for n, rows in behind.items() if rows.mean() <= rows.std() / len(rows) ** 0.5]
+    return min(near, key=lambda name: abs(names.index(name) - middle))
+
+
+def _likelihoods(trial: Trial, at: Mapping[str, Tensor], y: Tensor) -> dict[str, Tensor]:
+    """Give the log likelihood of each row left out, by cut; nothing where a class has a single row."""
     draws = generator("layer", trial.seed)
     some = torch.randperm(len(y), generator=draws)[:MOST]
     y = y[some]
@@ -90,8 +110,7 @@ def _likelihoods(trial: Trial, at: Mapping[str, Tensor], y: Tensor) -> dict[str,
     found = {}
     for name, z in at.items():
         z = _turned(z[some.to(z.device)].double().cpu())
-        values = [_likelihood(trial, z, y, part == number) for number in range(folds)]
-        found[name] = float(torch.cat(values).mean())
+        found[name] = torch.cat([_likelihood(trial, z, y, part == number) for number in range(folds)])
     return found
 
 
