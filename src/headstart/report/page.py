@@ -138,8 +138,8 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "layers",
             "Which layer",
             parts.layers(boards[0], details.get("layers") or []),
-            "The backbone was cut behind the block at which left-out training rows are likeliest, or one that "
-            "they cannot tell from it, nearer to the middle.",
+            "The backbone was cut behind the block at which left-out training rows are likeliest, or one "
+            "nearer to the middle that they cannot tell from it.",
         ),
         (
             "check",
