@@ -54,7 +54,7 @@ def test_the_text_column_must_be_clear(tmp_path):
 def test_line_separators_and_quoted_lines_belong_to_the_text(tmp_path):
     text = "text,label\n" + 'bolt\u2028nut,x\n"a ""good""\r\nbolt",y\n' * 5
     (tmp_path / "a.csv").write_bytes(text.encode())
-    with pytest.warns(UserWarning, match="2 of 2 test rows"):
+    with pytest.warns(UserWarning, match="2 different rows among 10"):
         (task,) = read("text:a.csv#label", base=tmp_path)
     assert len(task.train) + len(task.test) == 10
     assert set(task.encoding.vocabulary) == {"bolt", "nut", "a", "good", '"'}
