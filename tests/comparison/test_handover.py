@@ -260,6 +260,7 @@ def test_run_again_it_says_the_same_and_runs_nothing(confirmed):
     again = compare(problem, **ask)
     assert {f.name: f.stat().st_mtime_ns for f in (result.directory / "trials").iterdir()} == files
     assert again.data["answers"] == result.data["answers"]
+    assert again.details["budget"]["seconds"] > result.details["budget"]["seconds"]  # of both calls
     assert json.loads((result.directory / "result.json").read_text())["answers"] == again.data["answers"]
 
 
