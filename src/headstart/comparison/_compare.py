@@ -163,6 +163,7 @@ def compare(
             result.data["model"] = handover.hand_over(plan, options, result.recommended)
         result.data["reasons"] = report.reasons(result.data, result.details)
         write(directory, result.data, result.details)
+    report.write(directory)  # once: drawing takes longer than judging
     return Result(result.data, result.details, directory, _holder=holder, _problem=problem)
 
 

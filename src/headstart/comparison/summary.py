@@ -96,10 +96,9 @@ def _plain(metric: Metric) -> dict[str, Any]:
 
 
 def write(directory: Path, data: Mapping[str, Any], details: Mapping[str, Any]) -> None:
-    """Write the two files of a result and its report."""
+    """Write the two files of a result."""
     write_atomic(directory / "result.json", json.dumps(data, indent=2))
     write_atomic(directory / "details.json", json.dumps(details))
-    report.write(directory)
 
 
 def _row(
