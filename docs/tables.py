@@ -318,7 +318,7 @@ def rates(file: Path = ROOT / "benchmarks" / "trust" / "rates.json") -> str:
             ]
         )  # fmt: skip
     runs = max(cell["runs"] for cell in told["cells"])
-    text = f"{markdown(head, rows)}\n{runs} comparisons a row, {told['minutes']} minutes on two cores.\n"
+    text = f"{markdown(head, rows)}\n{runs} comparisons a row.\n"
     if bins := told.get("best_probability"):
         cells = [
             [f"{b['from']:.1f} to {b['to']:.1f}", str(b["ways"]), f"{b['said']:.2f}", f"{b['true']:.2f}"]
