@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from ...errors import wrong
+from ...errors import unknown, wrong
 from ..net import Backbone
 
 Shape = tuple[int, ...]  # of one row, without the batch axis
@@ -60,6 +60,18 @@ def given(weights: str | None) -> bool:
 def nothing(name: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """Take no setting from the facts of a reader."""
     return {}
+
+
+def raw(name: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take images as readers give them, in [0, 1]."""
+    return {"raw": True}
+
+
+def check_settings(use: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse a setting that a backbone does not have."""
+    for setting in settings:
+        if setting not in known:
+            raise unknown(f"setting of backbone {use!r}", setting, known)
 
 
 @dataclass(frozen=True)

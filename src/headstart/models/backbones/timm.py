@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, final
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
-from .provider import Provider, Shape
+from .provider import Provider, Shape, check_settings, raw
 from .torchvision import as_colour, import_torchvision
 
 HUB = "huggingface.co"
@@ -145,20 +144,12 @@ def timm(
 
 
 def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[str, Any]) -> Backbone:
-    known = ("size", "raw")
-    for setting in settings:
-        if setting not in known:
-            raise unknown(f"setting of backbone {f'timm:{name}'!r}", setting, known)
+    check_settings(f"timm:{name}", settings, ("size", "raw"))
     return timm(name, weights=weights, **settings)
-
-
-def _told(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Take images as readers give them, in [0, 1]."""
-    return {"raw": True}
 
 
 TIMM = Provider(
     names={"timm:NAME": "an image model of timm without its classifier, e.g. timm:resnet50.a1_in1k"},
     build=_build,
-    told=_told,
+    told=raw,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
-from .provider import Provider, Shape
+from .provider import Provider, Shape, check_settings, raw
 
 
 def import_torchvision() -> ModuleType:
@@ -168,16 +167,8 @@ def torchvision(
 
 
 def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[str, Any]) -> Backbone:
-    known = ("transforms", "raw")
-    for setting in settings:
-        if setting not in known:
-            raise unknown(f"setting of backbone {f'torchvision:{name}'!r}", setting, known)
+    check_settings(f"torchvision:{name}", settings, ("transforms", "raw"))
     return torchvision(name, weights=weights, **settings)
-
-
-def _told(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Take images as readers give them, in [0, 1]."""
-    return {"raw": True}
 
 
 TORCHVISION = Provider(
@@ -185,5 +176,5 @@ TORCHVISION = Provider(
         "torchvision:NAME": "a classifier of torchvision without its last layer, e.g. torchvision:resnet18"
     },
     build=_build,
-    told=_told,
+    told=raw,
 )

