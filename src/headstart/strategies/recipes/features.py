@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...engine import seeded
@@ -27,10 +28,7 @@ DONAHUE = "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)"
 
 def logreg(trial: Trial) -> Trained:
     """Fit a logistic regression on frozen pretrained features."""
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=trial.settings["C"], class_weight=trial.class_weight, max_iter=1000)
-    return linear(trial, model)
+    return linear(trial, regression(trial))
 
 
 LOGREG = Strategy(
@@ -143,11 +141,28 @@ def linear(trial: Trial, model: Any) -> Trained:
 def fitted(trial: Trial, net: Net, model: Any) -> Trained:
     """Fit scikit-learn's linear classifier on standardised features of a net, which is then frozen."""
     freeze(net.backbone)
-    y, kind, z = trial.labelled().y, trial.target.kind, trial.features(net)
-    mean, scale = standard(z)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # convergence warnings: the scores tell
-        model.fit(((z - mean) / scale).double().cpu().numpy(), y.cpu().numpy())
-    head = planes(model, kind).to(z.device)
-    fold(head, mean, scale)
+    head = linear_head(trial, trial.features(net), model)
     return Trained(Net(net.backbone, {trial.target.name: head}), {})
+
+
+def linear_head(trial: Trial, z: Tensor, model: Any) -> nn.Linear:
+    """Fit scikit-learn's linear classifier on standardised features ``(B, D)``, and write it into a layer."""
+    mean, scale = standard(z)
+    quiet(model, ((z - mean) / scale).double().cpu().numpy(), trial.labelled().y.cpu().numpy())
+    head = planes(model, trial.target.kind).to(z.device)
+    fold(head, mean, scale)
+    return head
+
+
+def regression(trial: Trial) -> Any:
+    """Make a logistic regression as the trial's settings say; it is not fitted."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=trial.settings["C"], class_weight=trial.class_weight, max_iter=1000)
+
+
+def quiet(model: Any, z: NDArray[Any], y: NDArray[Any]) -> Any:
+    """Fit without warnings of convergence: the scores tell."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(z, y)

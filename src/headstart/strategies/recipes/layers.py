@@ -10,13 +10,10 @@ References:
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ...maths.random import generator
@@ -24,8 +21,7 @@ from ...models import AtAllCuts, Net, cut, freeze, widths
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .features import fold, standard
-from .plain import planes
+from .features import linear_head, quiet, regression, standard
 
 FOLDS = 5  # at most: as many as the smallest class has rows
 MOST = 300  # rows that choose
@@ -52,10 +48,7 @@ def layer_logreg(trial: Trial) -> Trained:
     at, y = dict(zip(sizes, features, strict=True)), target.kind.numbers(rows.y).cpu()
     likely = _likelihoods(trial, at, y)
     layer = _chosen(list(at), likely)
-    mean, scale = standard(at[layer])
-    model = _fit(trial, _array((at[layer] - mean) / scale), rows.y.cpu().numpy())
-    head = planes(model, target.kind).to(at[layer].device)
-    fold(head, mean, scale)
+    head = linear_head(trial, at[layer], regression(trial))
     trunk = freeze(cut(net.backbone, layer, first))
     means = {name or "all": float(each.mean()) for name, each in likely.items()}
     told = {"layer": layer or "all", "likelihood": means}
@@ -126,20 +119,7 @@ def _likelihood(trial: Trial, z: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """Give the log likelihood of each row that is left out, by a regression on the others."""
     mean, scale = standard(z[~out])
     z = (z - mean) / scale
-    model = _fit(trial, _array(z[~out]), y[~out].numpy())
-    said = torch.from_numpy(model.predict_proba(_array(z[out])))
+    model = quiet(regression(trial), z[~out].numpy(), y[~out].numpy())
+    said = torch.from_numpy(model.predict_proba(z[out].numpy()))
     place = torch.from_numpy(numpy.searchsorted(model.classes_, y[out].numpy()))
     return said.gather(1, place[:, None])[:, 0].clamp(min=1e-6).log()
-
-
-def _fit(trial: Trial, z: NDArray[Any], y: NDArray[Any]) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=trial.settings["C"], class_weight=trial.class_weight, max_iter=1000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # convergence warnings: the scores tell
-        return model.fit(z, y)
-
-
-def _array(z: Tensor) -> NDArray[Any]:
-    return z.double().cpu().numpy()
