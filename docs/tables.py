@@ -128,6 +128,7 @@ def keys() -> str:
     """List the keys of problem files, table by table, with their defaults."""
     from headstart.problems.schema import (
         Backbone,
+        Candidate,
         Compare,
         Fit,
         Pretrain,
@@ -142,8 +143,8 @@ def keys() -> str:
     tables = {
         "[target], [[targets]]": Target, "[[sources]]": Source, "[target.split]": Split,
         "[sources.split]": SourceSplit,
-        "[backbone]": Backbone, "[pretrain]": Pretrain, "[budget]": Steps, "[[strategies]]": Variant,
-        "[compare]": Compare, "[fit]": Fit,
+        "[backbone]": Backbone, "[[backbones]]": Candidate, "[pretrain]": Pretrain, "[budget]": Steps,
+        "[[strategies]]": Variant, "[compare]": Compare, "[fit]": Fit,
     }  # fmt: skip
     parts = []
     for title, model in tables.items():

@@ -163,10 +163,11 @@ def reviews() -> tuple[Task, Task]:
     def short(part: Labelled | None) -> Labelled | None:
         return None if part is None else Labelled(part.x[:, :200], part.y)
 
-    cut = [
-        dataclasses.replace(t, train=short(t.train), test=short(t.test), unlabelled=None, encoding=None)
-        for t in found
-    ]
+    cut = []
+    for task in found:
+        words = dataclasses.replace(task.encoding, length=200, division=None)
+        parts = {"train": short(task.train), "test": short(task.test), "unlabelled": None}
+        cut.append(dataclasses.replace(task, **parts, encoding=words))
     return cut[0], cut[1]
 
 

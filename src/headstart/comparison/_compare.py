@@ -8,6 +8,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
 from ..version import __version__
-from . import confirming, handover, jobs, leaving, trials, verdicts
+from . import confirming, finalists, handover, jobs, leaving, trials, verdicts
 from .judging import leader, more_seeds
 from .plan import Plan, applicable, check_picklable
 from .question import Question
@@ -118,6 +119,11 @@ def compare(
         confirm,
     )
     _open(plan, threads)
+    with Bar("look at the backbones", 1, progress, unit="pass") as bar:
+        bar.watch()
+        plan = replace(plan, promises=problem.promises(directory / trials.FEATURES))
+    named = [strategies] if isinstance(strategies, str | Strategy) else strategies
+    plan, untrained = finalists.chosen(plan, named)
     with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:
         for name, text in (keep or {}).items():
             write_atomic(directory / name, text)
@@ -156,7 +162,8 @@ def compare(
             bar.extend(done + sum(len(cells) for _, cells in work), "seeds that choose nothing")
             jobs.run(fresh, work, trials.run_trials, workers=workers, threads=threads, show=show)
     elapsed = _spent(directory) + time.time() - start
-    result = summarise(plan, options, asked.skipped, command=command, elapsed=elapsed, workers=workers)
+    skipped = asked.skipped | untrained
+    result = summarise(plan, options, skipped, command=command, elapsed=elapsed, workers=workers)
     if result.recommended is not None and not plan.late():
         with Bar("train what is recommended", 1, progress, unit="model") as bar:
             bar.watch()

@@ -35,9 +35,9 @@ class Ranked:
 def rank(problem: Situation, seed: int = 0, *, out: str | Path | None = None) -> list[Ranked]:
     """Score each start for the target, best LogME first.
 
-    A backbone that comes pretrained is one start; otherwise each source is one, by a backbone
-    pretrained on it for ``budget.pretrain`` steps. The target's labels are those of the largest
-    number of shots; the scores never see its test rows.
+    A backbone that comes pretrained is one start, and so is each of several; otherwise each source is
+    one, by a backbone pretrained on it for ``budget.pretrain`` steps. The target's labels are those of the
+    largest number of shots; the scores never see its test rows.
 
     Args:
         problem: with a target of classes, and something to start from.
@@ -67,6 +67,12 @@ def rank(problem: Situation, seed: int = 0, *, out: str | Path | None = None) ->
         what, expected = "target to rank for", "classes and labelled rows"
         raise wrong(what, expected=expected, found=str(target.kind))
     store = None if out is None else FeatureStore(Path(out) / FEATURES)
+    if problem.backbones:
+        each = {name: problem.using(name) for name in problem.backbones}
+        known = {name: one for name, one in each.items() if one.comes_pretrained()}
+        rows = [_score(name, Trial(one, {}, seed, Starts(store)), None) for name, one in known.items()]
+        if rows:
+            return sorted(rows, key=lambda row: -row.logme)
     if problem.comes_pretrained():
         return [_score(problem.start.name, Trial(problem, {}, seed, Starts(store)), None)]
     if not problem.sources:

@@ -34,6 +34,7 @@ class Plan:
         baseline: what gains are measured against, where it is named: nothing is chosen then.
         confirm: whether half of the test rows choose, and the others confirm.
         left_out: ways that were added to tell sources apart: the way that each is of, and what it leaves out.
+        promises: what frozen features of each of several backbones scored on held-out rows, by seed.
         choices: how each strategy's settings are chosen, by strategy and amount.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     baseline: str = ""
     confirm: bool = False
     left_out: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    promises: Mapping[str, Sequence[float]] = field(default_factory=dict)
     choices: dict[tuple[str, int | None], Choice] = field(default_factory=dict)
 
     def options(self, name: str, amount: int | None) -> int:
@@ -152,21 +154,28 @@ def with_family(
     problem: Question, strategies: str | Strategy | Sequence[str | Strategy], baseline: str = ""
 ) -> dict[str, Strategy]:
     """Add what gains are measured against; it stands first unless it is asked for elsewhere."""
-    found, known = resolve(problem, strategies), problem.strategies()
+    found, known = resolve(problem, strategies), forms(problem)
     family = [baseline] if baseline else problem.family()
     return {name: named(name, known) for name in family if name not in found} | found
 
 
+def forms(problem: Question) -> dict[str, Strategy]:
+    """List the problem's strategies by name, each in all that it runs as."""
+    return {form.name: form for one in problem.strategies().values() for form in problem.forms(one)}
+
+
 def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strategy]) -> dict[str, Strategy]:
     """Turn names into strategies, in the order that they are asked for."""
-    known = problem.strategies()
+    known = forms(problem)
     asked = [strategies] if isinstance(strategies, str | Strategy) else list(strategies)
     found: dict[str, Strategy] = {}
     for one in asked:
         if isinstance(one, Strategy):
-            several = [one]
+            several = problem.forms(one)
+        elif one == "auto":
+            several = list(known.values())
         else:
-            several = list(known.values()) if one == "auto" else [named(one, known)]
+            several = [known[one]] if one in known else problem.forms(named(one, problem.strategies()))
         for strategy in several:
             if found.get(strategy.name, strategy) != strategy:
                 hint = "give one of them another name"

@@ -22,7 +22,17 @@ from ..engine import FeatureStore
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
-from ..strategies import AS_IT_IS, NO_REUSE, STRATEGIES, Situation, Starts, Strategy, Trained, Trial
+from ..strategies import (
+    AS_IT_IS,
+    NO_REUSE,
+    STRATEGIES,
+    Situation,
+    Starts,
+    Strategy,
+    Trained,
+    Trial,
+    bound,
+)  # fmt: skip
 from ..strategies.needs import classes
 from ..strategies.recipes.align import information, joined
 from ..strategies.recipes.pooled import ROWS
@@ -36,6 +46,8 @@ from ._rank import rank
 from .question import Choice, Metric
 
 CURVE_POINTS = 200
+PROMISING = ("features@layer+logreg", "probe")  # frozen features of classes, and of all else
+PROMISES = range(3)  # seeds of held-out rows that tell backbones apart
 GLANCE = 100  # steps, at most, of a net that orders the sources
 REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
 DROP = "scores may be too high; drop the duplicates"
@@ -72,6 +84,10 @@ class Problem(Situation):
         class_weights: what a target's classes count in every strategy's training: ``"balanced"`` each
             alike, however many rows it has; ``"none"`` by its rows; ``"auto"`` is ``"balanced"`` where the
             target is scored by a metric in which they count alike (balanced accuracy, macro F1).
+        backbones: several, by names of the user's, in place of ``backbone``, ``weights`` and
+            ``settings``: names for ``hs.backbone``, modules, or ``hs.strategies.Candidate(use, weights=,
+            settings=)``. Every strategy that takes a backbone runs on each, as ``finetune@NAME``: what
+            trains a backbone only on those whose frozen features held-out rows cannot tell from the best.
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
 
@@ -104,6 +120,11 @@ class Problem(Situation):
     def strategies(self) -> Mapping[str, Strategy]:
         """The strategies of this library."""
         return STRATEGIES
+
+    def forms(self, strategy: Strategy) -> list[Strategy]:
+        """List what a strategy runs as: one on each of several backbones."""
+        apart = self.backbones and strategy.builds and not strategy.backbone
+        return [bound(strategy, name) for name in self.backbones] if apart else [strategy]
 
     def applies(self, strategy: Strategy, name: str) -> str:
         """Tell why a strategy does not apply to a target, or ``""``."""
@@ -143,7 +164,8 @@ class Problem(Situation):
 
     def family(self) -> Sequence[str]:
         """Name the strategies without reuse; without labels those that use the sources as they are."""
-        return NO_REUSE if self.labelled() else AS_IT_IS
+        names = NO_REUSE if self.labelled() else AS_IT_IS
+        return [form.name for name in names for form in self.forms(STRATEGIES[name])]
 
     def floor(self) -> str:
         """Name the strategy that looks at no input; without labels there is none."""
@@ -198,6 +220,9 @@ class Problem(Situation):
         if self.draw != "equal":
             settings += f" {self.draw}"
         digest.update(f"{self.start.fingerprint()} {settings}".encode())
+        for name in self.backbones:
+            one = self.using(name)
+            digest.update(f"{name} {one.start.fingerprint()} {one.weights} {dict(one.settings)}".encode())
         if (
             place := f"{self.on.type} {self.dtype}"
         ) != "cpu torch.float32":  # sums differ in their last digits
@@ -280,6 +305,22 @@ class Problem(Situation):
             scores.append(tried)
         option = choice.best(scores)
         return option, _mean([value for value, _ in scores[option]])
+
+    def promises(self, directory: Path) -> dict[str, list[float]]:
+        """Score frozen features of each of several backbones that come pretrained on held-out rows."""
+        amount = self.amounts()[-1]
+        if not choice.can_spare(self, amount) or not all(t.train.held for t in self.targets):
+            return {}
+        found = {}
+        for backbone in self.backbones:
+            ways = [bound(STRATEGIES[name], backbone) for name in PROMISING]
+            way = next((one for one in ways if not self.applies(one, self.target.name)), None)
+            if way is not None and self.using(backbone).comes_pretrained():
+                found[backbone] = [
+                    self.cut(amount, seed).choose(way, 1, seed, self.starts(directory), quarters=4)[1]
+                    for seed in PROMISES
+                ]
+        return found if len(found) > 1 else {}
 
     def _held_out(self, seed: int, quarter: int = 0) -> tuple[Self, dict[str, Labelled]]:
         parts = [choice.hold_out(t, seed, quarter) for t in self.targets]
@@ -387,6 +428,10 @@ class Problem(Situation):
             ],
             "backbone": self.start.name,
             "pretrained": self._pretrained(),
+            "backbones": [
+                {"name": name, "backbone": one.start.name, "pretrained": one._pretrained()}
+                for name, one in ((name, self.using(name)) for name in self.backbones)
+            ],
             "steps": self.budget.facts(),
         }
 

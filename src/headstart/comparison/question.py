@@ -101,6 +101,9 @@ class Question(Protocol):
     def strategies(self) -> Mapping[str, Strategy]:
         """The strategies that a name, or ``"auto"``, means."""
 
+    def forms(self, strategy: Strategy) -> Sequence[Strategy]:
+        """List what a strategy runs as: itself, or one for each of several backbones."""
+
     def applies(self, strategy: Strategy, name: str) -> str:
         """Tell why a strategy does not apply to a target, or ``""``."""
 
@@ -150,6 +153,13 @@ class Question(Protocol):
         self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
     ) -> tuple[float, float]:
         """Score one option without the test rows: the value to raise, and a guard not to fall under."""
+
+    def promises(self, directory: Path) -> Mapping[str, Sequence[float]]:
+        """Score frozen features of each of several backbones on held-out rows, by seed; higher is better.
+
+        Of none where there is one backbone, or no rows to tell by. What is computed of rows is kept in
+        ``directory``.
+        """
 
     def choose(
         self, strategy: Strategy, options: int, seed: int, starts: Starts, *, quarters: int = 1

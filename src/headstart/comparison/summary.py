@@ -17,7 +17,7 @@ from .. import report
 from ..atomic import write_atomic
 from ..maths import twoway
 from ..version import __version__
-from . import confirming, sources
+from . import confirming, finalists, sources
 from .judging import followed_at, leader, relative_gains
 from .plan import Plan
 from .question import Metric
@@ -111,6 +111,7 @@ def _row(
     return {
         "target": target,
         "strategy": name,
+        "backbone": plan.strategies[name].backbone or None,
         "shots": amount,
         "mean": way.get("mean"),
         "ci95": way.get("ci95"),
@@ -257,6 +258,7 @@ def _details(
     return facts | {
         "strategies": strategies,
         "layers": _layers(plan, found),
+        "promises": finalists.facts(plan),
         "skipped": dict(skipped),
         "environment": environment(),
         "seeds": list(plan.seeds),

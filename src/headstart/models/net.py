@@ -37,6 +37,10 @@ class Backbone(nn.Module):
     width: int
     task_dependent = False
 
+    def extra_repr(self) -> str:
+        """Tell the name and settings, which features depend on beside the weights."""
+        return f"{self.use}, {dict(getattr(self, 'settings', {}))}" if self.use else ""
+
 
 class Trunk(Backbone):
     """A backbone whose features depend on the task (soft or learned sharing): ``trunk(x, task)``."""

@@ -15,10 +15,10 @@ from ..comparison import Problem
 from ..comparison.plan import named
 from ..engine import seeded
 from ..errors import wrong
-from ..strategies import STRATEGIES, Budget, Strategy
+from ..strategies import STRATEGIES, Budget, Candidate, Strategy, bound
 from .data import read_data
 from .messages import messages
-from .schema import Compare, File, Fit, Target
+from .schema import Backbone, Compare, File, Fit, Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +90,9 @@ class ProblemFile:
 
     def strategy(self) -> Strategy:
         """Give the one strategy of ``[fit]``."""
-        made = self.variants()
-        return named(self.fit.strategy, STRATEGIES | made, "`fit.strategy`")
+        known, backbones = STRATEGIES | self.variants(), self.settings.backbones
+        forms = [bound(one, table.name) for one in known.values() if one.builds for table in backbones]
+        return named(self.fit.strategy, known | {one.name: one for one in forms}, "`fit.strategy`")
 
     def problem(self) -> Problem:
         """Read the data.
@@ -105,9 +106,8 @@ class ProblemFile:
         problem = Problem(
             targets=targets,
             sources=sources,
-            backbone=_under(self.base, file.backbone.use, "file:"),
-            weights=_weights(file.backbone.weights, self.base),
-            settings=dict(file.backbone.model_extra or {}),
+            backbones={table.name: self._candidate(table) for table in file.backbones},
+            **self._backbone(),
             shots=self.targets[0].shots,
             draw=self.targets[0].draw,
             rotations=file.pretrain.rotations,
@@ -118,9 +118,20 @@ class ProblemFile:
             class_weights=self.compare.class_weights,
             metric=self._metric([t.name for t in targets]),
         )
-        with seeded(0):  # names and shapes are told before any training
-            problem.build(pretrained=problem.comes_pretrained())
+        for one in map(problem.using, problem.backbones) if problem.backbones else [problem]:
+            with seeded(0):  # names and shapes are told before any training
+                one.build(pretrained=one.comes_pretrained())
         return problem
+
+    def _backbone(self) -> dict[str, Any]:
+        table = self.settings.backbone or Backbone()
+        one = self._candidate(table)
+        alone = {"backbone": one.use, "weights": one.weights, "settings": one.settings}
+        return {} if self.settings.backbones else alone
+
+    def _candidate(self, table: Backbone) -> Candidate:
+        use, settings = _under(self.base, table.use, "file:"), dict(table.model_extra or {})
+        return Candidate(use, _weights(table.weights, self.base), settings)
 
     def _metric(self, names: Sequence[str]) -> str | dict[str, str] | None:
         """Say what targets are scored by: as their own tables say, else as [compare] does for all."""
@@ -164,6 +175,7 @@ def load_problem(
         raise ValueError("\n".join(messages(error, raw, path))) from None
     checked = ProblemFile(path, file)
     _check_targets(checked)
+    _check_backbones(checked)
     checked.variants()
     for section in (*checked.targets, *file.sources):
         section.skip_broken |= skip_broken
@@ -186,6 +198,16 @@ def _check_targets(file: ProblemFile) -> None:
         if section.draw != first.draw:
             expected, found = f'as of the first target, "{first.draw}"', f'"{section.draw}"'
             raise wrong(f"`targets.{number}.draw` of {file.path}", expected=expected, found=found)
+
+
+def _check_backbones(file: ProblemFile) -> None:
+    names = [table.name for table in file.settings.backbones]
+    if names and file.settings.backbone:
+        hint = "write each of them under [[backbones]]"
+        expected = "left out beside [[backbones]]"
+        raise wrong(f"`backbone` of {file.path}", expected=expected, found="both", hint=hint)
+    if len(set(names)) != len(names):
+        raise wrong(f"names of `backbones` of {file.path}", expected="distinct", found=names)
 
 
 def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False) -> ProblemFile:

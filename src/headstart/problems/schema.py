@@ -79,6 +79,13 @@ class Backbone(Section):
     weights: str = Field(default="default", description='"default", "none", a name or a path')
 
 
+class Candidate(Backbone):
+    """One of several backbones, under a name of the user's."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9+\-_.]+$", description="letters, digits and + - _ .")
+    use: str = Field(min_length=1, description='a name such as "conv4" or "torchvision:resnet18"')
+
+
 class Pretrain(Section):
     """How a backbone without weights of its own learns from the sources."""
 
@@ -164,7 +171,8 @@ class File(Section):
     target: Target | None = Field(default=None, description="a table with `data`")
     targets: list[Target] = Field(default_factory=list, description="tables, each under [[targets]]")
     sources: list[Source] = Field(default_factory=list, description="tables, each under [[sources]]")
-    backbone: Backbone = Field(default_factory=Backbone, description="a table")
+    backbone: Backbone | None = Field(default=None, description="a table")
+    backbones: list[Candidate] = Field(default_factory=list, description="tables, each under [[backbones]]")
     pretrain: Pretrain = Field(default_factory=Pretrain, description="a table")
     budget: Steps = Field(default_factory=Steps, description="a table")
     strategies: list[Variant] = Field(default_factory=list, description="tables, each under [[strategies]]")
@@ -173,7 +181,8 @@ class File(Section):
 
 
 SECTIONS: dict[str | int, type[Section]] = {
-    "target": Target, "targets": Target, "sources": Source, "backbone": Backbone, "pretrain": Pretrain,
+    "target": Target, "targets": Target, "sources": Source, "backbone": Backbone, "backbones": Candidate,
+    "pretrain": Pretrain,
     "budget": Steps, "strategies": Variant, "compare": Compare, "fit": Fit, "split": Split,
 }  # fmt: skip
 

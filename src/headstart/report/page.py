@@ -135,6 +135,13 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "Bars are 95 % intervals. Up to six strategies are named, baselines dashed; others are faint.",
         ),
         (
+            "backbones",
+            "Which backbone",
+            parts.backbones(board, details.get("backbones") or [], details.get("promises") or []),
+            "Each strategy runs on each backbone. What trains one further runs only where frozen features "
+            "are not behind the best on held-out training rows; no test row is looked at for that.",
+        ),
+        (
             "layers",
             "Which layer",
             parts.layers(boards[0], details.get("layers") or []),

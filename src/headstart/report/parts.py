@@ -27,7 +27,9 @@ def header(boards: Sequence[Board], details: Mapping[str, Any]) -> str:
         for s in sources
     )
     backbone = esc(details.get("backbone") or "")
-    if details.get("pretrained"):
+    if several := details.get("backbones"):
+        backbone = esc(", ".join(f"{one['name']} ({one['backbone']})" for one in several))
+    elif details.get("pretrained"):
         backbone += f"{'; ' if backbone else ''}pretrained: {esc(details['pretrained'])}"
     facts += [("Sources", source), ("Backbone", backbone)]
     scored = dict.fromkeys(_scored(b, about(details, b.task)) for b in boards)
@@ -153,6 +155,22 @@ def layers(board: Board, cuts: Sequence[Mapping[str, Any]]) -> str:
         caption = f"{esc(cut.get('strategy') or '')}, {esc(amount)}"
         text += grid(caption, ["block", "likelihood of a row left out", "taken by seeds"], rows, "layers")
     return text
+
+
+def backbones(board: Board, named: Sequence[Mapping[str, Any]], promises: Sequence[Mapping[str, Any]]) -> str:
+    """Show what each of several backbones is, and what its frozen features scored on held-out rows."""
+    told = {row["backbone"]: row for row in promises}
+    rows = []
+    for one in named:
+        found = told.get(one.get("name")) or {}
+        score = number(found.get("held_out"))
+        shown = "" if score is None else esc(board.say.score(score if board.say.higher else -score))
+        trained = {True: "yes", False: "no, held-out rows refuse it"}.get(found.get("trained"), "yes")  # type: ignore[arg-type]
+        facts = (esc(one.get("backbone") or ""), esc(one.get("pretrained") or ""), shown, trained)
+        cells = "".join(f"<td>{fact}</td>" for fact in facts)
+        rows.append(f'<tr><th scope="row">{breakable(one.get("name") or "")}</th>{cells}</tr>')
+    heads = ["backbone", "is", "pretrained", "frozen features on held-out rows", "trained further"]
+    return grid("Backbones of this problem", heads, rows, "backbones") if rows else ""
 
 
 def _settings(board: Board, settings: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """Complete recipes of reuse: what a trial is given, and the strategies that are run in it."""
 
+from .bound import bound
 from .budget import Budget
+from .candidate import Candidate
 from .recipes import AS_IT_IS, NO_REUSE, STRATEGIES
 from .situation import Situation
 from .starts import Starts
@@ -8,5 +10,6 @@ from .strategy import Strategy
 from .trial import Trained, Trial
 
 __all__ = [
-    "AS_IT_IS", "NO_REUSE", "STRATEGIES", "Budget", "Situation", "Starts", "Strategy", "Trained", "Trial",
+    "AS_IT_IS", "NO_REUSE", "STRATEGIES", "Budget", "Candidate", "Situation", "Starts", "Strategy", "Trained",
+    "Trial", "bound",
 ]  # fmt: skip

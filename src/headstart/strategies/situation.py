@@ -20,6 +20,7 @@ from ..tasks.finite import check_finite_rows
 from ..tasks.kinds.measures import Measure
 from ..tasks.nouns import take, tensors
 from .budget import Budget
+from .candidate import Candidate, candidates
 
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 DRAWS = ("equal", "random")
@@ -48,6 +49,8 @@ class Situation:
     metric: str | Mapping[str, str] | None
     class_weights: str
     draw: str
+    backbones: Mapping[str, Candidate]
+    using_now: str = field(init=False)  # the backbone that is taken, of several
     chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
 
     def __init__(
@@ -68,6 +71,7 @@ class Situation:
         metric: str | Mapping[str, str] | None = None,
         class_weights: str = "auto",
         draw: str = "equal",
+        backbones: Mapping[str, Candidate | str | nn.Module] | None = None,
     ) -> None:
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
@@ -86,13 +90,27 @@ class Situation:
         self._set(class_weights=class_weights, draw=draw)
         _check_tasks(self)
         self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
-        self._set(backbone=_named(self) if backbone == "auto" else backbone)
+        self._set(backbones=candidates(backbones or {}), using_now="")
+        if backbones:
+            self._take(_first(self.backbones, Candidate(backbone, weights, settings or {})))
+        else:
+            self._set(backbone=_named(self) if backbone == "auto" else backbone)
         self._set(shift=_shift(self, shift))
         self._set(rotations=_rotations(self, rotations))
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _take(self, name: str) -> None:
+        one = self.backbones[name]
+        self._set(backbone=one.use, weights=one.weights, settings=dict(one.settings), using_now=name)
+
+    def using(self, backbone: str) -> Self:
+        """Take another of the backbones that the problem names."""
+        other = copy.copy(self)
+        other._take(backbone)
+        return other
 
     def with_rows(
         self,
@@ -323,6 +341,18 @@ def _rotations(situation: Situation, asked: bool | None) -> bool:
 def _square(situation: Situation) -> bool:
     shape = row_shape(situation.target)
     return shape is not None and len(shape) == 3 and shape[1] == shape[2]
+
+
+def _first(several: Mapping[str, Candidate], asked: Candidate) -> str:
+    """Name the backbone to take of several: the first, or one of them that is asked for."""
+    told = asked.use, asked.weights, asked.settings
+    own = {name: (one.use, one.weights, dict(one.settings)) for name, one in several.items()}
+    if told == ("auto", "default", {}):
+        return next(iter(several))
+    if told in own.values():  # as a copy with other fields asks
+        return next(name for name, one in own.items() if one == told)
+    expected = "left out beside `backbones`, which name their own"
+    raise wrong("`backbone`, `weights` and `settings`", expected=expected, found="both")
 
 
 def width_of(backbone: nn.Module, task: Task) -> int:

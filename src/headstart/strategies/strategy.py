@@ -37,6 +37,8 @@ class Strategy:
         reused: what knowledge it takes over.
         frozen: what does not move while the target is learned.
         paper: where it is from, as a link.
+        builds: whether it takes the problem's backbone; classical learners on the rows as they are do not.
+        backbone: of several backbones of a problem, the one that it takes.
 
     Raises:
         ValueError: if the name holds other signs, or there is no option, or options differ in their keys.
@@ -57,6 +59,8 @@ class Strategy:
     reused: str = "nothing"
     frozen: str = "nothing"
     paper: str = ""
+    builds: bool = True
+    backbone: str = ""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

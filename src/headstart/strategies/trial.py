@@ -96,11 +96,15 @@ class Trial:
         if self.problem.comes_pretrained():
             with seeded(self.seed):
                 net = self.net(self.problem.build(pretrained=True))
-            self.starts.knows(net.backbone, "as it came")
+            self.starts.knows(net.backbone, self.called("as it came"))
             return net
-        start, _ = self.starts.get("pretrained", self.pretrain)
+        start, _ = self.starts.get(self.called("pretrained"), self.pretrain)
         with seeded(self.seed):
             return self.net(start.backbone)
+
+    def called(self, start: str) -> str:
+        """Name what trials start from, apart for each of several backbones."""
+        return f"{start}, {self.problem.using_now}" if self.problem.using_now else start
 
     def pretrain(self) -> tuple[Net, Curves]:
         """Train a new backbone on the sources' labels, with a head for each; give the losses as well."""

@@ -29,6 +29,7 @@ CONSTANT = Strategy(
     run=constant,
     summary="the commonest class, or the mean, for every row",
     needs=needs.tensors,
+    builds=False,
 )
 
 

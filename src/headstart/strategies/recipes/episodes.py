@@ -150,7 +150,7 @@ def meta_train(trial: Trial, adaptation: Adaptation, *, lr: float) -> tuple[Net,
             net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta"
         )
 
-    net, curves = trial.starts.get(f"{adaptation} {lr} {ways} {shots}", make)
+    net, curves = trial.starts.get(trial.called(f"{adaptation} {lr} {ways} {shots}"), make)
     with seeded(trial.seed):
         return trial.net(net.backbone), curves
 

@@ -41,6 +41,7 @@ SOURCE_LOGREG = Strategy(
     learns="source",
     reused=LABELS,
     paper=DAUME,
+    builds=False,
 )
 
 
@@ -58,6 +59,7 @@ SOURCE_SVM = Strategy(
     learns="source",
     reused=LABELS,
     paper=DAUME,
+    builds=False,
 )
 
 
@@ -75,6 +77,7 @@ SOURCE_RIDGE = Strategy(
     learns="source",
     reused=LABELS,
     paper=DAUME,
+    builds=False,
 )
 
 
@@ -94,6 +97,7 @@ POOLED_LOGREG = Strategy(
     needs=needs.pooled_classes,
     reused=ROWS,
     paper=DAUME,
+    builds=False,
 )
 
 
@@ -110,6 +114,7 @@ POOLED_SVM = Strategy(
     needs=needs.pooled_pairs,
     reused=ROWS,
     paper=DAUME,
+    builds=False,
 )
 
 
@@ -126,6 +131,7 @@ POOLED_RIDGE = Strategy(
     needs=needs.pooled_numbers,
     reused=ROWS,
     paper=DAUME,
+    builds=False,
 )
 
 

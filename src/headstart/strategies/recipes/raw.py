@@ -32,6 +32,7 @@ RAW_LOGREG = Strategy(
     summary="logistic regression on the rows as they are",
     options=rates(1.0, 0.1, 10.0, name="C"),
     needs=needs.raw_classes,
+    builds=False,
 )
 
 
@@ -50,6 +51,7 @@ RAW_KNN = Strategy(
     summary="the nearest rows as they are",
     options=rates(1, 5, 15, name="k"),
     needs=needs.raw,
+    builds=False,
 )
 
 
@@ -67,6 +69,7 @@ RAW_SVM = Strategy(
     summary="Gaussian SVM on the rows as they are",
     options=rates(1.0, 10.0, 100.0, name="C"),
     needs=needs.raw_pairs,
+    builds=False,
 )
 
 
@@ -89,6 +92,7 @@ RAW_BOOSTING = Strategy(
         {"learning_rate": 0.3, "leaves": 8},
     ],
     needs=needs.boosting,
+    builds=False,
 )
 
 
@@ -103,6 +107,7 @@ RAW_RIDGE = Strategy(
     summary="ridge regression on the rows as they are",
     options=rates(1.0, 10.0, 100.0, name="alpha"),
     needs=needs.raw_numbers,
+    builds=False,
 )
 
 
@@ -117,6 +122,7 @@ TFIDF_LOGREG = Strategy(
     summary="logistic regression on counted words",
     options=rates(1.0, 0.1, 10.0, name="C"),
     needs=needs.words,
+    builds=False,
 )
 
 

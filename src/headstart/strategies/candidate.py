@@ -1,0 +1,47 @@
+"""One of several backbones that a problem names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from ..errors import wrong
+
+NAME = re.compile(r"[A-Za-z0-9+\-_.]+")
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Say what one of several backbones is.
+
+    Args:
+        use: a name for ``hs.backbone``, or a pretrained module.
+        weights: as for ``hs.backbone``.
+        settings: the backbone's own.
+
+    Example:
+        >>> from headstart.strategies import Candidate
+        >>> Candidate("torchvision:resnet18", weights=None).settings
+        {}
+    """
+
+    use: str | nn.Module
+    weights: str | None = "default"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def candidates(given: Mapping[str, Candidate | str | nn.Module]) -> dict[str, Candidate]:
+    """Complete the backbones of a problem; a name or a module alone comes with its defaults.
+
+    Raises:
+        ValueError: for a name with other signs than letters, digits and ``+ - _ .``.
+    """
+    for name in given:
+        if not NAME.fullmatch(name):
+            expected = "letters, digits and + - _ . alone"
+            raise wrong("name of a backbone", expected=expected, found=f'"{name}"')
+    return {name: one if isinstance(one, Candidate) else Candidate(one) for name, one in given.items()}
