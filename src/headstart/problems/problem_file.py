@@ -15,6 +15,7 @@ from ..comparison import Problem
 from ..comparison.plan import named
 from ..engine import seeded
 from ..errors import wrong
+from ..models.backbones import start
 from ..strategies import STRATEGIES, Budget, Strategy
 from .data import read_data
 from .messages import messages
@@ -101,13 +102,17 @@ class ProblemFile:
             FileNotFoundError: if data are not there.
         """
         file = self.settings
-        targets, sources = read_data(self.targets, file.sources, self.base, alone=file.target is not None)
+        use, settings = _under(self.base, file.backbone.use), dict(file.backbone.model_extra or {})
+        tokens = start(use).tokenizer(settings) if use != "auto" else ""
+        targets, sources = read_data(
+            self.targets, file.sources, self.base, alone=file.target is not None, tokens=tokens or None
+        )
         problem = Problem(
             targets=targets,
             sources=sources,
-            backbone=_under(self.base, file.backbone.use, "file:"),
+            backbone=use,
             weights=_weights(file.backbone.weights, self.base),
-            settings=dict(file.backbone.model_extra or {}),
+            settings=settings,
             shots=self.targets[0].shots,
             draw=self.targets[0].draw,
             rotations=file.pretrain.rotations,
@@ -276,9 +281,11 @@ def _number(tables: list[Any], word: str, override: str) -> int:
 # From the file to the problem.
 
 
-def _under(base: Path, name: str, prefix: str) -> str:
-    """Let a path after ``prefix`` start from ``base``."""
-    return f"{prefix}{base / name.removeprefix(prefix)}" if name.startswith(prefix) else name
+def _under(base: Path, name: str) -> str:
+    """Let the path of a backbone start from ``base``; what no folder there is called may be on a hub."""
+    word, _, path = name.partition(":")
+    here = word in ("file", "words") or (word == "hf" and (base / path).exists())
+    return f"{word}:{base / path}" if here else name
 
 
 def _weights(name: str, base: Path) -> str | None:
