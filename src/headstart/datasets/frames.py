@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import wrong
@@ -12,6 +13,7 @@ from ..tasks import Task
 from ..tasks.encoding import Encoding
 from .options import Options
 from .readers.files import load_frame
+from .readers.pieces import tokenizer_text
 from .readers.tables import encode_columns, table_tasks
 from .readers.text import encode_text
 from .references import as_encoding, check_alike
@@ -28,6 +30,7 @@ def from_frame(
     encoding: Encoding | Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
     kind: Literal["classes", "numbers"] | None = None,
+    tokens: str | Path | None = None,
 ) -> list[Task]:
     """Turn a pandas or polars DataFrame into tasks, as ``read`` does with a table in a file.
 
@@ -43,6 +46,7 @@ def from_frame(
         encoding: ``task.encoding`` of earlier data, or its JSON, to make these rows in the same way.
         drop: columns that are to be no inputs.
         kind: what labels are, where it should not be inferred: ``"classes"`` or ``"numbers"``.
+        tokens: the tokenizer that cuts the text, as for ``read``.
 
     Raises:
         TypeError: if ``frame`` is no DataFrame.
@@ -70,7 +74,10 @@ def from_frame(
         check_alike(reader, known)
     if text:
         table.column(text)
-    encoder = partial(encode_text, column=text) if words else encode_columns
+    if tokens is not None and not words:
+        raise wrong("`tokens`", expected="given beside `text`", found="no column of text")
+    cut = "" if tokens is None else tokenizer_text(tokens)
+    encoder = partial(encode_text, column=text, tokens=cut) if words else encode_columns
     options = Options(
         split=split, encoding=known, drop=drop, kinds=dict.fromkeys(labels, kind) if kind else {}
     )

@@ -22,6 +22,7 @@ class Options:
 
     Args:
         kinds: what labels are, by column, where that is said.
+        tokens: the text of a tokenizer that cuts texts; "" for our own words.
     """
 
     base: Path = Path()
@@ -31,6 +32,7 @@ class Options:
     encoding: Encoding | None = None
     drop: Sequence[str] = ()
     kinds: Mapping[str, LabelKind] = field(default_factory=dict)
+    tokens: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Reader:
             then for it to read. ``None`` for a benchmark set, whose names after a # choose tasks.
         labels: whether labels may be of either kind, as ``kind=`` says.
         sized: whether images may be brought to a size, as ``resize=`` says.
+        texts: whether rows are texts, which a tokenizer may cut, as ``tokens=`` says.
 
     Example:
         >>> from headstart.datasets import READERS
@@ -58,6 +61,7 @@ class Reader:
     encoding: type[Encoding] | None = None
     labels: bool = False
     sized: bool = False
+    texts: bool = False
 
 
 def need(module: str, extra: str) -> None:

@@ -16,6 +16,7 @@ from .classes import rotations
 from .options import LabelKind, Options, Reader
 from .readers import arrays, images, tables, text
 from .readers.files import format_of, header
+from .readers.pieces import tokenizer_text
 from .sets import (
     adult,
     amazon_reviews,
@@ -75,6 +76,7 @@ def read(
     encoding: Encoding | Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
     kind: LabelKind | Mapping[str, LabelKind] | None = None,
+    tokens: str | Path | None = None,
 ) -> list[Task]:
     """Turn a data reference into tasks.
 
@@ -97,6 +99,8 @@ def read(
             never are.
         kind: what the labels of a table are, where it should not be inferred: ``"classes"``, or
             ``"numbers"`` (a regression, also of whole numbers); or a mapping that says it by column.
+        tokens: the tokenizer that cuts texts, as ``hs.models.tokenizer("hf:DIR")`` gives it, or the path of
+            a ``tokenizer.json``; by default texts are cut into words. An ``encoding`` goes before it.
 
     Raises:
         ValueError: if the reference or the file's contents are wrong.
@@ -122,12 +126,18 @@ def read(
         raise wrong("`resize`", expected="given for images only", found=f'`resize` with "{reference}"')
     if kind and not READERS[name].labels:
         raise wrong("`kind`", expected="given for tables and text only", found=f'`kind` with "{reference}"')
+    if tokens is not None and not READERS[name].texts:
+        hint = 'write "text:" before a table with a column of text' if READERS[name].labels else ""
+        what = "`tokens` (of a backbone that reads text)"
+        raise wrong(what, expected="given for text only", found=f'"{reference}"', hint=hint)
     known = None if encoding is None else as_encoding(encoding)
     if known is not None:
         check_alike(name, known)
+    cut = "" if tokens is None else tokenizer_text(tokens)
     size = (resize, resize) if isinstance(resize, int) else resize
     kinds = dict.fromkeys(label_columns(reference), kind) if isinstance(kind, str) else kind or {}
-    tasks = READERS[name].read(argument, Options(Path(base), split, size, skip_broken, known, drop, kinds))
+    options = Options(Path(base), split, size, skip_broken, known, drop, kinds, cut)
+    tasks = READERS[name].read(argument, options)
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [rotations(task) for task in tasks] if turn else tasks
 
@@ -140,6 +150,17 @@ def reads_files(reference: str) -> bool:
         (True, False)
     """
     return _of_files(reference.partition(":")[0])
+
+
+def reads_texts(reference: str) -> bool:
+    """Tell whether a data reference is to texts, which a tokenizer may cut.
+
+    Example:
+        >>> reads_texts("text:reviews.csv#label"), reads_texts("clinc150"), reads_texts("adult#income")
+        (True, True, False)
+    """
+    name = _cut(reference)[0]
+    return name in READERS and READERS[name].texts
 
 
 def data_of(reference: str, base: Path | str = Path(".")) -> str:
@@ -235,6 +256,8 @@ def encoding_from_json(about: Mapping[str, Any]) -> Encoding:
         (3, 32, 32)
     """
     family = READERS[about["reader"]].encoding if about.get("reader") in READERS else None
+    if "tokenizer" in about:
+        family = text.PieceEncoding
     try:
         if family is not None:
             return family.from_json(about)

@@ -1,12 +1,14 @@
 """Networks: a shared backbone with heads, freezing, parameter groups, backbones by name, saving."""
 
-from .backbones import BACKBONES, backbone
+from .backbones import BACKBONES, backbone, tokenizer
 from .backbones.conv4 import conv4
 from .backbones.cuts import AtAllCuts, cut, cuts, widths
+from .backbones.hf import hf
 from .backbones.mlp import mlp
 from .backbones.textcnn import textcnn
 from .backbones.timm import timm
 from .backbones.torchvision import torchvision
+from .backbones.words import words
 from .net import (
     Adapted,
     Backbone,
@@ -26,6 +28,7 @@ from .saving import Saved, load, save
 
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
-    "count_parameters", "cut", "cuts", "device_of", "freeze", "load", "mlp", "parameter_groups",
-    "reinitialise", "save", "stages", "textcnn", "timm", "torchvision", "unfreeze", "width_of", "widths",
+    "count_parameters", "cut", "cuts", "device_of", "freeze", "hf", "load", "mlp", "parameter_groups",
+    "reinitialise", "save", "stages", "textcnn", "timm", "tokenizer", "torchvision", "unfreeze", "width_of",
+    "widths", "words",
 ]  # fmt: skip

@@ -28,6 +28,8 @@ class Backbone(nn.Module):
         settings: JSON that ``hs.backbone`` rebuilds it from.
         width: features ``D`` per row.
         task_dependent: whether it is called as ``backbone(x, task)``.
+        tokenizer: the text of the ``tokenizer.json`` that rows of text have to be cut by; empty where it
+            reads others, or does not know.
         cut: the ``layer`` that it ends behind, with the ``width`` there; ``None`` where it is whole.
     """
 
@@ -36,6 +38,11 @@ class Backbone(nn.Module):
     settings: Mapping[str, Any]
     width: int
     task_dependent = False
+    tokenizer: str = ""
+
+    def mask(self, x: X) -> Tensor | None:
+        """Tell which tokens count where its blocks give ``(B, L, D)``, ``(B, L)``; ``None`` for all."""
+        return None
 
     def extra_repr(self) -> str:
         """Tell the name and settings, which features depend on beside the weights."""

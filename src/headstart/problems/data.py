@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..datasets import SplitSpec, read, unlabel
 from ..datasets.options import LabelKind
 from ..datasets.readers.files import listed
-from ..datasets.references import data_of, label_columns, reads_files, table_columns
+from ..datasets.references import data_of, label_columns, reads_files, reads_texts, table_columns
 from ..errors import unknown, wrong
 from ..tasks import Task
 from .schema import Data, Source, Split, Target
@@ -19,7 +20,12 @@ Divided = dict[str, tuple[Split, Task]]  # by what is read: how the first target
 
 
 def read_data(
-    targets: Sequence[Target], sources: Sequence[Source], base: Path, *, alone: bool
+    targets: Sequence[Target],
+    sources: Sequence[Source],
+    base: Path,
+    *,
+    alone: bool,
+    tokens: str | None = None,
 ) -> tuple[list[Task], list[Task]]:
     """Read the targets and the sources of a problem; rows of all are made like those of the first target.
 
@@ -32,21 +38,21 @@ def read_data(
         sources: any number.
         base: folder that paths start from.
         alone: whether the target has to be a single task.
+        tokens: the tokenizer that cuts texts, of a backbone that has one.
 
     Raises:
         ValueError: if data are wrong, or tables share no column.
         FileNotFoundError: if data are not there.
     """
-    drop = _no_inputs([*targets, *sources], base)
-    divided: Divided = {}
+    how = _Reading(base, _no_inputs([*targets, *sources], base), tokens)
     new: list[Task] = []
     for target in targets:
-        found = _targets(target, base, drop, new, divided, alone=alone)
-        divided.setdefault(data_of(target.data, base), (target.split, found[0]))
+        found = _targets(target, new, how, alone=alone)
+        how.divided.setdefault(data_of(target.data, base), (target.split, found[0]))
         new += found
     old: list[Task] = []
     for source in sources:
-        found = _source(source, base, drop, new, divided)
+        found = _source(source, new, how)
         old += _named(found, source, [task.name for task in (*new, *old)])
     return new, old
 
@@ -110,29 +116,40 @@ def _file(data: str) -> str:
 # Reading.
 
 
-def _read(
-    section: Data, base: Path, drop: Sequence[str], before: Sequence[Task], divided: Divided
-) -> list[Task]:
+@dataclass(frozen=True)
+class _Reading:
+    """How all data of a problem are read: from where, without which columns, cut by which tokenizer."""
+
+    base: Path
+    drop: Sequence[str]
+    tokens: str | None
+    divided: Divided = field(default_factory=dict)
+
+
+def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
     """Read data like the first of the tasks before, if they can be; the same data are divided as then."""
     resize = tuple(section.resize) if isinstance(section.resize, list) else section.resize
     alike = before[0].encoding if before and section.resize is None else None
     if alike is not None:  # what makes a source's rows like the target's (columns, words, pixels)
-        alike = alike.alike() if alike.reads(section.data.partition(":")[0]) else None
+        same = alike.reads(section.data.partition(":")[0])
+        same = same or (reads_texts(section.data) and alike.reads("text"))
+        alike = alike.alike() if same else None
     return read(
         section.data,
-        base=base,
-        split=_split(section, base, divided),
+        base=how.base,
+        split=_split(section, how),
         resize=resize,  # type: ignore[arg-type]
         skip_broken=section.skip_broken,
         encoding=alike,
-        drop=drop,
+        drop=how.drop,
         kind=section.kind or _kinds(section, before),
+        tokens=None if section.data.startswith("npz:") else how.tokens,  # whose rows are numbers already
     )
 
 
-def _split(section: Data, base: Path, divided: Divided) -> SplitSpec:
+def _split(section: Data, reading: _Reading) -> SplitSpec:
     """Say how rows are divided: as by the target that reads the same data, if there is one."""
-    how, task = divided.get(data_of(section.data, base), (section.split, None))
+    how, task = reading.divided.get(data_of(section.data, reading.base), (section.split, None))
     files = task is not None and task.encoding is not None and reads_files(section.data)
     return SplitSpec(**how.model_dump(), rows=task.encoding.division if files else None)  # type: ignore[union-attr]
 
@@ -147,17 +164,9 @@ def _kinds(section: Data, before: Sequence[Task]) -> dict[str, LabelKind]:
     return {name: known[name] for name in label_columns(section.data) if name in known}
 
 
-def _targets(
-    section: Target,
-    base: Path,
-    drop: Sequence[str],
-    before: Sequence[Task],
-    divided: Divided,
-    *,
-    alone: bool,
-) -> list[Task]:
+def _targets(section: Target, before: Sequence[Task], how: _Reading, *, alone: bool) -> list[Task]:
     """Read a target, which may be several tasks on the same rows; those after the first are read like it."""
-    tasks = _read(section, base, drop, before, divided)
+    tasks = _read(section, before, how)
     if alone and len(tasks) != 1:
         names = [t.name for t in tasks]
         part = "column" if reads_files(section.data) else "name"
@@ -176,12 +185,10 @@ def _targets(
     return [unlabel(task) for task in tasks]
 
 
-def _source(
-    section: Source, base: Path, drop: Sequence[str], targets: Sequence[Task], divided: Divided
-) -> list[Task]:
+def _source(section: Source, targets: Sequence[Task], how: _Reading) -> list[Task]:
     with warnings.catch_warnings():  # a source's test rows are never used
         warnings.filterwarnings("ignore", message=".* are equal to a train row")
-        return _read(section, base, drop, targets, divided)
+        return _read(section, targets, how)
 
 
 def _named(found: Sequence[Task], section: Source, taken: Sequence[str]) -> list[Task]:

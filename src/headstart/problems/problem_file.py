@@ -15,6 +15,7 @@ from ..comparison import Problem
 from ..comparison.plan import named
 from ..engine import seeded
 from ..errors import wrong
+from ..models.backbones import start
 from ..strategies import STRATEGIES, Budget, Candidate, Strategy, bound
 from .data import read_data
 from .messages import messages
@@ -102,7 +103,9 @@ class ProblemFile:
             FileNotFoundError: if data are not there.
         """
         file = self.settings
-        targets, sources = read_data(self.targets, file.sources, self.base, alone=file.target is not None)
+        targets, sources = read_data(
+            self.targets, file.sources, self.base, alone=file.target is not None, tokens=self._tokenizer()
+        )
         problem = Problem(
             targets=targets,
             sources=sources,
@@ -130,8 +133,23 @@ class ProblemFile:
         return {} if self.settings.backbones else alone
 
     def _candidate(self, table: Backbone) -> Candidate:
-        use, settings = _under(self.base, table.use, "file:"), dict(table.model_extra or {})
-        return Candidate(use, _weights(table.weights, self.base), settings)
+        settings = dict(table.model_extra or {})
+        return Candidate(_under(self.base, table.use), _weights(table.weights, self.base), settings)
+
+    def _tokenizer(self) -> str | None:
+        """Give what cuts the texts for the backbones; ``None`` for words of our own."""
+        several: Sequence[Backbone] = self.settings.backbones
+        tables = several or [self.settings.backbone or Backbone()]
+        made = [self._candidate(table) for table in tables if table.use != "auto"]
+        cut = [start(one.use).tokenizer(one.settings) for one in made]
+        if len(set(cut)) > 1:
+            raise wrong(
+                f"`backbones` of {self.path}",
+                expected="of one tokenizer, since all read the same rows",
+                found=f"{len(set(cut))} ways to cut texts",
+                hint="write a problem file for each of the tokenizers",
+            )
+        return (cut[0] or None) if cut else None
 
     def _metric(self, names: Sequence[str]) -> str | dict[str, str] | None:
         """Say what targets are scored by: as their own tables say, else as [compare] does for all."""
@@ -298,9 +316,11 @@ def _number(tables: list[Any], word: str, override: str) -> int:
 # From the file to the problem.
 
 
-def _under(base: Path, name: str, prefix: str) -> str:
-    """Let a path after ``prefix`` start from ``base``."""
-    return f"{prefix}{base / name.removeprefix(prefix)}" if name.startswith(prefix) else name
+def _under(base: Path, name: str) -> str:
+    """Let the path of a backbone start from ``base``; what no folder there is called may be on a hub."""
+    word, _, path = name.partition(":")
+    here = word in ("file", "words") or (word == "hf" and (base / path).exists())
+    return f"{word}:{base / path}" if here else name
 
 
 def _weights(name: str, base: Path) -> str | None:

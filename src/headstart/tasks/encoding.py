@@ -79,7 +79,7 @@ class Encoding(ABC):
         """Take rows as they are, if they are such."""
         return ready(rows, self.row_shape())
 
-    def facts(self) -> dict[str, int]:
+    def facts(self) -> dict[str, Any]:
         """Return what a backbone may ask of it."""
         return {}
 

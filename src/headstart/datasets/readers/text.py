@@ -1,4 +1,4 @@
-"""Text as token numbers: 0 is padding, 1 an unknown word.
+"""Text as token numbers: 0 is padding; of words, 1 is an unknown one.
 
 Shapes: ``N`` rows, ``L`` tokens.
 """
@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -21,9 +22,11 @@ from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from .files import Table, load, load_frame
 from .memory import items, plain
+from .pieces import MOST as LENGTH
+from .pieces import padded, piece_ids, pieces, special
 from .tables import read_tasks
 
-WORDS, LENGTH = 30_000, 256
+WORDS = 30_000
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
@@ -118,7 +121,7 @@ class TextEncoding(Encoding):
         """Return the number of tokens."""
         return (self.length,)
 
-    def facts(self) -> dict[str, int]:
+    def facts(self) -> dict[str, Any]:
         """Return how many numbers there are: the words', padding and unknown words."""
         return {"vocabulary": len(self.vocabulary) + 2}
 
@@ -137,7 +140,7 @@ class TextEncoding(Encoding):
     def encode(self, path: Path) -> Tensor:
         """Number the words of a file, with or without labels; ``.txt`` has a row a line."""
         if path.suffix == ".txt":
-            return self._of(path.read_text(encoding="utf-8").splitlines())
+            return self.of(path.read_text(encoding="utf-8").splitlines())
         return self._of_table(load(path))
 
     def _made(self, value: Any) -> Tensor:
@@ -154,14 +157,15 @@ class TextEncoding(Encoding):
                 hint='pass ["some text", "another"]; files are read by `hs.datasets.encode`',
                 error=TypeError,
             )
-        return self._of(texts)
+        return self.of(texts)
 
-    def _of(self, texts: Sequence[str | None]) -> Tensor:
+    def of(self, texts: Sequence[str | None]) -> Tensor:
+        """Number the tokens of texts, ``(N, L)`` int64."""
         return self.number([self.cut(text) for text in texts])
 
     def _of_table(self, table: Table) -> Tensor:
         column = self.column if self.column in table.columns else _text_column(table, list(table.columns))
-        return self._of([None if v is None else str(v) for v in table.column(column)])
+        return self.of([None if v is None else str(v) for v in table.column(column)])
 
     def _ready(self, ids: Tensor) -> Tensor:
         if tuple(ids.shape[1:]) != self.row_shape() or ids.is_floating_point():
@@ -173,6 +177,71 @@ class TextEncoding(Encoding):
         return ids.detach().cpu().long()
 
 
+@dataclass(frozen=True, kw_only=True)
+class PieceEncoding(TextEncoding):
+    """Pieces of words become the numbers that a pretrained model has for them.
+
+    Args:
+        tokenizer: the text of its ``tokenizer.json``; see ``pieces.py`` for the numbers.
+    """
+
+    tokens: str = "pieces"
+    vocabulary: tuple[str, ...] = field(default=(), repr=False)
+    tokenizer: str = field(repr=False)
+
+    @classmethod
+    def learn(cls, texts: Sequence[str | None], tokenizer: str, column: str = "text") -> Self:
+        """Learn the length from train rows: at most 256 tokens, or the tokenizer's own limit."""
+        length = max(1, *map(len, piece_ids(texts, tokenizer, LENGTH)))
+        return cls(reader="text", column=column, tokenizer=tokenizer, length=length)
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave."""
+        column = about.get("column", "")
+        return cls(**common(about), column=column, tokenizer=about["tokenizer"], length=about["length"])
+
+    def _own(self) -> dict[str, Any]:
+        return {"column": self.column, "tokenizer": self.tokenizer, "length": self.length}
+
+    def facts(self) -> dict[str, Any]:
+        """Return how many numbers there are, the tokenizer, and the numbers that stand for no text."""
+        numbers = len(self.words()) + 1
+        return {"vocabulary": numbers, "tokenizer": self.tokenizer, "special": special(self.tokenizer)}
+
+    def words(self) -> tuple[str, ...]:
+        """Return the pieces."""
+        return pieces(self.tokenizer)
+
+    def of(self, texts: Sequence[str | None]) -> Tensor:
+        """Number the pieces of texts, ``(N, L)`` int64."""
+        return padded(piece_ids(texts, self.tokenizer, self.length), self.length)
+
+    def _ready(self, ids: Tensor) -> Tensor:
+        ids = super()._ready(ids)
+        most = len(self.words())
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) <= most:
+            found = f"{int(ids.min())} to {int(ids.max())}"
+            raise wrong("rows of text", expected=f"numbers from 0 to {most}", found=found)
+        return ids
+
+
+def by_pieces(options: Options) -> bool:
+    """Tell whether text is to be cut by a tokenizer."""
+    known = options.encoding
+    return bool(options.tokens) or (known is not None and "tokenizer" in known.facts())
+
+
+def spaced_encoding(rows: Sequence[Sequence[str]], options: Options) -> TextEncoding:
+    """Say how texts of sets become rows, of which these are the train rows, cut at spaces."""
+    known = options.encoding
+    if known is not None and known.reads("text"):
+        return cast(TextEncoding, known).alike()
+    if options.tokens:
+        return PieceEncoding.learn([" ".join(row) for row in rows], options.tokens)
+    return TextEncoding.fit(rows, tokens="spaces")
+
+
 def encode_text(
     table: Table,
     names: Sequence[str],
@@ -180,16 +249,20 @@ def encode_text(
     reader: str,
     known: Encoding | None,
     column: str = "",
+    tokens: str = "",
 ) -> tuple[Tensor, Encoding]:
     """Number the words of a column, as the encoding says that is known, or as the train rows do."""
     made = cast(TextEncoding | None, known)
     if not column:
         column = made.column if made is not None and made.column in names else _text_column(table, names)
-    cut = CUTS["words"] if made is None else made.cut
-    rows = [cut(None if v is None else str(v)) for v in table.column(column)]
+    texts = [None if v is None else str(v) for v in table.column(column)]
     if made is None:
-        made = TextEncoding.fit([rows[i] for i in train.tolist()], column=column)
-    return made.number(rows), replace(made.alike(), reader=reader, column=column)
+        rows = [texts[i] for i in train.tolist()]
+        if tokens:
+            made = PieceEncoding.learn(rows, tokens, column)
+        else:
+            made = TextEncoding.fit([words(text) for text in rows], column=column)
+    return made.of(texts), replace(made.alike(), reader=reader, column=column)
 
 
 def read_text(argument: str, options: Options) -> list[Task]:
@@ -197,11 +270,15 @@ def read_text(argument: str, options: Options) -> list[Task]:
 
     The column is the one named ``text``, or the only one of strings. Words are lower-case; the
     vocabulary is that of the train rows (at most 30,000 words), the length that of the longest train
-    row (at most 256 tokens).
+    row (at most 256 tokens). ``tokens`` of ``read`` cuts by the tokenizer of a pretrained model instead.
     """
-    return read_tasks(argument, options, "text", encode_text)
+    return read_tasks(argument, options, "text", partial(encode_text, tokens=options.tokens))
 
 
 READER = Reader(
-    read_text, 'a table with a column of text: "text:reviews.csv#label"', encoding=TextEncoding, labels=True
+    read_text,
+    'a table with a column of text: "text:reviews.csv#label"',
+    encoding=TextEncoding,
+    labels=True,
+    texts=True,
 )

@@ -16,7 +16,8 @@ from torch import Tensor
 from ...errors import wrong
 from ...tasks import Kind, Multiclass, Task, Tokens
 from ...tasks.kinds import MISSING
-from ..readers.text import TextEncoding
+from ..options import Options
+from ..readers.text import TextEncoding, spaced_encoding
 from ..splits import Division, build
 from .home import locate
 from .recipe import Recipe
@@ -44,14 +45,16 @@ def _line(line: bytes) -> str:
         return line.decode("latin-1")
 
 
-def classified(name: str, parts: dict[str, tuple[Rows, list[Any]]], classes: Sequence[Any]) -> list[Task]:
-    """Make one task of a class per row, with the vocabulary of the train rows."""
-    encoding = TextEncoding.fit(parts["train"][0], tokens="spaces")
+def classified(
+    name: str, parts: dict[str, tuple[Rows, list[Any]]], classes: Sequence[Any], options: Options
+) -> list[Task]:
+    """Make one task of a class per row, with the vocabulary of the train rows, or by a tokenizer."""
+    encoding = spaced_encoding(parts["train"][0], options)
     rows = [row for texts, _ in parts.values() for row in texts]
     kind = Multiclass(classes)
     y = kind.encode([label for _, labels in parts.values() for label in labels])
     sizes = {part: len(texts) for part, (texts, _) in parts.items()}
-    return build([(name, kind, y)], encoding.number(rows), blocks(sizes), encoding)
+    return build([(name, kind, y)], encoding.of([" ".join(row) for row in rows]), blocks(sizes), encoding)
 
 
 def blocks(sizes: dict[str, int]) -> Division:

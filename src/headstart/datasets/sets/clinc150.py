@@ -27,7 +27,7 @@ def read(argument: str, options: Options) -> list[Task]:
         part: ([text.split() for text, _ in data[key]], [intent for _, intent in data[key]])
         for part, key in (("train", "train"), ("valid", "val"), ("test", "test"))
     }
-    return classified("clinc150", parts, sorted(set(parts["train"][1])))
+    return classified("clinc150", parts, sorted(set(parts["train"][1])), options)
 
 
 _CHECKSUMS = {
@@ -38,4 +38,4 @@ _CHECKSUMS = {
 }
 RECIPES = each("clinc150/{}.xz", GITHUB + "clinc/oos-eval/master/data/", _CHECKSUMS)
 
-READER = Reader(read, '150 intents: "clinc150", "clinc150:small"')
+READER = Reader(read, '150 intents: "clinc150", "clinc150:small"', texts=True)

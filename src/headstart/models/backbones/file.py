@@ -32,6 +32,7 @@ def _build(directory: str, inputs: Shape | None, weights: str | None, settings: 
             return _built(about)
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
             built = _built(about)
+    built.tokenizer = _tokenizer(directory, {})
     own = {name.removeprefix(PART): value for name, value in tensors.items() if name.startswith(PART)}
     fill(built, own, f'"{directory}"')
     return built
@@ -42,4 +43,12 @@ def _built(about: Mapping[str, Any]) -> Backbone:
     return whole if about.get("cut") is None else Cut(whole, **about["cut"])
 
 
-FILE = Provider(names={"file:DIR": "the backbone of a model saved before"}, build=_build)
+def _tokenizer(directory: str, settings: Mapping[str, Any]) -> str:
+    """Give the tokenizer that cut the rows of the saved model."""
+    about, _ = read(Path(directory))
+    return str((about.get("encoding") or {}).get("tokenizer", ""))
+
+
+FILE = Provider(
+    names={"file:DIR": "the backbone of a model saved before"}, build=_build, tokenizer=_tokenizer
+)

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..net import reinitialise
+from ..net import as_backbone, reinitialise
 from .provider import Shape
+from .tokenizer import check_tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +47,15 @@ class Module:
         settings: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> nn.Module:
-        """Copy it, with new weights where ``weights`` is ``None``; the rest is not read."""
+        """Copy it, with new weights where ``weights`` is ``None``; see that it reads such rows of text."""
+        check_tokenizer(self.name, self.tokenizer(), facts or {})
         module = copy.deepcopy(self.module)
         return reinitialise(module) if weights is None else module
+
+    def tokenizer(self, settings: Mapping[str, Any] | None = None) -> str:
+        """Give the tokenizer that the module says."""
+        about = as_backbone(self.module)
+        return "" if about is None else about.tokenizer
 
     def fingerprint(self) -> str:
         """Hash its architecture and its weights."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from ...errors import unknown, wrong
 from ..net import Backbone
+from .tokenizer import check_tokenizer
 
 Shape = tuple[int, ...]  # of one row, without the batch axis
 
@@ -48,6 +49,13 @@ class Start(Protocol):
                 rows do not come from a reader but as the backbone expects them.
         """
 
+    def tokenizer(self, settings: Mapping[str, Any] | None = None) -> str:
+        """Give the text of the tokenizer that cuts its rows; "" where it reads no text, or does not know.
+
+        Args:
+            settings: as for ``build``.
+        """
+
     def fingerprint(self) -> str:
         """Tell this start from any other, for results that depend on it."""
 
@@ -65,6 +73,11 @@ def nothing(name: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
 def raw(name: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """Take images as readers give them, in [0, 1]."""
     return {"raw": True}
+
+
+def no_tokenizer(name: str, settings: Mapping[str, Any]) -> str:
+    """Cut no text."""
+    return ""
 
 
 def check_settings(use: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -85,12 +98,14 @@ class Provider:
             ``settings`` of ``hs.backbone``, to the backbone.
         comes_pretrained: whether a backbone with these weights brings knowledge of its own.
         told: the settings that are plain from a name and the facts of a reader.
+        tokenizer: the text of the tokenizer that rows have to be cut by, from a name and settings.
     """
 
     names: Mapping[str, str]
     build: Callable[[str, Shape | None, str | None, dict[str, Any]], Backbone]
     comes_pretrained: Callable[[str | None], bool] = given
     told: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = nothing
+    tokenizer: Callable[[str, Mapping[str, Any]], str] = no_tokenizer
 
     def find(self, use: str) -> Named | None:
         """Start from the backbone of that name, if it is one of these."""
@@ -138,9 +153,14 @@ class Named:
         """Make it, as ``Start`` says, and see that it takes rows of the shape ``inputs``."""
         told = {} if facts is None else self.provider.told(self.within, facts)
         built = self.provider.build(self.within, inputs, weights, {**told, **dict(settings or {})})
+        check_tokenizer(self.use, built.tokenizer, facts or {})
         if inputs is not None:
             _check_rows(built, self.use, inputs)
         return built
+
+    def tokenizer(self, settings: Mapping[str, Any] | None = None) -> str:
+        """Give the text of its tokenizer."""
+        return self.provider.tokenizer(self.within, settings or {})
 
     def fingerprint(self) -> str:
         """Tell this start from any other."""
@@ -152,7 +172,8 @@ def _check_rows(built: Backbone, use: str, inputs: Shape) -> None:
     own = next(chain(built.parameters(), built.buffers()), torch.zeros(()))
     try:
         with torch.no_grad():
-            built.eval()(torch.zeros(1, *inputs, dtype=own.dtype, device=own.device))
+            dtype = torch.long if built.tokenizer else own.dtype
+            built.eval()(torch.zeros(1, *inputs, dtype=dtype, device=own.device))
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         hint = "resize the rows, or choose other settings or another backbone"
         found = f"{tuple(inputs)} ({str(error).splitlines()[0]})"

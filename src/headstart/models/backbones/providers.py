@@ -7,15 +7,17 @@ from typing import Any
 
 from ...errors import wrong
 from ..net import Backbone
+from .hf import HF
 from .own import OWN
 from .plain import PLAIN
 from .provider import Named
 from .timm import TIMM
 from .torchvision import TORCHVISION
 from .wheel import WHEEL
+from .words import WORDS
 
 # Those that build from a name and settings alone. Saved models, which name one of them, are above: `file.py`.
-PROVIDERS = (OWN, TORCHVISION, TIMM, WHEEL)
+PROVIDERS = (OWN, TORCHVISION, TIMM, HF, WORDS, WHEEL)
 
 
 def find(use: str) -> Named | None:

@@ -33,7 +33,8 @@ def backbone(
 
     Args:
         use: ``"mlp"``, ``"conv4"``, ``"textcnn"``, ``"torchvision:resnet18"``,
-            ``"timm:resnet18.a1_in1k"``, ``"wheel:efficientnet_lite0"`` or ``"file:DIR"``.
+            ``"timm:resnet18.a1_in1k"``, ``"hf:DIR"``, ``"words:FILE"``, ``"wheel:minilm"`` or
+            ``"file:DIR"``.
         inputs: shape of one row, without the batch axis; gives ``features`` of ``mlp``, ``channels``
             and ``size`` of ``conv4``. Token ids do not tell ``vocabulary``: pass that as a setting.
             One row of zeros is passed through to see that the backbone takes it.
@@ -77,6 +78,30 @@ def start(use: str | nn.Module) -> Start:
     return Module(use) if isinstance(use, nn.Module) else _named(use)
 
 
+def tokenizer(use: str, settings: Mapping[str, Any] | None = None) -> str:
+    """Give the tokenizer that texts have to be cut by for a backbone, to read them with.
+
+    Args:
+        use: its name, as for ``hs.backbone``.
+        settings: its own.
+
+    Returns:
+        the text of a ``tokenizer.json``, for ``tokens=`` of ``hs.datasets.read``.
+
+    Raises:
+        ValueError: for a backbone that has no tokenizer.
+        FileNotFoundError: if its file is not there.
+
+    Example:
+        >>> tokenizer("conv4")
+        Traceback (most recent call last):
+        ValueError: tokenizer of backbone 'conv4' should be ...; found none
+    """
+    if found := start(use).tokenizer(settings):
+        return found
+    raise wrong(f"tokenizer of backbone {use!r}", expected="one of a pretrained model of text", found="none")
+
+
 def _named(use: str) -> Named:
     if found := providers.find(use) or FILE.find(use):
         return found
@@ -84,6 +109,6 @@ def _named(use: str) -> Named:
     if not colon:
         raise unknown("`use` of a backbone", use, BACKBONES)
     *others, last = (f'"{prefix}:"' for source in _sources() for prefix in source.prefixes())
-    hint = f'"{word}:" is not supported yet' if word in {"hf", "keras"} else ""
+    hint = f'"{word}:" is not supported yet' if word == "keras" else ""
     expected = f"one of {', '.join(others)} and {last}"
     raise wrong("source of a backbone", expected=expected, found=f'"{use}"', hint=hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import socket
 from pathlib import Path
 from types import ModuleType
 from typing import Any, final
@@ -13,11 +12,9 @@ from torch import Tensor, nn
 from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
+from .hub import fetched
 from .provider import Provider, Shape, check_settings, raw
 from .torchvision import as_colour, import_torchvision
-
-HUB = "huggingface.co"
-WAIT = 3.0  # seconds for an answer of the hub, before it is said that there is no network
 
 
 def import_timm() -> ModuleType:
@@ -66,33 +63,17 @@ class _Timm(Backbone):
 
     def fetch(self) -> Path:
         """Take the weights from the hub's cache on this machine, or from its server."""
-        hub = importlib.import_module("huggingface_hub")
-        missing = importlib.import_module("huggingface_hub.errors").LocalEntryNotFoundError
-        offline = not _answers(HUB)
-        try:
-            return Path(hub.hf_hub_download(self.hub_id, "model.safetensors", local_files_only=offline))
-        except (missing, OSError, ValueError) as error:
-            raise wrong(
-                f"weights of {self.use!r}",
-                expected=f'"{self.hub_id}" in the cache of {HUB}, or a network to fetch it',
-                found="no network" if offline else str(error).splitlines()[0],
-                hint="pass `weights=PATH` for a file that you have, or `weights=None` for random weights",
-                error=ConnectionError,
-            ) from error
+        hint = "pass `weights=PATH` for a file that you have, or `weights=None` for random weights"
+
+        def fetch(hub: Any, offline: bool) -> str:
+            return hub.hf_hub_download(self.hub_id, "model.safetensors", local_files_only=offline)
+
+        return fetched(self.use, self.hub_id, fetch, hint)
 
     def fill(self, state: dict[str, Tensor], source: str) -> None:
         """Copy a state dict of the whole model, or of the model without its classifiers."""
         dropped = tuple(f"{part}." for part in self.classifiers)
         fill(self.model, {n: v for n, v in state.items() if not n.startswith(dropped)}, source)
-
-
-def _answers(host: str) -> bool:
-    """Tell whether a host can be reached, at once where there is no network."""
-    try:
-        socket.create_connection((host, 443), timeout=WAIT).close()
-    except OSError:
-        return False
-    return True
 
 
 def timm(

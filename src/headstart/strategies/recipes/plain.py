@@ -108,7 +108,7 @@ def represent(trial: Trial, learner: Learner, *sets: tuple[Labelled, float]) -> 
     x, y = torch.cat([_x(part) for part in parts]), torch.cat([_answers(kind, part) for part in parts])
     share = [torch.full((len(p),), w / max(1, len(p))) for p, (_, w) in zip(parts, sets, strict=True)]
     if isinstance(backbone, Words):
-        weigh(backbone, x)
+        weigh(backbone, x, _facts(problem).get("special", []))
     elif learner.standardised:
         standardise(backbone, x)
     made, copies = [numbers(backbone, x)], 1
@@ -160,19 +160,23 @@ def divided(counts: Sequence[int], most: int) -> list[int]:
 
 def _words(problem: Situation, parts: Sequence[Labelled]) -> Words:
     """Count as many words as the caller's settings or the reader say there are, else those in the rows."""
-    encoding = problem.target.encoding
-    facts = {} if encoding is None else encoding.facts()
-    told = problem.settings.get("vocabulary", facts.get("vocabulary"))
+    told = problem.settings.get("vocabulary", _facts(problem).get("vocabulary"))
     return Words(told or 1 + max(int(_x(part).max()) for part in parts if len(part)))
 
 
-def weigh(backbone: Words, x: Tensor) -> None:
+def _facts(problem: Situation) -> dict[str, Any]:
+    encoding = problem.target.encoding
+    return {} if encoding is None else encoding.facts()
+
+
+def weigh(backbone: Words, x: Tensor, special: Sequence[int] = ()) -> None:
     r"""Weigh words by :math:`1 + \ln \frac{1 + n}{1 + n_w}` for the rows ``n_w`` of ``n`` that hold them.
 
-    Words that no row holds do not count.
+    Words that no row holds do not count, nor do those that are ``special``: marks of a tokenizer.
     """
     held = torch.from_numpy(numpy.bincount(_counted(backbone, x).indices, minlength=backbone.width))
     idf = 1 + ((1 + len(x)) / (1 + held.double())).log()
+    idf[list(special)] = 0
     backbone.idf.copy_(torch.where(held > 0, idf, 0.0))
 
 
