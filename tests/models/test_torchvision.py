@@ -137,3 +137,16 @@ def test_a_raw_model_preprocesses_within():
     raw.load_state_dict(inner.state_dict())
     x = torch.rand(2, 1, 28, 28)
     torch.testing.assert_close(raw.eval()(x), inner.eval()(inner.preprocess(x)))
+
+
+def test_images_are_resized_whole_to_a_size_that_is_given():
+    size = {"raw": True, "size": 48}
+    trunk = backbone("torchvision:mobilenet_v3_small", weights=None, settings=size).eval()
+    assert trunk.settings["size"] == 48
+    wide = torch.zeros(1, 3, 32, 96)
+    wide[..., :4] = 1.0  # at an edge that a crop would take away
+    seen = trunk.preprocess(wide)
+    assert seen.shape == (1, 3, 48, 48)
+    assert seen[0, 0, 24, 0] > seen[0, 0, 24, 24]
+    with pytest.raises(ValueError, match="`size` should be at least 1 pixel; found 0"):
+        backbone("torchvision:resnet18", weights=None, settings={"size": 0})

@@ -56,7 +56,7 @@ def _declare_operators() -> (
 
 @final
 class _Torchvision(Backbone):
-    def __init__(self, name: str, transforms: str | None, raw: bool) -> None:
+    def __init__(self, name: str, transforms: str | None, raw: bool, size: int | None) -> None:
         super().__init__()
         self.raw = raw
         models = import_torchvision().models
@@ -68,6 +68,12 @@ class _Torchvision(Backbone):
             raise unknown(f"weights of {name!r}", transforms, choices.__members__)
         self.entry = choices[transforms] if transforms else choices.DEFAULT
         self.use, self.settings = f"torchvision:{name}", {"transforms": self.entry.name, "raw": raw}
+        if size is None:
+            self.transform = self.entry.transforms()
+        else:
+            self.settings["size"] = size
+            self.transform = self.entry.transforms(crop_size=size)
+            self.transform.resize_size = [size, size]  # both sides, so that the image stays whole
         arguments: dict[str, Any] = {}
         if name in ("googlenet", "inception_v3"):  # without their auxiliary classifiers
             arguments = {"aux_logits": False, "transform_input": True, "init_weights": True}
@@ -86,7 +92,7 @@ class _Torchvision(Backbone):
         return self.model(self.preprocess(x) if self.raw else as_colour(x)).flatten(1)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        return self.entry.transforms()(as_colour(x))
+        return self.transform(as_colour(x))
 
     def fetch(self) -> dict[str, Tensor]:
         """Take the weights from torchvision's cache, or from its server."""
@@ -121,6 +127,7 @@ def torchvision(
     *,
     weights: str | None = "default",
     transforms: str | None = None,
+    size: int | None = None,
     raw: bool = False,
 ) -> Backbone:
     """Build an image classifier of torchvision without its last linear layer.
@@ -135,13 +142,14 @@ def torchvision(
             ``.safetensors`` or ``.pth`` file of tensors, with or without the classifier; ``None`` for
             random ones; ``"default"`` for torchvision's best.
         transforms: name of the entry whose preprocessing to use, where ``weights`` does not name one.
+        size: side in pixels that images are resized to, whole, in place of the size of pretraining.
         raw: preprocess within each call, so that the model takes images in [0, 1] as they are read.
 
     Shape:
         ``x (B, 3, H, W)`` or ``(B, 1, H, W)``; returns ``(B, width)``.
 
     Raises:
-        ValueError: for an unknown model or entry, a model that does not end in a linear layer, or a
+        ValueError: for an unknown model or entry, a size below 1, a model that does not end in a linear layer, or a
             file that does not fit.
         ConnectionError: if weights have to be downloaded and cannot be.
         ModuleNotFoundError: if torchvision is not installed.
@@ -153,21 +161,23 @@ def torchvision(
     References:
         https://docs.pytorch.org/vision/stable/models.html
     """
+    if size is not None and size < 1:
+        raise wrong("`size`", expected="at least 1 pixel", found=size)
     if weights is None or weights == "default":
-        built = _Torchvision(name, transforms, raw)
+        built = _Torchvision(name, transforms, raw, size)
     elif weights.endswith(SUFFIXES):
-        built = _Torchvision(name, transforms, raw)
+        built = _Torchvision(name, transforms, raw, size)
         built.fill(read_weights(Path(weights)), f'"{weights}"')
         return built
     else:
-        built = _Torchvision(name, weights, raw)
+        built = _Torchvision(name, weights, raw, size)
     if weights is not None:
         built.fill(built.fetch(), built.entry.url)
     return built
 
 
 def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[str, Any]) -> Backbone:
-    check_settings(f"torchvision:{name}", settings, ("transforms", "raw"))
+    check_settings(f"torchvision:{name}", settings, ("transforms", "size", "raw"))
     return torchvision(name, weights=weights, **settings)
 
 
