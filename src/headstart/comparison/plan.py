@@ -114,9 +114,9 @@ def applicable(
 
     Args:
         problem: the user's.
-        strategies: ``"auto"`` for all of the library's that apply; or names, of the library's or of another
-            package's entry points ``strategies.NAME`` in the group ``headstart.methods``; or strategies
-            as values; those without reuse are always among them.
+        strategies: ``"auto"`` for all of the library's that apply, but for its further ones; or names, of
+            the library's or of another package's entry points ``strategies.NAME`` in the group
+            ``headstart.methods``; or strategies as values; those without reuse are always among them.
         baseline: a strategy that gains are measured against in place of the best without reuse, which
             then only run where they are asked for.
 
@@ -152,21 +152,21 @@ def with_family(
     problem: Question, strategies: str | Strategy | Sequence[str | Strategy], baseline: str = ""
 ) -> dict[str, Strategy]:
     """Add what gains are measured against; it stands first unless it is asked for elsewhere."""
-    found, known = resolve(problem, strategies), problem.strategies()
+    found, known = resolve(problem, strategies), {**problem.strategies(), **problem.further()}
     family = [baseline] if baseline else problem.family()
     return {name: named(name, known) for name in family if name not in found} | found
 
 
 def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strategy]) -> dict[str, Strategy]:
     """Turn names into strategies, in the order that they are asked for."""
-    known = problem.strategies()
+    known = {**problem.strategies(), **problem.further()}
     asked = [strategies] if isinstance(strategies, str | Strategy) else list(strategies)
     found: dict[str, Strategy] = {}
     for one in asked:
         if isinstance(one, Strategy):
             several = [one]
         else:
-            several = list(known.values()) if one == "auto" else [named(one, known)]
+            several = list(problem.strategies().values()) if one == "auto" else [named(one, known)]
         for strategy in several:
             if found.get(strategy.name, strategy) != strategy:
                 hint = "give one of them another name"

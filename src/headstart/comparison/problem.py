@@ -22,7 +22,7 @@ from ..engine import FeatureStore
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
-from ..strategies import AS_IT_IS, NO_REUSE, STRATEGIES, Situation, Starts, Strategy, Trained, Trial
+from ..strategies import AS_IT_IS, FURTHER, NO_REUSE, STRATEGIES, Situation, Starts, Strategy, Trained, Trial
 from ..strategies.needs import classes
 from ..strategies.recipes.align import information, joined
 from ..strategies.recipes.pooled import ROWS
@@ -102,8 +102,12 @@ class Problem(Situation):
         return [*counts] or [None]
 
     def strategies(self) -> Mapping[str, Strategy]:
-        """The strategies of this library."""
+        """The strategies of this library that ``"auto"`` means."""
         return STRATEGIES
+
+    def further(self) -> Mapping[str, Strategy]:
+        """The strategies of this library that run where they are named."""
+        return FURTHER
 
     def applies(self, strategy: Strategy, name: str) -> str:
         """Tell why a strategy does not apply to a target, or ``""``."""

@@ -15,6 +15,7 @@ from .net import (
     blocks,
     count_parameters,
     device_of,
+    fix_norms,
     freeze,
     parameter_groups,
     reinitialise,
@@ -26,6 +27,6 @@ from .saving import Saved, load, save
 
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
-    "count_parameters", "cut", "cuts", "device_of", "freeze", "load", "mlp", "parameter_groups",
+    "count_parameters", "cut", "cuts", "device_of", "fix_norms", "freeze", "load", "mlp", "parameter_groups",
     "reinitialise", "save", "stages", "textcnn", "timm", "torchvision", "unfreeze", "width_of", "widths",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from ..comparison import Problem
 from ..comparison.plan import named
 from ..engine import seeded
 from ..errors import wrong
-from ..strategies import STRATEGIES, Budget, Strategy
+from ..strategies import FURTHER, STRATEGIES, Budget, Strategy
 from .data import read_data
 from .messages import messages
 from .schema import Compare, File, Fit, Target
@@ -76,9 +76,9 @@ class ProblemFile:
         made: dict[str, Strategy] = {}
         for number, table in enumerate(self.settings.strategies):
             name, what = table.name or table.use, f"`strategies.{number}.name` of {self.path}"
-            if name in made or (table.name and name in STRATEGIES):
+            if name in made or (table.name and name in STRATEGIES | FURTHER):
                 raise wrong(what, expected="a name that no other strategy has", found=f'"{name}"')
-            made[name] = named(table.use, STRATEGIES).fixed(name, table.model_extra or {})
+            made[name] = named(table.use, STRATEGIES | FURTHER).fixed(name, table.model_extra or {})
         return made
 
     def strategies(self) -> list[str | Strategy]:
@@ -91,7 +91,7 @@ class ProblemFile:
     def strategy(self) -> Strategy:
         """Give the one strategy of ``[fit]``."""
         made = self.variants()
-        return named(self.fit.strategy, STRATEGIES | made, "`fit.strategy`")
+        return named(self.fit.strategy, STRATEGIES | FURTHER | made, "`fit.strategy`")
 
     def problem(self) -> Problem:
         """Read the data.

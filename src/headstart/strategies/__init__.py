@@ -1,12 +1,13 @@
 """Complete recipes of reuse: what a trial is given, and the strategies that are run in it."""
 
 from .budget import Budget
-from .recipes import AS_IT_IS, NO_REUSE, STRATEGIES
+from .recipes import AS_IT_IS, FURTHER, NO_REUSE, STRATEGIES
 from .situation import Situation
 from .starts import Starts
 from .strategy import Strategy
 from .trial import Trained, Trial
 
 __all__ = [
-    "AS_IT_IS", "NO_REUSE", "STRATEGIES", "Budget", "Situation", "Starts", "Strategy", "Trained", "Trial",
+    "AS_IT_IS", "FURTHER", "NO_REUSE", "STRATEGIES", "Budget", "Situation", "Starts", "Strategy", "Trained",
+    "Trial",
 ]  # fmt: skip
