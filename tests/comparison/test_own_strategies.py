@@ -9,7 +9,7 @@ import torch
 import headstart as hs
 from headstart.comparison import Problem, applicable, compare
 from headstart.multitask import backward, pcgrad
-from headstart.strategies import STRATEGIES, Strategy, Trained
+from headstart.strategies import FURTHER, STRATEGIES, Strategy, Trained
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 from headstart.testing import check_strategy
 
@@ -54,9 +54,9 @@ def rows(result):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in result.rows]
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ELSEWHERE])
+@pytest.mark.parametrize("name", [name for name in [*STRATEGIES, *FURTHER] if name not in ELSEWHERE])
 def test_every_strategy_of_ours_keeps_the_contract(name):
-    check_strategy(STRATEGIES[name], images())
+    check_strategy((STRATEGIES | FURTHER)[name], images())
 
 
 def test_a_strategy_of_another_package_keeps_the_contract(package):
@@ -83,6 +83,14 @@ def test_entry_points_are_found_by_name(package):
         ValueError, match=r"strategy 'odd' of another package should be a `headstart.Strategy`"
     ):
         applicable(table(), ["odd"])
+
+
+def test_strategies_on_request_are_found_by_name_and_run_by_nothing_else():
+    assert not FURTHER.keys() & STRATEGIES.keys()
+    assert not FURTHER.keys() & applicable(images()).strategies.keys()
+    assert applicable(images(), list(FURTHER)).strategies.items() >= FURTHER.items()
+    with pytest.raises(ValueError, match='did you mean "finetune@layer"'):
+        applicable(images(), "finetune@layers")
 
 
 def test_a_strategy_that_cannot_be_pickled_is_refused_by_name_before_workers_start(tmp_path):

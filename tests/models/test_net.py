@@ -1,11 +1,25 @@
 import copy
+import functools
+import pickle
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from headstart.models import Adapted, Net, Trunk, conv4, count_parameters, freeze, parameter_groups, unfreeze
+from headstart.models import (
+    Adapted,
+    Net,
+    Trunk,
+    conv4,
+    count_parameters,
+    fix_norms,
+    freeze,
+    parameter_groups,
+    unfreeze,
+)
+
+TRACKING = functools.partial(nn.InstanceNorm2d, track_running_stats=True)
 
 
 def images(count=6):
@@ -99,6 +113,36 @@ def test_a_norm_with_frozen_scale_rests_though_its_neighbours_train():
     before = state(norm)
     train(net, optimizer_of(net), 3)
     assert same(before, norm)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(
+    "kind", [nn.BatchNorm2d, functools.partial(nn.InstanceNorm2d, track_running_stats=True)]
+)
+def test_fixed_norms_do_not_move_by_a_bit_though_all_around_them_trains(kind, affine):
+    torch.manual_seed(0)
+    norm = kind(4, affine=affine)
+    net = Net(nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten()), {})
+    net.heads["a"] = nn.Linear(4, 3)
+    optimizer = optimizer_of(net)
+    train(net, optimizer, 3)  # so that AdamW holds momenta of what is fixed
+    assert not torch.equal(norm.running_mean, torch.zeros(4))
+    fix_norms(net)
+    before, layer = state(norm), state(net.backbone[0])
+    for one in (net, pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+        train(one, optimizer if one is net else optimizer_of(one), 20)
+        assert same(before, one.backbone[1])
+        assert not same(layer, one.backbone[0])
+        alone, together = one(images()[:1], "a"), one(images(), "a")[:1]
+        torch.testing.assert_close(alone, together)  # in train mode, too
+    unfreeze(net)
+    train(net, optimizer, 3)
+    assert not same(before, norm)
+
+
+def test_layers_without_running_statistics_are_not_fixed():
+    net = Net(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), {})
+    assert all(p.requires_grad for p in fix_norms(net).parameters())
 
 
 def test_a_frozen_net_rests_as_a_whole_and_wakes_up():

@@ -76,12 +76,24 @@ def adaptation(make):
     return lambda: check_adaptation(make(), net(), rows(6), rows(5, seed=1))
 
 
+def mixed(mix):
+    one, other = net(), net()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    before = [p.clone() for n in (one, other) for p in n.parameters()]
+    for a, p in zip(one.parameters(), mix(one, other).parameters(), strict=True):
+        torch.testing.assert_close(p, a + 0.5)
+    assert all(map(torch.equal, before, [p for n in (one, other) for p in n.parameters()]))
+
+
 BATTERY = {
     "transfer.Supervised": objective(lambda: transfer.Supervised(A, B), TABLES),
     "transfer.Plus": objective(
         lambda: transfer.Plus(transfer.Supervised(A, B), transfer.L2SP(net(), weight=0.1)), TABLES
     ),
     "transfer.L2SP": objective(lambda: transfer.L2SP(net(), weight=0.1, head_weight=0.01), TABLES),
+    "transfer.wise_ft": lambda: mixed(transfer.wise_ft),
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
     "multitask.pcgrad": pcgrad,

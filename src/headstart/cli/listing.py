@@ -31,9 +31,10 @@ def show(what: What = None) -> None:
 def _own(what: str) -> dict[str, str]:
     """Name what the library has."""
     if what == "strategies":
-        from ..strategies import STRATEGIES
+        from ..strategies import FURTHER, STRATEGIES
 
-        return {name: strategy.summary for name, strategy in STRATEGIES.items()}
+        found = {name: strategy.summary for name, strategy in STRATEGIES.items()}
+        return found | {name: f"where it is named: {strategy.summary}" for name, strategy in FURTHER.items()}
     if what == "backbones":
         from ..models.backbones import BACKBONES
 

@@ -116,9 +116,9 @@ def applicable(
 
     Args:
         problem: the user's.
-        strategies: ``"auto"`` for all of the library's that apply; or names, of the library's or of another
-            package's entry points ``strategies.NAME`` in the group ``headstart.methods``; or strategies
-            as values; those without reuse are always among them.
+        strategies: ``"auto"`` for all of the library's that apply, but for its further ones; or names, of
+            the library's or of another package's entry points ``strategies.NAME`` in the group
+            ``headstart.methods``; or strategies as values; those without reuse are always among them.
         baseline: a strategy that gains are measured against in place of the best without reuse, which
             then only run where they are asked for.
 
@@ -160,8 +160,12 @@ def with_family(
 
 
 def forms(problem: Question) -> dict[str, Strategy]:
-    """List the problem's strategies by name, each in all that it runs as."""
-    return {form.name: form for one in problem.strategies().values() for form in problem.forms(one)}
+    """List the problem's strategies by name, each in all that it runs as; also those that "auto" leaves."""
+    return {form.name: form for one in _all(problem).values() for form in problem.forms(one)}
+
+
+def _all(problem: Question) -> dict[str, Strategy]:
+    return {**problem.strategies(), **problem.further()}
 
 
 def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strategy]) -> dict[str, Strategy]:
@@ -173,9 +177,9 @@ def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strat
         if isinstance(one, Strategy):
             several = problem.forms(one)
         elif one == "auto":
-            several = list(known.values())
+            several = [form for one in problem.strategies().values() for form in problem.forms(one)]
         else:
-            several = [known[one]] if one in known else problem.forms(named(one, problem.strategies()))
+            several = [known[one]] if one in known else problem.forms(named(one, _all(problem)))
         for strategy in several:
             if found.get(strategy.name, strategy) != strategy:
                 hint = "give one of them another name"

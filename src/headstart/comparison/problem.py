@@ -24,6 +24,7 @@ from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
 from ..strategies import (
     AS_IT_IS,
+    FURTHER,
     NO_REUSE,
     STRATEGIES,
     Situation,
@@ -118,8 +119,12 @@ class Problem(Situation):
         return [*counts] or [None]
 
     def strategies(self) -> Mapping[str, Strategy]:
-        """The strategies of this library."""
+        """The strategies of this library that ``"auto"`` means."""
         return STRATEGIES
+
+    def further(self) -> Mapping[str, Strategy]:
+        """The strategies of this library that run where they are named."""
+        return FURTHER
 
     def forms(self, strategy: Strategy) -> list[Strategy]:
         """List what a strategy runs as: one on each of several backbones."""

@@ -99,7 +99,10 @@ class Question(Protocol):
         """The amounts to try, smallest first; at least one."""
 
     def strategies(self) -> Mapping[str, Strategy]:
-        """The strategies that a name, or ``"auto"``, means."""
+        """The strategies that ``"auto"`` means, by name."""
+
+    def further(self) -> Mapping[str, Strategy]:
+        """Strategies that run where they are named, and not by ``"auto"``."""
 
     def forms(self, strategy: Strategy) -> Sequence[Strategy]:
         """List what a strategy runs as: itself, or one for each of several backbones."""

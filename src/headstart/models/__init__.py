@@ -17,6 +17,7 @@ from .net import (
     blocks,
     count_parameters,
     device_of,
+    fix_norms,
     freeze,
     parameter_groups,
     reinitialise,
@@ -28,7 +29,7 @@ from .saving import Saved, load, save
 
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
-    "count_parameters", "cut", "cuts", "device_of", "freeze", "hf", "load", "mlp", "parameter_groups",
-    "reinitialise", "save", "stages", "textcnn", "timm", "tokenizer", "torchvision", "unfreeze", "width_of",
-    "widths", "words",
+    "count_parameters", "cut", "cuts", "device_of", "fix_norms", "freeze", "hf", "load", "mlp",
+    "parameter_groups", "reinitialise", "save", "stages", "textcnn", "timm", "tokenizer", "torchvision",
+    "unfreeze", "width_of", "widths", "words",
 ]  # fmt: skip

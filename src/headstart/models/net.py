@@ -151,6 +151,7 @@ def _rest(module: nn.Module) -> bool:
     parts = [(child, _rest(child)) for child in module.children()]
     counted = [rests for child, rests in parts if next(child.parameters(), None) is not None]
     whole = bool(frozen or counted) and not any(frozen) and all(counted)
+    whole = whole or _FIXED in module.__dict__
     if whole:
         module.eval()
     return whole
@@ -174,9 +175,33 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def unfreeze(module: nn.Module) -> nn.Module:
-    """Train a module again. Returns it."""
+    """Train a module again, with its normalisation layers. Returns it."""
     for parameter in module.parameters():
         parameter.requires_grad_(True)
+    for part in module.modules():
+        part.__dict__.pop(_FIXED, None)
+    return module
+
+
+_FIXED = "_fixed"  # on a normalisation layer, which may have no weights that tell it is frozen
+
+
+def fix_norms(module: nn.Module) -> nn.Module:
+    """Freeze the layers that keep running statistics, with their weights, while the rest trains. Returns it.
+
+    A net that trains leaves them in eval mode: they normalise by the statistics that they came with, which
+    do not move by a bit, and a row's features do not depend on the other rows of its batch. Layers without
+    running statistics, such as layer normalisation, are no part of this.
+
+    Example:
+        >>> net = Net(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False)), {})
+        >>> _ = fix_norms(net.backbone)
+        >>> net.train().backbone[0].training, net.backbone[1].training
+        (True, False)
+    """
+    for part in module.modules():
+        if part._buffers.get("running_mean") is not None:
+            freeze(part).__dict__[_FIXED] = True
     return module
 
 

@@ -16,7 +16,7 @@ from ..comparison.plan import named
 from ..engine import seeded
 from ..errors import wrong
 from ..models.backbones import start
-from ..strategies import STRATEGIES, Budget, Candidate, Strategy, bound
+from ..strategies import FURTHER, STRATEGIES, Budget, Candidate, Strategy, bound
 from .data import read_data
 from .messages import messages
 from .schema import Backbone, Compare, File, Fit, Target
@@ -77,9 +77,9 @@ class ProblemFile:
         made: dict[str, Strategy] = {}
         for number, table in enumerate(self.settings.strategies):
             name, what = table.name or table.use, f"`strategies.{number}.name` of {self.path}"
-            if name in made or (table.name and name in STRATEGIES):
+            if name in made or (table.name and name in STRATEGIES | FURTHER):
                 raise wrong(what, expected="a name that no other strategy has", found=f'"{name}"')
-            made[name] = named(table.use, STRATEGIES).fixed(name, table.model_extra or {})
+            made[name] = named(table.use, STRATEGIES | FURTHER).fixed(name, table.model_extra or {})
         return made
 
     def strategies(self) -> list[str | Strategy]:
@@ -91,7 +91,7 @@ class ProblemFile:
 
     def strategy(self) -> Strategy:
         """Give the one strategy of ``[fit]``."""
-        known, backbones = STRATEGIES | self.variants(), self.settings.backbones
+        known, backbones = STRATEGIES | FURTHER | self.variants(), self.settings.backbones
         forms = [bound(one, table.name) for one in known.values() if one.builds for table in backbones]
         return named(self.fit.strategy, known | {one.name: one for one in forms}, "`fit.strategy`")
 

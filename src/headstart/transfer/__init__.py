@@ -1,7 +1,8 @@
-"""Objectives for tasks met one after another: what to lower while a pretrained net learns a new task."""
+"""Tasks met one after another: what to lower while a pretrained net learns a new task, and mixing weights."""
 
 from ._l2sp import L2SP
 from ._plus import Plus
 from ._supervised import Supervised
+from ._wise_ft import wise_ft
 
-__all__ = ["L2SP", "Plus", "Supervised"]
+__all__ = ["L2SP", "Plus", "Supervised", "wise_ft"]

@@ -149,8 +149,8 @@ def torchvision(
         ``x (B, 3, H, W)`` or ``(B, 1, H, W)``; returns ``(B, width)``.
 
     Raises:
-        ValueError: for an unknown model or entry, a size below 1, a model that does not end in a linear layer, or a
-            file that does not fit.
+        ValueError: for an unknown model or entry, a size below 1, a model that does not end in a linear
+            layer, or a file that does not fit.
         ConnectionError: if weights have to be downloaded and cannot be.
         ModuleNotFoundError: if torchvision is not installed.
 

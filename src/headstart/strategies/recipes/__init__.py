@@ -11,6 +11,7 @@ from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGR
 from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
 from .scratch import SCRATCH
 from .sharing import MULTITASK
+from .tuned import LAYER_FINETUNE
 
 # Those that reuse nothing: what reuse gains is measured against the best of them.
 _ALONE = (
@@ -34,7 +35,9 @@ STRATEGIES: dict[str, Strategy] = {
 }  # fmt: skip
 
 NO_REUSE: tuple[str, ...] = tuple(strategy.name for strategy in _ALONE)
+# What is run where it is named, and not by "auto".
+FURTHER: dict[str, Strategy] = {strategy.name: strategy for strategy in (LAYER_FINETUNE,)}
 # In their place where the target has no labels: what uses the sources as they are.
 AS_IT_IS = (SOURCE_LOGREG.name, SOURCE_SVM.name, SOURCE_RIDGE.name, SOURCE_ONLY.name)
 
-__all__ = ["AS_IT_IS", "NO_REUSE", "STRATEGIES"]
+__all__ = ["AS_IT_IS", "FURTHER", "NO_REUSE", "STRATEGIES"]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy
 import torch
@@ -28,17 +30,23 @@ MOST = 300  # rows that choose
 DEEP = 2 / 3  # of the way up: the stated default, where a class has one row
 
 
-def layer_logreg(trial: Trial) -> Trained:
-    """Fit a logistic regression on frozen features at one block, which this trial's own rows choose.
+@dataclass(frozen=True, eq=False)
+class AtLayer:
+    """A pretrained backbone that is cut at the block which left-out rows choose, and frozen.
 
-    One pass over the rows gives the features at all blocks. Rows are left out in turn, at most 300. Of the
-    blocks at which their likelihood cannot be told from the highest, by a standard error, the one nearest to
-    two thirds of the way up is taken, and that one itself where a class has one row alone. The backbone that
-    is handed over ends there.
-
-    Differs from the papers:
-        one block is taken, not the first ones with their weights to be tuned, nor parts of several.
+    Args:
+        net: the cut backbone, and a head: a logistic regression on its features.
+        features: of the trial's labelled rows there, ``(B, D)``.
+        told: the block, and the likelihood at each.
     """
+
+    net: Net
+    features: Tensor
+    told: Mapping[str, Any]
+
+
+def at_layer(trial: Trial) -> AtLayer:
+    """Choose the block, cut the backbone there, and fit the regression; ``layer_logreg`` says how."""
     net, rows, target = trial.pretrained(), trial.labelled(), trial.target
     freeze(net.backbone)
     first = rows.take(torch.tensor([0])).x
@@ -52,7 +60,22 @@ def layer_logreg(trial: Trial) -> Trained:
     trunk = freeze(cut(net.backbone, layer, first))
     means = {name or "all": float(each.mean()) for name, each in likely.items()}
     told = {"layer": layer or "all", "likelihood": means}
-    return Trained(Net(trunk, {target.name: head}), {}, told)
+    return AtLayer(Net(trunk, {target.name: head}), at[layer], told)
+
+
+def layer_logreg(trial: Trial) -> Trained:
+    """Fit a logistic regression on frozen features at one block, which this trial's own rows choose.
+
+    One pass over the rows gives the features at all blocks. Rows are left out in turn, at most 300. Of the
+    blocks at which their likelihood cannot be told from the highest, by a standard error, the one nearest to
+    two thirds of the way up is taken, and that one itself where a class has one row alone. The backbone that
+    is handed over ends there.
+
+    Differs from the papers:
+        one block is taken, not the first ones with their weights to be tuned, nor parts of several.
+    """
+    found = at_layer(trial)
+    return Trained(found.net, {}, found.told)
 
 
 LAYER_LOGREG = Strategy(
