@@ -27,6 +27,7 @@ class Backbone(nn.Module):
         use: its name, as given to ``hs.backbone``; empty for one that it does not build.
         settings: JSON that ``hs.backbone`` rebuilds it from.
         width: features ``D`` per row.
+        licence: of its pretrained weights, where their library names it.
         task_dependent: whether it is called as ``backbone(x, task)``.
         cut: the ``layer`` that it ends behind, with the ``width`` there; ``None`` where it is whole.
     """
@@ -35,6 +36,7 @@ class Backbone(nn.Module):
     cut: Mapping[str, Any] | None = None
     settings: Mapping[str, Any]
     width: int
+    licence: str = ""
     task_dependent = False
 
 
