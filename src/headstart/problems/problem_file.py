@@ -15,6 +15,7 @@ from ..comparison import Problem
 from ..comparison.plan import named
 from ..engine import seeded
 from ..errors import wrong
+from ..models.backbones import PREFIX, Start, code
 from ..strategies import STRATEGIES, Budget, Strategy
 from .data import read_data
 from .messages import messages
@@ -28,10 +29,12 @@ class ProblemFile:
     Args:
         path: where it was read.
         settings: every key, defaults included.
+        allow_code: whether a backbone ``python:...`` that it names may run.
     """
 
     path: Path
     settings: File
+    allow_code: bool = False
 
     @property
     def name(self) -> str:
@@ -100,12 +103,12 @@ class ProblemFile:
             ValueError: if the data or the backbone's name are wrong.
             FileNotFoundError: if data are not there.
         """
-        file = self.settings
+        file, backbone = self.settings, self._backbone()
         targets, sources = read_data(self.targets, file.sources, self.base, alone=file.target is not None)
         problem = Problem(
             targets=targets,
             sources=sources,
-            backbone=_under(self.base, file.backbone.use, "file:"),
+            backbone=backbone,
             weights=_weights(file.backbone.weights, self.base),
             settings=dict(file.backbone.model_extra or {}),
             shots=self.targets[0].shots,
@@ -122,6 +125,22 @@ class ProblemFile:
             problem.build(pretrained=problem.comes_pretrained())
         return problem
 
+    def _backbone(self) -> str | Start:
+        """Give the backbone's name, or what code makes of it where that is allowed."""
+        about = self.settings.backbone
+        if not about.use.startswith(PREFIX):
+            return _under(self.base, about.use, "file:")
+        if not self.allow_code:
+            raise wrong(
+                f"`backbone.use` of {self.path}",
+                expected="code that you allow to run",
+                found=f'"{about.use}"',
+                hint="if you trust it, add `--allow-code` to `headstart compare`, `rank` or `fit`, which "
+                "also goes on with what was begun",
+            )
+        with seeded(0):  # the weights that it draws are the same whenever the comparison is gone on with
+            return code(about.use, about.model_extra or {}, self.base)
+
     def _metric(self, names: Sequence[str]) -> str | dict[str, str] | None:
         """Say what targets are scored by: as their own tables say, else as [compare] does for all."""
         asked = [section.metric or self.compare.metric for section in self.targets]
@@ -131,7 +150,7 @@ class ProblemFile:
 
 
 def load_problem(
-    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False
+    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False, allow_code: bool = False
 ) -> ProblemFile:
     """Read and check a problem file.
 
@@ -140,6 +159,7 @@ def load_problem(
         overrides: ``key=value`` by dotted key; values are TOML, or else plain text. Of several tables
             under one name, a number or the ``name`` within says which.
         skip_broken: sets the key of that name for the targets and every source.
+        allow_code: whether a backbone ``python:package.module:function`` that the file names may run.
 
     Raises:
         FileNotFoundError: if it is not there.
@@ -162,7 +182,7 @@ def load_problem(
         file = File.model_validate(raw)
     except ValidationError as error:
         raise ValueError("\n".join(messages(error, raw, path))) from None
-    checked = ProblemFile(path, file)
+    checked = ProblemFile(path, file, allow_code)
     _check_targets(checked)
     checked.variants()
     for section in (*checked.targets, *file.sources):
@@ -188,14 +208,16 @@ def _check_targets(file: ProblemFile) -> None:
             raise wrong(f"`targets.{number}.draw` of {file.path}", expected=expected, found=found)
 
 
-def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False) -> ProblemFile:
+def load_run(
+    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False, allow_code: bool = False
+) -> ProblemFile:
     """Read a problem file with a table ``[fit]``: one strategy, one seed.
 
     Raises:
         FileNotFoundError: if it is not there.
         ValueError: as ``load_problem``; also for an unknown strategy or setting of it, or several shots.
     """
-    file = load_problem(path, overrides, skip_broken=skip_broken)
+    file = load_problem(path, overrides, skip_broken=skip_broken, allow_code=allow_code)
     whole = file.strategy().settings(file.fit.settings)
     if len(file.targets) > 1:
         found, hint = f"{len(file.targets)} under [[targets]]", "write one under [target]"

@@ -36,7 +36,7 @@ class Situation:
 
     targets: tuple[Task, ...]
     sources: tuple[Task, ...]
-    backbone: str | nn.Module
+    backbone: str | nn.Module | Start
     weights: str | None
     settings: Mapping[str, Any]
     shots: int | Sequence[int] | None
@@ -54,7 +54,7 @@ class Situation:
         self,
         target: Task | None = None,
         sources: Sequence[Task] = (),
-        backbone: str | nn.Module = "auto",
+        backbone: str | nn.Module | Start = "auto",
         weights: str | None = "default",
         settings: Mapping[str, Any] | None = None,
         shots: int | Sequence[int] | None = None,
