@@ -47,7 +47,7 @@ for command in (
     comparisons.demo, comparisons.compare, comparisons.check, comparisons.rank, comparisons.report,
     comparisons.weights,
     runs.fit, runs.resume,
-    models.evaluate, models.predict, models.adapt,
+    models.evaluate, models.predict, models.adapt, models.export,
 ):  # fmt: skip
     app.command()(command)
 app.command("list")(listing.show)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Device, Out, Problem, Set, SkipBroken, Workers, columns, resumable
+from .options import AllowCode, Device, Out, Problem, Set, SkipBroken, Workers, columns, resumable
 
 if TYPE_CHECKING:
     from ..problems import ProblemFile
@@ -104,6 +104,7 @@ def compare(
     device: Device = None,
     seconds: Seconds = None,
     skip_broken: SkipBroken = False,
+    allow_code: AllowCode = False,
     overrides: Set = None,
 ) -> None:
     """Measure which way of reuse is best for your task, by how much, and whether any did harm.
@@ -116,7 +117,8 @@ def compare(
     given = {"--strategies": strategies, "--seeds": seeds, "--seconds": seconds, "--out": out,
              "--workers": workers, "--threads": threads, "--device": device}  # fmt: skip
     words = ["compare", str(problem), *_words(given, overrides), *["--skip-broken"] * skip_broken]
-    _compare(problem, _changes(overrides, keys), out, workers, words, skip_broken)
+    words += ["--allow-code"] * allow_code
+    _compare(problem, _changes(overrides, keys), out, workers, words, skip_broken, allow_code)
 
 
 def _changes(overrides: list[str] | None, keys: dict[str, Any]) -> list[str]:
@@ -137,10 +139,11 @@ def _compare(
     workers: int | None,
     words: list[str],
     skip_broken: bool = False,
+    allow_code: bool = False,
 ) -> None:
     from ..problems import load_problem
 
-    file = load_problem(path, changes, skip_broken=skip_broken)
+    file = load_problem(path, changes, skip_broken=skip_broken, allow_code=allow_code)
     settings = file.compare
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
     _run(file, directory, workers or settings.workers, words)
@@ -238,6 +241,7 @@ def rank(
     seed: Annotated[int, typer.Option(min=0, help="Of the labelled rows and weights.")] = 0,
     device: Device = None,
     skip_broken: SkipBroken = False,
+    allow_code: AllowCode = False,
     overrides: Set = None,
 ) -> None:
     """Score each source and backbone for the target before any training on it.
@@ -248,7 +252,8 @@ def rank(
     from .. import comparison
     from ..problems import load_problem
 
-    file = load_problem(problem, _changes(overrides, {"device": device}), skip_broken=skip_broken)
+    changes = _changes(overrides, {"device": device})
+    file = load_problem(problem, changes, skip_broken=skip_broken, allow_code=allow_code)
     out = file.base / file.compare.out if file.compare.out else Path("runs") / file.name
     kept = out if (out / "comparison.json").is_file() else None  # whose features need no computing again
     rows = comparison.rank(file.problem(), seed, out=kept)

@@ -1,4 +1,4 @@
-"""Commands that use a saved model: ``evaluate``, ``predict``, ``adapt``."""
+"""Commands that use a saved model: ``evaluate``, ``predict``, ``adapt``, ``export``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import wrong
+from ..errors import unknown, wrong
 from .options import Data, Device, Model, SkipBroken, estimates
 
 TaskName = Annotated[
@@ -27,6 +27,19 @@ Support = Annotated[
     ),
 ]
 NewTask = Annotated[str | None, typer.Option("--name", help="Name of the new task.", show_default=False)]
+Exported = Annotated[
+    Path, typer.Argument(metavar="OUT", help='The file to write, e.g. "model.onnx".', show_default=False)
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--to", help="onnx or torch; by the suffix of OUT by default.", show_default=False),
+]
+Compared = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help="Rows to compare the file with the model on; made up by default.", show_default=False
+    ),
+]
 Method = Annotated[str, typer.Option(help="protonet or maml.")]
 
 
@@ -94,3 +107,29 @@ def adapt(
     classes = ", ".join(map(str, few.kind.classes))
     typer.echo(f"{int(few.train.present().sum())} rows of {len(few.kind.classes)} classes: {classes}")
     typer.echo(f"Use it: headstart predict {shlex.quote(str(out))} DATA -o predictions.csv")
+
+
+def export(model: Model, out: Exported, to: Format = None, data: Compared = None) -> None:
+    """Write a saved model as one file that other programs run, and a card of it beside.
+
+    `--to onnx` writes for ONNX (.onnx), `--to torch` for torch.export (.pt2). The file is run and compared
+    with the model before it is written; OUT.md and OUT.json say what it takes and answers.
+    """
+    import json
+
+    from ..inference import load
+    from ..inference.exporting import FORMATS
+
+    suffixes = {name: suffix for suffix, name in FORMATS.items()}
+    if to is not None and to not in suffixes:
+        raise unknown("`--to`", to, suffixes)
+    if to is not None and not out.suffix:
+        out = out.with_suffix(suffixes[to])
+    if to is not None and out.suffix != suffixes[to]:
+        raise wrong("`OUT`", expected=f"a file that ends in {suffixes[to]}", found=f"{out}")
+    load(model, device="cpu").export(out, data)
+    check = json.loads(out.with_name(f"{out.name}.json").read_bytes())["check"]
+    typer.echo(
+        f"{out}: answers of {check['runtime']} within {max(check['relative'].values()):.1e} of the model's "
+        f"on {check['rows']} rows ({check['rows_from']})\nCard: {out}.md"
+    )

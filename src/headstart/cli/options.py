@@ -42,6 +42,10 @@ Data = Annotated[
 ]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave out images that do not decode.")]
 
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Let a backbone python:MODULE:FUNCTION of the file run.")
+]
+
 
 @contextmanager
 def resumable(*words: str | Path) -> Iterator[None]:

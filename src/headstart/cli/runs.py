@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import unknown, wrong
-from .options import Device, Out, Set, SkipBroken, columns, estimates, resumable
+from .options import AllowCode, Device, Out, Set, SkipBroken, columns, estimates, resumable
 
 app = typer.Typer(help="List runs and comparisons, show one, or compare two.", rich_markup_mode=None)
 RunFile = Annotated[
@@ -27,6 +27,7 @@ def fit(
     out: Out = None,
     device: Device = None,
     skip_broken: SkipBroken = False,
+    allow_code: AllowCode = False,
     overrides: Set = None,
 ) -> None:
     """Train one strategy in a run directory, with losses, checkpoints and a model.
@@ -37,7 +38,7 @@ def fit(
     from ..problems.single import begin
 
     changes = [*(overrides or []), *([f"compare.device={device}"] if device else [])]
-    file = load_run(run, changes, skip_broken=skip_broken)
+    file = load_run(run, changes, skip_broken=skip_broken, allow_code=allow_code)
     directory = out or (file.base / file.fit.out if file.fit.out else Path("runs") / file.name)
     single = begin(file, directory)
     with resumable("resume", directory):

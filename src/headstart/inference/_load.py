@@ -62,4 +62,5 @@ def load(
         notes,
         few,
         where=f"model {directory}",
+        directory=Path(directory),
     )

@@ -21,11 +21,13 @@ from typing import Any
 import torch
 
 from .. import datasets, engine, models
+from ..atomic import write_together
 from ..datasets import Encoding, SplitSpec
 from ..datasets.references import label_columns
 from ..datasets.splits import few_differ, fingerprints
 from ..engine import Estimate
 from ..errors import unknown, wrong
+from ..maths.random import generator
 from ..meta import MAML, FewShot, ProtoNet
 from ..models import Net, device_of, width_of
 from ..seams import TaskAdaptation
@@ -33,10 +35,11 @@ from ..tasks import Kind, Label, Labelled, Multiclass, Task, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import Lazy, move, take
 from ..tasks.nouns import rows as count
-from . import files, rows
+from . import card, exporting, files, rows
 from .labels import as_task, check_alike, check_one_class, check_same, labelled, of_classes, renumbered
 from .predictions import Predictions
 
+COMPARED, MADE_UP = 100, 40  # rows that an exported file is asked: at most, and where none are given
 METHODS: dict[str, Callable[[str], TaskAdaptation]] = {
     "protonet": ProtoNet,
     "maml": partial(MAML, lr=0.1, steps=10),
@@ -59,6 +62,7 @@ class Model:
         notes: whatever was saved beside the model.
         few: the support rows and the way to learn from them, where the model has learned from few.
         where: how messages call it.
+        directory: that it was loaded from.
 
     Example:
         >>> from headstart.models import mlp
@@ -76,6 +80,7 @@ class Model:
     notes: Mapping[str, Any] = field(default_factory=dict)
     few: FewShot | None = None
     where: str = "the model"
+    directory: Path | None = None
 
     # Answers.
 
@@ -306,6 +311,54 @@ class Model:
         return models.save(
             self.net, directory, kinds=self.kinds, encoding=self.encoding, notes=self.notes or None
         )
+
+    def export(self, path: str | os.PathLike[str], data: Any = None) -> Path:
+        """Write the model as one file that other programs run, and a card of it beside.
+
+        The file takes rows as ``rows`` makes them, any number at a time, and of texts any length that the
+        net takes. It has an output for each task, by its name: the probabilities of ``predict_proba``, in
+        the order of the classes; of a task without classes, numbers in the unit of its labels. Its answers
+        are compared with the model's before it is written. The card stands in ``PATH.md`` to be read and in
+        ``PATH.json`` for programs: classes, how rows are made, the difference, and where the model is from.
+
+        Args:
+            path: ends in ``.onnx`` (needs ``headstart[onnx]``), or in ``.pt2`` for ``torch.export.load``.
+            data: rows to compare on, as in ``predict``; a hundred at most are used. Without it rows are made
+                up by their shape.
+
+        Returns:
+            the file.
+
+        Raises:
+            ValueError: if the net cannot be written so, or the file answers otherwise than the model.
+            ModuleNotFoundError: if a library is missing.
+            OSError: if the files cannot be written.
+        """
+        path = Path(path)
+        exporting.need(path)
+        x, told = self._to_compare(data)
+        written, checked = exporting.written(self.net, self.kinds, x, path)
+        about = card.card(
+            path.name, written, self.net, self.kinds, self.encoding, self.notes, self.directory, checked, told
+        )
+        text = json.dumps(about, indent=1, ensure_ascii=False, default=str) + "\n"
+        page = card.page(about)
+        pages = {f"{path.name}.json": text.encode(), f"{path.name}.md": page.encode()}
+        write_together(path.parent, {path.name: written, **pages})
+        return path
+
+    def _to_compare(self, data: Any) -> tuple[X, str]:
+        """Give rows that two ways to answer are compared on, and say where they are from."""
+        if data is not None:
+            x, _ = self._inputs(data, next(iter(self.kinds)))
+            x = take(x, torch.arange(min(COMPARED, count(x))))
+            return move(x, torch.device("cpu")), rows.reference(data) or "the caller's"
+        if self.encoding is None:
+            hint = "pass a few as `data=DATA`"
+            raise wrong(
+                "rows to compare on", expected="given", found="a model without an encoding", hint=hint
+            )
+        return self.encoding.made_up(MADE_UP, generator("export")), "made up by their shape"
 
     # How it shows itself.
 

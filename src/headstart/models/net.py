@@ -27,6 +27,7 @@ class Backbone(nn.Module):
         use: its name, as given to ``hs.backbone``; empty for one that it does not build.
         settings: JSON that ``hs.backbone`` rebuilds it from.
         width: features ``D`` per row.
+        licence: of its pretrained weights, where their library names it.
         task_dependent: whether it is called as ``backbone(x, task)``.
         tokenizer: the text of the ``tokenizer.json`` that rows of text have to be cut by; empty where it
             reads others, or does not know.
@@ -37,6 +38,7 @@ class Backbone(nn.Module):
     cut: Mapping[str, Any] | None = None
     settings: Mapping[str, Any]
     width: int
+    licence: str = ""
     task_dependent = False
     tokenizer: str = ""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..comparison import Problem
 from ..comparison.plan import named
 from ..engine import seeded
 from ..errors import wrong
-from ..models.backbones import start
+from ..models.backbones import PREFIX, Start, code, start
 from ..strategies import FURTHER, STRATEGIES, Budget, Candidate, Strategy, bound
 from .data import read_data
 from .messages import messages
@@ -29,10 +30,12 @@ class ProblemFile:
     Args:
         path: where it was read.
         settings: every key, defaults included.
+        allow_code: whether a backbone ``python:...`` that it names may run.
     """
 
     path: Path
     settings: File
+    allow_code: bool = False
 
     @property
     def name(self) -> str:
@@ -109,7 +112,7 @@ class ProblemFile:
         problem = Problem(
             targets=targets,
             sources=sources,
-            backbones={table.name: self._candidate(table) for table in file.backbones},
+            backbones=self._candidates if file.backbones else None,
             **self._backbone(),
             shots=self.targets[0].shots,
             draw=self.targets[0].draw,
@@ -127,21 +130,41 @@ class ProblemFile:
         return problem
 
     def _backbone(self) -> dict[str, Any]:
-        table = self.settings.backbone or Backbone()
-        one = self._candidate(table)
-        alone = {"backbone": one.use, "weights": one.weights, "settings": one.settings}
-        return {} if self.settings.backbones else alone
+        if self.settings.backbones:
+            return {}
+        one = self._candidates[""]
+        return {"backbone": one.use, "weights": one.weights, "settings": one.settings}
+
+    @cached_property
+    def _candidates(self) -> dict[str, Candidate]:
+        """Give what the tables of backbones name; one alone has no name."""
+        several = {table.name: table for table in self.settings.backbones}
+        tables: Mapping[str, Backbone] = several or {"": self.settings.backbone or Backbone()}
+        return {name: self._candidate(table) for name, table in tables.items()}
 
     def _candidate(self, table: Backbone) -> Candidate:
-        settings = dict(table.model_extra or {})
-        return Candidate(_under(self.base, table.use), _weights(table.weights, self.base), settings)
+        settings, weights = dict(table.model_extra or {}), _weights(table.weights, self.base)
+        if table.use.startswith(PREFIX):
+            return Candidate(self._code(table), weights)
+        return Candidate(_under(self.base, table.use), weights, settings)
+
+    def _code(self, table: Backbone) -> Start:
+        """Give what code makes, where that is allowed."""
+        if not self.allow_code:
+            raise wrong(
+                f"`use` of a backbone of {self.path}",
+                expected="code that you allow to run",
+                found=f'"{table.use}"',
+                hint="if you trust it, add `--allow-code` to `headstart compare`, `rank` or `fit`, which "
+                "also goes on with what was begun",
+            )
+        with seeded(0):  # the weights that it draws are the same whenever the comparison is gone on with
+            return code(table.use, table.model_extra or {}, self.base)
 
     def _tokenizer(self) -> str | None:
         """Give what cuts the texts for the backbones; ``None`` for words of our own."""
-        several: Sequence[Backbone] = self.settings.backbones
-        tables = several or [self.settings.backbone or Backbone()]
-        made = [self._candidate(table) for table in tables if table.use != "auto"]
-        cut = [start(one.use).tokenizer(one.settings) for one in made]
+        named = [one for one in self._candidates.values() if one.use != "auto"]
+        cut = [start(one.use).tokenizer(one.settings) for one in named]
         if len(set(cut)) > 1:
             raise wrong(
                 f"`backbones` of {self.path}",
@@ -160,7 +183,7 @@ class ProblemFile:
 
 
 def load_problem(
-    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False
+    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False, allow_code: bool = False
 ) -> ProblemFile:
     """Read and check a problem file.
 
@@ -169,6 +192,7 @@ def load_problem(
         overrides: ``key=value`` by dotted key; values are TOML, or else plain text. Of several tables
             under one name, a number or the ``name`` within says which.
         skip_broken: sets the key of that name for the targets and every source.
+        allow_code: whether a backbone ``python:package.module:function`` that the file names may run.
 
     Raises:
         FileNotFoundError: if it is not there.
@@ -191,7 +215,7 @@ def load_problem(
         file = File.model_validate(raw)
     except ValidationError as error:
         raise ValueError("\n".join(messages(error, raw, path))) from None
-    checked = ProblemFile(path, file)
+    checked = ProblemFile(path, file, allow_code)
     _check_targets(checked)
     _check_backbones(checked)
     checked.variants()
@@ -228,14 +252,16 @@ def _check_backbones(file: ProblemFile) -> None:
         raise wrong(f"names of `backbones` of {file.path}", expected="distinct", found=names)
 
 
-def load_run(path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False) -> ProblemFile:
+def load_run(
+    path: str | Path, overrides: Sequence[str] = (), *, skip_broken: bool = False, allow_code: bool = False
+) -> ProblemFile:
     """Read a problem file with a table ``[fit]``: one strategy, one seed.
 
     Raises:
         FileNotFoundError: if it is not there.
         ValueError: as ``load_problem``; also for an unknown strategy or setting of it, or several shots.
     """
-    file = load_problem(path, overrides, skip_broken=skip_broken)
+    file = load_problem(path, overrides, skip_broken=skip_broken, allow_code=allow_code)
     whole = file.strategy().settings(file.fit.settings)
     if len(file.targets) > 1:
         found, hint = f"{len(file.targets)} under [[targets]]", "write one under [target]"

@@ -74,7 +74,9 @@ class Backbone(Section):
 
     model_config = ConfigDict(extra="allow")
     use: str = Field(
-        default="auto", min_length=1, description='a name such as "conv4" or "torchvision:resnet18"'
+        default="auto",
+        min_length=1,
+        description='a name such as "conv4", "torchvision:resnet18" or "python:my.module:function"',
     )
     weights: str = Field(default="default", description='"default", "none", a name or a path')
 

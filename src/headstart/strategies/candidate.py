@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import wrong
+from ..models.backbones import Start
 
 NAME = re.compile(r"[A-Za-z0-9+\-_.]+")
 
@@ -19,7 +20,7 @@ class Candidate:
     """Say what one of several backbones is.
 
     Args:
-        use: a name for ``hs.backbone``, or a pretrained module.
+        use: a name for ``hs.backbone``, a pretrained module, or what builds one.
         weights: as for ``hs.backbone``.
         settings: the backbone's own.
 
@@ -29,12 +30,12 @@ class Candidate:
         {}
     """
 
-    use: str | nn.Module
+    use: str | nn.Module | Start
     weights: str | None = "default"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def candidates(given: Mapping[str, Candidate | str | nn.Module]) -> dict[str, Candidate]:
+def candidates(given: Mapping[str, Candidate | str | nn.Module | Start]) -> dict[str, Candidate]:
     """Complete the backbones of a problem; a name or a module alone comes with its defaults.
 
     Raises:

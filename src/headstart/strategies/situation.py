@@ -37,7 +37,7 @@ class Situation:
 
     targets: tuple[Task, ...]
     sources: tuple[Task, ...]
-    backbone: str | nn.Module
+    backbone: str | nn.Module | Start
     weights: str | None
     settings: Mapping[str, Any]
     shots: int | Sequence[int] | None
@@ -57,7 +57,7 @@ class Situation:
         self,
         target: Task | None = None,
         sources: Sequence[Task] = (),
-        backbone: str | nn.Module = "auto",
+        backbone: str | nn.Module | Start = "auto",
         weights: str | None = "default",
         settings: Mapping[str, Any] | None = None,
         shots: int | Sequence[int] | None = None,
@@ -71,7 +71,7 @@ class Situation:
         metric: str | Mapping[str, str] | None = None,
         class_weights: str = "auto",
         draw: str = "equal",
-        backbones: Mapping[str, Candidate | str | nn.Module] | None = None,
+        backbones: Mapping[str, Candidate | str | nn.Module | Start] | None = None,
     ) -> None:
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)

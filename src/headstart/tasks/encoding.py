@@ -99,6 +99,14 @@ class Encoding(ABC):
         """Make the row of each file, and tell which files they came from."""
         return torch.cat([self.encode(Path(file)) for file in files]), list(range(len(files)))
 
+    def preparation(self) -> list[str]:
+        """Say, step by step, what a program without this library has to do to make rows."""
+        return ["make rows of numbers as this encoding says"]
+
+    def made_up(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw rows of the right shape and range, which stand for none that were seen."""
+        return torch.randn(count, *self.row_shape(), generator=generator)
+
     # What all say alike.
 
     def rows(self, value: Any) -> Tensor:

@@ -51,6 +51,10 @@ class ArrayEncoding(Encoding):
         """Return the shape of a row."""
         return self.shape
 
+    def preparation(self) -> list[str]:
+        """Say how an array becomes rows."""
+        return [f"take rows of shape {list(self.shape)} as float32; divide 8-bit images by 255"]
+
     def encode(self, path: Path) -> Tensor:
         """Take the inputs of an archive, with or without labels."""
         arrays = load_npz(path)

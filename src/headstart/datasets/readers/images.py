@@ -148,6 +148,20 @@ class ImageEncoding(Encoding):
         """Return the shape of a row."""
         return self.shape
 
+    def preparation(self) -> list[str]:
+        """Say how an image becomes pixels."""
+        channels, high, wide = self.shape
+        colour = "grey (0.299 R + 0.587 G + 0.114 B)" if channels == 1 else "RGB"
+        return [
+            f"decode the image, turned as its EXIF tag says, to {colour}",
+            f"resize it to {high} x {wide} pixels (height x width), bilinear as Pillow does it",
+            f"divide by 255: float32 of shape [{channels}, {high}, {wide}], channels first, values in [0, 1]",
+        ]
+
+    def made_up(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw pixels."""
+        return torch.rand(count, *self.shape, generator=generator)
+
     def files(self, path: Path) -> list[Path]:
         """List the images under a path that become a row each; an archive holds many."""
         return [] if path.suffix == ".npz" or not path.exists() else image_files(path)

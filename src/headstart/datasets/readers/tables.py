@@ -72,6 +72,18 @@ class TableEncoding(Encoding):
         """Return the number of features, all columns together."""
         return (sum(how.width for how in self.features.values()),)
 
+    def preparation(self) -> list[str]:
+        """Say what becomes of the columns."""
+        return [
+            "turn each column of `features`, in that order, into the float32 numbers below, all in one row",
+            "with `mean`, `std`, `missing`: (value - mean) / std, 0 where it is missing; nothing of that "
+            "where std is 0. Where `missing` is true one more number, 1 where it is missing, else 0",
+            "with `categories`: one number for each, 1 where the value, as text, is that one, else 0",
+            "with `format` (a date): (days since 1970 - mean) / std, then sine and cosine of 2 pi times: the "
+            "day of the year / 365.25, the weekday / 7 (Monday is 0), and where `hours` is true the part of "
+            "the day; all 0 where it is missing; `missing` as above",
+        ]
+
     def inputs(self) -> Collection[str]:
         """Return the columns."""
         return self.features.keys()

@@ -125,6 +125,22 @@ class TextEncoding(Encoding):
         """Return how many numbers there are: the words', padding and unknown words."""
         return {"vocabulary": len(self.vocabulary) + 2}
 
+    def preparation(self) -> list[str]:
+        """Say how text becomes numbers."""
+        cut = {
+            "words": f"lower the case of a text, and cut it into the matches of the pattern {_WORD.pattern}",
+            "spaces": "cut a text where it has white space",
+        }
+        return [
+            cut[self.tokens],
+            "a token's number is its place in `vocabulary`, counted from 2; a token that is not in it has 1",
+            f"keep the first {self.length} tokens; fill shorter rows with 0 at the end, as int64",
+        ]
+
+    def made_up(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw token numbers."""
+        return torch.randint(1, len(self.vocabulary) + 2, (count, self.length), generator=generator)
+
     def words(self) -> tuple[str, ...]:
         """Return the vocabulary."""
         return self.vocabulary

@@ -11,6 +11,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from ...errors import unknown, wrong
 from ...tasks import X
@@ -201,14 +202,18 @@ class Cut(Backbone):
         the same rows, to ``(B, width)`` as ``pooled`` makes it.
     """
 
+    use = ""
+    settings: Mapping[str, Any] = {}
+
     def __init__(self, backbone: nn.Module, layer: str, width: int) -> None:
         super().__init__()
         known = cuts(backbone)
         if layer not in known or layer == WHOLE:
             raise unknown("block to cut a backbone behind", layer, [name for name in known if name != WHOLE])
         about = as_backbone(backbone)
-        self.use, self.settings = (about.use, about.settings) if about is not None else ("", {})
-        self.tokenizer = about.tokenizer if about is not None else ""
+        if about is not None:
+            self.use, self.settings, self.licence = about.use, about.settings, about.licence
+            self.tokenizer = about.tokenizer
         self.backbone, self.layer, self.width = backbone, layer, width
         self.cut = {"layer": layer, "width": width}
         inner = backbone.get_submodule(_within(backbone))
@@ -223,6 +228,25 @@ class Cut(Backbone):
         except _Reached as reached:
             return pooled(reached.value, _mask(self.backbone, x))
         raise wrong(f"block {self.layer!r}", expected="one that rows pass", found="one that none did")
+
+
+def straight(backbone: nn.Module, x: X) -> nn.Module:
+    """Give a backbone that ends by running to its end, as ``torch.export`` asks: a cut one as its graph.
+
+    Args:
+        backbone: in eval mode; weights of the graph are its own.
+        x: rows, two or more, and as many as no other axis has; the graph takes any number of them.
+
+    Example:
+        >>> whole = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3)).eval()
+        >>> straight(cut(whole, "0", torch.zeros(1, 2)), torch.zeros(3, 2))(torch.zeros(5, 2)).shape
+        torch.Size([5, 4])
+    """
+    about = as_backbone(backbone)
+    if about is None or about.cut is None:
+        return backbone
+    with torch.no_grad():
+        return make_fx(backbone, tracing_mode="symbolic", _allow_non_fake_inputs=True)(x)
 
 
 def _after(module: nn.Module, layer: str) -> list[str]:

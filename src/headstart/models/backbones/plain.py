@@ -93,7 +93,7 @@ class Words(Backbone):
         """Count how often each word occurs in each row, ``(B, V)``."""
         x = x.flatten(1).long()
         there = (x > 0) & (x < self.width)
-        counts = self.idf.new_zeros(len(x), self.width)
+        counts = self.idf.new_zeros(x.shape[0], self.width)
         return counts.scatter_add_(1, x * there, there.to(counts.dtype))
 
 
@@ -113,7 +113,7 @@ class Blank(Backbone):
     def forward(self, x: X) -> Tensor:
         """Return zeros ``(B, 1)``."""
         first = next(iter(parts(x).values()))
-        return torch.zeros(len(first), 1, device=first.device)
+        return torch.zeros(first.shape[0], 1, device=first.device)
 
 
 PLAIN: dict[str, type[Backbone]] = {kind.use: kind for kind in (Raw, Words, Blank)}

@@ -60,11 +60,11 @@ def backbone(
     return _named(use).build(inputs=inputs, weights=weights, settings=settings)
 
 
-def start(use: str | nn.Module) -> Start:
+def start(use: str | nn.Module | Start) -> Start:
     """Say what there is to start from: a name for ``hs.backbone``, or a module.
 
     Args:
-        use: the name, or the module, which is copied each time that it is built.
+        use: the name; a module, which is copied each time that it is built; or a start, as it is.
 
     Raises:
         ValueError: for an unknown name or source.
@@ -75,7 +75,9 @@ def start(use: str | nn.Module) -> Start:
         >>> start("textcnn").build(weights=None, facts={"vocabulary": 9}).settings["vocabulary"]
         9
     """
-    return Module(use) if isinstance(use, nn.Module) else _named(use)
+    if isinstance(use, nn.Module):
+        return Module(use)
+    return _named(use) if isinstance(use, str) else use
 
 
 def tokenizer(use: str, settings: Mapping[str, Any] | None = None) -> str:
@@ -110,5 +112,7 @@ def _named(use: str) -> Named:
         raise unknown("`use` of a backbone", use, BACKBONES)
     *others, last = (f'"{prefix}:"' for source in _sources() for prefix in source.prefixes())
     hint = f'"{word}:" is not supported yet' if word == "keras" else ""
+    if word == "python":
+        hint = "pass the module itself; a problem file may name it, for a command with `--allow-code`"
     expected = f"one of {', '.join(others)} and {last}"
     raise wrong("source of a backbone", expected=expected, found=f'"{use}"', hint=hint)

@@ -44,7 +44,7 @@ class _TextCNN(Backbone):
         there = (x != 0).to(words.dtype)[:, None]  # (B, 1, L)
         parts = []
         for size, window in zip(self.settings["windows"], self.windows, strict=True):
-            touches = F.max_pool1d(F.pad(there, (size - 1, size - 1)), size, stride=1)  # a word in the window
+            touches = F.pad(there, (size - 1, size - 1)).unfold(2, size, 1).amax(3)  # a word in the window
             parts.append((window(words).relu() * touches).amax(2))
         return self.dropout(torch.cat(parts, 1))
 

@@ -14,7 +14,7 @@ from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
 from .hub import fetched
 from .provider import Provider, Shape, check_settings, raw
-from .torchvision import as_colour, import_torchvision
+from .torchvision import as_colour, import_torchvision, normalised
 
 
 def import_timm() -> ModuleType:
@@ -52,6 +52,8 @@ class _Timm(Backbone):
         if size is not None:
             config |= {"input_size": (3, size, size), "crop_pct": 1.0}
         self.transform = timm.data.create_transform(**config)
+        self.transform.transforms.pop()  # `normalised` takes its place
+        self.mean, self.std = config["mean"], config["std"]
         self.hub_id = facts.get("hf_hub_id") or ""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +61,7 @@ class _Timm(Backbone):
 
     def preprocess(self, x: Tensor) -> Tensor:
         x = as_colour(x)
-        return self.transform(x if x.is_floating_point() else x / 255)
+        return normalised(self.transform(x if x.is_floating_point() else x / 255), self.mean, self.std)
 
     def fetch(self) -> Path:
         """Take the weights from the hub's cache on this machine, or from its server."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -92,7 +93,12 @@ class _Torchvision(Backbone):
         return self.model(self.preprocess(x) if self.raw else as_colour(x)).flatten(1)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        return self.transform(as_colour(x))
+        steps, functional = self.transform, import_torchvision().transforms.functional
+        x = functional.resize(
+            as_colour(x), steps.resize_size, interpolation=steps.interpolation, antialias=steps.antialias
+        )
+        x = functional.convert_image_dtype(functional.center_crop(x, steps.crop_size), torch.float)
+        return normalised(x, steps.mean, steps.std)
 
     def fetch(self) -> dict[str, Tensor]:
         """Take the weights from torchvision's cache, or from its server."""
@@ -120,6 +126,16 @@ class _Torchvision(Backbone):
 def as_colour(x: Tensor) -> Tensor:
     """Repeat a single channel: ``(B, 1, H, W)`` to ``(B, 3, H, W)``."""
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+
+
+def normalised(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Standardise channels as torchvision does, but without a look at values, so that it can be traced.
+
+    Example:
+        >>> normalised(torch.ones(1, 2, 1, 1), [0.5, 1.0], [0.25, 0.5]).flatten().tolist()
+        [2.0, 0.0]
+    """
+    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
 
 
 def torchvision(

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+PRODUCTS = "use_mm_for_euclid_dist"  # how distances are computed, whatever the number of rows
+
 
 class Layer(nn.Module):
     """A part of a head that is rebuilt as ``type(layer)(**layer.settings)`` and then filled.

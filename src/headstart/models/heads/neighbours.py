@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from .layer import Layer
+from .layer import PRODUCTS, Layer
 
 SPARE = 8  # more candidates than neighbours, as the distances that find them are rounded
 
@@ -56,7 +56,7 @@ class Neighbours(Layer):
     def forward(self, z: Tensor) -> Tensor:
         """Return log probabilities, or numbers, ``(B, A)``."""
         some = min(self.k + SPARE, len(self.rows))
-        near = torch.cdist(z, self.rows).topk(some, largest=False).indices
+        near = torch.cdist(z, self.rows, compute_mode=PRODUCTS).topk(some, largest=False).indices
         distances = (z[:, None] - self.rows[near]).norm(dim=2)  # (B, some), not rounded by large numbers
         distances, order = distances.topk(self.k, largest=False)
         same = distances == 0

@@ -52,7 +52,7 @@ class Trees(Layer):
     def forward(self, z: Tensor) -> Tensor:
         """Return the sums, ``(B, O)``."""
         tree = torch.arange(len(self.column), device=z.device)
-        node = z.new_zeros(len(z), len(tree), dtype=torch.long)
+        node = z.new_zeros(z.shape[0], len(tree), dtype=torch.long)
         for _ in range(self.depth):
             low = z.gather(1, self.column[tree, node]) <= self.threshold[tree, node]
             node = torch.where(low, self.left[tree, node], self.right[tree, node])

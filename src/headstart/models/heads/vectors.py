@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from .layer import Layer
+from .layer import PRODUCTS, Layer
 
 
 class _Gaussian(Layer):
@@ -30,7 +30,7 @@ class _Gaussian(Layer):
 
     def kernel(self, z: Tensor) -> Tensor:
         """Compare rows with the support vectors, ``(B, S)``."""
-        return (-self.gamma * torch.cdist(z, self.rows).square()).exp()
+        return (-self.gamma * torch.cdist(z, self.rows, compute_mode=PRODUCTS).square()).exp()
 
 
 @final
@@ -92,8 +92,7 @@ class Votes(_Gaussian):
         sums = torch.stack([k @ c.T for k, c in zip(kernels, coefficients, strict=True)])  # (C, B, C - 1)
         one, other = torch.triu_indices(len(sums), len(sums), 1, device=z.device)
         margins = (sums[one, :, other - 1] + sums[other, :, one]).T + self.intercepts  # (B, pairs)
-        total, votes = z.new_zeros(2, len(z), len(sums))
-        total.index_add_(1, one, margins).index_add_(1, other, -margins)
-        first = (margins >= 0).to(z.dtype)
-        votes.index_add_(1, one, first).index_add_(1, other, 1 - first)
+        up, down = torch.eye(len(sums), dtype=z.dtype, device=z.device)[torch.stack([one, other])]
+        total, first = margins @ (up - down), (margins >= 0).to(z.dtype)  # (B, C) and (B, pairs)
+        votes = first @ up + (1 - first) @ down
         return votes + total / (3 * (total.abs() + 1))
