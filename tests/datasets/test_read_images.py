@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.datasets import encode, read
+from headstart.datasets import SplitSpec, encode, read
+from headstart.datasets.readers.images import load_images
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -27,7 +28,7 @@ def folder(tmp_path):
 
 def test_a_folder_per_class(folder):
     (folder / "parts" / "nut" / ".hidden.png").write_bytes(b"no image")
-    (folder / "parts" / "nut" / "notes.txt").write_text("no image")
+    (folder / "parts" / "nut" / "Thumbs.db").write_text("no image")
     (task,) = read("images:parts", base=folder)
     assert task.kind.classes == ("bolt", "nut")
     assert task.name == "parts"
@@ -106,3 +107,115 @@ def test_wrong_folders(folder):
     (folder / "parts" / "washer").mkdir()
     with pytest.raises(ValueError, match=r"class folder `washer` of .* should be images; found none"):
         read("images:parts", base=folder)
+
+
+def classes_of(folder, images, end="png"):
+    """Save each image into the folder of a class of its own, twice."""
+    for k, image in enumerate(images):
+        for i in range(2):
+            path = folder / "set" / f"class{k}" / f"{i}.{end}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+    (task,) = read("images:set", base=folder, split=SplitSpec(test=0))
+    return task.train.x[::2]
+
+
+@pytest.mark.parametrize("end", ["jfif", "jpe", "tga", "jp2", "pcx"])
+def test_every_format_that_pillow_decodes_is_read(folder, end):
+    kind = {"jfif": "JPEG", "jpe": "JPEG"}.get(end)
+    for name in ("bolt", "nut"):
+        Image.new("L", (5, 6), 9).save(folder / "parts" / name / f"more.{end}", kind)
+    (task,) = read("images:parts", base=folder, split=SplitSpec(test=0))
+    assert len(task.train) == 12
+
+
+def test_files_that_are_no_images_of_a_class_are_counted(folder):
+    (folder / "parts" / "nut" / "a.heic").write_bytes(b"")
+    (folder / "parts" / "nut" / "photo").write_bytes(b"")
+    save(folder / "parts" / "of-no-class.png")
+    with pytest.warns(
+        UserWarning, match=r"3 of 13 files under .*parts` were left out.* \.heic \(1\).* no ending"
+    ):
+        (task,) = read("images:parts", base=folder)
+    assert len(task.train) + len(task.test) == 10
+    with pytest.warns(UserWarning, match=r"2 of 7 files under .*nut`"):
+        assert len(encode("parts/nut", task.encoding, base=folder)) == 5
+
+
+def test_an_image_beyond_the_limit_of_pixels_is_named_or_skipped(folder, monkeypatch):
+    save(folder / "parts" / "nut" / "huge.png", size=(9, 9))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # an error from twice as many on
+    with pytest.raises(
+        ValueError, match=r"huge.png` should be an image; .*exceeds limit.*`skip_broken=True`"
+    ):
+        read("images:parts", base=folder)
+    with pytest.warns(UserWarning, match="1 of 11 images do not decode and were left out"):
+        (task,) = read("images:parts", base=folder, skip_broken=True)
+    assert len(task.train) + len(task.test) == 10
+
+
+def test_floats_between_0_and_1_stay_as_they_are(tmp_path):
+    drawn = np.random.default_rng(0).random((2, 4, 4)).astype(np.float32)
+    x = classes_of(tmp_path, [Image.fromarray(one) for one in drawn], "tif")
+    assert torch.equal(x[:, 0], torch.from_numpy(drawn))
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, np.nan, 231.0])
+def test_floats_on_no_known_scale_are_refused(tmp_path, value):
+    image = Image.fromarray(np.full((4, 4), value, np.float32))
+    with pytest.raises(ValueError, match=r"0.tif` should be an image; .*floats should be in \[0, 1\]; found"):
+        classes_of(tmp_path, [image, image], "tif")
+
+
+def test_whole_numbers_of_many_bits(tmp_path):
+    wide = [Image.fromarray(np.full((4, 4), value, np.int32)) for value in (65535, 13107)]
+    x = classes_of(tmp_path / "wide", wide, "tif")
+    assert x.amax((1, 2, 3)).tolist() == pytest.approx([1, 0.2])
+    swapped = [Image.fromarray(np.full((4, 4), value, ">u2")) for value in (65535, 13107)]
+    assert torch.equal(classes_of(tmp_path / "swapped", swapped, "tif"), x)
+    with pytest.warns(UserWarning, match="2 of 4 images hold whole numbers of 32 bits up to 255, which were"):
+        classes_of(tmp_path / "dark", [wide[0], Image.fromarray(np.full((4, 4), 200, np.int32))], "tif")
+    with pytest.raises(ValueError, match=r"should be in \[0, 65535\]; found 70000 to 70000"):
+        classes_of(tmp_path / "high", [wide[0], Image.fromarray(np.full((4, 4), 70000, np.int32))], "tif")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L"])
+def test_what_is_transparent_is_white_whatever_colour_it_hides(tmp_path, mode):
+    def image(hidden):
+        pixels = np.full((6, 6, 4), (*[hidden] * 3, 0), np.uint8)
+        pixels[2:4, 2:4] = 80, 80, 80, 255
+        made = Image.fromarray(pixels)
+        return made.convert("LA" if mode == "L" else mode)
+
+    images = [image(0), image(200)]
+    if mode == "L":  # one value stands for what is transparent
+        for k, hidden in enumerate((0, 200)):
+            images[k] = images[k].getchannel("L")
+            images[k].info["transparency"] = hidden
+    x = classes_of(tmp_path, images)
+    assert torch.equal(x[0], x[1])
+    assert x[0, 0, 0, 0] == 1
+    assert x[0, 0, 2, 2].item() == pytest.approx(80 / 255, abs=0.01)
+
+
+def test_palettes_inks_and_turned_photos(tmp_path):
+    red = Image.new("RGB", (4, 4), (255, 0, 0))
+    palette = classes_of(tmp_path / "a", [red.convert("P"), red])
+    assert torch.equal(palette[0], palette[1])
+    inks = classes_of(tmp_path / "b", [red.convert("CMYK"), red], "tif")
+    assert torch.equal(inks[0], inks[1])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    path = tmp_path / "turned.jpg"
+    Image.new("L", (4, 8)).save(path, exif=exif)
+    assert load_images([path], None)[0].shape == (1, 1, 4, 8)
+
+
+def test_of_an_animation_the_first_picture_is_taken_and_that_is_said(folder):
+    frames = [Image.new("L", (5, 6), value) for value in (0, 255)]
+    frames[0].save(folder / "parts" / "nut" / "moving.gif", save_all=True, append_images=frames[1:])
+    with pytest.warns(
+        UserWarning, match="1 of 11 images hold several pictures, of which the first was taken"
+    ):
+        (task,) = read("images:parts", base=folder, split=SplitSpec(test=0))
+    assert (task.train.x == 0).flatten(1).all(1).sum() == 1

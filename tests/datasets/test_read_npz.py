@@ -31,6 +31,22 @@ def test_parts_of_its_own_and_pixels(tmp_path):
     assert encode("a.npz", task.encoding, base=tmp_path).shape == (5, 1, 4, 4)
 
 
+def test_images_with_channels_last_are_turned_and_that_is_said(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 6, 3)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x=pixels, y=Y)
+    with pytest.warns(UserWarning, match=r"\(20, 8, 6, 3\), was taken for images with their channels last"):
+        (task,) = read("npz:a.npz", base=tmp_path, split=SplitSpec(test=0))
+    assert torch.equal(task.train.x, torch.from_numpy(pixels).movedim(3, 1) / 255)
+    assert torch.equal(encode("a.npz", task.encoding, base=tmp_path), task.train.x)
+
+
+@pytest.mark.parametrize("shape", [(20, 3, 8, 6), (20, 4, 8, 3), (20, 8, 6, 2), (20, 8, 3)])
+def test_other_axes_stay(tmp_path, shape):
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).random(shape), y=Y)
+    (task,) = read("npz:a.npz", base=tmp_path)
+    assert tuple(task.train.x.shape[1:]) == shape[1:]
+
+
 def test_groups_and_the_earlier_encoding(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y, who=np.arange(20) // 4)
     (task,) = read("npz:a.npz", base=tmp_path, split=SplitSpec(group="who"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.engine import fit, total
+from headstart.engine import Run, fit, total
 from headstart.models import Net, freeze
 from headstart.tasks import Labelled, Multiclass, Task, batches, episodes, shifted
 
@@ -199,3 +199,85 @@ def test_rows_that_are_there_are_not_copied():
     batch = {"a": coins().train}
     assert to(batch, torch.device("cpu")) is batch
     assert to(batch, torch.device("meta"))["a"].y.is_meta
+
+
+def test_a_plateau_is_told_the_loss_and_goes_on_as_if_unbroken(tmp_path):
+    def rates(steps, run=None):
+        net = make_net()
+        optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, patience=0, factor=0.5, threshold=10.0, threshold_mode="abs"
+        )
+        history = fit(net, stream(), loss, steps=steps, optimizer=optimizer, scheduler=plateau, run=run)
+        return optimizer.param_groups[0]["lr"], plateau.best, min(history.losses["coins"][:1])
+
+    rate, best, first = rates(4)
+    assert rate == 1.0 * 0.5**3  # no loss is lower by ten, so each one after the first halves the rate
+    assert best == first
+    assert rates(4, Run.create(tmp_path / "run", {})) == (rate, best, first)
+    assert rates(4, Run.open(tmp_path / "run")) == (rate, best, first)  # restored, not trained
+
+
+class Sharpness(torch.optim.SGD):
+    def step(self, closure=None):
+        assert closure is not None, "needs a closure, as the gradient is taken twice"
+
+
+class Epochs(torch.optim.lr_scheduler.StepLR):
+    def step(self, epoch):
+        super().step()
+
+
+def test_an_optimizer_that_needs_a_closure_is_refused_before_it_moves():
+    net = make_net()
+    before = copy.deepcopy(net.state_dict())
+    for optimizer in (torch.optim.LBFGS(net.parameters()), Sharpness(net.parameters(), lr=0.1)):
+        name = type(optimizer).__name__
+        with pytest.raises(
+            ValueError, match=rf"`optimizer` should be one that steps without a closure.*{name}"
+        ):
+            fit(net, stream(), loss, steps=2, optimizer=optimizer)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_scheduler_that_needs_more_is_refused():
+    optimizer = torch.optim.SGD(make_net().parameters(), lr=0.1)
+    upwards = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max")
+    with pytest.raises(
+        ValueError, match=r"`scheduler` should be .* lower loss; found ReduceLROnPlateau of mode"
+    ):
+        fit(make_net(), stream(), loss, steps=2, optimizer=optimizer, scheduler=upwards)
+    other = torch.optim.SGD(make_net().parameters(), lr=0.1)
+    epochs = Epochs.__new__(Epochs)
+    epochs.optimizer = other
+    with pytest.raises(
+        ValueError, match=r"`scheduler` should be one whose `step\(\)` needs nothing; found Epochs"
+    ):
+        fit(make_net(), stream(), loss, steps=2, optimizer=other, scheduler=epochs)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        (
+            lambda x: {"coins": x.mean().item()},
+            TypeError,
+            r'loss "coins" at step 0 should be a tensor .* float',
+        ),
+        (lambda x: x.mean(), TypeError, "result of `objective` should be a mapping; found Tensor"),
+        (
+            lambda x: {"coins": x},
+            ValueError,
+            r'loss "coins" at step 0 should be one number; found of shape \(8, 2\)',
+        ),
+    ],
+)
+def test_losses_of_another_form_are_explained(result, error, message):
+    net = make_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def objective(net, batch, progress):
+        return result(net(batch["coins"].x, "coins"))
+
+    with pytest.raises(error, match=message):
+        fit(net, stream(), objective, steps=1, optimizer=optimizer)

@@ -22,6 +22,7 @@ from .devices import Ahead, Pinned, computing, to
 from .distributed import several, synchronize
 from .held import Held
 from .log import History, Log
+from .moving import advance, check_steps, move
 from .phase import check_resumable
 from .run import Run
 
@@ -72,9 +73,10 @@ def fit(
         stream: batches, at least ``steps`` of them; moved to the net's device, on CUDA ahead of need.
         objective: ``(net, batch, progress) -> losses``, each a scalar; ``progress`` in [0, 1).
         steps: how many batches to train on, at least 1.
-        optimizer: whose parameters are moved.
+        optimizer: whose parameters are moved; one that needs a closure (LBFGS) is refused.
         combine: ``(losses, net) -> None``, fills ``.grad``.
-        scheduler: stepped once per step.
+        scheduler: stepped once per step; ``ReduceLROnPlateau`` by the sum of the step's losses, so that its
+            ``patience`` counts steps.
         run: directory that keeps checkpoints, losses and the state of the run.
         phase: names this call within the run; each call of one run has its own.
         clip: largest norm of the whole gradient, above 0; ``None`` leaves it alone.
@@ -85,9 +87,11 @@ def fit(
 
     Raises:
         FloatingPointError: at the first loss that is not finite; the last good checkpoint stays.
-        ValueError: if ``steps`` or ``clip`` is out of range, the stream ends early, or parameters
-            would have to join an optimizer that a scheduler already steers; at the first batch with
-            NaN or infinity in its inputs, before anything is learned from it.
+        TypeError: if the objective gives something else than losses by name.
+        ValueError: if ``steps`` or ``clip`` is out of range, the optimizer or the scheduler needs more for
+            its step than there is, a loss is no scalar, the stream ends early, or parameters would have to
+            join an optimizer that a scheduler already steers; at the first batch with NaN or infinity in its
+            inputs, before anything is learned from it.
 
     Example:
         >>> import torch
@@ -108,6 +112,8 @@ def fit(
     if clip is not None and not clip > 0:
         raise wrong("`clip`", expected="above 0", found=clip, hint="leave it out to clip nothing")
     learners = {n: m for n, m in (("objective", objective), ("combine", combine)) if isinstance(m, nn.Module)}
+    together = several()
+    check_steps(optimizer, scheduler, several=together)
     adopt(optimizer, scheduler, net, learners)
     started, device = time.perf_counter(), device_of(net)
     dtype = devices.precision(precision, device)
@@ -119,7 +125,6 @@ def fit(
         parts |= {} if held is None else {"held": held}
         kept = run.phase(phase, steps, log, parts, scheduler)
     pairs = ahead.pairs(steps - log.steps) if ahead else ((batch, to(batch, device)) for batch in stream)
-    together = several()
     net.train()
     with computing(net, dtype), Bar(phase, steps, progress, start=log.steps) as bar:
         for step, (given, batch) in zip(range(log.steps, steps), pairs, strict=False):
@@ -132,9 +137,9 @@ def fit(
                 synchronize(net, *learners.values())
             if clip is not None:
                 nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], clip)
-            optimizer.step()
+            move(optimizer)
             if scheduler is not None:
-                scheduler.step()
+                advance(scheduler, log.last)
             bar.show(step + 1, log.last)
             if held is not None:
                 held.after(net, step + 1)

@@ -39,6 +39,12 @@ class Log:
 
     def add(self, losses: dict[str, Tensor], step: int) -> None:
         """Append one step's losses; ``FloatingPointError`` names the first that is not finite."""
+        if not isinstance(losses, Mapping):
+            hint = 'return them by name, as in {"task": loss}'
+            found = type(losses).__name__
+            raise wrong(
+                "result of `objective`", expected="a mapping", found=found, hint=hint, error=TypeError
+            )
         if not losses:
             raise wrong("`objective`", expected="at least one loss in its result", found="none")
         self.append(check_finite(losses, step))
@@ -66,6 +72,13 @@ def check_finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
     """
     values = {}
     for name, loss in losses.items():
+        if not isinstance(loss, Tensor):
+            what, found = f'loss "{name}" at step {step}', type(loss).__name__
+            hint = "leave out `.item()` and `float()`, which cut it off from the weights"
+            raise wrong(what, expected="a tensor with a graph", found=found, hint=hint, error=TypeError)
+        if loss.numel() != 1:
+            what, found = f'loss "{name}" at step {step}', f"of shape {tuple(loss.shape)}"
+            raise wrong(what, expected="one number", found=found, hint="take its mean")
         values[name] = value = loss.item()
         if not math.isfinite(value):
             raise wrong(

@@ -62,6 +62,6 @@ def _size(file: Path) -> tuple[int, int] | None:
         with Image.open(file) as image:
             wide, high = image.size
             turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
         return None
     return (wide, high) if turned else (high, wide)

@@ -34,8 +34,23 @@ def inputs(array: np.ndarray, what: str) -> Tensor:
     return torch.from_numpy(np.asarray(array, dtype=np.float32) / (255 if pixels else 1))
 
 
+def channels_first(x: Tensor) -> Tensor:
+    """Move the channels of images that have them last, ``(N, H, W, 1, 3 or 4)``, to ``(N, C, H, W)``.
+
+    All else comes back as it is: where one side has fewer than 5 pixels nobody can tell which axis is which.
+
+    Example:
+        >>> channels_first(torch.zeros(9, 32, 24, 3)).shape, channels_first(torch.zeros(9, 3, 32, 24)).shape
+        (torch.Size([9, 3, 32, 24]), torch.Size([9, 3, 32, 24]))
+    """
+    last = x.ndim == 4 and x.shape[3] in (1, 3, 4) and min(x.shape[1:3]) > 4
+    return x.movedim(3, 1).contiguous() if last else x
+
+
 def ready(value: Any, shape: tuple[int, ...], what: str = "rows") -> Tensor:
     """Take an array, a tensor or lists of numbers as rows ``(N, *shape)``, as ``inputs`` makes them.
+
+    Images may have their channels last.
 
     Raises:
         ValueError: if rows have another shape, are not of numbers, or hold NaN or infinity.
@@ -48,6 +63,8 @@ def ready(value: Any, shape: tuple[int, ...], what: str = "rows") -> Tensor:
     except ValueError as error:
         raise wrong(what, expected=f"rows of {list(shape)}", found=f"rows that differ ({error})") from None
     x = inputs(array, what)
+    if tuple(x.shape[1:]) != shape:
+        x = channels_first(x)
     if tuple(x.shape[1:]) != shape:
         raise wrong(what, expected=f"rows of {list(shape)}", found=list(x.shape[1:]))
     return x

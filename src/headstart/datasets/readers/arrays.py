@@ -5,6 +5,7 @@ Shapes: ``N`` rows.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from ...errors import unknown, wrong
 from ...tasks import Kind, Multilabel, Regression, Task
-from ...tasks.arrays import inputs, ready
+from ...tasks.arrays import channels_first, inputs, ready
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from ..splits import build, check_apart, divide, warn_duplicates
@@ -28,7 +29,7 @@ from .labels import answers
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayEncoding(Encoding):
-    """Rows are arrays as they are, 8-bit images over 255; see `Encoding` for what all have.
+    """Rows are arrays as they are, 8-bit images over 255, channels first; see `Encoding` for what all have.
 
     Args:
         keys: names that the inputs may have in an archive.
@@ -121,7 +122,8 @@ def read_npz(argument: str, options: Options) -> list[Task]:
     """Read ``npz:file.npz#x,y``: inputs, then one or more labels, by the names of the arrays.
 
     Where the archive also holds ``x_test`` and ``y_test`` (and ``x_valid``, ``y_valid``) they are the
-    test (and valid) part; ``x_train`` stands for ``x``. Else rows are divided by ``split``.
+    test (and valid) part; ``x_train`` stands for ``x``. Else rows are divided by ``split``. Images with their
+    channels last become ``(C, H, W)``, with a warning.
     """
     path, mark, after = argument.rpartition("#")
     path, keys = (path, [k.strip() for k in after.split(",")]) if mark else (argument, ["x", "y"])
@@ -140,7 +142,15 @@ def read_npz(argument: str, options: Options) -> list[Task]:
     xs = [inputs(array(keys[0], p), f"`{keys[0]}` ({p}) of {where}") for p in parts]
     if len({x.shape[1:] for x in xs}) > 1:
         raise wrong(where, expected="rows of one shape", found=[tuple(x.shape) for x in xs])
-    x = torch.cat(xs)
+    given = torch.cat(xs)
+    x = channels_first(given)
+    if x is not given:
+        warnings.warn(
+            f"`{keys[0]}` of {where}, of shape {tuple(given.shape)}, was taken for images with their "
+            f"channels last; rows are {tuple(x.shape[1:])}: channels, height, width",
+            UserWarning,
+            stacklevel=2,
+        )
     asked = []
     for key in keys[1:]:
         columns = [array(key, p) for p in parts]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -25,39 +25,7 @@ from ..splits import PARTS, build, divide, warn_duplicates
 from .arrays import ArrayEncoding
 from .files import existing
 from .memory import items
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-
-def image_files(folder: Path) -> list[Path]:
-    """List the images under a folder (or the one file), in the order of their paths."""
-    if folder.is_file():
-        return [folder]
-    files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    return sorted(p for p in files if p.is_file())
-
-
-def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """Decode one image as ``(H, W)`` or ``(H, W, 3)`` float32 in [0, 1]."""
-    from PIL import Image
-
-    with Image.open(path) as opened:
-        return _pixels(opened, size)
-
-
-def _pixels(image: Image, size: tuple[int, int] | None) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    deep = image.mode.startswith(("I", "F"))
-    grey = deep or image.mode in ("1", "L", "LA", "La")
-    image = image.convert("F" if deep else "L" if grey else "RGB")
-    if size is not None and image.size != size[::-1]:
-        image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(image, dtype=np.float32) / (65535 if deep else 255)
+from .pixels import decode, failures, image_files, pixels, warn_left_out
 
 
 def load_images(
@@ -71,7 +39,8 @@ def load_images(
     Args:
         files: paths.
         size: ``(H, W)`` to bring every image to (aspect ratio not kept), or ``None``.
-        skip_broken: leave out what does not decode, with a warning, instead of raising.
+        skip_broken: leave out what does not decode (or has more pixels than Pillow's limit), with a
+            warning, instead of raising.
         channels: 1 or 3; ``None`` gives 1 where every image is grey.
 
     Shape:
@@ -82,11 +51,13 @@ def load_images(
     """
     need("PIL", "images")
     decoded: dict[int, np.ndarray] = {}
-    broken = []
+    broken, notes = [], dict[str, list[Path]]()
     for number, path in enumerate(files):
         try:
-            decoded[number] = _decode(path, size)
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            decoded[number], noted = decode(path, size)
+            for note in noted:
+                notes.setdefault(note, []).append(path)
+        except failures() as error:
             if not skip_broken:
                 raise wrong(
                     f"`{path}`",
@@ -101,28 +72,31 @@ def load_images(
             UserWarning,
             stacklevel=2,
         )
+    for note, some in notes.items():
+        told = f"{len(some)} of {len(files)} images {note}; the first is {some[0]}"
+        warnings.warn(told, UserWarning, stacklevel=2)
     if not decoded:
         raise wrong("images", expected="at least one that decodes", found="none")
     first = next(iter(decoded))
-    for number, pixels in decoded.items():
-        if pixels.shape[:2] != decoded[first].shape[:2]:
+    for number, found in decoded.items():
+        if found.shape[:2] != decoded[first].shape[:2]:
             raise wrong(
                 f"`{files[number]}`",
                 expected=f"{decoded[first].shape[:2]} pixels, as `{files[first]}`",
-                found=pixels.shape[:2],
+                found=found.shape[:2],
                 hint="pass `resize=` (a side, or height and width)",
             )
     if channels is None:
-        channels = 3 if any(pixels.ndim == 3 for pixels in decoded.values()) else 1
+        channels = 3 if any(one.ndim == 3 for one in decoded.values()) else 1
     return torch.from_numpy(np.stack([_channels(p, channels) for p in decoded.values()])), list(decoded)
 
 
-def _channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    if pixels.ndim == 2:
-        return np.repeat(pixels[None], channels, axis=0)
+def _channels(image: np.ndarray, channels: int) -> np.ndarray:
+    if image.ndim == 2:
+        return np.repeat(image[None], channels, axis=0)
     if channels == 1:
-        return (pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[None]
-    return pixels.transpose(2, 0, 1)
+        return (image @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[None]
+    return image.transpose(2, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +138,12 @@ class ImageEncoding(Encoding):
 
     def files(self, path: Path) -> list[Path]:
         """List the images under a path that become a row each; an archive holds many."""
-        return [] if path.suffix == ".npz" or not path.exists() else image_files(path)
+        if path.suffix == ".npz" or not path.exists():
+            return []
+        found = image_files(path)
+        if path.is_dir():
+            warn_left_out(path, found)
+        return found
 
     def encode(self, path: Path) -> Tensor:
         """Decode one image, or all under a folder in the order of their paths; or take an archive's."""
@@ -200,7 +179,7 @@ class ImageEncoding(Encoding):
             if not _of_pillow(some[0]):
                 return ready(value, self.shape, "images")
             channels, high, wide = self.shape
-            return torch.from_numpy(np.stack([_channels(_pixels(i, (high, wide)), channels) for i in some]))
+            return torch.from_numpy(np.stack([_channels(pixels(i, (high, wide)), channels) for i in some]))
         return self.load([existing(path) for path in paths])[0]
 
 
@@ -219,8 +198,10 @@ def _folders(folder: Path) -> list[Path]:
 def read_images(argument: str, options: Options) -> list[Task]:
     """Read ``images:folder``: a sub-folder per class, or ``train/``, ``valid/``, ``test/`` of such.
 
-    Classes are the names of the sub-folders. Pixels are float32 in [0, 1], grey where every image
-    is, else RGB. All images must have one size, or ``resize`` brings them to one.
+    Classes are the names of the sub-folders. Files of every format that Pillow decodes are read; others are
+    left out, with a warning that counts them. Pixels are float32 in [0, 1] (``pixels`` says on what scale),
+    grey where every image is, else RGB; transparent parts are shown on white, and of an animation the first
+    picture is taken. All images must have one size, or ``resize`` brings them to one.
     """
     folder = options.base / argument
     if not folder.is_dir():
@@ -247,6 +228,7 @@ def read_images(argument: str, options: Options) -> list[Task]:
     empty = sorted({place.name for _, place in places} - set(names))
     if empty:
         raise wrong(f"class folder `{empty[0]}` of `{folder}`", expected="images", found="none")
+    warn_left_out(folder, [file for file, _, _ in listed])
     known = cast(ImageEncoding | None, options.encoding)
     classes = (known and known.classes_of(folder.name)) or names
     channels, high, wide = known.shape if known else (None, 0, 0)

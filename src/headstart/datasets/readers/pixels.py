@@ -1,0 +1,128 @@
+"""One image becomes an array of pixels: which files are images, what is read of them, on what scale.
+
+Shapes: ``H`` and ``W`` pixels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import wrong
+from ..options import need
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ELSEWHERE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow knows them, but decodes none by itself
+CLUTTER = {"thumbs.db", "desktop.ini"}  # what file managers leave
+DEEPEST = 65535  # the largest pixel of 16 bits
+FRAMES = "hold several pictures, of which the first was taken"
+DARK = f"hold whole numbers of 32 bits up to 255, which were divided by {DEEPEST}; save them with 8 bits"
+
+
+def suffixes() -> frozenset[str]:
+    """List how the names of images end: of every format that Pillow decodes, those of plugins included."""
+    need("PIL", "images")
+    from PIL import Image
+
+    known = Image.registered_extensions().items()
+    return frozenset(end for end, kind in known if kind in Image.OPEN and kind not in ELSEWHERE)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the images under a folder (or the one file), in the order of their paths."""
+    if folder.is_file():
+        return [folder]
+    ends = suffixes()
+    return sorted(p for p in _files(folder) if p.suffix.lower() in ends)
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the files under a folder, but none that is hidden or in a hidden folder."""
+    names = [p.relative_to(folder).parts for p in folder.rglob("*") if p.is_file()]
+    return [folder.joinpath(*parts) for parts in names if not any(part.startswith(".") for part in parts)]
+
+
+def warn_left_out(folder: Path, taken: Sequence[Path]) -> None:
+    """Warn where a folder has files that are not taken as images, and say how their names end."""
+    left = sorted({p for p in _files(folder) if p.name.lower() not in CLUTTER} - set(taken))
+    if not left:
+        return
+    ends = Counter(p.suffix.lower() or "no ending" for p in left)
+    counts = ", ".join(f"{end} ({n})" for end, n in ends.most_common(5))
+    warnings.warn(
+        f"{len(left)} of {len(left) + len(taken)} files under `{folder}` were left out, since they are in no "
+        f"folder of a class or no image that Pillow reads: {counts}; the first is {left[0]}",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """List what Pillow raises for a file that it does not decode."""
+    from PIL import Image
+
+    return OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError
+
+
+def decode(path: Path, size: tuple[int, int] | None) -> tuple[np.ndarray, list[str]]:
+    """Decode one file as ``pixels`` does, and say what a reader of many has to tell of it."""
+    from PIL import Image
+
+    with Image.open(path) as opened:
+        several = opened.format != "MPO" and getattr(opened, "is_animated", False)  # a photo and its preview
+        found = pixels(opened, size)
+        dark = opened.mode == "I" and opened.format == "TIFF" and found.max() <= 255 / DEEPEST
+        return found, [FRAMES] * several + [DARK] * bool(dark and found.any())
+
+
+def pixels(image: Image, size: tuple[int, int] | None) -> np.ndarray:
+    """Turn an image of Pillow into ``(H, W)`` or ``(H, W, 3)`` float32 in [0, 1].
+
+    It is turned as its EXIF says. Transparent parts are shown on white. Whole numbers are divided by the
+    largest of their 8 or 16 bits, 32 bits as if they were 16; floats stay as they are.
+
+    Args:
+        image: of any mode; of several frames the one that it is at.
+        size: ``(H, W)`` to bring it to, or ``None``.
+
+    Raises:
+        ValueError: if numbers of 32 bits are outside [0, 65535], or floats outside [0, 1].
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    deep = image.mode.startswith(("I", "F"))
+    grey = deep or image.mode in ("1", "L", "LA", "La")
+    top = (1 if image.mode == "F" else DEEPEST) if deep else 255
+    image = image.convert("F") if deep else _on_white(image).convert("L" if grey else "RGB")
+    if deep:
+        _check_range(image, top)
+    if size is not None and image.size != size[::-1]:
+        image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.float32) / top
+
+
+def _on_white(image: Image) -> Image:
+    """Lay an image that has transparent parts on white; one that has none stays as it is."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    whole = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)
+    seen = (image if whole == image.mode else image.convert(whole)).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+
+
+def _check_range(image: Image, top: int) -> None:
+    low, high = image.getextrema()
+    if not 0 <= low <= high <= top:  # NaN is in no order
+        what = "pixels that are floats" if top == 1 else "pixels of more than 8 bits"
+        hint = "save them as floats in [0, 1], divided by the most that they can be"
+        raise wrong(what, expected=f"in [0, {top}]", found=f"{low:g} to {high:g}", hint=hint)
