@@ -39,7 +39,13 @@ ACTS = {
         "The new task: tell ten handwritten digits apart, with 5 or 20 labelled scans of each.",
         "What there is to start from: a net that knows the photographs of ImageNet (17 MB, fetched once).",
     ),
+    "words": (
+        "demo_words.toml",
+        "The new task: tell apart 15 things that a bank's customers ask for, with 1 or 5 queries of each.",
+        "What there is to start from: a net that knows English sentences (84 MB, fetched once).",
+    ),
 }
+WEIGHTS = {"imagenet": "efficientnet_lite0", "words": "minilm"}
 Act = Annotated[str, typer.Argument(metavar=f"[{'|'.join(ACTS)}]", help="Which demo.")]
 
 
@@ -51,9 +57,10 @@ def demo(
     device: Device = None,
     overrides: Set = None,
 ) -> None:
-    """Compare on real digits that ship with scikit-learn; a report in a few minutes.
+    """Compare on real digits that ship with scikit-learn, or on real queries; a report in a few minutes.
 
     "digits" starts from other digits, "imagenet" from a net for photographs: which of its layers is of use?
+    "words" tells intents apart by a net for sentences; its queries (CLINC150) are fetched once as well.
     """
     import os
 
@@ -65,8 +72,8 @@ def demo(
     place = out or Path("runs") / ("demo" if act == "digits" else f"demo-{act}")
     typer.echo(f"{task}\n{start}")
     typer.echo(f"Each strategy runs with several seeds on the same rows; the report comes into {place}.\n")
-    if act == "imagenet":
-        fetch("efficientnet_lite0")
+    if act in WEIGHTS:
+        fetch(WEIGHTS[act])
     changes = _changes(overrides, {"seeds": seeds, "device": device})
     given = {"--out": out, "--seeds": seeds, "--workers": workers, "--device": device}
     words = ["demo", *[act] * (act != "digits"), *_words(given, overrides)]

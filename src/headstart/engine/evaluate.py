@@ -125,15 +125,34 @@ def mapped(
     progress: bool | None,
     title: str,
 ) -> Tensor:
-    """Apply a function to ``x`` piece by piece, with ``net`` at rest; the result is where ``x`` is."""
+    """Apply a function to ``x`` piece by piece, with ``net`` at rest; the result is where ``x`` is.
+
+    Texts of like length go together, so that little of a piece is padding.
+    """
     device, home, parts = device_of(net), tensors(x)[0].device, []
+    order = by_length(x) if len(bounds) > 2 else None
+    x = x if order is None else take(x, order)
     dtype = devices.precision(precision, device)
     with resting(net), computing(net, dtype), Bar(title, bounds[-1], progress, unit="row") as bar:
         pieces = (take(x, slice(start, end)) for start, end in pairwise(bounds))
         for end, piece in zip(bounds[1:], moved(pieces, device), strict=True):
             parts.append(function(piece).to(home))
             bar.show(end)
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return whole if order is None else whole[order.argsort()]
+
+
+def by_length(x: X) -> Tensor | None:
+    """Order rows of token numbers by how many are not padding; ``None`` for other rows, or equal ones.
+
+    Example:
+        >>> by_length(torch.tensor([[3, 4], [5, 0], [6, 7]])).tolist()
+        [1, 0, 2]
+    """
+    if not isinstance(x, Tensor) or x.ndim != 2 or x.is_floating_point():
+        return None
+    lengths = (x != 0).sum(1)
+    return None if bool((lengths == lengths[0]).all()) else lengths.argsort(stable=True)
 
 
 def score(
