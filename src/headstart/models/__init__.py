@@ -3,6 +3,7 @@
 from .backbones import BACKBONES, backbone
 from .backbones.conv4 import conv4
 from .backbones.cuts import AtAllCuts, cut, cuts, widths
+from .backbones.decay import decayed_groups, depths
 from .backbones.mlp import mlp
 from .backbones.textcnn import textcnn
 from .backbones.timm import timm
@@ -27,6 +28,7 @@ from .saving import Saved, load, save
 
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
-    "count_parameters", "cut", "cuts", "device_of", "fix_norms", "freeze", "load", "mlp", "parameter_groups",
-    "reinitialise", "save", "stages", "textcnn", "timm", "torchvision", "unfreeze", "width_of", "widths",
+    "count_parameters", "cut", "cuts", "decayed_groups", "depths", "device_of", "fix_norms",
+    "freeze", "load", "mlp", "parameter_groups", "reinitialise", "save", "stages", "textcnn", "timm",
+    "torchvision", "unfreeze", "width_of", "widths",
 ]  # fmt: skip
