@@ -1,6 +1,6 @@
 """Tables that are made from code and from result files, so that they cannot go stale.
 
-``python docs/tables.py`` rewrites the two tables of the README, of strategies and of what the demo
+``python docs/tables.py`` rewrites the tables of the README, of strategies and of what the demo
 finds; the documentation's build writes the others.
 """
 
@@ -25,7 +25,18 @@ def strategies() -> str:
     """Say what each strategy does, in the order of ``STRATEGIES``: the table of the README."""
     from headstart.strategies import STRATEGIES
 
-    rows = [[f"`{name}`", s.summary, s.reused, s.frozen] for name, s in STRATEGIES.items()]
+    return _told(STRATEGIES)
+
+
+def further() -> str:
+    """Say what each strategy does that runs where it is named: the second table of the README."""
+    from headstart.strategies import FURTHER
+
+    return _told(FURTHER)
+
+
+def _told(known: Mapping[str, Any]) -> str:
+    rows = [[f"`{name}`", s.summary, s.reused, s.frozen] for name, s in known.items()]
     return markdown(["strategy", "what it does", "reuses", "frozen on the target"], rows)
 
 
@@ -85,10 +96,12 @@ def _verdict(row: Mapping[str, Any], sign: int = 1) -> str:
 
 def settings() -> str:
     """Say what each strategy may choose from, and where it comes from."""
-    from headstart.strategies import STRATEGIES
+    from headstart.strategies import FURTHER, STRATEGIES
+
+    known = STRATEGIES | FURTHER
 
     def options(name: str) -> str:
-        tried = STRATEGIES[name].options
+        tried = known[name].options
         return "; ".join(f"`{key}`: {', '.join(_setting(o[key]) for o in tried)}" for key in tried[0])
 
     head = [
@@ -99,7 +112,7 @@ def settings() -> str:
         "settings, default first",
         "literature",
     ]
-    rows = STRATEGIES.items()
+    rows = known.items()
     return markdown(head, [[f"`{n}`", s.summary, s.reused, s.frozen, options(n), s.paper] for n, s in rows])
 
 
@@ -379,7 +392,8 @@ def write(directory: Path) -> None:
 
 def with_tables(readme: str) -> str:
     """Put the tables of the README between their marks."""
-    for name, table in (("demo-table", demo()), ("strategies", strategies())):
+    tables = (("demo-table", demo()), ("strategies", strategies()), ("further", further()))
+    for name, table in tables:
         before, start, rest = readme.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- /{name} -->\n")
         readme = before + start + table + end + after

@@ -1,7 +1,9 @@
 """Every public method goes through the checks; one without an entry here fails."""
 
+import copy
 import functools
 import importlib
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -87,12 +89,36 @@ def mixed(mix):
     assert all(map(torch.equal, before, [p for n in (one, other) for p in n.parameters()]))
 
 
+def gradients():
+    own = net()
+    before, batches = [p.clone() for p in own.parameters()], [TABLES, TABLES]
+    told = transfer.relative_gradients(own, transfer.Supervised(A, B), batches)
+    assert told == transfer.relative_gradients(own, transfer.Supervised(A, B), batches)
+    assert min(told.values()) > 0
+    assert all(map(torch.equal, before, own.parameters()))
+    assert all(p.grad is None and p.requires_grad for p in own.parameters())
+
+
+def updates():
+    if find_spec("peft") is None:
+        pytest.skip("needs peft")
+    own, x = net(), normal(5, 3)
+    before, outputs = copy.deepcopy(own.state_dict()), own(x, "a").detach()
+    state = torch.get_rng_state()
+    with transfer.lora(own, 2):
+        torch.testing.assert_close(own(x, "a").detach(), outputs)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
+
+
 BATTERY = {
     "transfer.Supervised": objective(lambda: transfer.Supervised(A, B), TABLES),
     "transfer.Plus": objective(
         lambda: transfer.Plus(transfer.Supervised(A, B), transfer.L2SP(net(), weight=0.1)), TABLES
     ),
     "transfer.L2SP": objective(lambda: transfer.L2SP(net(), weight=0.1, head_weight=0.01), TABLES),
+    "transfer.lora": updates,
+    "transfer.relative_gradients": gradients,
     "transfer.wise_ft": lambda: mixed(transfer.wise_ft),
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),

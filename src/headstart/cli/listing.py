@@ -9,7 +9,7 @@ import typer
 from ..errors import unknown
 from .options import columns
 
-WHATS = ("strategies", "objectives", "weighings", "adaptations", "scores", "backbones", "datasets")
+WHATS = ("strategies", "objectives", "weights", "weighings", "adaptations", "scores", "backbones", "datasets")
 What = Annotated[
     str | None,
     typer.Argument(metavar=f"[{'|'.join(WHATS)}]", help="What to list; all by default.", show_default=False),
@@ -43,6 +43,8 @@ def _own(what: str) -> dict[str, str]:
         from ..datasets import READERS
 
         return {name: reader.description for name, reader in READERS.items()}
+    if what == "weights":
+        return {name: text for name, text in _room("transfer").items() if _of_weights(name)}
     rooms = {
         "objectives": ("transfer", "domains", "meta"),
         "weighings": ("multitask",),
@@ -54,8 +56,15 @@ def _own(what: str) -> dict[str, str]:
     episodic = {k: v for k, v in found.items() if k == "meta.Episodic"}
     rest = {k: v for k, v in found.items() if k not in episodic}
     if what == "objectives":
-        return {k: v for k, v in rest.items() if not k.startswith("meta.")} | episodic
+        objectives = {k: v for k, v in rest.items() if not k.startswith("meta.") and not _of_weights(k)}
+        return objectives | episodic
     return rest
+
+
+def _of_weights(name: str) -> bool:
+    """Tell a function of weights from an objective, which is a class: both are in the room of transfer."""
+    room, _, leaf = name.partition(".")
+    return room == "transfer" and leaf.islower()
 
 
 def _room(room: str) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """The loop, evaluation, runs on disk and the feature cache."""
 
 from ..atomic import write_atomic
+from .averaging import Averaged
 from .devices import device
 from .distributed import synchronize
 from .evaluate import Estimate, evaluate, predict, score
 from .features import FeatureStore, cached_features
 from .fit import fit, total
-from .held import Held
+from .held import Held, Watch
 from .log import History
 from .run import Run, list_runs
 from .seeding import seeded
@@ -15,7 +16,7 @@ from .status import Heartbeat, Status
 from .toml import to_toml
 
 __all__ = [
-    "Estimate", "FeatureStore", "Heartbeat", "Held", "History", "Run", "Status", "cached_features", "device",
-    "evaluate", "fit", "following", "list_runs", "predict", "score", "seeded", "settle", "synchronize",
-    "to_toml", "total", "write_atomic",
+    "Averaged", "Estimate", "FeatureStore", "Heartbeat", "Held", "History", "Run", "Status", "Watch",
+    "cached_features", "device", "evaluate", "fit", "following", "list_runs", "predict", "score", "seeded",
+    "settle", "synchronize", "to_toml", "total", "write_atomic",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from ..tasks.nouns import inputs_of
 from . import devices
 from .devices import Ahead, Pinned, computing, to
 from .distributed import several, synchronize
-from .held import Held
+from .held import Watch
 from .log import History, Log
 from .moving import advance, check_steps, move
 from .phase import check_resumable
@@ -54,7 +54,7 @@ def fit(
     phase: str = "fit",
     clip: float | None = None,
     precision: str = "float32",
-    held: Held | None = None,
+    held: Watch | None = None,
     progress: bool | None = None,
 ) -> History:
     r"""Train a net: the objective says what to lower, ``combine`` says how, the optimizer moves.
@@ -82,7 +82,8 @@ def fit(
         clip: largest norm of the whole gradient, above 0; ``None`` leaves it alone.
         precision: ``"float32"``; ``"bf16"`` lets the backbone compute in bfloat16 by autocast, while heads,
             losses, weights and the optimizer stay in float32; ``"auto"`` does so on CUDA devices made for it.
-        held: rows that are looked at now and then; the weights that did best on them are those that are left.
+        held: rows that are looked at now and then (``Held``); the weights that did best on them are those
+            that are left. Or what else says which are: ``Averaged`` leaves their mean.
         progress: ``None`` shows progress on stderr after two seconds, ``True`` at once, ``False`` never.
 
     Raises:

@@ -6,7 +6,7 @@ Shapes: ``F`` folds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,22 @@ from ..tasks import Task
 from .evaluate import predict
 
 FOLDS = 8  # of the held-out rows, whose differences tell noise from worse weights
+
+
+class Watch(Protocol):
+    """What looks at a net after each step of ``fit``, and says at the end which weights are left."""
+
+    def after(self, net: Net, step: int) -> None:
+        """Look, after that many steps."""
+
+    def keep(self, net: Net) -> None:
+        """Write the weights that are left into the net."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run that is resumed goes on with."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with it."""
 
 
 class Held:
@@ -56,7 +72,7 @@ class Held:
         self._last = self._losses(net)
         if self._best is None or self._last.mean() < self._best.mean():
             self.step, self._best = step, self._last
-            self._weights = {name: value.detach().clone() for name, value in _moving(net)}
+            self._weights = {name: value.detach().clone() for name, value in moving(net)}
 
     def keep(self, net: Net) -> None:
         """Write the best weights back into the net, where the last ones are worse beyond noise."""
@@ -65,7 +81,7 @@ class Held:
         worse = self._last - self._best
         if worse.mean() > worse.std() / len(worse) ** 0.5:
             with torch.no_grad():
-                for name, value in _moving(net):
+                for name, value in moving(net):
                     value.copy_(self._weights[name])
 
     def _losses(self, net: Net) -> Tensor:
@@ -88,7 +104,7 @@ class Held:
         self._weights = dict(state["weights"])
 
 
-def _moving(net: Net) -> list[tuple[str, Tensor]]:
+def moving(net: Net) -> list[tuple[str, Tensor]]:
     """List what training moves: weights that are not frozen, and buffers."""
     free = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
     return [*free, *net.named_buffers()]

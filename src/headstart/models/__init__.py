@@ -3,6 +3,7 @@
 from .backbones import BACKBONES, backbone, tokenizer
 from .backbones.conv4 import conv4
 from .backbones.cuts import AtAllCuts, cut, cuts, widths
+from .backbones.decay import decayed_groups, depths
 from .backbones.hf import hf
 from .backbones.mlp import mlp
 from .backbones.textcnn import textcnn
@@ -29,7 +30,7 @@ from .saving import Saved, load, save
 
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Saved", "Trunk", "backbone", "blocks", "conv4",
-    "count_parameters", "cut", "cuts", "device_of", "fix_norms", "freeze", "hf", "load", "mlp",
-    "parameter_groups", "reinitialise", "save", "stages", "textcnn", "timm", "tokenizer", "torchvision",
-    "unfreeze", "width_of", "widths", "words",
+    "count_parameters", "cut", "cuts", "decayed_groups", "depths", "device_of", "fix_norms", "freeze", "hf",
+    "load", "mlp", "parameter_groups", "reinitialise", "save", "stages", "textcnn", "timm", "tokenizer",
+    "torchvision", "unfreeze", "width_of", "widths", "words",
 ]  # fmt: skip

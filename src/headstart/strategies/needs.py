@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
+from ..engine import seeded
+from ..models import cuts
 from ..tasks import Labelled, Task
 from .situation import Situation, of_words, one_row
 
@@ -29,6 +32,21 @@ def start(situation: Situation) -> str:
     if labels(situation) or situation.comes_pretrained() or situation.sources:
         return labels(situation)
     return "there is no pretrained backbone, and no source to pretrain one on"
+
+
+def blocks(situation: Situation) -> str:
+    """Ask for ``start``, and a backbone of several blocks."""
+    if reason := start(situation):
+        return reason
+    with seeded(0):
+        count = len(cuts(situation.build(pretrained=False))) - 1
+    return "" if count > 1 else "the backbone is no stack of blocks"
+
+
+def peft(situation: Situation) -> str:
+    """Ask for ``start``, and the library of low-rank updates."""
+    there = importlib.util.find_spec("peft") is not None
+    return start(situation) or ("" if there else 'peft is not installed: pip install "headstart[peft]"')
 
 
 def features(situation: Situation) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets import rotations
-from ..engine import Held, Run, fit, following, seeded, settle, total
+from ..engine import Held, Run, Watch, fit, following, seeded, settle, total
 from ..errors import wrong
 from ..maths import random
 from ..models import Net, freeze, parameter_groups
@@ -131,6 +131,8 @@ class Trial:
         decay: float = 1e-2,
         combine: Combine = total,
         stream: Stream | None = None,
+        groups: Sequence[Mapping[str, Any]] | None = None,
+        watch: Watch | None = None,
         phase: str,
     ) -> Curves:
         """Lower an objective with AdamW and a one-cycle rate; return the losses per step by phase.
@@ -152,20 +154,23 @@ class Trial:
             decay: weight decay.
             combine: how several losses become one gradient, such as ``multitask.backward(pcgrad)``.
             stream: batches; by default ``budget.batch`` rows of every task.
+            groups: of the net's parameters, each with its largest step size, instead of ``lr``.
+            watch: says which weights are left, such as their mean, in place of held-out rows.
             phase: names the curves and the checkpoints.
         """
         steps = max(1, steps)
-        groups = parameter_groups(net, lr, factor=factor)
+        trained = [dict(group) for group in groups or parameter_groups(net, lr, factor=factor)]
         for name, part in (("objective", objective), ("combine", combine)):
             if own := [p for module in learned(part) for p in module.parameters()]:
-                groups.append({"name": name, "params": own, "lr": lr})
-        optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=decay)
+                trained.append({"name": name, "params": own, "lr": lr})
+        optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=decay)
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, [g["lr"] for g in groups], total_steps=steps + 1, cycle_momentum=False
+            optimizer, [g["lr"] for g in trained], total_steps=steps + 1, cycle_momentum=False
         )
-        held = None
+        held = watch
         if stream is None:
-            tasks, held = self._held_out(tasks, steps)
+            if watch is None:
+                tasks, held = self._held_out(tasks, steps)
             stream = batches(tasks, self.problem.budget.batch, generator=self.generator(phase))
         objective = objective or Supervised(*tasks)
         with seeded(self.seed), following(net):

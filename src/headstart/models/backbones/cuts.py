@@ -33,12 +33,17 @@ def cuts(module: nn.Module) -> list[str]:
         >>> cuts(nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2)))
         ['0', '2', '']
     """
-    inner = module.get_submodule(_within(module))
+    inner = module.get_submodule(within(module))
     return [*(_blocks(inner, "") or [name for name, _ in _parts(inner)]), WHOLE]
 
 
-def _within(module: nn.Module) -> str:
-    """Name the part that a wrapper is of; "" for a module that is none."""
+def within(module: nn.Module) -> str:
+    """Name the part that a wrapper is of; "" for a module that is none.
+
+    Example:
+        >>> within(nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 2))))
+        '1'
+    """
     path = ""
     while len(parts := _parts(module)) == 1 and not any(True for _ in module.parameters(recurse=False)):
         path, module = ".".join(filter(None, (path, parts[0][0]))), parts[0][1]
@@ -128,7 +133,7 @@ class AtAllCuts(nn.Module):
         """Return the features at each cut that the rows pass through, by its name."""
         found: dict[str, Tensor] = {}
         mask = _mask(self.backbone, x)
-        inner = self.backbone.get_submodule(_within(self.backbone))
+        inner = self.backbone.get_submodule(within(self.backbone))
         handles = [
             inner.get_submodule(name).register_forward_hook(partial(_keep, found, name, mask))
             for name in self.names
@@ -216,7 +221,7 @@ class Cut(Backbone):
             self.tokenizer = about.tokenizer
         self.backbone, self.layer, self.width = backbone, layer, width
         self.cut = {"layer": layer, "width": width}
-        inner = backbone.get_submodule(_within(backbone))
+        inner = backbone.get_submodule(within(backbone))
         for name in _after(inner, layer):
             inner.set_submodule(name, nn.Identity())  # never reached, so not kept
         inner.set_submodule(layer, _Until(inner.get_submodule(layer)))

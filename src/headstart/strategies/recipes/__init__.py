@@ -2,15 +2,19 @@
 
 from ..strategy import Strategy
 from .align import DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
+from .averaged import EMA, SWA, WISE_FT
 from .constant import CONSTANT
+from .decayed import FINETUNE_DECAY
 from .episodes import MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT, PROTONET
 from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
 from .layers import LAYER_LOGREG
+from .lora import LORA
 from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_RIDGE, SOURCE_SVM
 from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
 from .scratch import SCRATCH
 from .sharing import MULTITASK
+from .surgical import SURGICAL
 from .tuned import LAYER_FINETUNE
 
 # Those that reuse nothing: what reuse gains is measured against the best of them.
@@ -36,7 +40,13 @@ STRATEGIES: dict[str, Strategy] = {
 
 NO_REUSE: tuple[str, ...] = tuple(strategy.name for strategy in _ALONE)
 # What is run where it is named, and not by "auto".
-FURTHER: dict[str, Strategy] = {strategy.name: strategy for strategy in (LAYER_FINETUNE,)}
+FURTHER: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        LAYER_FINETUNE,
+        FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA,
+    )
+}  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.
 AS_IT_IS = (SOURCE_LOGREG.name, SOURCE_SVM.name, SOURCE_RIDGE.name, SOURCE_ONLY.name)
 

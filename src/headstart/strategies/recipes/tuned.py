@@ -39,11 +39,11 @@ def layer_finetune(trial: Trial) -> Trained:
     and dropout is on where the backbone has some. Of the frozen and the tuned weights the mean is handed over
     (WiSE-FT with 0.5).
 
-    Half of the steps go into seeing whether that helps: a fifth of the rows is held out, a head is fitted on
-    the others and tuned with these, and the frozen net, the tuned one and the mean say how likely the
-    held-out rows are. Where one of them is likelier than the mean by more than a standard error, it is taken
-    in place of the mean in the end: where tuning harms, the frozen net. Where a class has under 5 rows,
-    nothing can tell, and the frozen net is handed over.
+    After half of the steps it is seen whether that helps. Up to there a fifth of the rows is held out: a head
+    is fitted on the others and tuned with these, and the frozen net, the tuned one and the mean say how
+    likely the held-out rows are. Then all rows tune on. Where one of the three was likelier than the mean by
+    more than a standard error, it is what is handed over: where tuning harms, the frozen net. Where a class
+    has under 5 rows, nothing can tell, and the frozen net is handed over.
 
     Differs from the papers:
         the first head is a regression's, not trained by steps; the share is chosen among three values.
@@ -61,7 +61,7 @@ def layer_finetune(trial: Trial) -> Trained:
     likely = {share: likelihood(wise_ft(start, tuned, share), held) for share in SHARES}
     share = chosen(likely)
     told = {**found.told, "share": share, "held_out": {str(s): float(v.mean()) for s, v in likely.items()}}
-    tuned, more = tune(trial, found.net, steps - steps // 2, phase="all")
+    tuned, more = tune(trial, tuned, steps - steps // 2, phase="all")
     return Trained(wise_ft(found.net, tuned, share), curves | more, told)
 
 
@@ -69,7 +69,7 @@ LAYER_FINETUNE = Strategy(
     name="finetune@layer",
     run=layer_finetune,
     summary="tune from frozen features at the best block, and mix with them",
-    options=[{"lr": lr, "C": 10.0} for lr in (2e-4, 1e-4, 5e-4)],
+    options=[{"lr": lr, "C": 10.0} for lr in (3e-4, 1e-4, 1e-3)],
     needs=needs.classes,
     reused="the lower blocks of the pretrained backbone, as a start",
     frozen="normalisation",
@@ -79,7 +79,7 @@ LAYER_FINETUNE = Strategy(
 
 
 def tune(trial: Trial, start: Net, steps: int, *, phase: str) -> tuple[Net, Curves]:
-    """Train a copy of a frozen net, all but its normalisation layers, with the trial's one rate."""
+    """Train a copy of a net, all but its normalisation layers, with the trial's one rate."""
     net = copy.deepcopy(start)
     fix_norms(unfreeze(net).get_submodule("backbone"))
     return net, trial.train(net, [trial.target], steps=steps, lr=trial.settings["lr"], phase=phase)

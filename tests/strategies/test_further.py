@@ -1,0 +1,61 @@
+"""The strategies that run where they are named: what makes each of them that one."""
+
+import pytest
+import torch
+from torch import nn
+
+from headstart.strategies import FURTHER, Budget, Starts, Trial
+
+from .test_tuned import owner, posed
+
+BUDGET = Budget(steps=8, options=1)
+
+
+def ran(name, problem, **settings):
+    given = {**FURTHER[name].options[0], **settings}
+    trial = Trial(problem, given, 0, Starts())
+    start = {n: v.clone() for n, v in trial.pretrained().backbone.state_dict().items()}
+    return FURTHER[name].learn(trial), start
+
+
+def test_surgical_moves_one_block_and_no_other_by_a_bit():
+    trained, start = ran("surgical", posed(budget=BUDGET))
+    now = trained.net.backbone.state_dict()
+    moved = {name.split(".")[1] for name, value in now.items() if not torch.equal(value, start[name])}
+    assert len(moved) == 1
+    assert len(moved | {"0", "1", "2", "3"}) == 4
+
+
+def test_decay_moves_lower_blocks_less():
+    trained, start = ran("finetune-decay", posed(budget=BUDGET))
+    rows = {
+        n: (v - start[n]).norm() / v.numel() ** 0.5
+        for n, v in trained.net.backbone.named_parameters()
+        if v.ndim == 4
+    }
+    moves = list(rows.values())
+    assert len(moves) == 4
+    assert moves[0] < moves[1] < moves[2] < moves[3]
+
+
+@pytest.mark.parametrize("name", ["finetune-decay", "surgical"])
+def test_a_backbone_without_blocks_is_left_out_with_the_reason(name):
+    problem = posed(backbone=nn.Sequential(nn.Flatten(), nn.Linear(256, 4)))
+    assert FURTHER[name].needs(problem) == "the backbone is no stack of blocks"
+
+
+def test_wise_ft_leaves_normalisation_as_it_came():
+    trained, start = ran("wise-ft", posed(budget=BUDGET))
+    for name, value in trained.net.backbone.state_dict().items():
+        norm = isinstance(owner(trained.net.backbone, name), nn.BatchNorm2d)
+        assert torch.equal(value, start[name]) == norm, name
+
+
+def test_means_differ_from_the_last_weights():
+    problem = posed(budget=BUDGET)
+    last, swa, ema = (
+        ran(f"finetune-{name}", problem)[0].net.heads["new"].weight for name in ("decay", "swa", "ema")
+    )
+    assert not torch.equal(swa, ema)
+    assert swa.isfinite().all()
+    assert not torch.equal(last, swa)
