@@ -6,7 +6,7 @@ from headstart.comparison import Problem
 from headstart.strategies import Budget
 from headstart.tasks import Inputs, Labelled, Multiclass, Task
 
-ELSEWHERE = ("raw+ridge", "tfidf+logreg", "source+ridge", "pooled+ridge")  # for numbers and texts
+ELSEWHERE = ("raw+ridge", "tfidf+logreg", "raw+lexicon", "source+ridge", "pooled+ridge")  # for other tasks
 TINY = Budget(steps=4, pretrain=6, meta=2, episodes=2, options=2, repeats=1)
 SMALL = {"width": 4}  # of conv4
 

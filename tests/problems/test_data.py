@@ -64,12 +64,14 @@ def test_inputs_that_are_not_finite_are_refused(part: str, whose: str) -> None:
 
 
 @pytest.mark.parametrize("whose", ["target", "source"])
-def test_tasks_of_tokens_are_refused(whose: str) -> None:
-    x = torch.randint(1, 9, (8, 5), generator=torch.Generator().manual_seed(0))
-    tags = Task("tags", Tokens(3), Labelled(x, x % 3), test=Labelled(x, x % 3))
-    mood = Task("mood", Multiclass(2), Labelled(x, x[:, 0] % 2), test=Labelled(x, x[:, 0] % 2))
+def test_tasks_of_tokens_are_refused_by_a_backbone_without_them(whose: str) -> None:
+    x = torch.randint(1, 9, (8, 5), generator=torch.Generator().manual_seed(0)).float()
+    y = x.long() % 3
+    tags = Task("tags", Tokens(3), Labelled(x, y), test=Labelled(x, y))
+    mood = Task("mood", Multiclass(3), Labelled(x, y[:, 0]), test=Labelled(x, y[:, 0]))
     message = (
-        "task 'tags' should be of one answer per row, .*; found one answer per token; choose another task"
+        "task 'tags' should be of one answer per row, since backbone 'mlp' gives no features of each token; "
+        "found one answer per token; choose another task, or a backbone such"
     )
     with pytest.raises(ValueError, match=message):
         Problem(*((tags, [mood]) if whose == "target" else (mood, [tags])))

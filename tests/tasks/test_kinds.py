@@ -131,6 +131,9 @@ def test_loss_has_the_type_of_the_prediction(case, dtype):
 def test_head_is_linear_from_features_to_outputs(case):
     kind, p, _, _ = case
     head = kind.head(7)
+    assert getattr(head, "reads_places", False) != kind.per_row
+    assert head(torch.zeros(2, *[3] * kind.axes, 7)).shape == (2, *[3] * kind.axes, kind.outputs)
+    head = head if kind.per_row else head.head
     assert isinstance(head, nn.Linear)
     assert (head.in_features, head.out_features) == (7, kind.outputs)
     assert kind.outputs == p.shape[-1]
@@ -301,7 +304,7 @@ def test_a_kind_of_another_package_is_read_too():
         (Multiclass(9), "9 classes (0, 1, 2, 3, 4, 5, 6, 7, ...)"),
         (Binary(("no", "yes")), "2 classes (no, yes)"),
         (Multilabel(["beach"]), "1 labels, any of them (beach)"),
-        (Tokens(2), "2 classes (0, 1)"),
+        (Tokens(2), "2 classes for each token (0, 1)"),
         (Regression(), "a number (regression)"),
         (Regression(2), "2 numbers (regression)"),
     ],

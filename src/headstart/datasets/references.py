@@ -14,7 +14,7 @@ from ..tasks.encoding import Encoding
 from ..tasks.nouns import parts
 from .classes import rotations
 from .options import LabelKind, Options, Reader
-from .readers import arrays, images, tables, text
+from .readers import arrays, conll, images, tables, text
 from .readers.files import format_of, header
 from .readers.pieces import tokenizer_text
 from .sets import (
@@ -43,6 +43,7 @@ READERS: dict[str, Reader] = {
     "jsonl": tables.JSONL,
     "excel": tables.EXCEL,
     "text": text.READER,
+    "conll": conll.READER,
     "images": images.READER,
     "npz": arrays.READER,
     "digits": digits.READER,

@@ -177,7 +177,7 @@ class FeatureStore:
             OSError: if the directory cannot be written.
         """
         check_frozen(net.backbone)
-        task = task if task_dependent(net.backbone) else None
+        task = task if task_dependent(net.backbone) or net.at_places(task) else None
         if not rows(x):
             return _forward(net, x, [0, 0], task, precision, progress)
         parts = tensors(x)
@@ -197,7 +197,8 @@ class FeatureStore:
         """Find the features of one set of weights, in one precision, for rows of one form."""
         device = device_of(net)
         form = [(str(part.dtype), tuple(part.shape[1:])) for part in parts]
-        made = repr((key, task, device.type, devices.precision(precision, device), form))
+        view = "at places" if net.at_places(task) else task  # whatever the task
+        made = repr((key, view, device.type, devices.precision(precision, device), form))
         name = hashlib.sha256(made.encode()).hexdigest()[:32]
         if name not in self._kept:
             self._kept[name] = _Kept(self.directory and self.directory / name)

@@ -93,8 +93,10 @@ def renumbered(y: Tensor, theirs: Kind, ours: Kind) -> Tensor:
     """Number labels by the model's classes; ``ValueError`` names a label that is none of them."""
     if theirs == ours:
         return y
-    if not (theirs.exclusive and ours.exclusive):
+    if not (theirs.single.exclusive and ours.single.exclusive and theirs.place == ours.place):
         raise _of_another(theirs, ours)
+    if theirs.place:
+        return renumbered(y.flatten(), theirs.single, ours.single).reshape(y.shape)
     numbers = theirs.numbers(y)
     there = numbers != MISSING
     named = ours.encode([theirs.classes[i] for i in numbers[there].tolist()])

@@ -50,8 +50,8 @@ METHODS: dict[str, Callable[[str], TaskAdaptation]] = {
 class Model:
     """Use a net: ask it, measure it, teach it new classes. ``hs.load`` makes one of a directory.
 
-    Rows may be given as a tensor, a NumPy array, a pandas or polars DataFrame, a list of texts, of
-    image files or of images of Pillow, a map-style ``Dataset``, or as a path or data reference
+    Rows may be given as a tensor, a NumPy array, a pandas or polars DataFrame, a list of texts, of lists
+    of words, of image files or of images of Pillow, a map-style ``Dataset``, or as a path or data reference
     (``"csv:new.csv"``, ``"images:folder"``). The model's encoding makes them into what it was trained
     on; nothing of the caller's is written to. A model without an encoding takes tensors and arrays.
 
@@ -125,7 +125,8 @@ class Model:
         """
         name = self._head(task)
         inputs, named = self._inputs(x, name, skip_broken)
-        return Predictions(self.kinds[name], engine.predict(self.net, name, inputs).cpu(), named)
+        words = self.encoding.lengths(inputs) if self.encoding and isinstance(inputs, torch.Tensor) else None
+        return Predictions(self.kinds[name], engine.predict(self.net, name, inputs).cpu(), named, words)
 
     def rows(self, x: Any, *, task: str | None = None) -> X:
         """Make what is in memory into the rows that the net takes.

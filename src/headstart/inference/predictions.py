@@ -26,6 +26,7 @@ class Predictions:
         kind: what an answer is.
         outputs: of the head, ``(n, ...)``, on the CPU.
         files: what each row was read from, where that is a file of its own; else empty.
+        lengths: words of each row, where answers are of words; ``None`` gives an answer for each place.
 
     Example:
         >>> import torch
@@ -42,14 +43,18 @@ class Predictions:
     kind: Kind
     outputs: Tensor
     files: Sequence[str] = ()
+    lengths: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.outputs)
 
     @property
     def labels(self) -> list[Any]:
-        """The answers, in the user's own labels."""
-        return self.kind.decode(self.outputs)
+        """The answers, in the user's own labels; of a text with one for each word, a list of them."""
+        said = self.kind.decode(self.outputs)
+        if self.lengths is None or self.kind.axes != 1:
+            return said
+        return [row[:length] for row, length in zip(said, self.lengths, strict=True)]
 
     @property
     def probabilities(self) -> Tensor:

@@ -97,6 +97,28 @@ def width_of(module: nn.Module, x: X) -> int:
     return width
 
 
+def gives_places(module: nn.Module) -> bool:
+    """Tell whether a backbone gives features at each place of a row, by a method ``places``.
+
+    ``places(x)`` gives ``(B, L, D)`` for the ``L`` tokens of a text, and ``(B, H, W, D)`` for the cells of a
+    map over the whole of an image, which may be coarser than its pixels.
+
+    Example:
+        >>> gives_places(nn.Linear(2, 2)), gives_places(Given())
+        (False, True)
+    """
+    return callable(getattr(module, "places", None))
+
+
+@final
+class Given(nn.Identity):
+    """The backbone of rows that are features already, whether of a row or of each of its places."""
+
+    def places(self, z: Tensor) -> Tensor:
+        """Return them as they are."""
+        return z
+
+
 @final
 class Net(nn.Module):
     """Put one head per task on a shared backbone.
@@ -105,8 +127,10 @@ class Net(nn.Module):
     buffers of its normalisation layers do not move and its dropout is off.
 
     Args:
-        backbone: from rows ``(B, *)`` to features ``(B, D)``.
-        heads: from features ``(B, D)`` to outputs ``(B, O)``, one per task, by name.
+        backbone: from rows ``(B, *)`` to features ``(B, D)``; with a method ``places`` also to features at
+            each place (``gives_places``).
+        heads: from features to outputs ``(B, O)``, one per task, by name; one with ``reads_places`` is given
+            those at each place.
 
     Example:
         >>> net = Net(nn.Linear(4, 8), {"coins": nn.Linear(8, 2)})
@@ -120,13 +144,22 @@ class Net(nn.Module):
         self.heads = nn.ModuleDict(dict(heads))
 
     def features(self, x: X, task: str | None = None) -> Tensor:
-        """Return the backbone's features ``(B, D)``; a sharing trunk needs the task's name."""
+        """Return the backbone's features ``(B, D)``; a sharing trunk needs the task's name.
+
+        For a task whose head reads places they are those at each place, ``(B, *, D)``.
+        """
         backbone = self.backbone
+        if self.at_places(task):
+            return backbone.places(x)  # type: ignore[operator]
         return backbone(x, task) if task_dependent(backbone) else backbone(x)
 
     def forward(self, x: X, task: str) -> Tensor:
         """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""
         return self.head(task)(self.features(x, task))
+
+    def at_places(self, task: str | None) -> bool:
+        """Tell whether a task's head reads features at each place; no head does not."""
+        return task is not None and task in self.heads and getattr(self.heads[task], "reads_places", False)
 
     def head(self, task: str) -> nn.Module:
         """Return a task's head; ``KeyError`` names an unknown task."""

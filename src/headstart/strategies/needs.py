@@ -10,6 +10,8 @@ from ..models import cuts
 from ..tasks import Labelled, Task
 from .situation import Situation, of_words, one_row
 
+NO_CLASSES = "the target is no classification"
+NO_IDS = "the target's rows are no token ids"
 QUERIES = 5  # query rows per class of an episode
 PAIRED = 200  # classes of which each pair may be told apart
 GROWN = 1024  # columns times classes that trees are grown for
@@ -54,9 +56,30 @@ def features(situation: Situation) -> str:
     return tensors(situation) or start(situation)
 
 
+def one_class(situation: Situation) -> str:
+    """Ask for one class per row."""
+    return one_answer(situation) or ("" if situation.target.kind.exclusive else NO_CLASSES)
+
+
+def one_answer(situation: Situation) -> str:
+    """Ask for one answer per row, rather than one at each of its places."""
+    kind = situation.target.kind
+    return "" if kind.per_row else f"the target has an answer for each {kind.place}"
+
+
+def each_class(situation: Situation) -> str:
+    """Ask for one class per row, or at each place."""
+    return "" if situation.target.kind.single.exclusive else NO_CLASSES
+
+
 def classes(situation: Situation) -> str:
     """Ask for one class per row, and features."""
-    return features(situation) if situation.target.kind.exclusive else "the target is no classification"
+    return one_class(situation) or features(situation)
+
+
+def decided(situation: Situation) -> str:
+    """Ask for one class per row, or at each place, and features."""
+    return each_class(situation) or features(situation)
 
 
 def sources(situation: Situation) -> str:
@@ -69,7 +92,7 @@ def sources(situation: Situation) -> str:
 def prototypes(situation: Situation) -> str:
     """Ask for classes that have a mean each, and sources."""
     if not situation.target.kind.extensible:
-        return "the target is not one of several classes"
+        return one_answer(situation) or "the target is not one of several classes"
     return tensors(situation) or sources(situation)
 
 
@@ -99,9 +122,7 @@ def shift(situation: Situation) -> str:
     """Ask for unlabelled rows of the target and a source with its classes."""
     if situation.target.unlabelled is None:
         return "the target has no unlabelled rows"
-    if not situation.target.kind.exclusive:
-        return "the target is no classification"
-    return source(situation)
+    return one_class(situation) or source(situation)
 
 
 # What needs no reuse, and what takes sources as they are.
@@ -111,7 +132,7 @@ def raw(situation: Situation) -> str:
     """Ask for labelled rows of numbers or pixels, of one class each or with numbers for answers."""
     kind = situation.target.kind
     if kind.classes and not kind.exclusive:
-        return "the target has any of several labels"
+        return one_answer(situation) or "the target has any of several labels"
     return tensors(situation) or plain(situation)
 
 
@@ -124,7 +145,7 @@ def plain(situation: Situation) -> str:
 
 def raw_classes(situation: Situation) -> str:
     """Ask for labelled rows of numbers or pixels, of one class each."""
-    return raw(situation) if situation.target.kind.exclusive else "the target is no classification"
+    return one_class(situation) or raw(situation)
 
 
 def raw_pairs(situation: Situation) -> str:
@@ -162,14 +183,21 @@ def columns(situation: Situation) -> int:
 
 def words(situation: Situation) -> str:
     """Ask for labelled rows of token ids, of one class each."""
-    if not situation.target.kind.exclusive:
-        return "the target is no classification"
-    return tensors(situation) or ("" if of_words(situation) else "the target's rows are no token ids")
+    if reason := one_class(situation):
+        return reason
+    return tensors(situation) or ("" if of_words(situation) else NO_IDS)
+
+
+def lexicon(situation: Situation) -> str:
+    """Ask for labelled rows of token ids, with one class for each token."""
+    if situation.target.kind.per_row:
+        return "the target has no answer for each token"
+    return each_class(situation) or tensors(situation) or ("" if of_words(situation) else NO_IDS)
 
 
 def untrained(situation: Situation) -> str:
-    """Ask for one class per row, in memory."""
-    return tensors(situation) if situation.target.kind.exclusive else "the target is no classification"
+    """Ask for one class per row, or at each place, in memory."""
+    return each_class(situation) or tensors(situation)
 
 
 def source(situation: Situation) -> str:
@@ -186,14 +214,14 @@ def source_pairs(situation: Situation) -> str:
 
 def source_classes(situation: Situation) -> str:
     """Ask for a source with the target's classes, and rows that a linear model reads."""
-    if not situation.target.kind.exclusive:
-        return "the target is no classification"
+    if reason := one_class(situation):
+        return reason
     return source(situation) or ("" if of_words(situation) else plain(situation))
 
 
 def source_plain(situation: Situation) -> str:
     """Ask for a source with the target's kind of answer, and rows of numbers or pixels."""
-    return source(situation) or plain(situation)
+    return one_answer(situation) or source(situation) or plain(situation)
 
 
 def source_numbers(situation: Situation) -> str:

@@ -10,15 +10,18 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from ..engine import device
+from ..engine import device, seeded
 from ..engine.devices import precision
+from ..engine.evaluate import resting
 from ..errors import unknown, wrong
+from ..models import device_of
 from ..models.backbones import Start, fitting, start
 from ..models.backbones import width_of as measured_width
+from ..models.net import gives_places
 from ..tasks import Task, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.kinds.measures import Measure
-from ..tasks.nouns import take, tensors
+from ..tasks.nouns import move, take, tensors
 from .budget import Budget
 from .candidate import Candidate, candidates
 
@@ -92,9 +95,11 @@ class Situation:
         self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
         self._set(backbones=candidates(backbones or {}), using_now="")
         if backbones:
-            self._take(_first(self.backbones, Candidate(backbone, weights, settings or {})))
+            self._take(_asked(self.backbones, Candidate(backbone, weights, settings or {})))
         else:
             self._set(backbone=_named(self) if backbone == "auto" else backbone)
+        for each in map(self.using, self.backbones) if backbones else [self]:
+            _check_places(each)
         self._set(shift=_shift(self, shift))
         self._set(rotations=_rotations(self, rotations))
 
@@ -148,7 +153,8 @@ class Situation:
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes, or as many numbers for an answer."""
         kind = self.target.kind
-        return [s for s in self.sources if (kind.exclusive or not kind.classes) and s.kind == kind]
+        one = kind.single.exclusive or not kind.classes
+        return [s for s in self.sources if one and s.kind == kind]
 
     def measure(self, name: str) -> tuple[Measure, str]:
         """Give what a target is scored by, and the reason for it; what stands in for it is scored alike."""
@@ -253,18 +259,44 @@ def _check_tasks(situation: Situation) -> None:
     if situation.shots is not None and (not counts or min(counts) < 1):
         raise wrong("`shots`", expected="whole numbers of at least 1", found=counts)
     for task in (*targets, *sources):
-        if not task.kind.per_row:
-            raise wrong(
-                f"task {task.name!r}",
-                expected="of one answer per row, since no backbone gives features of each token yet",
-                found="one answer per token",
-                hint='choose another task, such as "snips#snips_intent"',
-            )
         check_numbers(task, "train", "valid", "unlabelled")  # test rows: when they are to be touched
     for other in targets[1:]:
         _check_alike(situation.target, other, f"rows of target {other.name!r}")
     for source in sources:
         _check_alike(situation.target, source, f"rows of source {source.name!r}")
+
+
+def _check_places(situation: Situation) -> None:
+    """Raise ``ValueError`` where a task asks for answers at places of which the backbone knows nothing."""
+    tasks = [t for t in (*situation.targets, *situation.sources) if not t.kind.per_row]
+    if not tasks:
+        return
+    start = situation.start
+    weights = "default" if start.use is None else None  # a module is not to be drawn anew
+    with seeded(0):
+        built = start.build(
+            inputs=row_shape(situation.target),
+            weights=weights,
+            settings=situation.settings,
+            facts=situation.target.encoding.facts() if situation.target.encoding is not None else {},
+        )
+    for task in tasks:
+        if not gives_places(built) or _of_first(built, task).ndim != task.kind.axes + 2:
+            each = task.kind.place
+            raise wrong(
+                f"task {task.name!r}",
+                expected=f"of one answer per row, since backbone {start.name!r} gives no features of "
+                f"each {each}",
+                found=f"one answer per {each}",
+                hint="choose another task, or a backbone such as textcnn for texts and conv4 for images",
+            )
+
+
+def _of_first(backbone: nn.Module, task: Task) -> torch.Tensor:
+    """Give the features at the places of a task's first row, ``(1, *, D)``."""
+    with resting(backbone):
+        found: torch.Tensor = backbone.places(move(_first(task), device_of(backbone)))  # type: ignore[operator]
+    return found
 
 
 def _check_alike(target: Task, other: Task, what: str) -> None:
@@ -343,7 +375,7 @@ def _square(situation: Situation) -> bool:
     return shape is not None and len(shape) == 3 and shape[1] == shape[2]
 
 
-def _first(several: Mapping[str, Candidate], asked: Candidate) -> str:
+def _asked(several: Mapping[str, Candidate], asked: Candidate) -> str:
     """Name the backbone to take of several: the first, or one of them that is asked for."""
     told = asked.use, asked.weights, asked.settings
     own = {name: (one.use, one.weights, dict(one.settings)) for name, one in several.items()}
@@ -356,7 +388,12 @@ def _first(several: Mapping[str, Candidate], asked: Candidate) -> str:
 
 
 def width_of(backbone: nn.Module, task: Task) -> int:
-    """Measure the features per row of a backbone, on one row of a task."""
+    """Measure the features of a backbone that a task's head reads, on one row of the task."""
+    if not task.kind.per_row:
+        return _of_first(backbone, task).shape[-1]
+    return measured_width(backbone, _first(task))
+
+
+def _first(task: Task) -> X:
     train = task.train
-    first = take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x
-    return measured_width(backbone, first)
+    return take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..engine import FeatureStore, cached_features, predict
 from ..models import Net
+from ..models.net import Given
 from ..tasks import X
 
 Versions = tuple[int, ...]
@@ -65,7 +66,7 @@ class Starts:
         """Return a head's outputs, over kept features where the backbone is as it was made."""
         if self.store is None or self._key(net.backbone) is None or not _frozen(net.backbone):
             return predict(net, task, x, progress=False)
-        head = Net(nn.Identity(), {task: net.head(task)})
+        head = Net(Given(), {task: net.head(task)})
         return predict(head, task, self.features(net, x, task), progress=False)
 
     def _key(self, backbone: nn.Module) -> str | None:

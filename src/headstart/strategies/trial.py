@@ -18,8 +18,10 @@ from ..engine import Held, Run, Watch, fit, following, seeded, settle, total
 from ..errors import wrong
 from ..maths import random
 from ..models import Net, freeze, parameter_groups
+from ..models.net import Given
 from ..seams import Combine, Objective, learned
 from ..tasks import Labelled, Stream, Task, X, batches
+from ..tasks.kinds import MISSING
 from ..transfer import Supervised
 from .holding import enough, hold_out, same_rows
 from .situation import Situation, width_of
@@ -83,8 +85,8 @@ class Trial:
 
     def net(self, backbone: nn.Module, *tasks: Task) -> Net:
         """Put a new head for the target (and for ``tasks``) on a backbone."""
-        width = width_of(backbone, self.target)
-        return Net(backbone, {t.name: t.kind.head(width) for t in (self.target, *tasks)}).to(self.problem.on)
+        heads = {t.name: t.kind.head(width_of(backbone, t)) for t in (self.target, *tasks)}
+        return Net(backbone, heads).to(self.problem.on)
 
     def fresh(self) -> Net:
         """Give the backbone with new weights, and a new head."""
@@ -111,8 +113,7 @@ class Trial:
         tasks, problem = rotated(self.problem), self.problem
         with seeded(self.seed):
             backbone = problem.build(pretrained=False)
-            width = width_of(backbone, self.target)
-            net = Net(backbone, {t.name: t.kind.head(width) for t in tasks}).to(problem.on)
+            net = Net(backbone, {t.name: t.kind.head(width_of(backbone, t)) for t in tasks}).to(problem.on)
         stream = batches(tasks, 64, generator=self.generator("pretrain"))
         if problem.shift:
             stream = Shifted(stream, problem.shift, generator=self.generator("pretrain, moved"))
@@ -209,11 +210,11 @@ class Trial:
                 return self.train(net, [self.target], steps=steps, lr=lr, phase=phase)
             features = Labelled(self.features(net), self.labelled().y)
         task = Task(self.target.name, self.target.kind, features, weights=self.target.weights)
-        head = Net(nn.Identity(), {task.name: net.heads[task.name]})
+        head = Net(Given(), {task.name: net.heads[task.name]})
         return self.train(head, [task], steps=steps, lr=lr, phase=phase)
 
     def features(self, net: Net) -> Tensor:
-        """Return a frozen backbone's features of the target's labelled rows, ``(B, D)``."""
+        """Return a frozen backbone's features of the target's labelled rows, ``(B, D)`` or at each place."""
         return self.starts.features(net, self.labelled().x, self.target.name)
 
     def labelled(self) -> Labelled:
@@ -254,7 +255,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 class Shifted(Stream):
     """Shift the images of a stream's batches by a few pixels at random, each by its own amount.
 
-    What comes in at the edges is 0.
+    What comes in at the edges is 0. Labels of pixels ``(B, H, W)`` move along, and are missing there.
 
     Args:
         stream: of labelled batches with images ``(B, C, H, W)``.
@@ -268,7 +269,15 @@ class Shifted(Stream):
 
     def _batch(self) -> dict[str, Labelled]:
         draws, batch = random.generator(self._seed, self._step), next(self.stream)
-        return {n: Labelled(shifted_images(b.x, self.pixels, draws), b.y) for n, b in batch.items()}
+        return {name: self._moved(rows, draws) for name, rows in batch.items()}
+
+    def _moved(self, rows: Labelled, draws: torch.Generator) -> Labelled:
+        assert isinstance(rows.x, Tensor)
+        if rows.y.ndim < 3:
+            return Labelled(shifted_images(rows.x, self.pixels, draws), rows.y)
+        pixels = torch.cat([rows.x.double(), rows.y[:, None].double() - MISSING], 1)  # 0 is a missing label
+        moved = shifted_images(pixels, self.pixels, draws)
+        return Labelled(moved[:, :-1].to(rows.x.dtype), (moved[:, -1] + MISSING).to(rows.y.dtype))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, and that of the stream within."""

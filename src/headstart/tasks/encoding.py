@@ -87,6 +87,10 @@ class Encoding(ABC):
         """Return the words by whose numbers rows were made; none where they are no words."""
         return ()
 
+    def lengths(self, rows: Tensor) -> list[int] | None:
+        """Count the words of each row; ``None`` where rows are not made of words."""
+        return None
+
     def inputs(self) -> Collection[str]:
         """Return the columns that no label may be among, since they are inputs."""
         return ()

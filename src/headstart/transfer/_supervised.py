@@ -24,7 +24,7 @@ class Supervised:
 
     A task that is absent from the batch, or has no label in it, gives no entry. Tasks that share the
     very same ``x`` share one pass through the backbone, unless it is a ``Trunk``, whose features
-    depend on the task.
+    depend on the task, or one task is of places and another is not.
 
     Args:
         tasks: tasks with distinct names, each with a head in the net.
@@ -68,13 +68,13 @@ class Supervised:
                 hint="use `batches`",
                 error=TypeError,
             )
-        seen: dict[tuple[int, str | None], Tensor] = {}
+        seen: dict[tuple[int, bool, str | None], Tensor] = {}
         apart, losses = task_dependent(net.backbone), {}
         for task in self.tasks:
             rows = batch.get(task.name)
             if rows is None or not (rows.complete or rows.present().any()):
                 continue
-            key = id(rows.x), task.name if apart else None
+            key = id(rows.x), net.at_places(task.name), task.name if apart else None
             if key not in seen:
                 seen[key] = net.features(rows.x, task.name)
             losses[task.name] = task.loss(net.head(task.name)(seen[key]), rows.y, complete=rows.complete)

@@ -20,7 +20,7 @@ from ...errors import wrong
 from ...tasks import Task
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
-from .files import Table, load, load_frame
+from .files import Table, existing, load, load_frame
 from .memory import items, plain
 from .pieces import MOST as LENGTH
 from .pieces import padded, piece_ids, pieces, special
@@ -62,6 +62,53 @@ def token_ids(rows: Sequence[Sequence[str]], known: Sequence[str], length: int) 
     return ids
 
 
+TAGGED = (".conll", ".conllu", ".bio", ".iob", ".iob2")
+
+
+def sentences(text: str, where: str) -> tuple[list[list[list[str]]], bool]:
+    """Read the fields of each word of sentences between blank lines; tell also whether it is CoNLL-U.
+
+    Of CoNLL-U, comments, ranges (``1-2``) and empty nodes (``8.1``) are left out; of other files, lines of
+    ``-DOCSTART-``.
+
+    Raises:
+        ValueError: if there is no word, or a line has more or fewer fields than the first.
+
+    Example:
+        >>> sentences("I O\nsee O\nRome B-city\n\nNo O\n", "it")
+        ([[['I', 'O'], ['see', 'O'], ['Rome', 'B-city']], [['No', 'O']]], False)
+    """
+    blocks: list[list[list[str]]] = [[]]
+    lines = [(at, line.rstrip("\r")) for at, line in enumerate(text.split("\n"), start=1)]
+    body = next((line for _, line in lines if line.strip() and not line.startswith("#")), "")
+    universal = body.count("\t") == 9 and body[0].isdigit()
+    width = len(_fields(body))
+    for at, line in lines:
+        if not line.strip():
+            blocks.append([])
+            continue
+        fields = _fields(line)
+        if (universal and (line.startswith("#") or not fields[0].isdigit())) or fields[0] == "-DOCSTART-":
+            continue
+        if len(fields) != width:
+            hint = "fields stand between tabs, or between spaces where there are none"
+            found, told = f"{len(fields)} in {line!r:.60}", f"{width} fields, as in the first"
+            raise wrong(f"line {at} of {where}", expected=told, found=found, hint=hint)
+        blocks[-1].append(fields)
+    if not any(blocks):
+        raise wrong(where, expected="a word on each line", found="no words")
+    return [block for block in blocks if block], universal
+
+
+def _fields(line: str) -> list[str]:
+    return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+
+
+def _of_words(row: Any) -> bool:
+    """Tell whether a row is a list of words."""
+    return isinstance(row, list | tuple) and all(isinstance(word, str) for word in row)
+
+
 def _text_column(table: Table, names: Sequence[str]) -> str:
     strings = [n for n in names if table.words(n)]
     if "text" in names:
@@ -87,7 +134,7 @@ class TextEncoding(Encoding):
         length: of a row; longer ones are cut.
     """
 
-    readers: ClassVar[tuple[str, ...]] = ("text",)
+    readers: ClassVar[tuple[str, ...]] = ("text", "conll")
     column: str = "text"
     tokens: str = "words"
     vocabulary: tuple[str, ...] = field(repr=False)
@@ -154,7 +201,13 @@ class TextEncoding(Encoding):
         return token_ids(rows, self.vocabulary, self.length)
 
     def encode(self, path: Path) -> Tensor:
-        """Number the words of a file, with or without labels; ``.txt`` has a row a line."""
+        """Number the words of a file, with or without labels; ``.txt`` has a row a line.
+
+        Of a file with a word on each line, the sentences between blank lines.
+        """
+        if path.suffix in TAGGED or (self.reader == "conll" and path.suffix not in (".txt", ".csv", ".tsv")):
+            rows, universal = sentences(existing(path).read_text("utf-8-sig"), f"`{path}`")
+            return self.number([[fields[int(universal)] for fields in row] for row in rows])
         if path.suffix == ".txt":
             return self.of(path.read_text(encoding="utf-8").splitlines())
         return self._of_table(load(path))
@@ -163,17 +216,25 @@ class TextEncoding(Encoding):
         """Number the words of strings, in a list, a column or a DataFrame with the column of text."""
         if (table := load_frame(value)) is not None:
             return self._of_table(table)
-        texts = plain(items(value))
+        listed = items(value)
+        if listed and all(_of_words(row) for row in listed):  # cut already
+            return self.number(listed)
+        texts = plain(listed)
         odd = next((v for v in texts if not isinstance(v, str | None)), None)
         if not texts or odd is not None:
             raise wrong(
                 "rows of text",
                 expected="a list of strings, or a DataFrame",
                 found=f"{odd!r} in it" if texts else f"{type(value).__name__} {value!r:.40}",
-                hint='pass ["some text", "another"]; files are read by `hs.datasets.encode`',
+                hint='pass ["some text", "another"], or lists of words; `hs.datasets.encode` reads files',
                 error=TypeError,
             )
         return self.of(texts)
+
+    def lengths(self, rows: Tensor) -> list[int]:
+        """Count the words of each row."""
+        places = torch.arange(1, rows.shape[1] + 1) * (rows != 0)
+        return places.amax(1).tolist() if rows.shape[1] else [0] * len(rows)
 
     def of(self, texts: Sequence[str | None]) -> Tensor:
         """Number the tokens of texts, ``(N, L)`` int64."""

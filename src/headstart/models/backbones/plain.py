@@ -115,5 +115,11 @@ class Blank(Backbone):
         first = next(iter(parts(x).values()))
         return torch.zeros(first.shape[0], 1, device=first.device)
 
+    def places(self, x: X) -> Tensor:
+        """Return zeros at each token ``(B, L, 1)``, or over the whole of an image ``(B, 1, 1, 1)``."""
+        first = next(iter(parts(x).values()))
+        places = (1, 1) if first.ndim == 4 else first.shape[1:2]
+        return torch.zeros(len(first), *places, 1, device=first.device)
+
 
 PLAIN: dict[str, type[Backbone]] = {kind.use: kind for kind in (Raw, Words, Blank)}

@@ -10,6 +10,7 @@ from ..net import Backbone
 from .hf import HF
 from .own import OWN
 from .plain import PLAIN
+from .pointwise import POINTWISE
 from .provider import Named
 from .timm import TIMM
 from .torchvision import TORCHVISION
@@ -34,8 +35,8 @@ def rebuild(about: Mapping[str, Any] | None) -> Backbone:
     Raises:
         ValueError: if no source builds it.
     """
-    if about is not None and about["use"] in PLAIN:
-        return PLAIN[about["use"]](**about["settings"])
+    if about is not None and (plain := (PLAIN | POINTWISE).get(about["use"])):
+        return plain(**about["settings"])
     start = None if about is None else find(about["use"])
     if about is None or start is None:
         found = "a module of its writer's own" if about is None else f'"{about["use"]}"'

@@ -48,6 +48,18 @@ class _TextCNN(Backbone):
             parts.append((window(words).relu() * touches).amax(2))
         return self.dropout(torch.cat(parts, 1))
 
+    def places(self, x: Tensor) -> Tensor:
+        """Return the responses of all filters around each token, ``(B, L, D)``, 0 where it is padding."""
+        length, there = x.shape[1], x != 0
+        used = max(1, int((there.any(0).nonzero()[-1:] + 1).sum()))  # behind it all rows are padding
+        words = self.words(x[:, :used].long()).transpose(1, 2)
+        parts = [
+            window(words).relu()[:, :, size // 2 : size // 2 + used]
+            for size, window in zip(self.settings["windows"], self.windows, strict=True)
+        ]
+        found = torch.cat(parts, 1).transpose(1, 2) * there[:, :used, None]
+        return self.dropout(F.pad(found, (0, 0, 0, length - used)))
+
 
 def textcnn(
     vocabulary: int,
@@ -71,7 +83,8 @@ def textcnn(
         dropout: share of the features left out in training, in [0, 1).
 
     Shape:
-        ``x (B, L)`` integers in ``[0, vocabulary)``; returns ``(B, filters * len(windows))``.
+        ``x (B, L)`` integers in ``[0, vocabulary)``; returns ``(B, filters * len(windows))``. Its
+        ``places(x)`` are the responses around each token, ``(B, L, filters * len(windows))``.
 
     Raises:
         ValueError: if a size is below 1.

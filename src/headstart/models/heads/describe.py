@@ -7,15 +7,18 @@ from typing import Any
 
 from torch import nn
 
+from ...tasks.kinds.placed import AtPlaces
 from .layer import Layer
+from .lookup import Lookup
 from .neighbours import Neighbours
 from .trees import Trees
 from .vectors import Vectors, Votes
 
 _MAKE: dict[str, Callable[..., nn.Module]] = {
     "linear": lambda **about: nn.Linear(about["in"], about["out"], about["bias"]),
-    "relu": nn.ReLU,
-} | {kind.layer: kind for kind in (Neighbours, Trees, Vectors, Votes)}
+    "relu": lambda **about: nn.ReLU(),
+    "at_places": lambda **about: AtPlaces(build(about["head"]), about["size"]),
+} | {kind.layer: kind for kind in (Lookup, Neighbours, Trees, Vectors, Votes)}
 
 
 def describe(head: nn.Module) -> dict[str, Any] | list[Any] | None:
@@ -33,6 +36,10 @@ def describe(head: nn.Module) -> dict[str, Any] | list[Any] | None:
             return {"layer": "linear", "in": head.in_features, "out": head.out_features, "bias": bias}
         case nn.ReLU():
             return {"layer": "relu"}
+        case AtPlaces():
+            inner = describe(head.head)
+            size = None if head.size is None else list(head.size)
+            return None if inner is None else {"layer": "at_places", "size": size, "head": inner}
         case nn.Sequential():
             parts = [describe(part) for part in head]
             return None if None in parts else parts

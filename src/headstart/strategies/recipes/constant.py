@@ -20,7 +20,8 @@ def constant(trial: Trial) -> Trained:
     rows, the shares are those of all.
     """
     target, own = trial.target, trial.labelled().y
-    head = prior(target.kind, own if target.prior is None else target.prior, 1)
+    y = own if target.prior is None else target.prior
+    head = target.kind.placed(prior(target.kind.single, y if target.kind.per_row else y.flatten(), 1))
     return Trained(Net(Blank(), {target.name: head}).to(trial.problem.on), {})
 
 

@@ -16,13 +16,15 @@ from torch import Tensor, nn
 
 from ...engine import seeded
 from ...models import Net, freeze
+from ...models.net import Given
 from ...tasks import Labelled, Task
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .plain import planes
+from .plain import by_planes, planes
 
 EXTRACTOR = "the pretrained backbone, as a fixed extractor"
+PASSES = 100  # of a linear classifier over the answers at places, of which there are many
 DONAHUE = "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)"
 
 
@@ -36,7 +38,7 @@ LOGREG = Strategy(
     run=logreg,
     summary="logistic regression on frozen features",
     options=rates(1.0, 0.1, 10.0, name="C"),
-    needs=needs.classes,
+    needs=needs.decided,
     reused=EXTRACTOR,
     frozen="backbone",
     paper=DONAHUE,
@@ -58,7 +60,7 @@ SVM = Strategy(
     run=svm,
     summary="linear SVM on frozen features",
     options=rates(0.1, 0.01, 1.0, name="C"),
-    needs=needs.classes,
+    needs=needs.decided,
     reused=EXTRACTOR,
     frozen="backbone",
     paper=DONAHUE,
@@ -71,21 +73,22 @@ def mlp(trial: Trial) -> Trained:
     freeze(net.backbone)
     name, kind, y = trial.target.name, trial.target.kind, trial.labelled().y
     z = trial.features(net)
-    mean, scale = standard(z)
+    mean, scale = standard(kind.entries(z, y)[0])
     with seeded(trial.seed):
-        hidden = nn.Linear(z.shape[1], 64)
+        hidden = nn.Linear(z.shape[-1], 64)
         head = nn.Sequential(hidden, nn.ReLU(), nn.Linear(64, kind.outputs))
     generator = trial.generator("hidden layer")
     for parameter in head.parameters():
         bound = parameter.shape[-1] ** -0.5 if parameter.ndim == 2 else 0.0
         with torch.no_grad():
             parameter.uniform_(-bound, bound, generator=generator)
-    small = Net(nn.Identity(), {name: head}).to(z.device)
+    placed = kind.placed(head)
+    small = Net(Given(), {name: placed}).to(z.device)
     task = Task(name, kind, Labelled((z - mean) / scale, y), weights=trial.target.weights)
     steps, lr = trial.problem.steps, trial.settings["lr"]
     curves = trial.train(small, [task], steps=steps, lr=lr, phase="head")
     fold(hidden, mean, scale)
-    return Trained(Net(net.backbone, {name: head}), curves)
+    return Trained(Net(net.backbone, {name: placed}), curves)
 
 
 MLP = Strategy(
@@ -93,7 +96,7 @@ MLP = Strategy(
     run=mlp,
     summary="small net on frozen features",
     options=rates(3e-3, 1e-3, 1e-2),
-    needs=needs.classes,
+    needs=needs.decided,
     reused=EXTRACTOR,
     frozen="backbone",
     paper=DONAHUE,
@@ -145,13 +148,31 @@ def fitted(trial: Trial, net: Net, model: Any) -> Trained:
     return Trained(Net(net.backbone, {trial.target.name: head}), {})
 
 
-def linear_head(trial: Trial, z: Tensor, model: Any) -> nn.Linear:
-    """Fit scikit-learn's linear classifier on standardised features ``(B, D)``, and write it into a layer."""
+def linear_head(trial: Trial, z: Tensor, model: Any) -> nn.Module:
+    """Fit scikit-learn's linear classifier on standardised features ``(B, D)``, and write it into a layer.
+
+    Of answers at places, each is a row; of more than a learner goes through in seconds, some are drawn.
+    """
+    kind = trial.target.kind
+    z, y = some_entries(trial, z)
+    if not kind.per_row:
+        model.set_params(max_iter=PASSES)
     mean, scale = standard(z)
-    quiet(model, ((z - mean) / scale).double().cpu().numpy(), trial.labelled().y.cpu().numpy())
-    head = planes(model, trial.target.kind).to(z.device)
+    quiet(model, ((z - mean) / scale).double().cpu().numpy(), y.cpu().numpy())
+    head = planes(model, kind.single).to(z.device)
     fold(head, mean, scale)
-    return head
+    return kind.placed(head)
+
+
+def some_entries(trial: Trial, z: Tensor) -> tuple[Tensor, Tensor]:
+    """List features and target of each answer by itself; of many at places, some that are drawn."""
+    kind = trial.target.kind
+    z, y = kind.entries(z, trial.labelled().y)
+    most = by_planes(z.shape[-1], len(kind.classes))
+    if kind.per_row or len(z) <= most:
+        return z, y
+    drawn = torch.randperm(len(z), generator=trial.generator("places of a learner"))[:most].to(z.device)
+    return z[drawn], y[drawn]
 
 
 def regression(trial: Trial) -> Any:

@@ -394,7 +394,7 @@ def _by_cells(cells: int) -> Callable[[int, int], int]:
     return lambda columns, classes: min(20_000, cells // columns)
 
 
-def _by_planes(columns: int, classes: int) -> int:
+def by_planes(columns: int, classes: int) -> int:
     """Take 32,000,000 numbers in all over the planes between classes, and at most 20,000 rows."""
     return min(20_000, 2**25 // (columns * max(1, classes - 1)))
 
@@ -404,7 +404,7 @@ def _by_pairs(columns: int, classes: int) -> int:
     return min(3_000, math.isqrt(1_500_000_000 // columns))
 
 
-LOGISTIC = Learner(_logistic, _by_planes, moved=False)
+LOGISTIC = Learner(_logistic, by_planes, moved=False)
 RIDGE = Learner(_ridge, _by_cells(2**23), moved=False)
 NEIGHBOURS = Learner(_neighbours, _by_cells(2**22))
 VECTORS = Learner(_vectors, _by_pairs)

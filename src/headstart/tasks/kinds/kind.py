@@ -32,14 +32,21 @@ class Kind(ABC):
         classes: the user's own names of the classes; none for numbers.
         exclusive: a row is of exactly one class, so labels are counted, and confused, class by class.
         extensible: the head has one output per class, so classes can be added and left out.
-        per_row: there is one answer per row, not one per part of it.
+        place: what there is one answer for, such as ``"token"``; empty where that is the row.
+        axes: of the places: 1 along a text, 2 across an image, 0 where there is one answer per row.
     """
 
     metric: str
     classes: tuple[Label, ...] = ()
     exclusive: bool = False
     extensible: bool = False
-    per_row: bool = True
+    place: str = ""
+    axes: int = 0
+
+    @property
+    def per_row(self) -> bool:
+        """There is one answer per row, not one per part of it."""
+        return not self.axes
 
     @property
     def name(self) -> str:
@@ -59,7 +66,22 @@ class Kind(ABC):
 
     def head(self, features: int) -> nn.Module:
         """Build the linear layer from ``features`` to this kind's output."""
-        return nn.Linear(features, self.outputs)
+        return self.placed(nn.Linear(features, self.outputs))
+
+    # Answers at places: what learns them from one row of features each asks these.
+
+    @property
+    def single(self) -> Kind:
+        """The kind of one answer by itself."""
+        return self
+
+    def placed(self, head: nn.Module) -> nn.Module:
+        """Make a head for one answer, ``(B, D)`` to ``(B, O)``, into the head for a row."""
+        return head
+
+    def entries(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """List features and target of each answer by itself: ``z`` and ``y`` where a row has one."""
+        return z, y
 
     @abstractmethod
     def loss(
@@ -104,7 +126,7 @@ class Kind(ABC):
         return self.metric, f"the main measure of {self.name}"
 
     def stored(self, outputs: Tensor) -> Tensor:
-        """Keep what ``scored`` needs of a head's outputs, as small as measures allow; shape as given.
+        """Keep what ``scored`` needs of a head's outputs, as small as measures allow.
 
         ``kind.scored(kind.stored(outputs).float(), y)`` is scored as ``outputs`` are, up to rounding.
         """

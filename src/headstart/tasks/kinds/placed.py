@@ -1,0 +1,89 @@
+"""What kinds with an answer at each place share: a word of a text, a pixel of an image.
+
+Shapes: ``B`` rows, ``*`` places, ``D`` features, ``O`` outputs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from typing import final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .missing import known
+from .multiclass import Multiclass
+from .named import Named, check_axes, check_numbers
+
+
+@final
+class AtPlaces(nn.Module):
+    """Apply a head to the features of each place by itself.
+
+    Args:
+        head: from features ``(B, D)`` to outputs ``(B, O)``.
+        size: height and width that maps of outputs are brought to, bilinear; ``None`` leaves them.
+
+    Shape:
+        ``(B, *, D)`` to ``(B, *, O)``, or ``(B, height, width, O)``.
+
+    Example:
+        >>> import torch
+        >>> AtPlaces(nn.Linear(3, 2), (8, 8))(torch.zeros(5, 4, 4, 3)).shape
+        torch.Size([5, 8, 8, 2])
+    """
+
+    reads_places = True
+
+    def __init__(self, head: nn.Module, size: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.head, self.size = head, None if size is None else tuple(size)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the outputs at each place."""
+        said = self.head(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+        return said if self.size is None else _resized(said, self.size)
+
+
+def _resized(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Bring maps ``(B, H, W, O)`` to another size."""
+    if maps.shape[1:3] == size:
+        return maps
+    return F.interpolate(maps.movedim(3, 1), size, mode="bilinear", align_corners=False).movedim(1, 3)
+
+
+class Placed(Named, ABC):
+    """Kinds with one of several classes at each place of a row."""
+
+    metric = "accuracy"
+
+    @property
+    def single(self) -> Multiclass:
+        """One of the classes, for a place by itself."""
+        return Multiclass(self.classes)
+
+    def placed(self, head: nn.Module) -> nn.Module:
+        """Apply a head at each place."""
+        return AtPlaces(head)
+
+    def entries(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """List the places that have a label: features ``(n, D)``, class numbers ``(n,)``."""
+        there = known(y)
+        return z[there], y[there]
+
+    def loss(
+        self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy in nats per labelled place."""
+        return self.single.loss(prediction.flatten(0, -2), y.flatten(), complete=complete, weights=weights)
+
+    def check(self, y: Tensor) -> None:
+        """Raise ``ValueError`` for a target outside the classes."""
+        check_axes(y, "rows", *self._axes)
+        check_numbers(y, len(self.classes))
+
+    @property
+    def _axes(self) -> tuple[str, ...]:
+        """Name the axes of the places."""
+        return (f"{self.place}s",)
