@@ -1,5 +1,6 @@
 """Problem files: defaults, overrides, and what is said of a wrong key."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from headstart.cli import comparisons
 from headstart.engine import to_toml
+from headstart.models.backbones.wheel import place
 from headstart.problems import load_problem, load_run
 
 
@@ -21,6 +23,16 @@ def test_the_demo_is_a_problem() -> None:
     assert problem.shots == [1, 5]
     assert [t.name for t in (problem.target, *problem.sources)] == ["digits_5-9", "digits_0-4"]
     assert problem.settings == {"width": 32, "halvings": 0}
+
+
+@pytest.mark.skipif(not os.environ.get("HEADSTART_DATA"), reason="set HEADSTART_DATA to the real sets")
+@pytest.mark.skipif(not place("minilm").exists(), reason="no real weights: run `headstart weights minilm`")
+def test_the_demo_of_words_is_a_problem() -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    problem = load_problem(Path(comparisons.__file__).with_name("demo_words.toml")).problem()
+    assert (problem.shots, problem.target.kind.outputs, len(problem.target.test or ())) == ([1, 5], 15, 450)
+    assert problem.target.encoding is not None
+    assert problem.target.encoding.facts()["vocabulary"] == 30522
 
 
 def test_a_completed_file_gives_the_same_elsewhere(problem: Path, tmp_path: Path) -> None:
