@@ -129,7 +129,8 @@ class ProblemFile:
         """Give the backbone's name, or what code makes of it where that is allowed."""
         about = self.settings.backbone
         if not about.use.startswith(PREFIX):
-            return _under(self.base, about.use, "file:")
+            files = "keras:" if about.use.endswith(".keras") else "file:"
+            return _under(self.base, about.use, files)
         if not self.allow_code:
             raise wrong(
                 f"`backbone.use` of {self.path}",

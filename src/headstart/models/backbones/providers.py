@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import wrong
 from ..net import Backbone
+from .keras import KERAS
 from .own import OWN
 from .plain import PLAIN
 from .provider import Named
@@ -15,7 +16,7 @@ from .torchvision import TORCHVISION
 from .wheel import WHEEL
 
 # Those that build from a name and settings alone. Saved models, which name one of them, are above: `file.py`.
-PROVIDERS = (OWN, TORCHVISION, TIMM, WHEEL)
+PROVIDERS = (OWN, TORCHVISION, TIMM, WHEEL, KERAS)
 
 
 def find(use: str) -> Named | None:
