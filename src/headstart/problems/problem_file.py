@@ -345,7 +345,7 @@ def _number(tables: list[Any], word: str, override: str) -> int:
 def _under(base: Path, name: str) -> str:
     """Let the path of a backbone start from ``base``; what no folder there is called may be on a hub."""
     word, _, path = name.partition(":")
-    here = word in ("file", "words") or (word == "hf" and (base / path).exists())
+    here = word in ("file", "words") or name.endswith(".keras") or (word == "hf" and (base / path).exists())
     return f"{word}:{base / path}" if here else name
 
 

@@ -116,7 +116,8 @@ class Provider:
 
     def prefixes(self) -> list[str]:
         """List the words before a colon that this source answers to."""
-        return [source for source, colon, _ in (name.partition(":") for name in self.names) if colon]
+        words = (name.partition(":") for name in self.names)
+        return list(dict.fromkeys(source for source, colon, _ in words if colon))
 
 
 @dataclass(frozen=True)

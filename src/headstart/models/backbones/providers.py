@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import wrong
 from ..net import Backbone
 from .hf import HF
+from .keras import KERAS
 from .own import OWN
 from .plain import PLAIN
 from .pointwise import POINTWISE
@@ -18,7 +19,7 @@ from .wheel import WHEEL
 from .words import WORDS
 
 # Those that build from a name and settings alone. Saved models, which name one of them, are above: `file.py`.
-PROVIDERS = (OWN, TORCHVISION, TIMM, HF, WORDS, WHEEL)
+PROVIDERS = (OWN, TORCHVISION, TIMM, HF, WORDS, KERAS, WHEEL)
 
 
 def find(use: str) -> Named | None:

@@ -33,8 +33,8 @@ def backbone(
 
     Args:
         use: ``"mlp"``, ``"conv4"``, ``"textcnn"``, ``"torchvision:resnet18"``,
-            ``"timm:resnet18.a1_in1k"``, ``"hf:DIR"``, ``"words:FILE"``, ``"wheel:minilm"`` or
-            ``"file:DIR"``.
+            ``"timm:resnet18.a1_in1k"``, ``"hf:DIR"``, ``"words:FILE"``, ``"keras:FILE.keras"``,
+            ``"keras:applications.MobileNetV2"``, ``"wheel:minilm"`` or ``"file:DIR"``.
         inputs: shape of one row, without the batch axis; gives ``features`` of ``mlp``, ``channels``
             and ``size`` of ``conv4``. Token ids do not tell ``vocabulary``: pass that as a setting.
             One row of zeros is passed through to see that the backbone takes it.
@@ -111,8 +111,7 @@ def _named(use: str) -> Named:
     if not colon:
         raise unknown("`use` of a backbone", use, BACKBONES)
     *others, last = (f'"{prefix}:"' for source in _sources() for prefix in source.prefixes())
-    hint = f'"{word}:" is not supported yet' if word == "keras" else ""
-    if word == "python":
-        hint = "pass the module itself; a problem file may name it, for a command with `--allow-code`"
+    told = "pass the module itself; a problem file may name it, for a command with `--allow-code`"
+    hint = told if word == "python" else ""
     expected = f"one of {', '.join(others)} and {last}"
     raise wrong("source of a backbone", expected=expected, found=f'"{use}"', hint=hint)
