@@ -273,6 +273,8 @@ def test_other_rows_are_told(bert, tmp_path):
     built = backbone(f"hf:{bert}")
     with pytest.raises(ValueError, match="found 0 to 11"):
         built(torch.tensor([[2, 11, 0]]))
+    with pytest.raises(ValueError, match="at most 12 tokens; found 13"):
+        built(torch.full((1, 13), 5))
     with pytest.raises(ValueError, match="float32"):
         built(torch.zeros(1, 3))
     (tmp_path / "x").mkdir()

@@ -74,10 +74,14 @@ class _Transformer(Backbone):
         self.width = config.hidden_size
         self.pad = config.pad_token_id or 0
         self.offset = _offset(config.pad_token_id)
+        self.limit = _positions(about)
         self.numbers = model.get_input_embeddings().num_embeddings + self.offset  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         x, there = tokens_of(x, self.use, self.numbers)
+        if x.shape[1] > self.limit:
+            expected = f"of at most {self.limit} tokens"
+            raise wrong(f"rows of {self.use!r}", expected=expected, found=x.shape[1])
         ids = torch.where(there & (x > 0), x - self.offset, self.pad)
         hidden = self.model(input_ids=ids, attention_mask=there.long()).last_hidden_state
         z = hidden[:, 0] if self.pooling == "cls" else mean_over(hidden, there)
@@ -91,6 +95,13 @@ class _Transformer(Backbone):
 def _offset(pad: int | None) -> int:
     """Say by how much numbers in rows are larger than the model's."""
     return 0 if pad == 0 else 1
+
+
+def _positions(config: Mapping[str, Any]) -> int:
+    """Say how many tokens a model reads; the positions of some begin behind the number of padding."""
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    pad = config.get("pad_token_id")
+    return int(positions) - (pad + 1 if pad else 0) if positions else 1 << 20
 
 
 def hf(
@@ -250,13 +261,12 @@ def tokenizer(name: str, settings: Mapping[str, Any] | None = None) -> str:
     folder = _folder(name)
     config = _json(folder / "config.json")
     pad = config.get("pad_token_id")
-    positions = config.get("max_position_embeddings") or config.get("n_positions")
     limits = [
-        positions - (pad + 1 if pad else 0) if positions else None,  # those of RoBERTa begin behind padding
+        _positions(config),
         _json(folder / "sentence_bert_config.json").get("max_seq_length"),
         _json(folder / "tokenizer_config.json").get("model_max_length"),
     ]
-    limit = min([int(n) for n in limits if n], default=1 << 20)
+    limit = min(int(n) for n in limits if n)
     return read_tokenizer(folder / FILE, limit=limit, padding=pad == 0, markers=True)
 
 
