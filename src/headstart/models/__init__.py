@@ -7,6 +7,7 @@ from .backbones.mlp import mlp
 from .backbones.textcnn import textcnn
 from .backbones.timm import timm
 from .backbones.torchvision import torchvision
+from .fresh import reinitialise
 from .net import (
     Adapted,
     Backbone,
@@ -17,7 +18,6 @@ from .net import (
     device_of,
     freeze,
     parameter_groups,
-    reinitialise,
     stages,
     unfreeze,
     width_of,

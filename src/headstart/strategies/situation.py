@@ -18,8 +18,9 @@ from ..models.backbones import width_of as measured_width
 from ..tasks import Task, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.kinds.measures import Measure
-from ..tasks.nouns import take, tensors
+from ..tasks.nouns import tensors
 from .budget import Budget
+from .ready import converted, first_row, fitted, numbers, tokens
 
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 DRAWS = ("equal", "random")
@@ -79,14 +80,17 @@ class Situation:
         if draw not in DRAWS:
             raise unknown("`draw`", draw, DRAWS)
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
+        self._set(backbone=backbone)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
         self._set(metric=metric)
         self._set(class_weights=class_weights, draw=draw)
+        _make_ready(self)
         _check_tasks(self)
         self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
-        self._set(backbone=_named(self) if backbone == "auto" else backbone)
+        if backbone == "auto":
+            self._set(backbone=_named(self))
         self._set(shift=_shift(self, shift))
         self._set(rotations=_rotations(self, rotations))
 
@@ -167,7 +171,7 @@ class Situation:
             settings=self.settings,
             facts=self.target.encoding.facts() if self.target.encoding is not None else {},
         )
-        return built.to(self.on)
+        return built.to(self.on, torch.float32)
 
     @property
     def on(self) -> torch.device:
@@ -220,6 +224,27 @@ def one_row(task: Task) -> torch.Tensor | None:
 
 
 # What is looked at when a situation is made.
+
+
+def _make_ready(situation: Situation) -> None:
+    """Bring all rows to what the backbone takes, and a module of the caller's own to its weights."""
+    backbone, target = situation.backbone, situation.target
+    if isinstance(backbone, nn.Module):
+        backbone, conversion = fitted(backbone, target)
+    else:
+        conversion = tokens if _reads_tokens(situation) else numbers
+    made, count = converted((*situation.targets, *situation.sources), conversion), len(situation.targets)
+    situation._set(backbone=backbone, targets=made[:count], sources=made[count:])
+
+
+def _reads_tokens(situation: Situation) -> bool:
+    """Tell whether whole numbers along one axis are token ids: where a vocabulary or the backbone says so."""
+    row, target = one_row(situation.target), situation.target
+    if row is None or row.ndim != 2 or row.is_floating_point():
+        return False
+    facts = target.encoding.facts() if target.encoding is not None else {}
+    told = "vocabulary" in facts or "vocabulary" in situation.settings
+    return told or situation.backbone not in ("auto", "mlp")
 
 
 def _check_tasks(situation: Situation) -> None:
@@ -327,6 +352,6 @@ def _square(situation: Situation) -> bool:
 
 def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features per row of a backbone, on one row of a task."""
-    train = task.train
-    first = take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x
+    first = first_row(task)
+    assert first is not None  # there is nothing to learn from no row
     return measured_width(backbone, first)

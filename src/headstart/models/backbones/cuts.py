@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...errors import unknown, wrong
 from ...tasks import X
 from ..net import Backbone, as_backbone
+from ..outputs import features_of
 
 GRID = 3  # maps are averaged over a grid of so many cells a side, where they are larger
 WHOLE = ""  # the cut behind everything: the features that the backbone gives itself
@@ -132,7 +133,7 @@ class AtAllCuts(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
-        return found | {WHOLE: pooled(whole)}
+        return found | {WHOLE: pooled(features_of(whole))}
 
 
 def _keep(found: dict[str, Tensor], name: str, module: nn.Module, given: Any, value: Any) -> None:

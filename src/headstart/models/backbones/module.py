@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..net import reinitialise
+from ..fresh import copied, reinitialise
 from .provider import Shape
 
 
@@ -47,7 +46,7 @@ class Module:
         facts: Mapping[str, Any] | None = None,
     ) -> nn.Module:
         """Copy it, with new weights where ``weights`` is ``None``; the rest is not read."""
-        module = copy.deepcopy(self.module)
+        module = copied(self.module)
         return reinitialise(module) if weights is None else module
 
     def fingerprint(self) -> str:

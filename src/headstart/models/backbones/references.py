@@ -9,6 +9,7 @@ from torch import nn
 
 from ...errors import unknown, wrong
 from ..net import Backbone
+from ..wrappers import unwrapped
 from . import providers
 from .file import FILE
 from .module import Module
@@ -63,7 +64,8 @@ def start(use: str | nn.Module) -> Start:
     """Say what there is to start from: a name for ``hs.backbone``, or a module.
 
     Args:
-        use: the name, or the module, which is copied each time that it is built.
+        use: the name, or the module, which is copied each time that it is built, without wrappers around
+            it (``torch.compile``, ``DataParallel``).
 
     Raises:
         ValueError: for an unknown name or source.
@@ -74,7 +76,7 @@ def start(use: str | nn.Module) -> Start:
         >>> start("textcnn").build(weights=None, facts={"vocabulary": 9}).settings["vocabulary"]
         9
     """
-    return Module(use) if isinstance(use, nn.Module) else _named(use)
+    return Module(unwrapped(use)) if isinstance(use, nn.Module) else _named(use)
 
 
 def _named(use: str) -> Named:
