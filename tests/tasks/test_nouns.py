@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from headstart.tasks import (
     Task,
     Tokens,
 )
-from headstart.tasks.nouns import convert, inputs_of, join, move, rows, take, tensors
+from headstart.tasks.nouns import collate, convert, inputs_of, join, move, rows, take, tensors
 
 X = torch.arange(12.0).reshape(6, 2)
 Y = torch.tensor([0, 1, 2, 0, -100, 2])
@@ -227,3 +228,42 @@ def test_known_rows_have_a_label():
     rows = Labelled(torch.arange(3.0), torch.tensor([1, -100, 0]))
     assert rows.known().x.tolist() == [0, 2]
     assert rows.known().y.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (numpy.zeros((3, 2)), torch.zeros(3, 2, dtype=torch.float64)),
+        (numpy.zeros((3, 2), ">f4"), torch.zeros(3, 2)),
+        (numpy.arange(6, dtype="u2").reshape(3, 2), torch.arange(6).view(3, 2)),
+        (
+            numpy.arange(6, dtype="u1").reshape(3, 2)[::-1],
+            torch.arange(6, dtype=torch.uint8).view(3, 2).flip(0),
+        ),
+        (numpy.broadcast_to(numpy.float16(1), (3, 2)), torch.ones(3, 2, dtype=torch.float16)),
+        ([[1.0], [2.0], [3.0]], torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)),
+        ([[True], [False], [True]], torch.tensor([[True], [False], [True]])),
+    ],
+)
+def test_arrays_and_lists_become_tensors(given, expected):
+    rows = Labelled(given, numpy.arange(3, dtype="i4"), group=[0, 0, 1])
+    assert torch.equal(rows.x, expected)
+    assert rows.x.dtype == expected.dtype
+    assert (rows.y.tolist(), rows.y.dtype, rows.group.dtype) == ([0, 1, 2], torch.int64, torch.int64)
+    assert torch.equal(Inputs({"a": given, "b": expected}).x["a"], expected)
+
+
+@pytest.mark.parametrize("given", [[["a"]], None, numpy.array([None]), [[1], [2, 3]], object()])
+def test_what_is_no_number_is_refused(given):
+    with pytest.raises(
+        TypeError, match="`x` should be a tensor or an array of numbers, or a mapping of these"
+    ):
+        Inputs(given)
+    with pytest.raises(TypeError, match="`y` should be a tensor or an array"):
+        Labelled(torch.zeros(1, 2), given)
+
+
+def test_small_labels_of_a_dataset_become_int64():
+    data = [(numpy.zeros(2), numpy.int32(1)), (numpy.zeros(2), numpy.int32(0))]
+    rows = collate(data)
+    assert (rows.y.tolist(), rows.y.dtype) == ([1, 0], torch.int64)

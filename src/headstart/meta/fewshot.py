@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from ..atomic import write_atomic
 from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save, sealed
+from ..models.fresh import copied
 from ..seams import TaskAdaptation
 from ..tasks import Encoding, Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
@@ -69,7 +69,7 @@ class FewShot:
     ) -> None:
         head = net.head(adaptation.task)
         self.adaptation, self.encoding = adaptation, encoding
-        self._base = copy.deepcopy(Net(net.backbone, {adaptation.task: head})).eval()
+        self._base = copied(Net(net.backbone, {adaptation.task: head})).eval()
         self._now: _Fitted | None = None
 
     @property

@@ -10,6 +10,7 @@ from .backbones.textcnn import textcnn
 from .backbones.timm import timm
 from .backbones.torchvision import torchvision
 from .backbones.words import words
+from .fresh import reinitialise
 from .net import (
     Adapted,
     Backbone,
@@ -21,7 +22,6 @@ from .net import (
     fix_norms,
     freeze,
     parameter_groups,
-    reinitialise,
     stages,
     unfreeze,
     width_of,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -13,12 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import wrong
+from .wrappers import plain_names, plain_state, without_wrappers
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name.
+    """Read tensors by name, without the words that wrappers add, and those of 16 bits as float32.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -30,7 +30,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise wrong("`weights`", expected="a file", found=f'nothing at "{path}"', error=FileNotFoundError)
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _ready(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         found = f"{str(error).splitlines()[0]}"
@@ -38,20 +38,27 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         hint = "save `model.state_dict()`"
         raise wrong(f'weights "{path}"', expected="tensors by name", found=type(state), hint=hint)
-    return dict(state)
+    return _ready(state)
+
+
+def _ready(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Name tensors without wrappers, and bring those of 16 bits to the 32 that nets train in."""
+    names = without_wrappers(state)
+    halves = (torch.float16, torch.bfloat16)
+    return {names[n]: value.float() if value.dtype in halves else value for n, value in state.items()}
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copy tensors into a module, which takes over their dtypes; ``source`` names them in errors.
 
+    Wrappers in the module or in the names, as of ``torch.compile``, are looked through.
+
     Raises:
         ValueError: if a name is missing or unknown, or a shape differs.
     """
-    tensors = dict(
-        chain(module.named_parameters(remove_duplicate=False), module.named_buffers(remove_duplicate=False))
-    )
-    given = {id(tensors[n]) for n in state if n in tensors}  # tied weights are stored once
-    own = module.state_dict(keep_vars=True)
+    own, plain = plain_state(module), without_wrappers(state)
+    state = {name if name in own else plain[name]: value for name, value in state.items()}
+    given = {id(own[n]) for n in state if n in own}  # tied weights are stored once
     missing = [n for n, t in own.items() if n not in state and id(t) not in given]
     if missing or state.keys() - own.keys():
         found = f"{len(missing)} missing {missing[:3]}, {len(state.keys() - own.keys())} more "
@@ -64,5 +71,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
                 expected=f"of shape {tuple(own[name].shape)}",
                 found=tuple(value.shape),
             )
-        tensors[name].data = tensors[name].data.to(value.dtype)
-    module.load_state_dict(state, strict=False)
+        own[name].data = own[name].data.to(value.dtype)
+    names = plain_names(module)
+    here = {name: state[plain] for name, plain in names.items() if plain in state}
+    module.load_state_dict(here | {n: value for n, value in state.items() if n not in names}, strict=False)

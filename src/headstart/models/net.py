@@ -5,7 +5,6 @@ Shapes: ``B`` rows, ``D`` features, ``O`` outputs of a head.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any, Self, final
@@ -16,6 +15,10 @@ from torch.func import functional_call
 
 from ..errors import unknown, wrong
 from ..tasks import X
+from ..tasks.nouns import convert, tensors
+from .fresh import copied
+from .outputs import features_of, width
+from .wrappers import unwrapped
 
 
 class Backbone(nn.Module):
@@ -60,11 +63,14 @@ class Trunk(Backbone):
 def as_backbone(module: nn.Module) -> Backbone | None:
     """Return a module that tells about itself as a ``Backbone``; ``None`` for any other.
 
+    Wrappers, as of ``torch.compile``, are looked through.
+
     Example:
         >>> as_backbone(nn.Linear(2, 2)) is None
         True
     """
-    return module if isinstance(module, Backbone) else None
+    inner = unwrapped(module)
+    return inner if isinstance(inner, Backbone) else None
 
 
 def task_dependent(module: nn.Module) -> bool:
@@ -78,10 +84,26 @@ def task_dependent(module: nn.Module) -> bool:
     return backbone is not None and backbone.task_dependent
 
 
+def typed(module: nn.Module, x: X) -> X:
+    """Bring floating rows to the type of a module's first floating weights; whole numbers stay.
+
+    Example:
+        >>> typed(nn.Linear(2, 2), torch.zeros(1, 2, dtype=torch.float64)).dtype
+        torch.float32
+    """
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
+    if dtype is None or all(t.dtype == dtype or not t.is_floating_point() for t in tensors(x)):
+        return x
+    return convert(x, lambda t: t.to(dtype) if t.is_floating_point() else t)
+
+
 def width_of(module: nn.Module, x: X) -> int:
     """Tell the features ``D`` per row of a backbone: its own word, or measured on rows of ``x (B, *)``.
 
     One row is enough.
+
+    Raises:
+        ValueError: if the features are no table; ``TypeError`` if it is not plain what they are.
 
     Example:
         >>> width_of(nn.Linear(2, 3), torch.zeros(1, 2))
@@ -92,9 +114,9 @@ def width_of(module: nn.Module, x: X) -> int:
         return backbone.width
     training = module.training
     with torch.no_grad():
-        width = module.eval()(x).shape[1]
+        found = width(module.eval()(typed(module, x)))
     module.train(training)
-    return width
+    return found
 
 
 def gives_places(module: nn.Module) -> bool:
@@ -127,8 +149,8 @@ class Net(nn.Module):
     buffers of its normalisation layers do not move and its dropout is off.
 
     Args:
-        backbone: from rows ``(B, *)`` to features ``(B, D)``; with a method ``places`` also to features at
-            each place (``gives_places``).
+        backbone: from rows ``(B, *)`` to features ``(B, D)``, or to a mapping or a tuple that has them; with
+            a method ``places`` also to features at each place (``gives_places``).
         heads: from features to outputs ``(B, O)``, one per task, by name; one with ``reads_places`` is given
             those at each place.
 
@@ -146,12 +168,14 @@ class Net(nn.Module):
     def features(self, x: X, task: str | None = None) -> Tensor:
         """Return the backbone's features ``(B, D)``; a sharing trunk needs the task's name.
 
-        For a task whose head reads places they are those at each place, ``(B, *, D)``.
+        For a task whose head reads places they are those at each place, ``(B, *, D)``. Floating rows are
+        brought to the type of the net's weights: float64 ones lose what float32 does not hold, about the
+        eighth digit on. Of a mapping or a tuple ``features_of`` takes the features.
         """
-        backbone = self.backbone
+        backbone, x = self.backbone, typed(self, x)
         if self.at_places(task):
             return backbone.places(x)  # type: ignore[operator]
-        return backbone(x, task) if task_dependent(backbone) else backbone(x)
+        return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
 
     def forward(self, x: X, task: str) -> Tensor:
         """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""
@@ -329,7 +353,7 @@ class Adapted:
 
         Linear layers take the size of their adapted weights, so a head may have other ways than before.
         """
-        net = copy.deepcopy(self.net)
+        net = copied(self.net)
         for name, value in self.weights.items():
             path, _, leaf = name.rpartition(".")
             owner = net.get_submodule(path)
@@ -341,31 +365,6 @@ class Adapted:
             if isinstance(owner, nn.Linear) and leaf == "weight":
                 owner.out_features, owner.in_features = new.shape
         return net
-
-
-def reinitialise(module: nn.Module) -> nn.Module:
-    """Draw new weights for every layer, from the global random state. Returns the module.
-
-    Raises:
-        ValueError: if a part has parameters but no ``reset_parameters`` of its own.
-
-    Example:
-        >>> layer = nn.Linear(2, 2)
-        >>> bool((reinitialise(layer).weight == 0).any())
-        False
-    """
-    for name, part in module.named_modules():
-        reset = getattr(part, "reset_parameters", None) or getattr(part, "_reset_parameters", None)
-        if reset is not None:
-            reset()
-        elif next(part.parameters(recurse=False), None) is not None:
-            raise wrong(
-                f"part {name!r} of the backbone",
-                expected="able to draw new weights",
-                found=f"{type(part).__name__} without `reset_parameters`",
-                hint="give it that method, or name the backbone instead of passing a module",
-            )
-    return module
 
 
 def count_parameters(net: nn.Module, *, trainable: bool = True) -> int:

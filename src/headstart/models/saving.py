@@ -22,6 +22,7 @@ from .backbones.cuts import Cut
 from .backbones.providers import rebuild
 from .heads import build, describe
 from .net import Net, as_backbone
+from .wrappers import plain_names, plain_state, unwrapped, without_wrappers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,8 @@ def save(
     directory are left alone.
 
     Args:
-        net: any backbone; one that ``backbone`` did not build has to be passed to ``load``.
+        net: any backbone; one that ``backbone`` did not build has to be passed to ``load``. Compiled and
+            parallel ones are saved as what they are around.
         directory: made where it is not there.
         kinds: what the answer of each head is, by the heads' names.
         encoding: how rows were made, as ``task.encoding`` says it, or its JSON.
@@ -82,13 +84,13 @@ def save(
     """
     if set(kinds) != set(net.heads):
         raise wrong("`kinds`", expected=f"one for each head of {list(net.heads)}", found=list(kinds))
-    tensors = _tensors(net)
+    tensors, names = _tensors(net), plain_names(net)
     description = {
         "backbone": _describe_backbone(net.backbone),
         "cut": None if (known := as_backbone(net.backbone)) is None else known.cut,
-        "heads": {name: describe(head) for name, head in net.heads.items()},
+        "heads": {name: describe(unwrapped(head)) for name, head in net.heads.items()},
         "kinds": {name: kind.to_json() for name, kind in kinds.items()},
-        "frozen": [name for name, p in net.named_parameters() if not p.requires_grad],
+        "frozen": [names[n] for n, p in net.named_parameters() if not p.requires_grad],
         "encoding": encoding,
         "notes": notes,
     }
@@ -138,8 +140,9 @@ def load(
         kinds = {n: kind_from_json(about["kinds"][n], f"kind of head {n!r}") for n in about["heads"]}
     net = Net(trunk, built)
     fill(net, tensors, f'"{directory / WEIGHTS}"')
+    names, frozen = plain_names(net), set(without_wrappers(about["frozen"]).values())
     for name, parameter in net.named_parameters():
-        parameter.requires_grad_(name not in about["frozen"])
+        parameter.requires_grad_(names[name] not in frozen)
     return Saved(net.eval(), kinds, about["encoding"], about["notes"])
 
 
@@ -147,7 +150,7 @@ def _tensors(net: Net) -> dict[str, Tensor]:
     """List parameters and buffers, tied ones once."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
-    for name, value in net.state_dict(keep_vars=True).items():
+    for name, value in plain_state(net).items():
         if not isinstance(value, Tensor):
             hint = "keep it in the module's settings instead"
             raise wrong(

@@ -24,6 +24,7 @@ from ..tasks.kinds.measures import Measure
 from ..tasks.nouns import move, take, tensors
 from .budget import Budget
 from .candidate import Candidate, candidates
+from .ready import converted, fitted, numbers, tokens
 
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 DRAWS = ("equal", "random")
@@ -86,18 +87,20 @@ class Situation:
         if draw not in DRAWS:
             raise unknown("`draw`", draw, DRAWS)
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
+        self._set(backbone=backbone)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
         self._set(metric=metric)
         self._set(class_weights=class_weights, draw=draw)
-        _check_tasks(self)
-        self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
         self._set(backbones=candidates(backbones or {}), using_now="")
         if backbones:
             self._take(_asked(self.backbones, Candidate(backbone, weights, settings or {})))
-        else:
-            self._set(backbone=_named(self) if backbone == "auto" else backbone)
+        _make_ready(self)
+        _check_tasks(self)
+        self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
+        if backbone == "auto" and not backbones:
+            self._set(backbone=_named(self))
         for each in map(self.using, self.backbones) if backbones else [self]:
             _check_places(each)
         self._set(shift=_shift(self, shift))
@@ -191,7 +194,7 @@ class Situation:
             settings=self.settings,
             facts=self.target.encoding.facts() if self.target.encoding is not None else {},
         )
-        return built.to(self.on)
+        return built.to(self.on, torch.float32)
 
     @property
     def on(self) -> torch.device:
@@ -244,6 +247,33 @@ def one_row(task: Task) -> torch.Tensor | None:
 
 
 # What is looked at when a situation is made.
+
+
+def _make_ready(situation: Situation) -> None:
+    """Bring all rows to what the backbone takes, and a module of the caller's own to its weights."""
+    backbone, target = situation.backbone, situation.target
+    if isinstance(backbone, nn.Module):
+        backbone, conversion = fitted(backbone, target)
+    else:
+        conversion = tokens if _reads_tokens(situation) else numbers
+    made, count = converted((*situation.targets, *situation.sources), conversion), len(situation.targets)
+    several = {
+        name: replace(one, use=fitted(one.use, target)[0]) if isinstance(one.use, nn.Module) else one
+        for name, one in situation.backbones.items()
+    }
+    if situation.using_now:
+        backbone = several[situation.using_now].use
+    situation._set(backbone=backbone, targets=made[:count], sources=made[count:], backbones=several)
+
+
+def _reads_tokens(situation: Situation) -> bool:
+    """Tell whether whole numbers along one axis are token ids: where a vocabulary or the backbone says so."""
+    row, target = one_row(situation.target), situation.target
+    if row is None or row.ndim != 2 or row.is_floating_point():
+        return False
+    facts = target.encoding.facts() if target.encoding is not None else {}
+    told = "vocabulary" in facts or "vocabulary" in situation.settings
+    return told or situation.backbone not in ("auto", "mlp")
 
 
 def _check_tasks(situation: Situation) -> None:
@@ -395,5 +425,6 @@ def width_of(backbone: nn.Module, task: Task) -> int:
 
 
 def _first(task: Task) -> X:
+    """Take the first training row, or as much as there is of it."""
     train = task.train
     return take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x

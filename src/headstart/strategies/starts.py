@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from ..engine import FeatureStore, cached_features, predict
 from ..models import Net
+from ..models.fresh import copied
 from ..models.net import Given
 from ..tasks import X
 
@@ -44,7 +44,7 @@ class Starts:
             start, before = time.perf_counter(), self.spared
             made = make()
             self._made[name] = *made, time.perf_counter() - start + self.spared - before
-        net, curves = copy.deepcopy(self._made[name][0]), self._made[name][1]
+        net, curves = copied(self._made[name][0]), self._made[name][1]
         self.knows(net.backbone, name)
         return net, dict(curves)
 

@@ -63,8 +63,7 @@ def ready(value: Any, shape: tuple[int, ...], what: str = "rows") -> Tensor:
     except ValueError as error:
         raise wrong(what, expected=f"rows of {list(shape)}", found=f"rows that differ ({error})") from None
     x = inputs(array, what)
-    if tuple(x.shape[1:]) != shape:
-        x = channels_first(x)
-    if tuple(x.shape[1:]) != shape:
-        raise wrong(what, expected=f"rows of {list(shape)}", found=list(x.shape[1:]))
-    return x
+    for rows in (x, channels_first(x)):
+        if tuple(rows.shape[1:]) == shape:
+            return rows
+    raise wrong(what, expected=f"rows of {list(shape)}", found=list(x.shape[1:]))

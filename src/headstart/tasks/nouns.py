@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
@@ -19,6 +20,7 @@ from .kinds import Kind, Standard, present
 
 X = Tensor | Mapping[str, Tensor]
 V = TypeVar("V")
+SMALL = (torch.int8, torch.int16, torch.int32, torch.uint8)
 RESERVED = frozenset(dir(nn.ModuleDict()))  # "type", "items", ...: heads are kept by the task's name
 
 
@@ -75,6 +77,54 @@ def _convert(value: Any, function: Callable[[Tensor], Tensor], done: dict[int, t
     return done[id(value)][1]
 
 
+def as_tensors(value: Any, what: str = "`x`") -> X:
+    """Take tensors, arrays, columns or lists of numbers, or a mapping of them, as tensors.
+
+    Arrays share their memory where they can. Types stay as they are.
+
+    Raises:
+        TypeError: if it is nothing of the kind, or not of numbers.
+
+    Example:
+        >>> import numpy
+        >>> as_tensors({"ids": numpy.arange(3), "mask": [1, 1, 0]})
+        {'ids': tensor([0, 1, 2]), 'mask': tensor([1, 1, 0])}
+    """
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Mapping):
+        if all(isinstance(part, Tensor) for part in value.values()):
+            return value
+        return {name: as_tensors(part, f"`{name}` of {what}") for name, part in value.items()}  # type: ignore[misc]
+    try:
+        return _of_array(numpy.asarray(value))
+    except (TypeError, ValueError, RuntimeError):
+        found, hint = type(value).__name__, "make it one, as in torch.as_tensor(array)"
+        expected = "a tensor or an array of numbers, or a mapping of these"
+        raise wrong(what, expected=expected, found=found, hint=hint, error=TypeError) from None
+
+
+def _of_array(array: numpy.ndarray) -> Tensor:
+    """Share an array's memory, or copy what PyTorch has no type for and what may not be written to."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    known = {"u": "i8" if size > 1 else "u1", "f": f"f{min(size, 8)}"}
+    array = numpy.ascontiguousarray(array, dtype=known.get(kind, array.dtype.newbyteorder("=")))
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def as_labels(value: Any, what: str = "`y`") -> Tensor:
+    """Take targets as a tensor; whole numbers as int64, as losses need them.
+
+    Example:
+        >>> as_labels([0, 1], "`y`").dtype, as_labels(torch.ones(2, dtype=torch.int32)).dtype
+        (torch.int64, torch.int64)
+    """
+    y = value if isinstance(value, Tensor) else as_tensors(value, what)
+    if not isinstance(y, Tensor):
+        raise wrong(what, expected="one tensor", found=type(value).__name__, error=TypeError)
+    return y.long() if y.dtype in SMALL else y
+
+
 def rows(x: X) -> int:
     """Count the rows of ``x``, a tensor or a mapping of tensors with equal first axis."""
     return len(next(iter(parts(x).values())))
@@ -112,9 +162,10 @@ class Inputs:
     """Hold rows without labels, so that a method that must not read labels cannot.
 
     Args:
-        x: a tensor ``(B, *)`` or a mapping of tensors with equal first axis (token ids, mask).
+        x: a tensor or an array ``(B, *)``, or a mapping of them with equal first axis (token ids, mask).
 
     Raises:
+        TypeError: if ``x`` is nothing of the kind.
         ValueError: if the tensors of a mapping differ in their first axis.
 
     Example:
@@ -127,6 +178,7 @@ class Inputs:
     complete: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "x", as_tensors(self.x))
         _equal_rows(self.x)
 
     def __len__(self) -> int:
@@ -150,14 +202,15 @@ class Labelled:
     """Hold rows with their targets.
 
     Args:
-        x: a tensor ``(B, *)`` or a mapping of tensors with equal first axis.
-        y: targets ``(B, ...)``; a missing label is NaN (float) or -100 (integer).
+        x: a tensor or an array ``(B, *)``, or a mapping of them with equal first axis.
+        y: targets ``(B, ...)``, a tensor or an array; a missing label is NaN (float) or -100 (integer).
         complete: promises that no label is missing and no input NaN or infinity, which saves looking
             for them at every step.
         group: whole numbers ``(B,)``, alike where rows belong together (of one patient, author, session);
             ``None`` where each row stands alone. Rows are held out by groups, and intervals draw them anew.
 
     Raises:
+        TypeError: if ``x`` or ``y`` is nothing of the kind.
         ValueError: if ``x``, ``y`` and ``group`` differ in length, or groups are no whole numbers.
 
     Example:
@@ -173,6 +226,10 @@ class Labelled:
     held: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "x", as_tensors(self.x))
+        object.__setattr__(self, "y", as_labels(self.y))
+        if self.group is not None:
+            object.__setattr__(self, "group", as_labels(self.group, "`group`"))
         count = _equal_rows(self.x)
         if count != len(self.y):
             raise wrong("`y`", expected=f"one target per row of `x` ({count})", found=f"{len(self.y)}")

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -121,7 +121,8 @@ def _on_white(image: Image) -> Image:
 
 
 def _check_range(image: Image, top: int) -> None:
-    low, high = cast(tuple[float, float], image.getextrema())  # of its one channel
+    found = np.asarray(image)
+    low, high = float(found.min()), float(found.max())
     if not 0 <= low <= high <= top:  # NaN is in no order
         what = "pixels that are floats" if top == 1 else "pixels of more than 8 bits"
         hint = "save them as floats in [0, 1], divided by the most that they can be"

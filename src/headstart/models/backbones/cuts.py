@@ -16,6 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from ...errors import unknown, wrong
 from ...tasks import X
 from ..net import Backbone, as_backbone
+from ..outputs import features_of
 from .tokenizer import mean_over
 
 GRID = 3  # maps are averaged over a grid of so many cells a side, where they are larger
@@ -144,7 +145,7 @@ class AtAllCuts(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
-        return found | {WHOLE: pooled(whole)}
+        return found | {WHOLE: pooled(features_of(whole))}
 
 
 def _mask(backbone: nn.Module, x: X) -> Tensor | None:

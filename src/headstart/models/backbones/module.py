@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..net import as_backbone, reinitialise
+from ..fresh import copied, reinitialise
+from ..net import as_backbone
 from .provider import Shape
 from .tokenizer import check_tokenizer
 
@@ -49,7 +49,7 @@ class Module:
     ) -> nn.Module:
         """Copy it, with new weights where ``weights`` is ``None``; see that it reads such rows of text."""
         check_tokenizer(self.name, self.tokenizer(), facts or {})
-        module = copy.deepcopy(self.module)
+        module = copied(self.module)
         return reinitialise(module) if weights is None else module
 
     def tokenizer(self, settings: Mapping[str, Any] | None = None) -> str:

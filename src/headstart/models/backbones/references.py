@@ -9,6 +9,7 @@ from torch import nn
 
 from ...errors import unknown, wrong
 from ..net import Backbone
+from ..wrappers import unwrapped
 from . import providers
 from .file import FILE
 from .module import Module
@@ -64,7 +65,8 @@ def start(use: str | nn.Module | Start) -> Start:
     """Say what there is to start from: a name for ``hs.backbone``, or a module.
 
     Args:
-        use: the name; a module, which is copied each time that it is built; or a start, as it is.
+        use: the name; a module, which is copied each time that it is built, without wrappers around it
+            (``torch.compile``, ``DataParallel``); or a start, as it is.
 
     Raises:
         ValueError: for an unknown name or source.
@@ -76,7 +78,7 @@ def start(use: str | nn.Module | Start) -> Start:
         9
     """
     if isinstance(use, nn.Module):
-        return Module(use)
+        return Module(unwrapped(use))
     return _named(use) if isinstance(use, str) else use
 
 

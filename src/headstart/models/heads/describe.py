@@ -31,7 +31,7 @@ def describe(head: nn.Module) -> dict[str, Any] | list[Any] | None:
     match head:
         case Layer():
             return {"layer": head.layer, **head.settings}
-        case nn.Linear():
+        case nn.Linear() if {name for name, _ in head.named_parameters()} <= {"weight", "bias"}:
             bias = head.bias is not None
             return {"layer": "linear", "in": head.in_features, "out": head.out_features, "bias": bias}
         case nn.ReLU():

@@ -1,0 +1,182 @@
+"""Rows become such as nets take them, once, before anything is compared: float32, or ids of tokens.
+
+Shapes: ``B`` rows, ``L`` tokens, ``C`` channels, ``H``, ``W`` pixels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils.data import Dataset
+
+from ..engine import seeded
+from ..engine.evaluate import resting
+from ..errors import wrong
+from ..models.fresh import copied
+from ..models.net import as_backbone, device_of, task_dependent
+from ..models.outputs import width
+from ..models.wrappers import unwrapped
+from ..tasks import Lazy, Task, X
+from ..tasks.arrays import channels_first
+from ..tasks.nouns import SMALL, collate, convert, move, take, tensors
+
+PARTS = ("train", "valid", "test", "unlabelled")
+
+
+def floats(x: X) -> X:
+    """Bring floating numbers to float32, which keeps about seven digits, and leave their graph behind."""
+    return convert(x, lambda t: _float(t) if t.is_floating_point() else t)
+
+
+def _float(t: Tensor) -> Tensor:
+    return (t.detach() if t.requires_grad else t).float()
+
+
+def tokens(x: X) -> X:
+    """Bring ids of tokens to int64, as embeddings take them."""
+    return convert(x, lambda t: t.long() if t.dtype in SMALL else t)
+
+
+def numbers(x: X) -> X:
+    """Make rows float32 that are one tensor.
+
+    Pixels of 8 bits, in ``(B, *, *)`` and more axes, are divided by 255, as readers do it, and channels that
+    come last come first; other whole numbers become floats as they are.
+
+    Example:
+        >>> numbers(torch.tensor([[1, 2], [3, 4]]))
+        tensor([[1., 2.],
+                [3., 4.]])
+    """
+    if not isinstance(x, Tensor):
+        return floats(x)
+    made = _float(x)
+    return channels_first(made / 255 if _pixels(x) else made)
+
+
+def _pixels(x: Tensor) -> bool:
+    return x.dtype == torch.uint8 and x.ndim > 2
+
+
+def _notes(old: X, new: X) -> Iterator[str]:
+    """Say what became of rows beyond another type."""
+    if isinstance(old, Tensor) and isinstance(new, Tensor):
+        if _pixels(old) and new.is_floating_point():
+            yield "pixels of 8 bits (uint8) were divided by 255; divide new rows for the model as well"
+        if old.shape != new.shape:
+            shape = tuple(old.shape[1:])
+            yield f"images of shape {shape} were taken to have their channels last; now they come first"
+
+
+def converted(tasks: Iterable[Task], function: Callable[[X], X]) -> tuple[Task, ...]:
+    """Convert the inputs of tasks, those of datasets as they are loaded; shared rows are converted once.
+
+    A task whose rows stay is the very same afterwards. A warning says what is more than another type.
+    """
+    done: dict[int, tuple[X, X]] = {}
+
+    def once(x: X) -> X:
+        if id(x) not in done:
+            done[id(x)] = x, _same(x, function(x))
+        return done[id(x)][1]
+
+    def rows(data: Any) -> Any:
+        if data.held:
+            return data if (x := once(data.x)) is data.x else replace(data, x=x)
+        if not len(data) or (x := data.take(torch.tensor([0])).x) is once(x):
+            return data
+        return Lazy(_Ready(data.data, function))
+
+    def ready(task: Task) -> Task:
+        old = {part: data for part in PARTS if (data := getattr(task, part)) is not None}
+        new = {part: rows(data) for part, data in old.items()}
+        return task if all(new[part] is old[part] for part in old) else replace(task, **new)
+
+    made = tuple(map(ready, tasks))
+    for note in dict.fromkeys(note for old, new in done.values() for note in _notes(old, new)):
+        warnings.warn(note, UserWarning, stacklevel=5)
+    return made
+
+
+class _Ready(Dataset[Any]):
+    """A dataset with its inputs converted."""
+
+    def __init__(self, data: Any, function: Callable[[X], X]) -> None:
+        self.data, self.function = data, function
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.data[index]
+        first = convert(self.function(collate([item]).x), lambda t: t[0])
+        return (first, *item[1:]) if isinstance(item, tuple | list) else first
+
+
+def _same(old: X, new: X) -> X:
+    """Return what was there, where the new has the very same tensors."""
+    return old if all(a is b for a, b in zip(tensors(old), tensors(new), strict=True)) else new
+
+
+def first_row(task: Task) -> X | None:
+    """Take one row of the training rows; ``None`` where there is none."""
+    train = task.train
+    if not len(train):
+        return None
+    return take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x
+
+
+def fitted(module: nn.Module, task: Task) -> tuple[nn.Module, Callable[[X], X]]:
+    """See that a module of the caller's own takes a task's rows, and say what they have to become for it.
+
+    One row is passed through, as it is and then as ``numbers`` makes it. A module with weights that wait for
+    their first row (``nn.LazyLinear``) is copied, and the copy has them, drawn from a seed of its own.
+
+    Args:
+        module: is not changed.
+        task: whose first row is taken; without any nothing is looked at.
+
+    Returns:
+        the module, or its copy; and a conversion of rows.
+
+    Raises:
+        ValueError: if it takes the row in neither form, or gives no table of features;
+            ``TypeError`` if it is not plain what it gives.
+    """
+    if any(map(is_lazy, (*module.parameters(), *module.buffers()))):
+        module = copied(module)
+    if task_dependent(module) or (row := first_row(task)) is None:
+        return module, floats
+    refused: Exception | None = None
+    for conversion in (floats, numbers):
+        try:
+            given = _passed(module, conversion, row)
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+            refused = refused or error
+            continue
+        if as_backbone(module) is None:
+            width(given)
+        return module, conversion
+    shown = ", ".join(f"{t.dtype} of shape {tuple(t.shape)}" for t in tensors(row))
+    why = " ".join(str(refused).split())[:200]
+    hint = "pass such rows as it takes, as in `x.float()`, or another backbone"
+    raise wrong(
+        "rows of the target", expected="such as the backbone takes", found=f"{shown} ({why})", hint=hint
+    ) from refused
+
+
+def _passed(module: nn.Module, conversion: Callable[[X], X], row: X) -> Any:
+    """Pass a copy of one row through, without a trace."""
+    inner = unwrapped(module)
+    with warnings.catch_warnings(), resting(inner), seeded(0):
+        warnings.simplefilter("ignore")
+        row = conversion(move(convert(row, Tensor.clone), "cpu"))
+        kind = next((p.dtype for p in inner.parameters() if p.is_floating_point() and not is_lazy(p)), None)
+        row = convert(row, lambda t: t.to(kind) if kind is not None and t.is_floating_point() else t)
+        return inner(move(row, device_of(inner)))
