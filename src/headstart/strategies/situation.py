@@ -353,5 +353,5 @@ def _square(situation: Situation) -> bool:
 def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features per row of a backbone, on one row of a task."""
     first = first_row(task)
-    assert first is not None  # there is nothing to learn from no row
+    assert first is not None  # there is nothing to learn without any row
     return measured_width(backbone, first)
