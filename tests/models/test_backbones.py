@@ -170,7 +170,7 @@ def test_stages_go_from_the_input_to_the_output():
     [
         ("conf4", {}, 'did you mean "conv4"'),
         ("resnet18", {}, "torchvision:"),
-        ("zoo:resnet18", {}, 'one of "torchvision:", "timm:", "hf:", "words:", "keras:", "wheel:" and "file:"'),
+        ("zoo:resnet18", {}, '"timm:", "hf:", "words:", "keras:", "wheel:" and "file:"'),
         ("torchvision:resnet81", {"weights": None}, 'did you mean "resnet18"'),
         ("torchvision:resnet18", {"weights": "IMAGENET1K_V2"}, 'did you mean "IMAGENET1K_V1"'),
         ("torchvision:resnet18", {"settings": {"depth": 3}}, "transforms"),

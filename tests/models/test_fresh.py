@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.models import Net, reinitialise
+from headstart.models import reinitialise
 from headstart.models.backbones import start
 from headstart.models.fresh import copied
 
@@ -80,13 +80,3 @@ def test_a_module_that_keeps_its_last_call_is_copied():
     twin(x).sum().backward()
     assert module[0].weight_v.grad is None
     assert twin[0].weight_v.grad is not None
-
-
-def test_a_net_with_weights_of_another_type_takes_the_rows_in_that():
-    for dtype in (torch.float64, torch.bfloat16):
-        net = Net(nn.Linear(4, 8), {"a": nn.Linear(8, 2)}).to(dtype)
-        for rows in (torch.float32, torch.float64, torch.float16):
-            x = torch.randn(3, 4).to(rows)
-            assert torch.equal(net(x, "a"), net(x.to(dtype), "a"))
-    ids = Net(nn.EmbeddingBag(9, 4), {"a": nn.Linear(4, 2)})
-    assert ids(torch.tensor([[1, 2]]), "a").shape == (1, 2)  # whole numbers stay

@@ -266,3 +266,24 @@ def test_export_keeps_frozen_parts_frozen_and_can_be_saved(tmp_path):
     assert not any(p.requires_grad for p in exported.backbone.parameters())
     save(exported, tmp_path, kinds={"a": Multiclass(5), "b": Multiclass(2)})
     assert torch.equal(load(tmp_path).net(images(), "a"), exported(images(), "a"))
+
+
+def test_a_net_with_weights_of_another_type_takes_the_rows_in_that():
+    for dtype in (torch.float64, torch.bfloat16):
+        net = Net(nn.Linear(4, 8), {"a": nn.Linear(8, 2)}).to(dtype)
+        for rows in (torch.float32, torch.float64, torch.float16):
+            x = torch.randn(3, 4).to(rows)
+            assert torch.equal(net(x, "a"), net(x.to(dtype), "a"))
+    ids = Net(nn.EmbeddingBag(9, 4), {"a": nn.Linear(4, 2)})
+    assert ids(torch.tensor([[1, 2]]), "a").shape == (1, 2)  # whole numbers stay
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_whole_numbers_that_a_backbone_does_not_take_are_explained(dtype):
+    net = Net(nn.Conv2d(1, 2, 3), {"a": nn.Flatten()})
+    with pytest.raises(
+        ValueError, match=r"rows should be of the types that the backbone takes; .*x.float\(\)"
+    ):
+        net(torch.ones(2, 1, 4, 4).to(dtype), "a")
+    with pytest.raises(RuntimeError, match="channels"):
+        net(torch.ones(2, 3, 4, 4), "a")

@@ -141,3 +141,16 @@ def test_a_pull_to_the_start_is_one_more_task():
     objective = Plus(Supervised(a, b, c), L2SP(net, weight=1.0))
     backward(pcgrad)(objective(net, {"a": a.train, "b": b.train}, 0.0), net)  # its gradient is zero here
     assert all(p.grad.isfinite().all() for p in net.backbone.parameters())
+
+
+def test_the_gradients_of_sparse_embeddings_are_weighed_as_dense_ones():
+    found = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        backbone = nn.EmbeddingBag(5, 3, sparse=sparse, mode="sum")
+        net = Net(backbone, {"a": nn.Linear(3, 1), "b": nn.Linear(3, 1)})
+        ids = torch.tensor([[1, 2], [2, 4]])
+        backward(pcgrad)({name: net(ids, name).square().mean() for name in "ab"}, net)
+        found.append(backbone.weight.grad)
+    assert torch.equal(*found)
+    assert not found[1].is_sparse

@@ -64,8 +64,9 @@ class Problem(Situation):
         target: the new task. Its test rows are touched once per trial, by the final score.
         sources: related tasks with labels.
         backbone: a name for ``hs.backbone`` (``"torchvision:resnet18"``), a pretrained module, or
-            ``"auto"``: ``conv4`` for images, ``mlp`` for numbers, ``textcnn`` for token ids. A backbone
-            that does not come pretrained is pretrained on the sources.
+            ``"auto"``: ``conv4`` for images, ``mlp`` for numbers, ``textcnn`` for token ids, which whole
+            numbers are where there is a vocabulary. A backbone that does not come pretrained is pretrained
+            on the sources. A module is tried on one row, and its wrappers (``torch.compile``) are left out.
         weights: as for ``hs.backbone``: its default ones, a name, a path, or ``None`` for random.
         settings: the backbone's own settings, such as ``{"width": 32}``.
         shots: labelled target rows per class (in all, where there are no classes), several for a
@@ -93,8 +94,10 @@ class Problem(Situation):
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
 
     Raises:
-        ValueError: if names collide, rows differ in shape or words, inputs hold NaN or infinity, a task
-            asks for an answer per token, a number of shots is below 1, or there is no such device.
+        TypeError: if a module gives several tensors, and it is not plain which of them are the features.
+        ValueError: if names collide, the backbone does not take the rows or gives no table, rows differ in
+            shape or words, inputs hold NaN or infinity, a task asks for an answer per token, a number of
+            shots is below 1, or there is no such device.
 
     Example:
         >>> from headstart.tasks import Labelled, Multiclass, Task

@@ -84,6 +84,17 @@ def task_dependent(module: nn.Module) -> bool:
     return backbone is not None and backbone.task_dependent
 
 
+def _explain(x: X, error: RuntimeError) -> None:
+    """Raise ``ValueError`` where PyTorch tells of types and rows are whole numbers."""
+    whole = [str(t.dtype) for t in tensors(x) if not t.is_floating_point()]
+    if whole and "type" in str(error):
+        hint = "pass `x.float()`; pixels of 8 bits as `x / 255`"
+        found = f"{', '.join(whole)} ({' '.join(str(error).split())})"
+        raise wrong(
+            "rows", expected="of the types that the backbone takes", found=found, hint=hint
+        ) from error
+
+
 def typed(module: nn.Module, x: X) -> X:
     """Bring floating rows to the type of a module's first floating weights; whole numbers stay.
 
@@ -171,11 +182,19 @@ class Net(nn.Module):
         For a task whose head reads places they are those at each place, ``(B, *, D)``. Floating rows are
         brought to the type of the net's weights: float64 ones lose what float32 does not hold, about the
         eighth digit on. Of a mapping or a tuple ``features_of`` takes the features.
+
+        Raises:
+            ValueError: if rows are whole numbers and the backbone takes none.
+            TypeError: if it is not plain which part of what the backbone gives are the features.
         """
         backbone, x = self.backbone, typed(self, x)
-        if self.at_places(task):
-            return backbone.places(x)  # type: ignore[operator]
-        return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
+        try:
+            if self.at_places(task):
+                return backbone.places(x)  # type: ignore[operator]
+            return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
+        except RuntimeError as error:
+            _explain(x, error)
+            raise
 
     def forward(self, x: X, task: str) -> Tensor:
         """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""

@@ -75,7 +75,7 @@ class _Backward(nn.Module):
             for p in shared:
                 p.grad = None
             loss.backward(retain_graph=k < len(present) - 1)
-            rows.append([p.grad for p in shared])
+            rows.append([_dense(p.grad) for p in shared])
         layers = list(
             zip(*rows, strict=True)
         )  # per parameter the K gradients, None where a task does not reach it
@@ -88,6 +88,11 @@ class _Backward(nn.Module):
             for scale, g in zip(scales, gradients, strict=True):
                 if g is not None:
                     p.grad = scale * g if p.grad is None else p.grad.add_(g, alpha=scale)
+
+
+def _dense(gradient: Tensor | None) -> Tensor | None:
+    """Write the gradient of a sparse embedding out, since products of gradients are taken."""
+    return gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
 
 
 def _gramian(layers: list[tuple[Tensor | None, ...]], losses: list[Tensor]) -> Tensor:

@@ -125,11 +125,11 @@ def _same(old: X, new: X) -> X:
 
 
 def first_row(task: Task) -> X | None:
-    """Take one row of the training rows; ``None`` where there is none."""
-    train = task.train
-    if not len(train):
-        return None
-    return take(train.x, slice(1)) if train.held else train.take(torch.tensor([0])).x
+    """Take one row of the training rows, or of others where there are none; ``None`` without any."""
+    for data in (task.train, task.unlabelled, task.valid, task.test):
+        if data is not None and len(data):
+            return take(data.x, slice(1)) if data.held else data.take(torch.tensor([0])).x
+    return None
 
 
 def fitted(module: nn.Module, task: Task) -> tuple[nn.Module, Callable[[X], X]]:
