@@ -48,7 +48,9 @@ def test_a_new_source_is_a_provider_and_a_line(toy, tmp_path):
     save(net, tmp_path, kinds={"coins": Multiclass(2)})
     assert torch.equal(load(tmp_path).net(torch.ones(1, 4), "coins"), net(torch.ones(1, 4), "coins"))
     assert torch.equal(backbone(f"file:{tmp_path}").layer.bias, built.layer.bias)
-    with pytest.raises(ValueError, match='one of "torchvision:", "timm:", "wheel:", "keras:", "toy:" and "file:"'):
+    with pytest.raises(
+        ValueError, match='one of "torchvision:", "timm:", "wheel:", "keras:", "toy:" and "file:"'
+    ):
         backbone("toi:small")
 
 
