@@ -127,7 +127,7 @@ class Trial:
         decay: float = 1e-2,
         combine: Combine = total,
         stream: Stream | None = None,
-        groups: Sequence[Mapping[str, Any]] | None = None,
+        groups: Sequence[dict[str, Any]] | None = None,
         watch: Watch | None = None,
         phase: str,
     ) -> Curves:
@@ -155,7 +155,7 @@ class Trial:
             phase: names the curves and the checkpoints.
         """
         steps = max(1, steps)
-        groups = [dict(group) for group in groups or parameter_groups(net, lr, factor=factor)]
+        groups = [*(groups or parameter_groups(net, lr, factor=factor))]
         for name, part in (("objective", objective), ("combine", combine)):
             if own := [p for module in learned(part) for p in module.parameters()]:
                 groups.append({"name": name, "params": own, "lr": lr})
