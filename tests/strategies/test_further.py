@@ -1,9 +1,13 @@
 """The strategies that run where they are named: what makes each of them that one."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import nn
 
+from headstart.engine import Run
+from headstart.engine.phase import Phase
 from headstart.strategies import FURTHER, Budget, Starts, Trial
 
 from .test_tuned import owner, posed
@@ -59,3 +63,35 @@ def test_means_differ_from_the_last_weights():
     assert not torch.equal(swa, ema)
     assert swa.isfinite().all()
     assert not torch.equal(last, swa)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["finetune@layer", "finetune-swa", "wise-ft", "surgical", "lora", "delta"])
+def test_a_run_that_is_stopped_in_its_second_phase_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
+    if name == "lora" and find_spec("peft") is None:
+        pytest.skip("needs peft")
+    problem, real = posed(budget=Budget(steps=12, options=1)), Phase.after
+
+    def run(directory):
+        torch.rand(7)  # the global state is another each time
+        with Run.create(directory, {"strategy": name}, every_steps=2) as kept:
+            trial = Trial(problem, FURTHER[name].options[0], 0, Starts(), run=kept)
+            return FURTHER[name].run(trial).net.state_dict()
+
+    unbroken, count = run(tmp_path / "unbroken"), iter(range(100))
+
+    def stopping(phase, step):
+        real(phase, step)
+        if next(count) == 9:
+            raise Stopped
+
+    monkeypatch.setattr(Phase, "after", stopping)
+    with pytest.raises(Stopped):
+        run(tmp_path / "broken")
+    monkeypatch.setattr(Phase, "after", real)
+    broken = run(tmp_path / "broken")
+    assert broken.keys() == unbroken.keys()
+    assert all(torch.equal(value, broken[key]) for key, value in unbroken.items())

@@ -117,6 +117,8 @@ BATTERY = {
         lambda: transfer.Plus(transfer.Supervised(A, B), transfer.L2SP(net(), weight=0.1)), TABLES
     ),
     "transfer.L2SP": objective(lambda: transfer.L2SP(net(), weight=0.1, head_weight=0.01), TABLES),
+    "transfer.BSS": objective(lambda: transfer.BSS(0.1, 2), TABLES),
+    "transfer.DELTA": objective(lambda: transfer.DELTA(net(), weight=0.1), TABLES),
     "transfer.lora": updates,
     "transfer.relative_gradients": gradients,
     "transfer.wise_ft": lambda: mixed(transfer.wise_ft),

@@ -132,7 +132,7 @@ class Trial:
         decay: float = 1e-2,
         combine: Combine = total,
         stream: Stream | None = None,
-        groups: Sequence[Mapping[str, Any]] | None = None,
+        groups: Sequence[dict[str, Any]] | None = None,
         watch: Watch | None = None,
         phase: str,
     ) -> Curves:

@@ -1,5 +1,7 @@
 """Tasks met one after another: what to lower while a pretrained net learns a new task, and mixing weights."""
 
+from ._bss import BSS
+from ._delta import DELTA
 from ._l2sp import L2SP
 from ._lora import lora
 from ._plus import Plus
@@ -7,4 +9,4 @@ from ._supervised import Supervised
 from ._surgical import relative_gradients
 from ._wise_ft import wise_ft
 
-__all__ = ["L2SP", "Plus", "Supervised", "lora", "relative_gradients", "wise_ft"]
+__all__ = ["BSS", "DELTA", "L2SP", "Plus", "Supervised", "lora", "relative_gradients", "wise_ft"]

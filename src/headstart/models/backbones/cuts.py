@@ -123,7 +123,7 @@ class AtAllCuts(nn.Module):
 
     def __init__(self, backbone: nn.Module, names: Sequence[str]) -> None:
         super().__init__()
-        self.backbone, self.names = backbone, list(names)
+        self.backbone, self.names, self.inner = backbone, list(names), within(backbone)
 
     def forward(self, x: X) -> Tensor:
         """Return the features at each cut, in the order of the names."""
@@ -134,7 +134,7 @@ class AtAllCuts(nn.Module):
         """Return the features at each cut that the rows pass through, by its name."""
         found: dict[str, Tensor] = {}
         mask = _mask(self.backbone, x)
-        inner = self.backbone.get_submodule(within(self.backbone))
+        inner = self.backbone.get_submodule(self.inner)
         handles = [
             inner.get_submodule(name).register_forward_hook(partial(_keep, found, name, mask))
             for name in self.names

