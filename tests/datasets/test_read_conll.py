@@ -66,9 +66,7 @@ def test_a_folder_has_a_file_for_each_part(tmp_path, plain):
         read(f"conll:{tmp_path}#3")
     for file in tmp_path.glob("*train*"):
         file.unlink()
-    with pytest.raises(
-        ValueError, match=r"a file for each part; found none for train; name them"
-    ):
+    with pytest.raises(ValueError, match=r"a file for each part; found none for train; name them"):
         read(f"conll:{tmp_path}#3")
 
 

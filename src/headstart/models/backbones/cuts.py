@@ -31,11 +31,11 @@ def cuts(module: nn.Module) -> list[str]:
         >>> cuts(nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2)))
         ['0', '2', '']
     """
-    inner = module.get_submodule(_within(module))
+    inner = module.get_submodule(within(module))
     return [*(_blocks(inner, "") or [name for name, _ in _parts(inner)]), WHOLE]
 
 
-def _within(module: nn.Module) -> str:
+def within(module: nn.Module) -> str:
     """Name the part that a wrapper is of; "" for a module that is none."""
     path = ""
     while len(parts := _parts(module)) == 1 and not any(True for _ in module.parameters(recurse=False)):
@@ -121,7 +121,7 @@ class AtAllCuts(nn.Module):
     def by_name(self, x: X) -> dict[str, Tensor]:
         """Return the features at each cut that the rows pass through, by its name."""
         found: dict[str, Tensor] = {}
-        inner = self.backbone.get_submodule(_within(self.backbone))
+        inner = self.backbone.get_submodule(within(self.backbone))
         handles = [
             inner.get_submodule(name).register_forward_hook(partial(_keep, found, name))
             for name in self.names
@@ -197,7 +197,7 @@ class Cut(Backbone):
         self.use, self.settings = (about.use, about.settings) if about is not None else ("", {})
         self.backbone, self.layer, self.width = backbone, layer, width
         self.cut = {"layer": layer, "width": width}
-        inner = backbone.get_submodule(_within(backbone))
+        inner = backbone.get_submodule(within(backbone))
         for name in _after(inner, layer):
             inner.set_submodule(name, nn.Identity())  # never reached, so not kept
         inner.set_submodule(layer, _Until(inner.get_submodule(layer)))

@@ -7,7 +7,7 @@ from .episodes import MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT, PROTONET
 from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
 from .layers import LAYER_LOGREG
-from .places import RAW_LEXICON
+from .places import RAW_LEXICON, RAW_PIXELS, RAW_THRESHOLD
 from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_RIDGE, SOURCE_SVM
 from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
 from .scratch import SCRATCH
@@ -16,7 +16,8 @@ from .sharing import MULTITASK
 # Those that reuse nothing: what reuse gains is measured against the best of them.
 _ALONE = (
     CONSTANT,
-    RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, RAW_LEXICON, UNTRAINED_LOGREG,
+    RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, RAW_LEXICON, RAW_THRESHOLD,
+    RAW_PIXELS, UNTRAINED_LOGREG,
     SCRATCH,
 )  # fmt: skip
 
