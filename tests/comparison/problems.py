@@ -6,7 +6,15 @@ from headstart.comparison import Problem
 from headstart.strategies import Budget
 from headstart.tasks import Inputs, Labelled, Multiclass, Task
 
-ELSEWHERE = ("raw+ridge", "tfidf+logreg", "raw+lexicon", "source+ridge", "pooled+ridge")  # for other tasks
+ELSEWHERE = (
+    "raw+ridge",
+    "tfidf+logreg",
+    "raw+lexicon",
+    "raw+threshold",
+    "raw+pixels",
+    "source+ridge",
+    "pooled+ridge",
+)  # for other tasks
 TINY = Budget(steps=4, pretrain=6, meta=2, episodes=2, options=2, repeats=1)
 SMALL = {"width": 4}  # of conv4
 

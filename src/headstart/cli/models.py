@@ -70,11 +70,18 @@ def predict(
 ) -> None:
     """Write a model's answers, with probabilities, to a CSV file; DATA need no labels.
 
-    Rows are in the order of the data; for images, the first column names the file.
+    Rows are in the order of the data; for images, the first column names the file. A folder that is
+    there gets the masks of a model that answers each pixel.
     """
     from ..engine import write_atomic
     from ..inference import load
 
+    loaded = load(model, device=device or "auto")
+    if out.is_dir() and any(kind.axes == 2 for kind in loaded.kinds.values()):
+        said = loaded.answer(data, task=task, skip_broken=skip_broken)
+        said.to_masks(out)
+        typer.echo(f"{len(said)} masks in {out}", err=True)
+        return
     if out.is_dir():
         raise wrong(f"`{out}`", expected="a CSV file to write", found="a folder", error=IsADirectoryError)
     if not out.parent.is_dir():
@@ -82,7 +89,7 @@ def predict(
         raise wrong(
             f"`{out.parent}`", expected="a folder", found="nothing there", hint=hint, error=FileNotFoundError
         )
-    said = load(model, device=device or "auto").answer(data, task=task, skip_broken=skip_broken)
+    said = loaded.answer(data, task=task, skip_broken=skip_broken)
     write_atomic(out, said.to_csv())
     typer.echo(f"{len(said)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
 

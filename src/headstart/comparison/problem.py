@@ -52,6 +52,7 @@ PROMISES = range(3)  # seeds of held-out rows that tell backbones apart
 GLANCE = 100  # steps, at most, of a net that orders the sources
 REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
 DROP = "scores may be too high; drop the duplicates"
+PIECE = 128  # rows whose outputs at all places are held at once
 CONFUSED = 30  # classes of the largest matrix that is kept
 
 
@@ -96,8 +97,8 @@ class Problem(Situation):
     Raises:
         TypeError: if a module gives several tensors, and it is not plain which of them are the features.
         ValueError: if names collide, the backbone does not take the rows or gives no table, rows differ in
-            shape or words, inputs hold NaN or infinity, a task asks for an answer per token, a number of
-            shots is below 1, or there is no such device.
+            shape or words, inputs hold NaN or infinity, a task asks for an answer at each place and the
+            backbone gives no features there, a number of shots is below 1, or there is no such device.
 
     Example:
         >>> from headstart.tasks import Labelled, Multiclass, Task
@@ -557,7 +558,11 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _outputs(starts: Starts, net: Net, task: Task, data: Any) -> tuple[Tensor, Tensor]:
-    """Return outputs and targets, on the CPU."""
+    """Return outputs and targets, on the CPU; of answers at places only what is stored of the outputs."""
+    if data.held and not task.kind.per_row:
+        parts = [data.take(at) for at in torch.arange(len(data)).split(PIECE)]
+        said = [task.kind.stored(starts.predict(net, task.name, part.x).cpu()) for part in parts]
+        return torch.cat(said).float(), data.y.cpu()
     if data.held:
         return starts.predict(net, task.name, data.x).cpu(), data.y.cpu()
     parts = [data.take(at) for at in torch.arange(len(data)).split(128)]

@@ -9,11 +9,13 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from ..datasets.readers.masks import write_masks
 from ..errors import wrong
 from ..tasks import Kind
 
@@ -73,12 +75,33 @@ class Predictions:
             )
         return p
 
+    def to_masks(self, folder: Path) -> None:
+        """Write a grey PNG for each image: the class of each pixel, its number where it is a word.
+
+        They are named after the images' files, or by the number of the row. Other files stay.
+
+        Raises:
+            ValueError: if answers are not of pixels, or there are more classes than 256.
+        """
+        classes = self.kind.classes
+        if self.kind.axes != 2 or len(classes) > 256:
+            raise wrong("the model's answers", expected="one of at most 256 classes for each pixel",
+                        found=self.kind.describe())  # fmt: skip
+        own = all(type(c) is int and 0 <= c <= 255 for c in classes)
+        value = np.array(classes if own else range(len(classes)), dtype=np.uint8)
+        names = [Path(file).stem for file in self.files] or [f"{i}" for i in range(len(self))]
+        write_masks(folder, value[self.kind.stored(self.outputs).numpy()], names)
+
     def to_csv(self) -> str:
-        """Write a table with a row for each answer.
+        """Write a table with a row for each answer; of masks the share of each class.
 
         Columns: ``file`` (where there are files), ``prediction``, ``probability`` (of that prediction,
         where a row is of one class), ``p(...)`` of each class.
         """
+        if self.kind.axes == 2:
+            masks, files = self.kind.stored(self.outputs), [("file", self.files)] if self.files else []
+            return _table([*files, *((f"share({c})", _short((masks == i).double().mean((1, 2))))
+                                     for i, c in enumerate(self.kind.classes))])  # fmt: skip
         said = [" ".join(map(str, a)) if np.ndim(a) else a for a in self.labels]  # several in one cell
         columns: list[tuple[str, Sequence[Any]]] = [("file", self.files)] if self.files else []
         columns += [("prediction", said)]
@@ -86,11 +109,15 @@ class Predictions:
             if self.kind.exclusive:
                 columns += [("probability", _short(p.max(1).values))]
             columns += [(f"p({c})", _short(column)) for c, column in zip(self.kind.classes, p.T, strict=True)]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([name for name, _ in columns])
-        writer.writerows(zip(*(values for _, values in columns), strict=True))
-        return text.getvalue()
+        return _table(columns)
+
+
+def _table(columns: Sequence[tuple[str, Sequence[Any]]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([name for name, _ in columns])
+    writer.writerows(zip(*(values for _, values in columns), strict=True))
+    return text.getvalue()
 
 
 def _short(values: Tensor) -> list[str]:

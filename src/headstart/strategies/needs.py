@@ -190,9 +190,16 @@ def words(situation: Situation) -> str:
 
 def lexicon(situation: Situation) -> str:
     """Ask for labelled rows of token ids, with one class for each token."""
-    if situation.target.kind.per_row:
+    if situation.target.kind.axes != 1:
         return "the target has no answer for each token"
     return each_class(situation) or tensors(situation) or ("" if of_words(situation) else NO_IDS)
+
+
+def pixels(situation: Situation) -> str:
+    """Ask for labelled images in memory, with one class for each pixel."""
+    if situation.target.kind.axes != 2:
+        return "the target has no answer for each pixel"
+    return each_class(situation) or tensors(situation)
 
 
 def untrained(situation: Situation) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...errors import unknown, wrong
 from ..net import Backbone
+from .maps import beside
 
 Geometry = Literal["pooled", "strided"]
 Norm = Literal["batch", "group", "layer", "instance", "none"]
@@ -78,6 +79,13 @@ class _Conv4(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(x).flatten(1)
 
+    def places(self, x: Tensor) -> Tensor:
+        """Return the maps of all blocks side by side, at the size of the largest, ``(B, H, W, D)``."""
+        maps = []
+        for block in self.blocks:
+            maps.append(x := block(x))
+        return beside(maps)
+
 
 def conv4(
     channels: int = 1,
@@ -109,7 +117,8 @@ def conv4(
 
     Shape:
         ``x (B, C, H, W)``; returns ``(B, width * h * w)`` for a last map of ``h`` times ``w`` pixels:
-        with the defaults 64, with ``geometry="strided"`` 256.
+        with the defaults 64, with ``geometry="strided"`` 256. Its ``places(x)`` are the maps of the four
+        blocks side by side at the size of the first one, ``(B, H / 2, W / 2, 4 * width)``.
 
     Raises:
         ValueError: for an unknown geometry or norm, a size below 1, or instance norm where the map

@@ -13,6 +13,7 @@ from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
 from .hub import fetched
+from .maps import stage_maps, whole_image
 from .provider import Provider, Shape, check_settings, raw
 from .torchvision import as_colour, import_torchvision, normalised
 
@@ -51,6 +52,7 @@ class _Timm(Backbone):
         config = timm.data.resolve_model_data_config(self.model)
         if size is not None:
             config |= {"input_size": (3, size, size), "crop_pct": 1.0}
+        self.config = config
         self.transform = timm.data.create_transform(**config)
         self.transform.transforms.pop()  # `normalised` takes its place
         self.mean, self.std = config["mean"], config["std"]
@@ -62,6 +64,13 @@ class _Timm(Backbone):
     def preprocess(self, x: Tensor) -> Tensor:
         x = as_colour(x)
         return normalised(self.transform(x if x.is_floating_point() else x / 255), self.mean, self.std)
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return the maps of the last stages side by side, over the whole of each image, ``(B, H, W, D)``."""
+        x = as_colour(x)
+        if self.raw:
+            x = whole_image(x, self.config["input_size"][1:], self.config["mean"], self.config["std"])
+        return stage_maps(self.model, x)
 
     def fetch(self) -> Path:
         """Take the weights from the hub's cache on this machine, or from its server."""

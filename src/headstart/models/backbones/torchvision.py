@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
+from .maps import stage_maps, whole_image
 from .provider import Provider, Shape, check_settings, raw
 
 
@@ -99,6 +100,14 @@ class _Torchvision(Backbone):
         )
         x = functional.convert_image_dtype(functional.center_crop(x, steps.crop_size), torch.float)
         return normalised(x, steps.mean, steps.std)
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return the maps of the last stages side by side, over the whole of each image, ``(B, H, W, D)``."""
+        x = as_colour(x)
+        if self.raw:
+            to = self.transform
+            x = whole_image(x, to.crop_size * 2, to.mean, to.std)
+        return stage_maps(self.model, x)
 
     def fetch(self) -> dict[str, Tensor]:
         """Take the weights from torchvision's cache, or from its server."""

@@ -11,7 +11,7 @@ from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
 from .layers import LAYER_LOGREG
 from .lora import LORA
 from .near import BSS_STRATEGY, DELTA_STRATEGY
-from .places import RAW_LEXICON
+from .places import RAW_LEXICON, RAW_PIXELS, RAW_THRESHOLD
 from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_RIDGE, SOURCE_SVM
 from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
 from .scratch import SCRATCH
@@ -22,7 +22,8 @@ from .tuned import LAYER_FINETUNE
 # Those that reuse nothing: what reuse gains is measured against the best of them.
 _ALONE = (
     CONSTANT,
-    RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, RAW_LEXICON, UNTRAINED_LOGREG,
+    RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, RAW_LEXICON, RAW_THRESHOLD,
+    RAW_PIXELS, UNTRAINED_LOGREG,
     SCRATCH,
 )  # fmt: skip
 

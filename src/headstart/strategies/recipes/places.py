@@ -6,14 +6,15 @@ What reuse gains can only be told beside them.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ...models import Net
-from ...models.backbones.pointwise import Ids
+from ...models import Backbone, Net
+from ...models.backbones.pointwise import LEVELS, Greys, Ids, Pixels
 from ...models.heads import Lookup
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
+from .features import linear_head, regression
 
 
 def lexicon(trial: Trial) -> Trained:
@@ -32,7 +33,11 @@ def lexicon(trial: Trial) -> Trained:
     rare = seen[seen.sum(1) == 1].sum(0) + seen.sum(0) / seen.sum()  # the latter where no word is rare
     head = Lookup(len(seen), count)
     head.table.copy_((seen + alpha * rare / rare.sum()).clamp(min=1e-9).log())
-    return Trained(Net(Ids(), {trial.target.name: kind.placed(head)}).to(trial.problem.on).eval(), {})
+    return _answering(trial, Ids(), kind.placed(head))
+
+
+def _answering(trial: Trial, backbone: Backbone, head: nn.Module) -> Trained:
+    return Trained(Net(backbone, {trial.target.name: head}).to(trial.problem.on).eval(), {})
 
 
 RAW_LEXICON = Strategy(
@@ -41,4 +46,63 @@ RAW_LEXICON = Strategy(
     summary="the commonest tag of each word",
     options=rates(1.0, 0.1, 10.0, name="alpha"),
     needs=needs.lexicon,
+    builds=False,
+)
+
+
+def threshold(trial: Trial) -> Trained:
+    """Tell two classes apart by one level of grey: the level and the classes that agree best in training.
+
+    That is by the sum of both classes' intersection over union; a third class is never the answer.
+
+    References:
+        One level for a whole image goes back to Otsu (IEEE SMC 1979), who had no labels.
+    """
+    kind, rows = trial.target.kind, trial.labelled().to("cpu")
+    assert isinstance(rows.x, Tensor)
+    backbone, grey = Greys(), rows.x.mean(1)
+    backbone.low.copy_(grey.min())
+    backbone.high.copy_(torch.maximum(grey.max(), grey.min() + 1e-6))
+    level, is_ = kind.entries(backbone.places(rows.x), rows.y)
+    many = len(kind.classes)
+    counts = (level[:, 0] * many + is_).bincount(minlength=LEVELS * many).double().reshape(LEVELS, many)
+    below, whole = counts.cumsum(0), counts.sum(0)
+    agrees = [
+        part / (whole + part.sum(1, keepdim=True) - part).clamp(min=1) for part in (below, whole - below)
+    ]
+    both = agrees[0][:, :, None] + agrees[1][:, None, :] - 2 * torch.eye(many)  # two classes
+    at, dark, light = (int(i) for i in torch.unravel_index(both.argmax(), both.shape))
+    head = Lookup(LEVELS, many)
+    head.table[: at + 1, dark] = 1.0
+    head.table[at + 1 :, light] = 1.0
+    return _answering(trial, backbone, kind.placed(head))
+
+
+RAW_THRESHOLD = Strategy(
+    name="raw+threshold",
+    run=threshold,
+    summary="one level of grey that tells two classes apart",
+    needs=needs.pixels,
+    builds=False,
+)
+
+
+def pixels(trial: Trial) -> Trained:
+    """Fit a logistic regression on the colours of each pixel by itself."""
+    rows = trial.labelled().to("cpu")
+    assert isinstance(rows.x, Tensor)
+    backbone = Pixels(rows.x.shape[1])
+    colours = rows.x.movedim(1, -1).flatten(0, -2).double()
+    backbone.mean.copy_(colours.mean(0))
+    backbone.spread.copy_(colours.std(0).clamp(min=1e-6))
+    return _answering(trial, backbone, linear_head(trial, backbone.places(rows.x), regression(trial)))
+
+
+RAW_PIXELS = Strategy(
+    name="raw+pixels",
+    run=pixels,
+    summary="logistic regression on the colours of each pixel",
+    options=rates(1.0, 0.1, 10.0, name="C"),
+    needs=needs.pixels,
+    builds=False,
 )

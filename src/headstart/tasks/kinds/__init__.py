@@ -12,8 +12,9 @@ from .missing import MISSING, known, present
 from .multiclass import Multiclass
 from .multilabel import Multilabel
 from .named import class_names
-from .planned import Detection, Segmentation
+from .planned import Detection
 from .regression import Regression
+from .segmentation import Segmentation
 from .standard import Standard
 from .tokens import Tokens
 

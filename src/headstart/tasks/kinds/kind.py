@@ -128,7 +128,8 @@ class Kind(ABC):
     def stored(self, outputs: Tensor) -> Tensor:
         """Keep what ``scored`` needs of a head's outputs, as small as measures allow.
 
-        ``kind.scored(kind.stored(outputs).float(), y)`` is scored as ``outputs`` are, up to rounding.
+        ``kind.scored(kind.stored(outputs).float(), y)`` is scored as ``outputs`` are, up to rounding, and
+        what is stored is stored as it is.
         """
         return outputs.float()
 

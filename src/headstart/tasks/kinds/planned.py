@@ -1,4 +1,4 @@
-"""Kinds that come with the image rooms."""
+"""A kind that is to come."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections.abc import Sequence
 from .kind import Kind, Label
 
 
-def Segmentation(classes: int | Sequence[Label]) -> Kind:
-    """One of several classes for each pixel; comes with the image rooms."""
-    raise NotImplementedError("`Segmentation` is not there yet; use `Multiclass` for whole images")
-
-
 def Detection(classes: int | Sequence[Label]) -> Kind:
-    """Boxes with one of several classes; comes with the image rooms."""
-    raise NotImplementedError("`Detection` is not there yet; use `Multiclass` for whole images")
+    """Boxes with one of several classes; to come."""
+    raise NotImplementedError("`Detection` is not there yet; use `Segmentation` for each pixel")
