@@ -2,14 +2,17 @@
 
 import os
 import runpy
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from headstart.cli import main
+from headstart.models.backbones.wheel import place
 from headstart.problems import load_problem
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+FETCHED = find_spec("torchvision") is not None and place("mobilenet_v2").exists()
 PROBLEMS = sorted(p.name for p in EXAMPLES.glob("*.toml"))
 BUDGET = {"steps": 2, "pretrain": 2, "meta": 1, "episodes": 1, "options": 1, "batch": 8}
 
@@ -22,6 +25,15 @@ def test_own_loop():
 
 def test_few_shot_parts():
     assert runpy.run_path(str(EXAMPLES / "few_shot_parts.py"))["main"](steps=20) > 0.5
+
+
+@pytest.mark.skipif(
+    find_spec("torchvision") is None or not place("mobilenet_v2").exists(),
+    reason="weights are not fetched: headstart weights mobilenet_v2",
+)
+def test_textbook_finetuning():
+    scores = runpy.run_path(str(EXAMPLES / "textbook_finetuning.py"))["main"](steps=15, size=32)
+    assert scores["all"] > scores["head"] > 0.4
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
