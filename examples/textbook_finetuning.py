@@ -19,7 +19,8 @@ def main(steps: int = 40, size: int = 64) -> dict[str, float]:
     torch.manual_seed(0)  # of the new head
     backbone = hs.backbone("wheel:mobilenet_v2", settings={"size": size, "raw": True})
     net = hs.Net(freeze(backbone), {task.name: torch.nn.Linear(backbone.width, 5)})
-    optimizer = torch.optim.AdamW(parameter_groups(net, 1e-3, factor=0.9))  # smaller rates further down
+    heads, *rest = parameter_groups(net, 1e-3, factor=0.9)  # smaller rates further down
+    optimizer = torch.optim.AdamW([heads, *({**group, "lr": 0.3 * group["lr"]} for group in rest)])
     stream = hs.batches([task], 32, generator=torch.Generator().manual_seed(0))
     learn = hs.Supervised(task)
 
