@@ -22,7 +22,7 @@ from headstart.tasks import Labelled, Multiclass, Regression, Task
 from .problems import ELSEWHERE, TINY, images, numbers, table
 
 ROW = {
-    "target", "strategy", "shots", "mean", "ci95", "gain", "gain_ci95", "gain_scratch", "gain_scratch_ci95",
+    "target", "strategy", "backbone", "shots", "mean", "ci95", "gain", "gain_ci95", "gain_scratch", "gain_scratch_ci95",
     "verdict", "harmed", "may_be_best", "best_probability", "judged_on", "measures", "one_answer", "seconds",
     "trained_parameters", "seeds",
 }  # fmt: skip
