@@ -22,8 +22,8 @@ from headstart.tasks import Labelled, Multiclass, Regression, Task
 from .problems import ELSEWHERE, TINY, images, numbers, table
 
 ROW = {
-    "target", "strategy", "backbone", "shots", "mean", "ci95", "gain", "gain_ci95", "gain_scratch", "gain_scratch_ci95",
-    "verdict", "harmed", "may_be_best", "best_probability", "judged_on", "measures", "one_answer", "seconds",
+    "target", "strategy", "backbone", "shots", "mean", "ci95", "gain", "gain_ci95", "gain_scratch",
+    "gain_scratch_ci95", "verdict", "harmed", "may_be_best", "best_probability", "judged_on", "measures", "one_answer", "seconds",
     "trained_parameters", "seeds",
 }  # fmt: skip
 DATA = {

@@ -36,6 +36,12 @@ def test_textbook_finetuning():
     assert scores["all"] > scores["head"] > 0.6
 
 
+def test_shapes_on_textures():
+    found = runpy.run_path(str(EXAMPLES / "shapes_on_textures.py"))["main"](steps=4, seeds=2)
+    assert {"constant", "raw+threshold", "raw+pixels", "finetune", "multitask"} <= set(found)
+    assert found["raw+threshold"] < 0.7  # no pixel by itself tells
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_file_is_read(name):
     file = load_problem(EXAMPLES / name)
