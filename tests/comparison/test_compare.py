@@ -23,8 +23,8 @@ from .problems import ELSEWHERE, TINY, images, numbers, table
 
 ROW = {
     "target", "strategy", "backbone", "shots", "mean", "ci95", "gain", "gain_ci95", "gain_scratch",
-    "gain_scratch_ci95", "verdict", "harmed", "may_be_best", "best_probability", "judged_on", "measures", "one_answer", "seconds",
-    "trained_parameters", "seeds",
+    "gain_scratch_ci95", "verdict", "harmed", "may_be_best", "best_probability", "judged_on", "measures",
+    "one_answer", "seconds", "trained_parameters", "seeds",
 }  # fmt: skip
 DATA = {
     "task", "metric", "higher_is_better", "rows", "answers", "recommended", "reasons", "least", "draws",
