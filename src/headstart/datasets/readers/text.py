@@ -66,7 +66,7 @@ TAGGED = (".conll", ".conllu", ".bio", ".iob", ".iob2")
 
 
 def sentences(text: str, where: str) -> tuple[list[list[list[str]]], bool]:
-    """Read the fields of each word of sentences between blank lines; tell also whether it is CoNLL-U.
+    r"""Read the fields of each word of sentences between blank lines; tell also whether it is CoNLL-U.
 
     Of CoNLL-U, comments, ranges (``1-2``) and empty nodes (``8.1``) are left out; of other files, lines of
     ``-DOCSTART-``.
