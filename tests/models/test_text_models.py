@@ -245,6 +245,22 @@ def test_a_saved_model_needs_no_folder(bert, tmp_path):
         hidden.rename(folder)
 
 
+def test_a_model_of_text_is_exported_with_its_tokenizer_in_words(bert, tmp_path):
+    use = f"hf:{bert}"
+    texts = ["a good bolt", "bad nuts .", "a bad bolt and a nut ."]
+    encoding = PieceEncoding.learn(texts, tokenizer(use)).asking("parts", Multiclass(["good", "bad"]))
+    torch.manual_seed(0)
+    net = Net(freeze(backbone(use)), {"parts": nn.Linear(16, 2)})
+    save(net, tmp_path / "m", kinds={"parts": Multiclass(["good", "bad"])}, encoding=encoding)
+    model = hs.load(tmp_path / "m")
+    file = model.export(tmp_path / "parts.pt2", encoding.of(texts))
+    assert "tokenizer.json" in (tmp_path / "parts.pt2.md").read_text()
+    made = torch.export.load(file).module()(encoding.of(texts[:1]))
+    answers = made["parts"] if isinstance(made, dict) else made[0]
+    assert answers.argmax(1).tolist() == [["good", "bad"].index(model.predict(texts[:1])[0])]
+    assert (encoding.made_up(50, torch.Generator().manual_seed(0)) < len(PIECES) + 1).all()
+
+
 def test_building_leaves_the_global_random_state(bert):
     before = torch.get_rng_state()
     backbone(f"hf:{bert}")

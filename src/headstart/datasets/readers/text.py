@@ -286,6 +286,18 @@ class PieceEncoding(TextEncoding):
         numbers = len(self.words()) + 1
         return {"vocabulary": numbers, "tokenizer": self.tokenizer, "special": special(self.tokenizer)}
 
+    def preparation(self) -> list[str]:
+        """Say how text becomes numbers."""
+        return [
+            "cut a text by `tokenizer`, the text of a tokenizer.json, with the marks that it adds itself",
+            "numbers are the tokenizer's own; larger by one where its padding is not 0",
+            f"keep {self.length} tokens at most; fill shorter rows with 0 at the end, as int64",
+        ]
+
+    def made_up(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw token numbers."""
+        return torch.randint(1, len(self.words()) + 1, (count, self.length), generator=generator)
+
     def words(self) -> tuple[str, ...]:
         """Return the pieces."""
         return pieces(self.tokenizer)

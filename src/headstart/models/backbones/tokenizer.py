@@ -101,6 +101,13 @@ def tokens_of(x: Tensor, use: str, numbers: int) -> tuple[Tensor, Tensor]:
             found=f"{x.dtype} of shape {tuple(x.shape)}",
         )
     x = x.long()
+    if not torch.compiler.is_compiling():  # a graph cannot look at values: its rows are padded at the end
+        x = _trimmed(x, use, numbers)
+    there = x != 0
+    return x, torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], 1)
+
+
+def _trimmed(x: Tensor, use: str, numbers: int) -> Tensor:
     if x.numel() and not 0 <= int(x.min()) <= int(x.max()) < numbers:
         raise wrong(
             f"token numbers for {use!r}",
@@ -110,11 +117,8 @@ def tokens_of(x: Tensor, use: str, numbers: int) -> tuple[Tensor, Tensor]:
         )
     there = x != 0
     order = (~there).to(torch.uint8).argsort(dim=1, stable=True)
-    x, there = x.gather(1, order), there.gather(1, order)
     length = max(1, int(there.sum(1).max())) if len(x) else 1
-    x, there = x[:, :length], there[:, :length].clone()
-    there[:, 0] = True
-    return x, there
+    return x.gather(1, order)[:, :length]
 
 
 def mean_over(value: Tensor, mask: Tensor) -> Tensor:
