@@ -1,6 +1,6 @@
 """Which pixels belong to a shape: few masks, and what other masks and labels of images are worth.
 
-Run:    python examples/shapes_on_textures.py
+Run:    python examples/shapes_on_textures.py      (some minutes)
 Data:   drawn here. A shape is striped, and around it is noise of the same brightness, so no pixel by itself
         tells. Discs have few masks; squares have many, and for each image the direction of its stripes is
         known too: a task of pixels and one of images on the same inputs, learned by one net.
@@ -30,7 +30,7 @@ def draw(count: int, seed: int, *, disc: bool) -> tuple[torch.Tensor, torch.Tens
     return x[:, None], mask.long(), upright
 
 
-def main(steps: int = 60, seeds: int = 3) -> dict[str, float]:
+def main(steps: int = 150, seeds: int = 3) -> dict[str, float]:
     kind = Segmentation(["around", "shape"], (SIDE, SIDE))
     x, masks, _ = draw(6, 0, disc=True)
     new, right, _ = draw(30, 1, disc=True)

@@ -182,6 +182,11 @@ def test_tokens_of_a_transformer_are_a_map():
         stage_maps(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2), nn.Linear(2, 2)), x)
 
 
+def test_sources_are_not_turned_for_a_target_of_pixels():
+    assert not problem().rotations
+    assert problem(rotations=True).rotations
+
+
 def test_a_head_brings_a_map_to_the_size_of_the_masks():
     head = KIND.head(3)
     assert head(torch.zeros(2, 4, 4, 3)).shape == (2, 8, 8, 2)

@@ -73,7 +73,8 @@ class Problem(Situation):
         shots: labelled target rows per class (in all, where there are no classes), several for a
             learning curve; ``None`` for all rows.
         rotations: rotate source images to make extra classes for pretraining and episodes;
-            ``None`` does so for square images whose classes are not the target's.
+            ``None`` does so for square images whose classes are not the target's, where that asks for one
+            answer per image.
         shift: pixels by which source images are moved at random in pretraining, so that the features
             do not mind; ``None`` takes an eighth of the side of square images, 0 none.
         budget: how long things may train.

@@ -394,7 +394,7 @@ def _shift(situation: Situation, asked: int | None) -> int:
 def _rotations(situation: Situation, asked: bool | None) -> bool:
     if asked is None:
         shared = situation.target.kind.exclusive and situation.shared()
-        return _square(situation) and not shared
+        return situation.target.kind.per_row and _square(situation) and not shared
     if asked and not _square(situation):
         raise wrong("`rotations`", expected="off, for rows that are no square images", found=True)
     return asked
