@@ -478,8 +478,9 @@ def test_the_real_net_is_saved_without_its_place(transformers, tmp_path, monkeyp
 
 
 @real("wordllama")
-def test_a_real_net_tells_its_licence():
-    assert "Apache-2.0" in real("minilm").licence
+@real("minilm")
+def test_the_real_net_tells_its_licence(transformers):
+    assert "Apache-2.0" in backbone("wheel:minilm").licence
 
 
 def test_real_word_vectors_know_what_is_alike():
