@@ -477,12 +477,12 @@ def test_the_real_net_is_saved_without_its_place(transformers, tmp_path, monkeyp
     assert "hscache" not in (tmp_path / "model" / "model.json").read_text()
 
 
-@real("wordllama")
 @real("minilm")
 def test_the_real_net_tells_its_licence(transformers):
     assert "Apache-2.0" in backbone("wheel:minilm").licence
 
 
+@real("wordllama")
 def test_real_word_vectors_know_what_is_alike():
     pytest.importorskip("tokenizers")
     built = backbone("wheel:wordllama")
