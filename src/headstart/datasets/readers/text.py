@@ -75,7 +75,7 @@ def sentences(text: str, where: str) -> tuple[list[list[list[str]]], bool]:
         ValueError: if there is no word, or a line has more or fewer fields than the first.
 
     Example:
-        >>> sentences("I O\\nsee O\\nRome B-city\\n\\nNo O\\n", "it")
+        >>> sentences("I O\nsee O\nRome B-city\n\nNo O\n", "it")
         ([[['I', 'O'], ['see', 'O'], ['Rome', 'B-city']], [['No', 'O']]], False)
     """
     blocks: list[list[list[str]]] = [[]]
