@@ -285,3 +285,10 @@ def test_names_are_no_html():
     value = json.loads(text.replace("bad", evil).replace("probe", evil))
     details = DETAILS | {"check": json.loads(json.dumps(CHECK).replace("half", evil))}
     assert "<script" not in page(value, details) + fragment(value, details)
+
+
+def test_a_baseline_that_was_named_is_not_called_one_without_reuse():
+    said, text = told(DETAILS | {"family": ["raw+logreg"]})
+    assert "over raw+logreg, the baseline that was named." in said
+    assert "without reuse" not in said
+    assert "over raw+logreg, the baseline that was named" in text

@@ -134,6 +134,7 @@ class Board:
         labelled: whether the target has any labels.
         at_random: whether rows were drawn whatever their class, so that numbers for each are on average.
         without: names of runs that leave out some source, to tell the sources apart.
+        named: whether the user named the baseline, so that it may be a way of reuse as well.
     """
 
     task: str
@@ -146,6 +147,7 @@ class Board:
     labelled: bool
     at_random: bool = False
     without: frozenset[str] = frozenset()
+    named: bool = False
 
     @property
     def shots(self) -> list[int | None]:
@@ -328,6 +330,7 @@ def read(
         labelled=details.get("floor") != "" and UNLABELLED not in baselines.values(),
         at_random=per_class and about(details, name).get("draw") == "random",
         without=left,
+        named=len(family) == 1,
     )
 
 

@@ -250,6 +250,8 @@ def against(found: Answer, board: Board) -> str:
     """Name the baseline and say what it is."""
     if found.among is None:
         return found.baseline or "the baseline"
+    if board.named:
+        return f"{found.baseline}, the baseline that was named"
     where = f"the best {board.plainly} on held-out rows" if found.among else f"the highest {board.plainly}"
     return f"{found.baseline}, {where}"
 
