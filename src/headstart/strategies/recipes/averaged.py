@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import copy
 
-from ...engine import Averaged, Watch
-from ...models import Net, fix_norms
+from ...engine import Averaged
+from ...models import fix_norms
 from ...transfer import wise_ft as mixed
 from .. import needs
 from ..strategy import Strategy, rates
-from ..trial import Curves, Trained, Trial
-from .finetune import HEAD_LR, LOWER, START
+from ..trial import Trained, Trial
+from .finetune import HEAD_LR, START, head_then_all
 
 
 def swa(trial: Trial) -> Trained:
@@ -25,17 +25,16 @@ def swa(trial: Trial) -> Trained:
         the rate falls along its cycle as in every other strategy; the paper keeps it constant or lets it
         return, and so moves farther between the weights that are averaged.
     """
-    steps = trial.problem.steps
-    rest = steps - steps // 4
-    net, curves = _tuned(trial.pretrained(), trial, Averaged(start=max(1, rest // 2)))
-    return Trained(net, curves)
+    net, rest = trial.pretrained(), trial.problem.steps - trial.problem.steps // 4
+    watch = Averaged(start=max(1, rest // 2))
+    return Trained(net, head_then_all(trial, net, lr=trial.settings["lr"], watch=watch))
 
 
 def ema(trial: Trial) -> Trained:
     """Fine-tune, and hand over the exponential mean of the weights, over a tenth of the steps or so (EMA)."""
-    rest = trial.problem.steps - trial.problem.steps // 4
-    net, curves = _tuned(trial.pretrained(), trial, Averaged(decay=1 - 1 / max(2.0, rest / 10)))
-    return Trained(net, curves)
+    net, rest = trial.pretrained(), trial.problem.steps - trial.problem.steps // 4
+    watch = Averaged(decay=1 - 1 / max(2.0, rest / 10))
+    return Trained(net, head_then_all(trial, net, lr=trial.settings["lr"], watch=watch))
 
 
 def wise_ft(trial: Trial) -> Trained:
@@ -50,15 +49,6 @@ def wise_ft(trial: Trial) -> Trained:
     fix_norms(net.backbone)
     curves |= trial.train(net, [trial.target], steps=steps - steps // 2, lr=lr, phase="all")
     return Trained(mixed(start, net), curves)
-
-
-def _tuned(net: Net, trial: Trial, watch: Watch) -> tuple[Net, Curves]:
-    """Do what ``finetune`` does, and leave a mean of the weights."""
-    steps, lr = trial.problem.steps, trial.settings["lr"]
-    curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
-    rest = steps - steps // 4
-    more = trial.train(net, [trial.target], steps=rest, lr=lr, factor=LOWER, watch=watch, phase="all")
-    return net, curves | more
 
 
 SWA = Strategy(

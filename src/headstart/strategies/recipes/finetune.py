@@ -8,11 +8,13 @@ References:
 
 from __future__ import annotations
 
-from ...models import freeze, stages, unfreeze
+from ...engine import Watch
+from ...models import Net, freeze, stages, unfreeze
+from ...seams import Objective
 from ...transfer import L2SP, Plus, Supervised
 from .. import needs
 from ..strategy import Strategy, rates
-from ..trial import Trained, Trial
+from ..trial import Curves, Trained, Trial
 
 LOWER = 0.5  # ratio of the step sizes of neighbouring stages, from the head down
 HEAD_LR = 1e-2  # of the head alone, over frozen features; the choice is for the later phase
@@ -21,10 +23,20 @@ START = "the pretrained backbone, as a start"
 
 def finetune(trial: Trial) -> Trained:
     """Train the head first, then everything, with smaller rates further down."""
-    net, steps, lr = trial.pretrained(), trial.problem.steps, trial.settings["lr"]
+    net = trial.pretrained()
+    return Trained(net, head_then_all(trial, net, lr=trial.settings["lr"]))
+
+
+def head_then_all(
+    trial: Trial, net: Net, objective: Objective | None = None, *, lr: float, watch: Watch | None = None
+) -> Curves:
+    """Train the head for a quarter of the steps, then everything, with smaller rates further down."""
+    steps = trial.problem.steps
     curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
-    curves |= trial.train(net, [trial.target], steps=steps - steps // 4, lr=lr, factor=LOWER, phase="all")
-    return Trained(net, curves)
+    rest = steps - steps // 4
+    return curves | trial.train(
+        net, [trial.target], objective, steps=rest, lr=lr, factor=LOWER, watch=watch, phase="all"
+    )
 
 
 FINETUNE = Strategy(

@@ -13,28 +13,24 @@ from ...transfer import BSS, DELTA, Plus, Supervised
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Curves, Trained, Trial
-from .finetune import HEAD_LR, LOWER, START
+from .finetune import START, head_then_all
 
 
 def delta(trial: Trial) -> Trained:
     """Fine-tune, and pay for features that differ from those of the pretrained net (DELTA)."""
     net = trial.pretrained()
-    return Trained(net, _tuned(trial, net, DELTA(net, weight=trial.settings["weight"])))
+    return Trained(net, _near(trial, net, DELTA(net, weight=trial.settings["weight"])))
 
 
 def bss(trial: Trial) -> Trained:
     """Fine-tune, and shrink the smallest singular value of each batch's features (BSS)."""
     net = trial.pretrained()
-    return Trained(net, _tuned(trial, net, BSS(trial.settings["weight"])))
+    return Trained(net, _near(trial, net, BSS(trial.settings["weight"])))
 
 
-def _tuned(trial: Trial, net: Net, penalty: Objective) -> Curves:
+def _near(trial: Trial, net: Net, penalty: Objective) -> Curves:
     """Do what ``finetune`` does, with a penalty."""
-    steps = trial.problem.steps
-    curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
-    objective, rest = Plus(Supervised(trial.target), penalty), steps - steps // 4
-    more = trial.train(net, [trial.target], objective, steps=rest, lr=1e-3, factor=LOWER, phase="all")
-    return curves | more
+    return head_then_all(trial, net, Plus(Supervised(trial.target), penalty), lr=1e-3)
 
 
 DELTA_STRATEGY = Strategy(
