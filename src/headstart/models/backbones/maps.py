@@ -28,6 +28,16 @@ def whole_image(x: Tensor, size: Sequence[int], mean: Sequence[float], std: Sequ
     """Bring colour images in [0, 1] to a size, nothing cropped, and standardise their channels."""
     if tuple(x.shape[2:]) != tuple(size):
         x = F.interpolate(x, tuple(size), mode="bilinear", align_corners=False, antialias=True)
+    return normalised(x, mean, std)
+
+
+def normalised(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Standardise channels as torchvision does, but without a look at values, so that it can be traced.
+
+    Example:
+        >>> normalised(torch.ones(1, 2, 1, 1), [0.5, 1.0], [0.25, 0.5]).flatten().tolist()
+        [2.0, 0.0]
+    """
     return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
 
 

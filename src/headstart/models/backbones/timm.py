@@ -13,9 +13,9 @@ from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
 from .hub import fetched
-from .maps import stage_maps, whole_image
+from .maps import normalised, stage_maps, whole_image
 from .provider import Provider, Shape, check_settings, raw
-from .torchvision import as_colour, import_torchvision, normalised
+from .torchvision import as_colour, import_torchvision
 
 
 def import_timm() -> ModuleType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
-from .maps import stage_maps, whole_image
+from .maps import normalised, stage_maps, whole_image
 from .provider import Provider, Shape, check_settings, raw
 
 
@@ -135,16 +134,6 @@ class _Torchvision(Backbone):
 def as_colour(x: Tensor) -> Tensor:
     """Repeat a single channel: ``(B, 1, H, W)`` to ``(B, 3, H, W)``."""
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
-
-
-def normalised(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Standardise channels as torchvision does, but without a look at values, so that it can be traced.
-
-    Example:
-        >>> normalised(torch.ones(1, 2, 1, 1), [0.5, 1.0], [0.25, 0.5]).flatten().tolist()
-        [2.0, 0.0]
-    """
-    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
 
 
 def torchvision(
