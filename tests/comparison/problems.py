@@ -10,6 +10,7 @@ ELSEWHERE = (
     "raw+ridge",
     "tfidf+logreg",
     "raw+lexicon",
+    "raw+window",
     "raw+threshold",
     "raw+pixels",
     "source+ridge",

@@ -182,8 +182,9 @@ def test_words_are_answered_by_the_tags_they_had_and_others_by_those_of_rare_one
 
 
 APPLY = {
-    "constant", "raw+lexicon", "untrained+logreg", "scratch", "source-only", "pooled", "features+logreg",
-    "features+svm", "features+mlp", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask",
+    "constant", "raw+lexicon", "raw+window", "untrained+logreg", "scratch", "source-only", "pooled",
+    "features+logreg", "features+svm", "features+mlp", "probe", "finetune", "lp_ft", "gradual", "l2sp",
+    "multitask",
 }  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def test_which_strategies_apply_and_why_others_do_not():
 
 
 @pytest.mark.parametrize(
-    "name", ["constant", "raw+lexicon", "features+logreg", "features+mlp", "probe", "pooled"]
+    "name", ["constant", "raw+lexicon", "raw+window", "features+logreg", "features+mlp", "probe", "pooled"]
 )
 def test_strategies_keep_their_contract_on_tokens(name):
     check_strategy(STRATEGIES[name], problem())

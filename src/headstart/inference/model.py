@@ -125,7 +125,7 @@ class Model:
         """
         name = self._head(task)
         inputs, named = self._inputs(x, name, skip_broken)
-        words = self.encoding.lengths(inputs) if self.encoding and isinstance(inputs, torch.Tensor) else None
+        words = self.encoding.words_at(inputs) if self.encoding and isinstance(inputs, torch.Tensor) else None
         return Predictions(self.kinds[name], engine.predict(self.net, name, inputs).cpu(), named, words)
 
     def rows(self, x: Any, *, task: str | None = None) -> X:
@@ -162,7 +162,7 @@ class Model:
         if labels is not None:
             x, given = labelled(self._inputs(data, name)[0], labels)
             kind = self.kinds[name]
-            own = Task(name, kind, Labelled(x, kind.encode(given)))
+            own = Task(name, kind, Labelled(x, self._lined_up(x, kind.encode(given), kind)))
         elif (reference := rows.reference(data)) is not None:
             own = self.read(reference, task=name)
         else:
@@ -406,6 +406,12 @@ class Model:
         if (reference := rows.reference(x)) is None:
             return self.rows(x, task=name), []
         return files.rows_of(reference, self._encoding(), skip_broken)
+
+    def _lined_up(self, x: X, y: torch.Tensor, kind: Kind) -> torch.Tensor:
+        """Put answers to words where the words begin in rows."""
+        if kind.axes != 1 or self.encoding is None or not isinstance(x, torch.Tensor):
+            return y
+        return self.encoding.line_up(x, y)
 
     def _own(self, given: Task, name: str) -> Task:
         """Make a task the model's own: its rows those that the net takes, its labels the model's numbers."""

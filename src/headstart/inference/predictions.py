@@ -28,7 +28,8 @@ class Predictions:
         kind: what an answer is.
         outputs: of the head, ``(n, ...)``, on the CPU.
         files: what each row was read from, where that is a file of its own; else empty.
-        lengths: words of each row, where answers are of words; ``None`` gives an answer for each place.
+        words_at: the places of each row where words begin, where answers are of words; ``None`` gives an
+            answer for each place.
 
     Example:
         >>> import torch
@@ -45,7 +46,7 @@ class Predictions:
     kind: Kind
     outputs: Tensor
     files: Sequence[str] = ()
-    lengths: Sequence[int] | None = None
+    words_at: Sequence[Sequence[int]] | None = None
 
     def __len__(self) -> int:
         return len(self.outputs)
@@ -54,9 +55,9 @@ class Predictions:
     def labels(self) -> list[Any]:
         """The answers, in the user's own labels; of a text with one for each word, a list of them."""
         said = self.kind.decode(self.outputs)
-        if self.lengths is None or self.kind.axes != 1:
+        if self.words_at is None or self.kind.axes != 1:
             return said
-        return [row[:length] for row, length in zip(said, self.lengths, strict=True)]
+        return [[row[i] for i in at] for row, at in zip(said, self.words_at, strict=True)]
 
     @property
     def probabilities(self) -> Tensor:

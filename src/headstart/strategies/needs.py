@@ -7,6 +7,7 @@ import math
 
 from ..engine import seeded
 from ..models import cuts
+from ..models.net import as_backbone
 from ..tasks import Labelled, Task
 from .situation import Situation, of_words, one_row
 
@@ -75,6 +76,20 @@ def each_class(situation: Situation) -> str:
 def classes(situation: Situation) -> str:
     """Ask for one class per row, and features."""
     return one_class(situation) or features(situation)
+
+
+def layers(situation: Situation) -> str:
+    """Ask for one class per row, or for each token of a text; features; and blocks that have them too."""
+    kind = situation.target.kind
+    if kind.per_row or kind.axes != 1:
+        return classes(situation)
+    if reason := decided(situation):
+        return reason
+    row = one_row(situation.target)
+    with seeded(0):
+        about = as_backbone(situation.build(pretrained=False))
+    told = row is not None and about is not None and about.mask(row) is not None
+    return "" if told else "the backbone has no features of each token at its blocks"
 
 
 def decided(situation: Situation) -> str:

@@ -87,9 +87,13 @@ class Encoding(ABC):
         """Return the words by whose numbers rows were made; none where they are no words."""
         return ()
 
-    def lengths(self, rows: Tensor) -> list[int] | None:
-        """Count the words of each row; ``None`` where rows are not made of words."""
+    def words_at(self, rows: Tensor) -> list[list[int]] | None:
+        """Tell at which places of each row its words begin; ``None`` where rows are not made of words."""
         return None
+
+    def line_up(self, rows: Tensor, y: Tensor) -> Tensor:
+        """Put answers that come word by word, ``(N, W)``, where the words begin; else leave them."""
+        return y
 
     def inputs(self) -> Collection[str]:
         """Return the columns that no label may be among, since they are inputs."""

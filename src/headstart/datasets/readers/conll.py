@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ...errors import unknown, wrong
 from ...tasks import Task, Tokens
-from ...tasks.kinds import MISSING
 from ..options import Options, Reader
 from ..splits import PARTS, build, divide, warn_duplicates
 from .files import existing
+from .tagged import number_tags, tagged_encoding
 from .text import TextEncoding, sentences
 
 UNIVERSAL = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
@@ -92,18 +92,15 @@ def read_conll(argument: str, options: Options) -> list[Task]:
     else:
         division = divide(options.split, len(words))
     known = cast(TextEncoding | None, options.encoding)
-    if known is None:
-        made = TextEncoding.fit([words[i] for i in division["train"].tolist()], tokens="spaces")
-        made = replace(made, length=max(map(len, words)))  # no sentence is cut
-    else:
-        made = known.alike()
+    made = tagged_encoding(words, division["train"].tolist(), options)
     x, asked_for = made.number(words), []
     for name in asked.split(","):
         column = first.column(name.strip())
         told = UNIVERSAL[column] if first.universal else name.strip() or where.stem
         tags = [row for tagged in read.values() for row in tagged.tags(column)]
         classes = None if known is None else known.classes_of(told)
-        asked_for.append((told, *_kind(tags, classes, made.length, first.where)))
+        kind = _kind(tags, classes, first.where)
+        asked_for.append((told, kind, number_tags(kind, tags, made, x, first.where)))
     count = warn_duplicates(x, division, f"`{where}`")
     return build(asked_for, x, division, replace(made, reader="conll", duplicates=count))
 
@@ -124,20 +121,18 @@ def _files(where: Path) -> dict[str, Path]:
     return {part: found[part] for part in ("train", "valid", "test") if part in found}
 
 
-def _kind(
-    tags: Sequence[Sequence[str | None]], classes: Sequence[object] | None, length: int, where: str
-) -> tuple[Tokens, Tensor]:
-    """Number tags, ``(N, length)``; those behind the length of a row are cut."""
+def _kind(tags: Sequence[Sequence[str | None]], classes: Sequence[object] | None, where: str) -> Tokens:
+    """Name the classes: those that are known, or the tags."""
     names = sorted({tag for row in tags for tag in row if tag is not None})
     if len(names) < 2 and not classes:
         hint = 'name another column, as in "conll:words.conllu#UPOS"'
         raise wrong(f"tags of {where}", expected="at least two different ones", found=names, hint=hint)
-    kind = Tokens(classes or names)  # type: ignore[arg-type]
-    y = torch.full((len(tags), length), MISSING)
-    for row, some in zip(y, tags, strict=True):
-        at = [i for i, tag in enumerate(some[:length]) if tag is not None]
-        row[at] = kind.encode([[some[i] for i in at]])[0]
-    return kind, y
+    return Tokens(classes or names)  # type: ignore[arg-type]
 
 
-READER = Reader(read_conll, 'a word and its tags on each line: "conll:words.conll#2"', encoding=TextEncoding)
+READER = Reader(
+    read_conll,
+    'a word and its tags on each line: "conll:words.conll#2"',
+    encoding=TextEncoding,
+    texts=True,
+)

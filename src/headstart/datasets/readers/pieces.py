@@ -1,7 +1,8 @@
 """Text cut by the tokenizer of a pretrained model.
 
 A tokenizer is the text of its ``tokenizer.json``. Number 0 is padding in rows: where the tokenizer pads with
-its own 0, numbers are the tokenizer's; else they are larger by one.
+its own 0, numbers are the tokenizer's; else they are larger by one. Where words are told apart, the first
+piece of a word has its number, and what goes on with it, or is of no word, the number below 0.
 """
 
 from __future__ import annotations
@@ -84,7 +85,37 @@ def special(tokenizer: str) -> list[int]:
 def piece_ids(texts: Sequence[str | None], tokenizer: str, length: int) -> list[list[int]]:
     """Number the pieces of texts; a missing text is an empty one."""
     cut, more = opened(tokenizer, length), offset(tokenizer)
-    return [[number + more for number in cut.encode(text or "").ids] for text in texts]
+    batch = cut.encode_batch([text or "" for text in texts])
+    return [[number + more for number in said.ids] for said in batch]
+
+
+def word_piece_ids(rows: Sequence[Sequence[str]], tokenizer: str, length: int) -> list[list[int]]:
+    """Number the pieces of words: the first of each word above 0, all others below.
+
+    A word of which the tokenizer leaves nothing counts as one that it does not know, so each word has a first
+    piece, as long as the row is not cut.
+    """
+    cut, more, filler = opened(tokenizer, length), offset(tokenizer), _filler(tokenizer)
+    found = []
+    batch = cut.encode_batch([list(words) for words in rows], is_pretokenized=True)
+    for words, said in zip(rows, batch, strict=True):
+        seen = {word for word in said.word_ids if word is not None}
+        count = max(seen, default=-1) + 1 if said.overflowing else len(words)
+        if lost := set(range(count)) - seen:
+            words = [filler if i in lost else word for i, word in enumerate(words)]
+            said = cut.encode(words, is_pretokenized=True)
+        before, numbers = None, []
+        for number, word in zip(said.ids, said.word_ids, strict=True):
+            starts = word is not None and word != before
+            numbers.append(number + more if starts else -number - more)
+            before = word if word is not None else before
+        found.append(numbers)
+    return found
+
+
+def _filler(tokenizer: str) -> str:
+    """Give a word that is always one piece or more."""
+    return json.loads(tokenizer)["model"].get("unk_token") or "?"
 
 
 def padded(rows: Sequence[Sequence[int]], length: int) -> Tensor:

@@ -19,14 +19,16 @@ from torch import Tensor
 from ...errors import wrong
 from ...tasks import Task
 from ...tasks.encoding import Encoding, common
+from ...tasks.kinds import MISSING
 from ..options import Options, Reader
 from .files import Table, existing, load, load_frame
 from .memory import items, plain
 from .pieces import MOST as LENGTH
-from .pieces import padded, piece_ids, pieces, special
+from .pieces import padded, piece_ids, pieces, special, word_piece_ids
 from .tables import read_tasks
 
 WORDS = 30_000
+WORDS_OF_PIECES = "words of pieces"
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
@@ -231,10 +233,16 @@ class TextEncoding(Encoding):
             )
         return self.of(texts)
 
-    def lengths(self, rows: Tensor) -> list[int]:
-        """Count the words of each row."""
-        places = torch.arange(1, rows.shape[1] + 1) * (rows != 0)
-        return places.amax(1).tolist() if rows.shape[1] else [0] * len(rows)
+    def words_at(self, rows: Tensor) -> list[list[int]]:
+        """Tell at which places of each row its words begin."""
+        return [row.nonzero().flatten().tolist() for row in rows > 0]
+
+    def line_up(self, rows: Tensor, y: Tensor) -> Tensor:
+        """Put an answer for each word where the words begin in rows; -100 elsewhere."""
+        lined = y.new_full(rows.shape, MISSING)
+        for row, at, answers in zip(lined, self.words_at(rows), y, strict=True):
+            row[at[: len(answers)]] = answers[: len(at)]
+        return lined
 
     def of(self, texts: Sequence[str | None]) -> Tensor:
         """Number the tokens of texts, ``(N, L)`` int64."""
@@ -259,6 +267,8 @@ class PieceEncoding(TextEncoding):
     """Pieces of words become the numbers that a pretrained model has for them.
 
     Args:
+        tokens: ``"pieces"``, or ``"words of pieces"``: cut at spaces first, and it is told where each word
+            begins.
         tokenizer: the text of its ``tokenizer.json``; see ``pieces.py`` for the numbers.
     """
 
@@ -273,13 +283,25 @@ class PieceEncoding(TextEncoding):
         return cls(reader="text", column=column, tokenizer=tokenizer, length=length)
 
     @classmethod
+    def of_words(cls, rows: Sequence[Sequence[str]], tokenizer: str) -> Self:
+        """Learn the length from rows of words: at most 256 pieces, or the tokenizer's own limit."""
+        length = max(1, *map(len, word_piece_ids(rows, tokenizer, LENGTH)))
+        return cls(reader="text", tokens=WORDS_OF_PIECES, tokenizer=tokenizer, length=length)
+
+    @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` gave."""
-        column = about.get("column", "")
-        return cls(**common(about), column=column, tokenizer=about["tokenizer"], length=about["length"])
+        return cls(
+            **common(about),
+            column=about.get("column", ""),
+            tokens=about.get("tokens", "pieces"),
+            tokenizer=about["tokenizer"],
+            length=about["length"],
+        )
 
     def _own(self) -> dict[str, Any]:
-        return {"column": self.column, "tokenizer": self.tokenizer, "length": self.length}
+        how = {} if self.tokens == "pieces" else {"tokens": self.tokens}
+        return {"column": self.column, "tokenizer": self.tokenizer, "length": self.length} | how
 
     def facts(self) -> dict[str, Any]:
         """Return how many numbers there are, the tokenizer, and the numbers that stand for no text."""
@@ -288,14 +310,17 @@ class PieceEncoding(TextEncoding):
 
     def preparation(self) -> list[str]:
         """Say how text becomes numbers."""
+        words = self.tokens == WORDS_OF_PIECES
+        cut = "cut a text where it has white space, and each word" if words else "cut a text"
         return [
-            "cut a text by `tokenizer`, the text of a tokenizer.json, with the marks that it adds itself",
+            f"{cut} by `tokenizer`, the text of a tokenizer.json, with the marks that it adds itself",
             "numbers are the tokenizer's own; larger by one where its padding is not 0",
+            *(["make all but the first number of each word negative"] if words else []),
             f"keep {self.length} tokens at most; fill shorter rows with 0 at the end, as int64",
         ]
 
     def made_up(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw token numbers."""
+        """Draw token numbers; each is of a word by itself."""
         return torch.randint(1, len(self.words()) + 1, (count, self.length), generator=generator)
 
     def words(self) -> tuple[str, ...]:
@@ -304,14 +329,21 @@ class PieceEncoding(TextEncoding):
 
     def of(self, texts: Sequence[str | None]) -> Tensor:
         """Number the pieces of texts, ``(N, L)`` int64."""
+        if self.tokens == WORDS_OF_PIECES:
+            return self.number([CUTS["spaces"](text) for text in texts])
         return padded(piece_ids(texts, self.tokenizer, self.length), self.length)
+
+    def number(self, rows: Sequence[Sequence[str]]) -> Tensor:
+        """Number the pieces of words, ``(N, L)`` int64; those where no word begins are below 0."""
+        return padded(word_piece_ids(rows, self.tokenizer, self.length), self.length)
 
     def _ready(self, ids: Tensor) -> Tensor:
         ids = super()._ready(ids)
         most = len(self.words())
-        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) <= most:
+        least = -most if self.tokens == WORDS_OF_PIECES else 0
+        if len(ids) and not least <= int(ids.min()) <= int(ids.max()) <= most:
             found = f"{int(ids.min())} to {int(ids.max())}"
-            raise wrong("rows of text", expected=f"numbers from 0 to {most}", found=found)
+            raise wrong("rows of text", expected=f"numbers from {least} to {most}", found=found)
         return ids
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Kind, Multiclass, Task, Tokens
-from ...tasks.kinds import MISSING
 from ..options import Options
+from ..readers.tagged import number_tags, tagged_encoding
 from ..readers.text import TextEncoding, spaced_encoding
 from ..splits import Division, build
 from .home import locate
@@ -66,19 +65,14 @@ def blocks(sizes: dict[str, int]) -> Division:
 
 
 def tagged(
-    name: str, parts: dict[str, list[tuple[list[str], list[str]]]]
+    name: str, parts: dict[str, list[tuple[list[str], list[str]]]], options: Options
 ) -> tuple[Kind, Tensor, Tensor, TextEncoding]:
-    """Number tokens and their labels; no sentence is cut."""
-    sentences = [s for part in parts.values() for s in part]
-    longest = max(len(tokens) for tokens, _ in sentences)
-    encoding = TextEncoding.fit([tokens for tokens, _ in parts["train"]], tokens="spaces")
-    encoding = replace(encoding, length=longest)
-    kind = Tokens(sorted({label for _, labels in sentences for label in labels}))
-    number = {label: k for k, label in enumerate(kind.classes)}
-    y = torch.full((len(sentences), longest), MISSING)
-    for row, (_, labels) in zip(y, sentences, strict=True):
-        row[: len(labels)] = torch.tensor([number[label] for label in labels])
-    return kind, encoding.number([tokens for tokens, _ in sentences]), y, encoding
+    """Number words, or their pieces, and their labels; no sentence is cut but by a tokenizer."""
+    words, labels = zip(*(sentence for part in parts.values() for sentence in part), strict=True)
+    encoding = tagged_encoding(words, range(len(parts["train"])), options)
+    kind = Tokens(sorted({label for row in labels for label in row}))
+    x = encoding.number(words)
+    return kind, x, number_tags(kind, labels, encoding, x, f"`{name}`"), encoding
 
 
 def whole(name: str, argument: str) -> None:

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from ...tasks import Multiclass, Task
 from ..options import Options, Reader
-from ..readers.text import by_pieces
 from ..splits import build
-from ._sentences import PARTS, blocks, classified, tagged, unpacked, whole
+from ._sentences import PARTS, blocks, tagged, unpacked, whole
 from .recipe import GITHUB, Content, Recipe, Source, spaced
 
 
 def read(argument: str, options: Options) -> list[Task]:
     """Read ``snips``: two tasks on one tensor, the intent of a query and the slot of each token.
-
-    With a tokenizer there is the intent alone.
 
     References:
         Coucke et al. (2018), https://arxiv.org/abs/1805.10190;
@@ -27,13 +24,8 @@ def read(argument: str, options: Options) -> list[Task]:
         p: [r.split("\t") for r in unpacked(f"snips/snips_{p}.tsv.xz", RECIPES).split("\n") if r]
         for p in PARTS
     }
-    if by_pieces(options):  # which slots do not fit
-        texts = {p: ([r[1].split() for r in rows], [r[0] for r in rows]) for p, rows in lines.items()}
-        classes = sorted({name for _, names in texts.values() for name in names})
-        return classified("snips_intent", texts, classes, options)
-    kind, x, slots, encoding = tagged(
-        "slots", {p: [(r[1].split(), r[2].split()) for r in rows] for p, rows in lines.items()}
-    )
+    parts = {p: [(r[1].split(), r[2].split()) for r in rows] for p, rows in lines.items()}
+    kind, x, slots, encoding = tagged("snips", parts, options)
     names = [row[0] for rows in lines.values() for row in rows]
     intents = Multiclass(sorted(set(names)))
     division = blocks({p: len(rows) for p, rows in lines.items()})

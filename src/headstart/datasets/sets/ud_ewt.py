@@ -35,7 +35,7 @@ def read(argument: str, options: Options) -> list[Task]:
         ]
         parts[part] = [columns(body, 0, 1)[0] for _, body in paragraphs]
         genres += [head.split("\t")[0].removeprefix("# ") for head, _ in paragraphs]
-    kind, x, y, encoding = tagged("ud_ewt", parts)
+    kind, x, y, encoding = tagged("ud_ewt", parts, options)
     division: dict[str, Tensor] = dict(blocks({p: len(s) for p, s in parts.items()}))
     if argument:
         division = {
@@ -81,4 +81,4 @@ RECIPES = (
     ),
 )
 
-READER = Reader(read, 'parts of speech, 5 genres: "ud_ewt", "ud_ewt:weblog"')
+READER = Reader(read, 'parts of speech, 5 genres: "ud_ewt", "ud_ewt:weblog"', texts=True)

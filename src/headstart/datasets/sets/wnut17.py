@@ -18,7 +18,7 @@ def read(argument: str, options: Options) -> list[Task]:
     whole("wnut17", argument)
     files = ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated")
     parts = {p: columns(unpacked(f"wnut17/{f}.xz", RECIPES), 0, 1) for p, f in zip(PARTS, files, strict=True)}
-    kind, x, y, encoding = tagged("wnut17", parts)
+    kind, x, y, encoding = tagged("wnut17", parts, options)
     return build([("wnut17", kind, y)], x, blocks({p: len(s) for p, s in parts.items()}), encoding)
 
 
@@ -29,4 +29,4 @@ _CHECKSUMS = {
 }
 RECIPES = each("wnut17/{}.xz", GITHUB + "leondz/emerging_entities_17/master/", _CHECKSUMS)
 
-READER = Reader(read, 'entities in tweets: "wnut17"')
+READER = Reader(read, 'entities in tweets: "wnut17"', texts=True)

@@ -5,7 +5,8 @@ Shapes: ``B`` rows, ``D`` features, ``C`` channels, ``H``, ``W`` pixels, ``L`` t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, final
 
@@ -17,7 +18,7 @@ from ...errors import unknown, wrong
 from ...tasks import X
 from ..net import Backbone, as_backbone
 from ..outputs import features_of
-from .tokenizer import mean_over
+from .tokenizer import at_tokens, mean_over
 
 GRID = 3  # maps are averaged over a grid of so many cells a side, where they are larger
 WHOLE = ""  # the cut behind everything: the features that the backbone gives itself
@@ -82,7 +83,7 @@ def _repeats(module: nn.Module) -> bool:
     return any(len(ps := _parts(part)) > 1 and len({type(p) for _, p in ps}) == 1 for part in lists)
 
 
-def pooled(value: Any, mask: Tensor | None = None) -> Tensor:
+def pooled(value: Tensor, mask: Tensor | None = None) -> Tensor:
     """Turn what a block gives into features: maps are averaged over a small grid, tokens over the text.
 
     Args:
@@ -90,15 +91,13 @@ def pooled(value: Any, mask: Tensor | None = None) -> Tensor:
         mask: which tokens count, ``(B, L)``; all where it is left out.
 
     Shape:
-        ``(B, C, H, W)``, ``(B, H, W, C)``, ``(B, L, D)`` or ``(B, D)``, or the first tensor of a tuple or a
-        mapping of them, to ``(B, D)``; a grid has ``3 x 3`` cells, or as many as the map.
+        ``(B, C, H, W)``, ``(B, H, W, C)``, ``(B, L, D)`` or ``(B, D)``, to ``(B, D)``; a grid has ``3 x 3``
+        cells, or as many as the map.
 
     Example:
         >>> pooled(torch.zeros(2, 8, 7, 7)).shape, pooled(torch.zeros(2, 8, 2, 2)).shape
         (torch.Size([2, 72]), torch.Size([2, 32]))
     """
-    while not isinstance(value, Tensor):
-        value = next(iter(value.values() if isinstance(value, Mapping) else value))
     if value.ndim == 3:
         return value.mean(1) if mask is None else mean_over(value, mask)
     if value.ndim == 4:
@@ -112,6 +111,8 @@ def pooled(value: Any, mask: Tensor | None = None) -> Tensor:
 @final
 class AtAllCuts(nn.Module):
     """Give a backbone's features at all cuts, side by side: one pass serves the choice among them.
+
+    ``places(x)`` gives those at each token of a text, ``(B, L, sum of the widths)``.
 
     Args:
         backbone: is called once per batch, and not changed.
@@ -130,22 +131,35 @@ class AtAllCuts(nn.Module):
         found = self.by_name(x)
         return torch.cat([found[name] for name in self.names], 1)
 
+    def places(self, x: Tensor) -> Tensor:
+        """Return the features at each token at each cut, in the order of the names."""
+        found: dict[str, Tensor] = {}
+        with self._watching(found, partial(at_tokens, x=x)):
+            whole: Tensor = self.backbone.places(x)  # type: ignore[operator]
+        found[WHOLE] = whole
+        return torch.cat([found[name] for name in self.names], 2)
+
     def by_name(self, x: X) -> dict[str, Tensor]:
         """Return the features at each cut that the rows pass through, by its name."""
         found: dict[str, Tensor] = {}
-        mask = _mask(self.backbone, x)
+        with self._watching(found, partial(pooled, mask=_mask(self.backbone, x))):
+            whole = self.backbone(x)
+        return found | {WHOLE: pooled(features_of(whole))}
+
+    @contextmanager
+    def _watching(self, found: dict[str, Tensor], view: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """Keep a view of what each block gives while the backbone runs."""
         inner = self.backbone.get_submodule(self.inner)
         handles = [
-            inner.get_submodule(name).register_forward_hook(partial(_keep, found, name, mask))
+            inner.get_submodule(name).register_forward_hook(partial(_keep, found, name, view))
             for name in self.names
             if name != WHOLE
         ]
         try:
-            whole = self.backbone(x)
+            yield
         finally:
             for handle in handles:
                 handle.remove()
-        return found | {WHOLE: pooled(features_of(whole))}
 
 
 def _mask(backbone: nn.Module, x: X) -> Tensor | None:
@@ -154,9 +168,21 @@ def _mask(backbone: nn.Module, x: X) -> Tensor | None:
 
 
 def _keep(
-    found: dict[str, Tensor], name: str, mask: Tensor | None, module: nn.Module, given: Any, value: Any
+    found: dict[str, Tensor],
+    name: str,
+    view: Callable[[Tensor], Tensor],
+    module: nn.Module,
+    given: Any,
+    value: Any,
 ) -> None:
-    found[name] = pooled(value, mask).clone()  # what comes next may change it in place
+    found[name] = view(first_tensor(value)).clone()  # what comes next may change it in place
+
+
+def first_tensor(value: Any) -> Tensor:
+    """Take a tensor, or the first of a tuple or a mapping of them, however deep."""
+    while not isinstance(value, Tensor):
+        value = next(iter(value.values() if isinstance(value, Mapping) else value))
+    return value
 
 
 def widths(backbone: nn.Module, x: X) -> dict[str, int]:
@@ -205,7 +231,8 @@ class Cut(Backbone):
         width: of the features there.
 
     Shape:
-        the same rows, to ``(B, width)`` as ``pooled`` makes it.
+        the same rows, to ``(B, width)`` as ``pooled`` makes it. Its ``places(x)`` are those at each token of
+        a text, ``(B, L, D)``.
     """
 
     use = ""
@@ -229,10 +256,18 @@ class Cut(Backbone):
 
     def forward(self, x: X) -> Tensor:
         """Return the features behind the block, without running what comes later."""
+        return pooled(self._reached(x), _mask(self.backbone, x))
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return the features at each token behind the block."""
+        return at_tokens(self._reached(x), x)
+
+    def _reached(self, x: X) -> Tensor:
+        """Return what the block gives."""
         try:
             self.backbone(x)
         except _Reached as reached:
-            return pooled(reached.value, _mask(self.backbone, x))
+            return first_tensor(reached.value)
         raise wrong(f"block {self.layer!r}", expected="one that rows pass", found="one that none did")
 
 

@@ -25,7 +25,7 @@ from ...tasks import X
 from ..net import Backbone
 from .hub import fetched
 from .provider import Provider, Shape, check_settings
-from .tokenizer import FILE, mean_over, read_tokenizer, tokens_of
+from .tokenizer import FILE, at_tokens, mean_over, read_tokenizer, tokens_of
 from .torchvision import import_torchvision
 
 POOLINGS = ("mean", "cls")
@@ -78,14 +78,22 @@ class _Transformer(Backbone):
         self.numbers = model.get_input_embeddings().num_embeddings + self.offset  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
+        hidden, there = self._tokens(x)
+        z = hidden[:, 0] if self.pooling == "cls" else mean_over(hidden, there)
+        return F.normalize(z, dim=1) if self.normalise else z
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return the last hidden state of each token, ``(B, L, D)``, 0 where it is padding."""
+        return at_tokens(self._tokens(x)[0], x)
+
+    def _tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last hidden states ``(B, l, D)``, and which of them are of tokens, ``(B, l)``."""
         x, there = tokens_of(x, self.use, self.numbers)
         if x.shape[1] > self.limit:
             expected = f"of at most {self.limit} tokens"
             raise wrong(f"rows of {self.use!r}", expected=expected, found=x.shape[1])
         ids = torch.where(there & (x > 0), x - self.offset, self.pad)
-        hidden = self.model(input_ids=ids, attention_mask=there.long()).last_hidden_state
-        z = hidden[:, 0] if self.pooling == "cls" else mean_over(hidden, there)
-        return F.normalize(z, dim=1) if self.normalise else z
+        return self.model(input_ids=ids, attention_mask=there.long()).last_hidden_state, there
 
     def mask(self, x: X) -> Tensor | None:
         assert isinstance(x, Tensor)
@@ -127,7 +135,8 @@ def hf(
         config: of the architecture, in place of the one in the folder, which is then not read.
 
     Shape:
-        ``x (B, L)`` integers; returns ``(B, width)``.
+        ``x (B, L)`` integers; returns ``(B, width)``. Its ``places(x)`` are the last hidden states of the
+        tokens, ``(B, L, width)``, not normalised.
 
     Raises:
         FileNotFoundError: if the folder or a file is not there.

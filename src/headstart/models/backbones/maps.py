@@ -11,7 +11,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cuts import WHOLE, cuts, within
+from .cuts import WHOLE, cuts, first_tensor, within
 
 FINEST = 16  # pixels of a side of the image for each cell, at least: finer maps are large and know little
 
@@ -83,8 +83,7 @@ def beside(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _keep(found: list[Tensor], module: nn.Module, given: Any, value: Any) -> None:
-    while not isinstance(value, Tensor):
-        value = next(iter(value.values() if isinstance(value, Mapping) else value))
+    value = first_tensor(value)
     if value.ndim == 3:  # tokens: those of cells stand last
         side = math.isqrt(value.shape[1])
         value = value[:, value.shape[1] - side * side :].movedim(1, 2).unflatten(2, (side, side))

@@ -91,7 +91,7 @@ class Words(Backbone):
 
     def counts(self, x: Tensor) -> Tensor:
         """Count how often each word occurs in each row, ``(B, V)``."""
-        x = x.flatten(1).long()
+        x = x.flatten(1).long().abs()
         there = (x > 0) & (x < self.width)
         counts = self.idf.new_zeros(x.shape[0], self.width)
         return counts.scatter_add_(1, x * there, there.to(counts.dtype))

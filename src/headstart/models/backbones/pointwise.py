@@ -1,6 +1,6 @@
-"""Places as they are, for learners without a network: the number of a word, the colours of a pixel.
+"""Pixels as they are, for learners without a network.
 
-Shapes: ``B`` rows, ``L`` tokens, ``C`` channels, ``H``, ``W`` pixels.
+Shapes: ``B`` images, ``C`` channels, ``H``, ``W`` pixels.
 """
 
 from __future__ import annotations
@@ -29,22 +29,6 @@ class _Pointwise(Backbone):
     def places(self, x: Tensor) -> Tensor:
         """Return the features of each place, ``(B, *, D)``."""
         raise NotImplementedError
-
-
-@final
-class Ids(_Pointwise):
-    """Give the number of each word, ``(B, L, 1)`` int64.
-
-    Example:
-        >>> Ids().places(torch.tensor([[4, 2, 0]])).shape
-        torch.Size([1, 3, 1])
-    """
-
-    use = "ids"
-
-    def places(self, x: Tensor) -> Tensor:
-        """Return the numbers."""
-        return x.long()[..., None]
 
 
 @final
@@ -106,4 +90,4 @@ class Greys(_Pointwise):
         return (share.clamp(0, 1) * (LEVELS - 1)).long()[..., None]
 
 
-POINTWISE: dict[str, type[Backbone]] = {kind.use: kind for kind in (Ids, Pixels, Greys)}
+POINTWISE: dict[str, type[Backbone]] = {kind.use: kind for kind in (Pixels, Greys)}

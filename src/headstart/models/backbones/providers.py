@@ -13,6 +13,7 @@ from .own import OWN
 from .plain import PLAIN
 from .pointwise import POINTWISE
 from .provider import Named
+from .spelled import SPELLED
 from .timm import TIMM
 from .torchvision import TORCHVISION
 from .wheel import WHEEL
@@ -36,7 +37,7 @@ def rebuild(about: Mapping[str, Any] | None) -> Backbone:
     Raises:
         ValueError: if no source builds it.
     """
-    if about is not None and (plain := (PLAIN | POINTWISE).get(about["use"])):
+    if about is not None and (plain := (PLAIN | POINTWISE | SPELLED).get(about["use"])):
         return plain(**about["settings"])
     start = None if about is None else find(about["use"])
     if about is None or start is None:

@@ -1,7 +1,7 @@
 """The tokenizer of a pretrained model of text, as the readers of text take it: the text of its file.
 
 Number 0 is padding in rows. Where the model pads with its own 0, rows hold the model's numbers; else numbers
-in rows are larger by one.
+in rows are larger by one. A number below 0 is that of a token at which no word begins.
 
 Shapes: ``B`` rows, ``L`` tokens.
 """
@@ -84,7 +84,7 @@ def tokens_of(x: Tensor, use: str, numbers: int) -> tuple[Tensor, Tensor]:
     Rows that are padded on the left, or in between, are read as if they were padded at the end.
 
     Args:
-        x: the rows ``(B, L)``; 0 is padding.
+        x: the rows ``(B, L)``; 0 is padding, and signs are dropped.
         use: the backbone's name, for errors.
         numbers: how many there are, padding included.
 
@@ -100,11 +100,30 @@ def tokens_of(x: Tensor, use: str, numbers: int) -> tuple[Tensor, Tensor]:
             expected="whole numbers of tokens, of shape (rows, tokens)",
             found=f"{x.dtype} of shape {tuple(x.shape)}",
         )
-    x = x.long()
+    x = x.long().abs()
     if not torch.compiler.is_compiling():  # a graph cannot look at values: its rows are padded at the end
         x = _trimmed(x, use, numbers)
     there = x != 0
     return x, torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], 1)
+
+
+def at_tokens(value: Tensor, x: Tensor) -> Tensor:
+    """Put what a model says of each token back to where the token stands in rows.
+
+    Args:
+        value: of the tokens, ``(B, l, D)``, in their order, those of padding behind.
+        x: the rows ``(B, L)`` as they came, ``L`` at least ``l``.
+
+    Returns:
+        ``(B, L, D)``, 0 at padding.
+
+    Example:
+        >>> at_tokens(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[0, 7, -8]])).flatten().tolist()
+        [0.0, 1.0, 2.0]
+    """
+    there = x != 0
+    order = (there.cumsum(1) - 1).clamp(min=0, max=value.shape[1] - 1)
+    return value.gather(1, order[..., None].expand(-1, -1, value.shape[2])) * there[..., None].to(value.dtype)
 
 
 def _trimmed(x: Tensor, use: str, numbers: int) -> Tensor:

@@ -15,7 +15,7 @@ from ...errors import wrong
 from .._weights import read_weights
 from ..net import Backbone
 from .provider import Provider, Shape, check_settings
-from .tokenizer import FILE, mean_over, read_tokenizer, tokens_of
+from .tokenizer import FILE, at_tokens, mean_over, read_tokenizer, tokens_of
 
 LIMIT = 1 << 20  # tokens: there are no positions
 
@@ -30,6 +30,11 @@ class _Vectors(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         x, there = tokens_of(x, self.use, self.table.num_embeddings + 1)
         return mean_over(self.table((x - 1).clamp(min=0)), there & (x > 0))
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return the vector of each token, ``(B, L, D)``, 0 where it is padding."""
+        found, _ = tokens_of(x, self.use, self.table.num_embeddings + 1)
+        return at_tokens(self.table((found - 1).clamp(min=0)), x)
 
 
 def words(
@@ -53,7 +58,8 @@ def words(
         width: numbers per vector, likewise.
 
     Shape:
-        ``x (B, L)`` integers; returns ``(B, width)``, zeros for a text without tokens.
+        ``x (B, L)`` integers; returns ``(B, width)``, zeros for a text without tokens. Its ``places(x)`` are
+        the vectors of the tokens, ``(B, L, width)``.
 
     Raises:
         FileNotFoundError: if the file or the tokenizer is not there.

@@ -4,7 +4,8 @@ from .describe import build, describe
 from .layer import Layer
 from .lookup import Lookup
 from .neighbours import Neighbours
+from .sums import Sums
 from .trees import Trees
 from .vectors import Vectors, Votes
 
-__all__ = ["Layer", "Lookup", "Neighbours", "Trees", "Vectors", "Votes", "build", "describe"]
+__all__ = ["Layer", "Lookup", "Neighbours", "Sums", "Trees", "Vectors", "Votes", "build", "describe"]

@@ -11,6 +11,7 @@ from ...tasks.kinds.placed import AtPlaces
 from .layer import Layer
 from .lookup import Lookup
 from .neighbours import Neighbours
+from .sums import Sums
 from .trees import Trees
 from .vectors import Vectors, Votes
 
@@ -18,7 +19,7 @@ _MAKE: dict[str, Callable[..., nn.Module]] = {
     "linear": lambda **about: nn.Linear(about["in"], about["out"], about["bias"]),
     "relu": lambda **about: nn.ReLU(),
     "at_places": lambda **about: AtPlaces(build(about["head"]), about["size"]),
-} | {kind.layer: kind for kind in (Lookup, Neighbours, Trees, Vectors, Votes)}
+} | {kind.layer: kind for kind in (Lookup, Neighbours, Sums, Trees, Vectors, Votes)}
 
 
 def describe(head: nn.Module) -> dict[str, Any] | list[Any] | None:

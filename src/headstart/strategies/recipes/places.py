@@ -5,16 +5,22 @@ What reuse gains can only be told beside them.
 
 from __future__ import annotations
 
+import numpy
 import torch
 from torch import Tensor, nn
 
 from ...models import Backbone, Net
-from ...models.backbones.pointwise import LEVELS, Greys, Ids, Pixels
-from ...models.heads import Lookup
+from ...models.backbones.pointwise import LEVELS, Greys, Pixels
+from ...models.backbones.spelled import Spelled, Spelling, Windows
+from ...models.heads import Lookup, Sums
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .features import linear_head, regression
+from .features import PASSES, linear_head, quiet, regression
+from .plain import planes
+
+SLOTS = 2**16  # of a table of what words are and what stands beside them
+WORDS = 50_000  # with a tag, that a learner goes through in seconds
 
 
 def lexicon(trial: Trial) -> Trained:
@@ -24,16 +30,27 @@ def lexicon(trial: Trial) -> Trained:
 
     with the share :math:`p_c` of tag ``c`` among words that occur once: words to come are rather like those.
     """
-    kind, rows = trial.target.kind, trial.labelled()
+    kind, rows = trial.target.kind, trial.labelled().to("cpu")
     assert isinstance(rows.x, Tensor)
-    words, tags = kind.entries(rows.x, rows.y)
+    special = _special(trial)
+    spelling = Spelling.of(rows.x, torch.tensor(special, dtype=torch.long))
+    words, tags = kind.entries(spelling.back(spelling.whole[..., None])[..., 0], rows.y)
+    known, words = words.unique(return_inverse=True)
+    backbone = Spelled(len(known), special)
+    backbone.known.copy_(known)
     count, alpha = len(kind.classes), float(trial.settings["alpha"])
-    seen = torch.zeros(int(words.max()) + 1, count, dtype=torch.float64)
-    seen.index_put_((words.long().cpu(), tags.cpu()), torch.ones((), dtype=torch.float64), accumulate=True)
+    seen = torch.zeros(1 + len(known), count, dtype=torch.float64)  # the first stands for all others
+    seen.index_put_((words + 1, tags), torch.ones((), dtype=torch.float64), accumulate=True)
     rare = seen[seen.sum(1) == 1].sum(0) + seen.sum(0) / seen.sum()  # the latter where no word is rare
     head = Lookup(len(seen), count)
     head.table.copy_((seen + alpha * rare / rare.sum()).clamp(min=1e-9).log())
-    return _answering(trial, Ids(), kind.placed(head))
+    return _answering(trial, backbone, kind.placed(head))
+
+
+def _special(trial: Trial) -> list[int]:
+    """List the numbers of tokens that are part of no word, such as the mark of an end."""
+    encoding = trial.target.encoding
+    return list(encoding.facts().get("special", [])) if encoding is not None else []
 
 
 def _answering(trial: Trial, backbone: Backbone, head: nn.Module) -> Trained:
@@ -47,6 +64,48 @@ RAW_LEXICON = Strategy(
     options=rates(1.0, 0.1, 10.0, name="alpha"),
     needs=needs.lexicon,
     builds=False,
+)
+
+
+def windows(trial: Trial) -> Trained:
+    """Fit a logistic regression on what each word is, how it begins and ends, and the words beside it.
+
+    Of the words of large sets 50,000 are drawn.
+
+    Differs from the paper:
+        tags of the words before are no features, so that no search for the likeliest row of tags is needed;
+        of the spelling there are the pieces that rows are made of, and nothing where they are whole words.
+
+    References:
+        Ratnaparkhi (EMNLP 1996), https://aclanthology.org/W96-0213/
+    """
+    from scipy import sparse
+
+    kind, rows, special = trial.target.kind, trial.labelled().to("cpu"), _special(trial)
+    assert isinstance(rows.x, Tensor)
+    backbone = Windows(SLOTS, special)
+    facts, tags = kind.entries(backbone.places(rows.x), rows.y)
+    some = torch.randperm(len(facts), generator=trial.generator("words of a learner"))[:WORDS]
+    facts, tags = facts[some], tags[some]
+    used, columns = facts.unique(return_inverse=True)
+    ends = torch.arange(0, facts.numel() + 1, facts.shape[1])
+    ones = numpy.ones(facts.numel())
+    z = sparse.csr_matrix((ones, columns.flatten().numpy(), ends.numpy()), (len(facts), len(used)))
+    head = Sums(SLOTS, len(kind.classes))
+    plane = planes(quiet(regression(trial).set_params(max_iter=PASSES), z, tags.numpy()), kind.single)
+    head.table[used] = plane.weight.detach().T
+    head.offset.copy_(plane.bias.detach())
+    return _answering(trial, backbone, kind.placed(head))
+
+
+RAW_WINDOW = Strategy(
+    name="raw+window",
+    run=windows,
+    summary="logistic regression on each word and its neighbours",
+    options=rates(1.0, 0.1, 10.0, name="C"),
+    needs=needs.lexicon,
+    builds=False,
+    paper="[Ratnaparkhi 1996](https://aclanthology.org/W96-0213/)",
 )
 
 

@@ -184,7 +184,7 @@ def _counted(backbone: Words, x: Tensor) -> Any:
     """Count the words of each row in a sparse matrix: what ``backbone.counts`` gives, in less room."""
     from scipy import sparse
 
-    ids = x.flatten(1).numpy()
+    ids = x.flatten(1).abs().numpy()
     row, place = ((ids > 0) & (ids < backbone.width)).nonzero()
     ones = numpy.ones(len(row))
     return sparse.coo_matrix((ones, (row, ids[row, place])), (len(ids), backbone.width)).tocsr()
