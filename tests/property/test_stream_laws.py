@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.tasks import Inputs, Labelled, Multiclass, Shift, Task, batches, episodes, shifted
+from headstart.tasks import Inputs, Labelled, Multiclass, Shift, Task, batches, episodes, pairs, shifted
 
 seeds = st.integers(0, 2**63 - 1)
 sizes = st.integers(1, 9)
@@ -63,6 +63,12 @@ def test_shifted_streams_resume_at_any_step(source, target, size, seed, step):
     resumes(lambda s: shifted(task, size, generator=seeded(s)), seed, step)
 
 
+@settings(max_examples=30, deadline=None)
+@given(rows=st.integers(1, 12), size=sizes, seed=seeds, step=st.integers(0, 20))
+def test_pairs_resume_at_any_step(rows, size, seed, step):
+    resumes(lambda s: pairs(table("a", rows), size, generator=seeded(s)), seed, step)
+
+
 @settings(max_examples=60, deadline=None)
 @given(counts=tables, size=sizes, sampling=samplings, seed=seeds)
 def test_every_row_comes_once_per_epoch(counts, size, sampling, seed):
@@ -104,13 +110,13 @@ def test_labels_are_a_bijection_and_support_and_query_disjoint(cut, seed):
     for step in islice(episodes(task, **sizes, generator=seeded(seed)), 2):
         for t in range(len(step)):
             support, query = step.episode(t)
-            pairs = {
+            mapped = {
                 (int(new), int(task.train.y[row]))
                 for part in (support, query)
                 for new, row in zip(part.y, part.x, strict=True)
             }
-            assert [new for new, _ in sorted(pairs)] == list(range(sizes["ways"]))
-            assert len({old for _, old in pairs}) == sizes["ways"]
+            assert [new for new, _ in sorted(mapped)] == list(range(sizes["ways"]))
+            assert len({old for _, old in mapped}) == sizes["ways"]
             used = support.x.tolist() + query.x.tolist()
             assert len(set(used)) == len(used)
             assert support.y.bincount().tolist() == [sizes["shots"]] * sizes["ways"]

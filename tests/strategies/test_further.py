@@ -55,6 +55,23 @@ def test_wise_ft_leaves_normalisation_as_it_came():
         assert torch.equal(value, start[name]) == norm, name
 
 
+def test_contrast_brings_rows_of_a_class_together_and_leaves_normalisation():
+    def together(net, problem):
+        with torch.no_grad():
+            z = nn.functional.normalize(net.eval().features(problem.target.train.x), dim=1)
+        y, alike = problem.target.train.y, z @ z.T
+        same = y[:, None] == y
+        return float(alike[same].mean() - alike[~same].mean())
+
+    problem = posed(budget=Budget(steps=30, options=1))
+    trained, start = ran("contrastive", problem, lr=3e-3)
+    before = Trial(problem, {"C": 1.0}, 0, Starts()).pretrained()
+    assert together(trained.net, problem) > together(before, problem) + 0.005
+    for name, value in trained.net.backbone.state_dict().items():
+        if isinstance(owner(trained.net.backbone, name), nn.BatchNorm2d):
+            assert torch.equal(value, start[name]), name
+
+
 def test_means_differ_from_the_last_weights():
     problem = posed(budget=BUDGET)
     last, swa, ema = (
@@ -69,7 +86,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["finetune@layer", "finetune-swa", "wise-ft", "surgical", "lora", "delta"])
+@pytest.mark.parametrize("name", ["finetune@layer", "finetune-swa", "wise-ft", "surgical", "lora", "delta", "contrastive"])
 def test_a_run_that_is_stopped_in_its_second_phase_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
     if name == "lora" and find_spec("peft") is None:
         pytest.skip("needs peft")

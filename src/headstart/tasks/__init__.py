@@ -3,7 +3,7 @@
 from .encoding import Encoding
 from .kinds import Binary, Detection, Kind, Label, Multiclass, Multilabel, Regression, Segmentation, Tokens
 from .nouns import Batch, Episodes, Inputs, Labelled, Lazy, Shift, Task, X
-from .streams import Stream, batches, episodes, shifted
+from .streams import Stream, batches, episodes, pairs, shifted
 
 __all__ = [
     "Batch",
@@ -27,5 +27,6 @@ __all__ = [
     "X",
     "batches",
     "episodes",
+    "pairs",
     "shifted",
 ]

@@ -5,8 +5,9 @@ from ._delta import DELTA
 from ._l2sp import L2SP
 from ._lora import lora
 from ._plus import Plus
+from ._supcon import SupCon
 from ._supervised import Supervised
 from ._surgical import relative_gradients
 from ._wise_ft import wise_ft
 
-__all__ = ["BSS", "DELTA", "L2SP", "Plus", "Supervised", "lora", "relative_gradients", "wise_ft"]
+__all__ = ["BSS", "DELTA", "L2SP", "Plus", "SupCon", "Supervised", "lora", "relative_gradients", "wise_ft"]

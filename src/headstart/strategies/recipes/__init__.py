@@ -4,6 +4,7 @@ from ..strategy import Strategy
 from .align import DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
 from .averaged import EMA, SWA, WISE_FT
 from .constant import CONSTANT
+from .contrastive import CONTRASTIVE
 from .decayed import FINETUNE_DECAY
 from .episodes import MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT, PROTONET
 from .features import LOGREG, MLP, PROBE, SVM
@@ -46,7 +47,7 @@ NO_REUSE: tuple[str, ...] = tuple(strategy.name for strategy in _ALONE)
 FURTHER: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        LAYER_FINETUNE,
+        LAYER_FINETUNE, CONTRASTIVE,
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
     )
 }  # fmt: skip

@@ -7,7 +7,8 @@ gives at a step is a function of that seed and of the step, so its whole state i
 
 from .batches import batches
 from .episodes import episodes
+from .pairs import pairs
 from .shifted import shifted
 from .stream import Stream, positive
 
-__all__ = ["Stream", "batches", "episodes", "positive", "shifted"]
+__all__ = ["Stream", "batches", "episodes", "pairs", "positive", "shifted"]
