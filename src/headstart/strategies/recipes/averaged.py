@@ -58,7 +58,7 @@ SWA = Strategy(
     options=rates(1e-3, 3e-4, 3e-3),
     needs=needs.start,
     reused=START,
-    frozen="backbone at first",
+    frozen="normalisation; the rest at first",
     paper="[Izmailov et al. 2018](https://arxiv.org/abs/1803.05407)",
 )
 EMA = Strategy(
@@ -68,7 +68,7 @@ EMA = Strategy(
     options=rates(1e-3, 3e-4, 3e-3),
     needs=needs.start,
     reused=START,
-    frozen="backbone at first",
+    frozen="normalisation; the rest at first",
     paper="[Polyak & Juditsky 1992](https://doi.org/10.1137/0330046)",
 )
 WISE_FT = Strategy(
@@ -78,6 +78,6 @@ WISE_FT = Strategy(
     options=rates(3e-4, 1e-4, 1e-3),
     needs=needs.start,
     reused=START,
-    frozen="backbone at first, normalisation",
+    frozen="normalisation; the rest at first",
     paper="[Wortsman et al. 2022](https://arxiv.org/abs/2109.01903)",
 )

@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from ...models import decayed_groups
+from ...models import decayed_groups, fix_norms
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
@@ -24,6 +24,7 @@ def finetune_decay(trial: Trial) -> Trained:
         the head trains alone for a quarter of the steps; the rate goes through one cycle.
     """
     net, steps, lr = trial.pretrained(), trial.problem.steps, trial.settings["lr"]
+    fix_norms(net.backbone)
     curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
     groups = decayed_groups(net, lr, DECAY)
     curves |= trial.train(net, [trial.target], steps=steps - steps // 4, lr=lr, groups=groups, phase="all")
@@ -37,6 +38,6 @@ FINETUNE_DECAY = Strategy(
     options=rates(1e-3, 3e-4, 3e-3),
     needs=needs.blocks,
     reused=START,
-    frozen="backbone at first",
+    frozen="normalisation; the rest at first",
     paper="[Clark et al. 2020](https://arxiv.org/abs/2003.10555)",
 )

@@ -40,7 +40,7 @@ DELTA_STRATEGY = Strategy(
     options=rates(1.0, 0.1, 10.0, name="weight"),
     needs=needs.start,
     reused=START,
-    frozen="backbone at first",
+    frozen="normalisation; the rest at first",
     paper="[Li et al. 2019](https://arxiv.org/abs/1901.09229)",
 )
 BSS_STRATEGY = Strategy(
@@ -50,7 +50,7 @@ BSS_STRATEGY = Strategy(
     options=rates(1e-3, 1e-4, 1e-2, name="weight"),
     needs=needs.start,
     reused=START,
-    frozen="backbone at first",
+    frozen="normalisation; the rest at first",
     paper="[Chen et al. 2019](https://papers.nips.cc/paper/8466-catastrophic-forgetting-meets-negative-"
     "transfer-batch-spectral-shrinkage-for-safe-transfer-learning)",
 )
