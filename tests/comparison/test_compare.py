@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import headstart as hs
 from headstart import comparison
@@ -416,6 +417,26 @@ def test_another_comparison_has_another_fingerprint(other):
 @pytest.mark.parametrize("change", [{"shift": 0}, {"rotations": True}])
 def test_other_pretraining_has_another_fingerprint(change):
     assert dataclasses.replace(images(), **change).fingerprint() != images().fingerprint()
+
+
+def test_a_fingerprint_knows_the_weights_in_a_file_that_changes_under_its_name(tmp_path):
+    made = hs.backbone("mlp", inputs=(2,), settings={"hidden": [4]})
+    file = tmp_path / "weights.safetensors"
+
+    def written(seed):
+        torch.manual_seed(seed)
+        save_file({n: torch.randn_like(p) for n, p in made.state_dict().items()}, file)
+        state = torch.random.get_rng_state()
+        problem = table(settings={"hidden": [4]}, weights=str(file))
+        marks = problem.fingerprint(), problem.facts()["weights"]
+        assert torch.equal(torch.random.get_rng_state(), state)
+        return marks
+
+    (one, hash_one), (two, hash_two) = written(0), written(1)
+    assert one != two
+    assert hash_one != hash_two
+    assert written(0) == (one, hash_one)
+    assert table().facts()["weights"] is None
 
 
 def test_a_fingerprint_knows_weights_and_is_stable():

@@ -67,7 +67,8 @@ def test_new_words_become_rows_the_same_way_and_the_encoding_is_kept_as_json(tag
     assert torch.equal(again.rows([["bolts", "York"], ["in"]]), again.rows(["bolts York", "in"]))
     assert again.rows(["bolts York"])[0].tolist() == [-2, 5, -6, 8, -3, 0, 0]
     (new,) = read(tagged, split=ALL, encoding=again)
-    assert torch.equal(new.train.x, task.train.x) and torch.equal(new.train.y, task.train.y)
+    assert torch.equal(new.train.x, task.train.x)
+    assert torch.equal(new.train.y, task.train.y)
 
 
 def test_answers_of_words_are_lined_up_with_their_first_pieces(tagged):

@@ -15,7 +15,8 @@ def test_a_word_is_all_of_its_pieces_and_no_marks():
     s = Spelling.of(PIECES, MARKS)
     assert s.count.tolist() == [[2, 1], [1, 0]]
     assert s.last.tolist() == [[6, 8], [5, 0]]
-    assert s.whole[0, 1] == 8 and s.whole[1].tolist() == [5, 0]
+    assert s.whole[0, 1] == 8
+    assert s.whole[1].tolist() == [5, 0]
     assert s.whole[0, 0] not in (5, 6, 8)
     assert s.back(s.count[..., None])[..., 0].tolist() == [[0, 2, 0, 1, 0], [0, 1, 0, 0, 0]]
 
@@ -45,7 +46,8 @@ def test_a_window_tells_the_word_from_its_neighbours_alone():
     other = x.clone()
     other[0, 4] = 9
     same = (backbone.places(x) == backbone.places(other))[0]
-    assert same[:3].all() and not same[4].all()
+    assert same[:3].all()
+    assert not same[4].all()
     assert same[3].sum() == 6  # the word behind, and its last piece, are others
     assert backbone.places(x).unique().numel() > 30
 

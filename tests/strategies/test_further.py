@@ -86,7 +86,9 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["finetune@layer", "finetune-swa", "wise-ft", "surgical", "lora", "delta", "contrastive"])
+@pytest.mark.parametrize(
+    "name", ["finetune@layer", "finetune-swa", "wise-ft", "surgical", "lora", "delta", "contrastive"]
+)
 def test_a_run_that_is_stopped_in_its_second_phase_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
     if name == "lora" and find_spec("peft") is None:
         pytest.skip("needs peft")

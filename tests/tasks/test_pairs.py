@@ -16,7 +16,8 @@ def drawn(task, classes, steps, seed=0):
 def test_a_batch_has_two_different_rows_of_each_of_its_classes():
     y = [0, 1, 2, 0, 1, 2, 0, 3, 3, -100]
     for rows in drawn(posed(y), 3, 20):
-        assert sorted(rows.y.bincount().tolist())[-3:] == [2, 2, 2] and len(rows) == 6
+        assert sorted(rows.y.bincount().tolist())[-3:] == [2, 2, 2]
+        assert len(rows) == 6
         assert len(rows.x.unique()) == 6
         assert torch.equal(torch.tensor(y)[rows.x[:, 0]], rows.y)
 

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datasets.splits import EXPECTED, alike, count_duplicates, fingerprints
-from ..engine import FeatureStore
+from ..engine import FeatureStore, seeded
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
+from ..models.hashing import module_hash
 from ..strategies import (
     AS_IT_IS,
     FURTHER,
@@ -229,15 +230,23 @@ class Problem(Situation):
         settings += f" {self.class_weights}"
         if self.draw != "equal":
             settings += f" {self.draw}"
-        digest.update(f"{self.start.fingerprint()} {settings}".encode())
+        digest.update(f"{self.start.fingerprint()} {settings} {self.weights_hash()}".encode())
         for name in self.backbones:
             one = self.using(name)
-            digest.update(f"{name} {one.start.fingerprint()} {one.weights} {dict(one.settings)}".encode())
+            told = f"{name} {one.start.fingerprint()} {one.weights} {dict(one.settings)} {one.weights_hash()}"
+            digest.update(told.encode())
         if (
             place := f"{self.on.type} {self.dtype}"
         ) != "cpu torch.float32":  # sums differ in their last digits
             digest.update(place.encode())
         return digest.hexdigest()
+
+    def weights_hash(self) -> str | None:
+        """Hash the weights that the backbone brings, whatever they lie in; ``None`` where it has none."""
+        if not self.comes_pretrained():
+            return None
+        with seeded(0):
+            return module_hash(self.build(pretrained=True))
 
     def starts(self, directory: Path) -> Starts:
         """Make what the trials of one seed share."""
@@ -437,9 +446,15 @@ class Problem(Situation):
                 {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in self.sources
             ],
             "backbone": self.start.name,
+            "weights": self.weights_hash(),
             "pretrained": self._pretrained(),
             "backbones": [
-                {"name": name, "backbone": one.start.name, "pretrained": one._pretrained()}
+                {
+                    "name": name,
+                    "backbone": one.start.name,
+                    "pretrained": one._pretrained(),
+                    "weights": one.weights_hash(),
+                }
                 for name, one in ((name, self.using(name)) for name in self.backbones)
             ],
             "steps": self.budget.facts(),

@@ -20,6 +20,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from ..atomic import write_atomic, writing
 from ..errors import explain, wrong
 from ..models import Net, device_of, sealed
+from ..models.hashing import as_bytes, module_hash
 from ..models.net import task_dependent
 from ..tasks import X
 from ..tasks.nouns import rows, take, tensors
@@ -141,11 +142,7 @@ class FeatureStore:
             >>> store.key(layer) == store.key(layer), store.key(layer) == store.key(nn.Linear(2, 2))
             (True, False)
         """
-        digest = hashlib.sha256(repr((str(backbone), transform)).encode())
-        for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
-            digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
-            digest.update(memoryview(_bytes(tensor.flatten()).numpy()))  # type: ignore[arg-type]
-        return digest.hexdigest()
+        return module_hash(backbone, transform)
 
     def features(
         self,
@@ -335,13 +332,8 @@ class _Hashes:
 
 
 def _hashes(parts: Sequence[Tensor]) -> list[bytes]:
-    table = [_bytes(part.reshape(len(part), -1)) for part in parts]
+    table = [as_bytes(part.reshape(len(part), -1)) for part in parts]
     return [hashlib.sha256(row).digest() for row in torch.cat(table, 1).numpy()]
-
-
-def _bytes(tensor: Tensor) -> Tensor:
-    """View a tensor ``(..., D)`` as bytes."""
-    return tensor.detach().cpu().contiguous().view(torch.uint8)
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

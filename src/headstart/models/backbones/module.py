@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from ..fresh import copied, reinitialise
+from ..hashing import module_hash
 from ..net import as_backbone
 from .provider import Shape
 from .tokenizer import check_tokenizer
@@ -59,7 +58,4 @@ class Module:
 
     def fingerprint(self) -> str:
         """Hash its architecture and its weights."""
-        digest = hashlib.sha256(repr(self.module).encode())
-        for value in self.module.state_dict().values():
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return module_hash(self.module)
