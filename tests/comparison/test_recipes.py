@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import json
 import math
 import random
@@ -18,9 +19,10 @@ from headstart.engine import Run, predict
 from headstart.models import Net, conv4, freeze, mlp, stages
 from headstart.strategies import STRATEGIES, Budget, Trained, Trial
 from headstart.strategies import trial as trials
+from headstart.strategies.moves import Moved, moves, shift, shifted_images
 from headstart.strategies.recipes.features import fold, standard
 from headstart.strategies.recipes.features import linear as fit_linear
-from headstart.strategies.trial import Shifted, rotated, shifted_images
+from headstart.strategies.trial import rotated
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task, batches
 
 from .problems import ELSEWHERE, TINY, images, numbers, pictures, same, table, tensors, weights
@@ -426,7 +428,8 @@ def test_pretraining_moves_images_anew_at_every_step():
     generator = torch.Generator().manual_seed(0)
     x = torch.arange(64.0).reshape(1, 1, 8, 8).expand(32, 1, 8, 8)
     task = Task("old", Multiclass(2), Labelled(x, torch.arange(32) % 2))
-    stream = Shifted(batches([task], 32, generator=generator), 2, generator=generator)
+    by_two = [functools.partial(shift, 2)]
+    stream = Moved(batches([task], 32, generator=generator), by_two, generator=generator)
     first, second = (next(stream)["old"].x for _ in range(2))
     assert not torch.equal(first, second)  # all rows are alike: only their moves differ
     assert len(first.unique(dim=0)) > 5
@@ -659,12 +662,12 @@ def test_images_move_by_whole_pixels_and_what_comes_in_is_zero():
 
 
 def test_moved_streams_resume_and_move_anew_at_each_step():
-    rows = Labelled(torch.ones(6, 1, 4, 4), torch.arange(6) % 2)
+    rows = Labelled(torch.rand(6, 1, 4, 4), torch.arange(6) % 2)
 
     def make(seed):
         first, second = (torch.Generator().manual_seed(seed + more) for more in (0, 9))
         within = batches([Task("old", Multiclass(2), rows)], 6, generator=first)
-        return Shifted(within, 2, generator=second)
+        return Moved(within, moves(["flip", "shift", "colour"], 8), generator=second)
 
     stream, other = make(0), make(1)
     assert not torch.equal(next(stream)["old"].x, next(stream)["old"].x)

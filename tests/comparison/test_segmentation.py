@@ -14,7 +14,7 @@ from headstart.models.backbones.maps import stage_maps
 from headstart.models.backbones.torchvision import import_torchvision
 from headstart.models.heads import build, describe
 from headstart.strategies import STRATEGIES, Budget, Trial
-from headstart.strategies.trial import Shifted
+from headstart.strategies.moves import Moved, moves
 from headstart.tasks import Labelled, Multiclass, Regression, Segmentation, Task, batches
 from headstart.tasks.kinds import kind_from_json
 from headstart.testing import check_strategy
@@ -146,7 +146,10 @@ def test_maps_of_all_blocks_stand_side_by_side():
 
 
 def test_a_model_of_torchvision_sees_the_whole_image():
-    pytest.importorskip("timm", reason="timm is not installed, nor torchvision")
+    try:
+        import_torchvision()
+    except ModuleNotFoundError:
+        pytest.skip("torchvision is not installed")
     net = backbone("torchvision:resnet18", weights=None, settings={"raw": True}).eval()
     x = torch.zeros(1, 1, 32, 32)
     with torch.no_grad():
@@ -239,7 +242,8 @@ def test_one_level_tells_bright_from_dark(bright):
 def test_masks_move_with_their_images():
     task = Task("masks", KIND, discs(12, 1))
     stream = batches([task], 6, generator=torch.Generator().manual_seed(0))
-    moved = next(Shifted(stream, 2, generator=torch.Generator().manual_seed(1)))["masks"]
+    both = moves(["flip", "shift"], 16)
+    moved = next(Moved(stream, both, generator=torch.Generator().manual_seed(1)))["masks"]
     there = moved.y >= 0
     assert not there.all()
     assert torch.equal((moved.x[:, 0] > 0.5)[there], (moved.y == 1)[there])

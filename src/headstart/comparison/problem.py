@@ -96,6 +96,10 @@ class Problem(Situation):
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
 
+        augment: how images are moved at random, anew at each step, wherever a net learns from rows, with
+            reuse or without: ``"flip"``, ``"shift"`` (by up to an eighth of the side), ``"colour"``. Heads on
+            features that are computed once learn from the rows as they are.
+
     Raises:
         TypeError: if a module gives several tensors, and it is not plain which of them are the features.
         ValueError: if names collide, the backbone does not take the rows or gives no table, rows differ in
@@ -230,6 +234,8 @@ class Problem(Situation):
         settings += f" {self.class_weights}"
         if self.draw != "equal":
             settings += f" {self.draw}"
+        if self.augment:
+            settings += f" {self.augment}"
         digest.update(f"{self.start.fingerprint()} {settings} {self.weights_hash()}".encode())
         for name in self.backbones:
             one = self.using(name)
@@ -458,6 +464,7 @@ class Problem(Situation):
                 for name, one in ((name, self.using(name)) for name in self.backbones)
             ],
             "steps": self.budget.facts(),
+            "augment": list(self.augment),
         }
 
     def _weights(self, target: Task) -> str:

@@ -122,6 +122,7 @@ class ProblemFile:
             device=self.compare.device,
             precision=self.compare.precision,
             class_weights=self.compare.class_weights,
+            augment=self.compare.augment,
             metric=self._metric([t.name for t in targets]),
         )
         for one in map(problem.using, problem.backbones) if problem.backbones else [problem]:

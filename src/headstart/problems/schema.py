@@ -135,6 +135,9 @@ class Compare(Section):
     class_weights: Literal["auto", "balanced", "none"] = Field(
         default="auto", description='"auto", "balanced" or "none"'
     )
+    augment: list[Literal["flip", "shift", "colour"]] = Field(
+        default_factory=list, description='a list of "flip", "shift" and "colour"'
+    )
     seconds: float | None = Field(default=None, gt=0, description="a number above 0")
     out: str = Field(default="", description="a directory")
 

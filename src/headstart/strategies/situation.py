@@ -24,6 +24,7 @@ from ..tasks.kinds.measures import Measure
 from ..tasks.nouns import move, take, tensors
 from .budget import Budget
 from .candidate import Candidate, candidates
+from .moves import MOVES, Move, moves
 from .ready import converted, fitted, numbers, tokens
 
 CLASS_WEIGHTS = ("auto", "balanced", "none")
@@ -53,6 +54,7 @@ class Situation:
     metric: str | Mapping[str, str] | None
     class_weights: str
     draw: str
+    augment: tuple[str, ...]
     backbones: Mapping[str, Candidate]
     using_now: str = field(init=False)  # the backbone that is taken, of several
     chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
@@ -75,6 +77,7 @@ class Situation:
         metric: str | Mapping[str, str] | None = None,
         class_weights: str = "auto",
         draw: str = "equal",
+        augment: Sequence[str] = (),
         backbones: Mapping[str, Candidate | str | nn.Module | Start] | None = None,
     ) -> None:
         if target is not None and len(targets) > 1:
@@ -92,7 +95,7 @@ class Situation:
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
         self._set(metric=metric)
-        self._set(class_weights=class_weights, draw=draw)
+        self._set(class_weights=class_weights, draw=draw, augment=tuple(augment))
         self._set(backbones=candidates(backbones or {}), using_now="")
         if backbones:
             self._take(_asked(self.backbones, Candidate(backbone, weights, settings or {})))
@@ -105,6 +108,7 @@ class Situation:
             _check_places(each)
         self._set(shift=_shift(self, shift))
         self._set(rotations=_rotations(self, rotations))
+        _check_moves(self)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -167,6 +171,11 @@ class Situation:
             self.chosen.get(name, next(iter(self.chosen.values()))),
         )
         return known.get(asked, known[target.kind.metric]), reason
+
+    @property
+    def moves(self) -> list[Move]:
+        """How images are moved at random, wherever nets learn from rows."""
+        return moves(self.augment, min((row_shape(self.target) or (0, 0))[-2:])) if self.augment else []
 
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
@@ -398,6 +407,15 @@ def _rotations(situation: Situation, asked: bool | None) -> bool:
     if asked and not _square(situation):
         raise wrong("`rotations`", expected="off, for rows that are no square images", found=True)
     return asked
+
+
+def _check_moves(situation: Situation) -> None:
+    """Refuse moves that are not known, or of rows that are no images."""
+    for name in situation.augment:
+        if name not in MOVES:
+            raise unknown("`augment`", name, MOVES)
+    if situation.augment and len(row_shape(situation.target) or ()) != 3:
+        raise wrong("`augment`", expected="left out, for rows that are no images", found=situation.augment)
 
 
 def _square(situation: Situation) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, final
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,10 @@ from ..maths import random
 from ..models import Net, freeze, parameter_groups
 from ..models.net import Given
 from ..seams import Combine, Objective, learned
-from ..tasks import Labelled, Stream, Task, X, batches
-from ..tasks.kinds import MISSING
+from ..tasks import Labelled, Stream, Task, batches
 from ..transfer import Supervised
 from .holding import enough, hold_out, same_rows
+from .moves import Moved, shift
 from .situation import Situation, width_of
 from .starts import Curves, Starts
 
@@ -115,8 +116,11 @@ class Trial:
             backbone = problem.build(pretrained=False)
             net = Net(backbone, {t.name: t.kind.head(width_of(backbone, t)) for t in tasks}).to(problem.on)
         stream = batches(tasks, 64, generator=self.generator("pretrain"))
-        if problem.shift:
-            stream = Shifted(stream, problem.shift, generator=self.generator("pretrain, moved"))
+        moves = problem.moves
+        if problem.shift and "shift" not in problem.augment:
+            moves = [partial(shift, problem.shift), *moves]
+        if moves:
+            stream = Moved(stream, moves, generator=self.generator("pretrain, moved"))
         steps = problem.budget.pretrain
         return net, self.train(net, tasks, steps=steps, lr=3e-3, stream=stream, phase="pretrain")
 
@@ -154,7 +158,7 @@ class Trial:
             factor: ratio of the step sizes of neighbouring stages, downwards.
             decay: weight decay.
             combine: how several losses become one gradient, such as ``multitask.backward(pcgrad)``.
-            stream: batches; by default ``budget.batch`` rows of every task.
+            stream: batches; by default ``budget.batch`` rows of every task, moved as the problem says.
             groups: of the net's parameters, each with its largest step size, instead of ``lr``.
             watch: says which weights are left, such as their mean, in place of held-out rows.
             phase: names the curves and the checkpoints.
@@ -173,6 +177,8 @@ class Trial:
             if watch is None:
                 tasks, held = self._held_out(tasks, steps)
             stream = batches(tasks, self.problem.budget.batch, generator=self.generator(phase))
+            if self.problem.moves and not isinstance(net.backbone, Given):  # features are no images
+                stream = Moved(stream, self.problem.moves, generator=self.generator(f"{phase}, moved"))
         objective = objective or Supervised(*tasks)
         with seeded(self.seed), following(net):
             history = fit(
@@ -249,55 +255,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-@final
-class Shifted(Stream):
-    """Shift the images of a stream's batches by a few pixels at random, each by its own amount.
-
-    What comes in at the edges is 0. Labels of pixels ``(B, H, W)`` move along, and are missing there.
-
-    Args:
-        stream: of labelled batches with images ``(B, C, H, W)``.
-        pixels: the largest shift in each direction.
-        generator: one number is drawn from it.
-    """
-
-    def __init__(self, stream: Stream, pixels: int, *, generator: torch.Generator) -> None:
-        super().__init__(generator)
-        self.stream, self.pixels = stream, pixels
-
-    def _batch(self) -> dict[str, Labelled]:
-        draws, batch = random.generator(self._seed, self._step), next(self.stream)
-        return {name: self._moved(rows, draws) for name, rows in batch.items()}
-
-    def _moved(self, rows: Labelled, draws: torch.Generator) -> Labelled:
-        assert isinstance(rows.x, Tensor)
-        if rows.y.ndim < 3:
-            return Labelled(shifted_images(rows.x, self.pixels, draws), rows.y)
-        pixels = torch.cat([rows.x.double(), rows.y[:, None].double() - MISSING], 1)  # 0 is a missing label
-        moved = shifted_images(pixels, self.pixels, draws)
-        return Labelled(moved[:, :-1].to(rows.x.dtype), (moved[:, -1] + MISSING).to(rows.y.dtype))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state, and that of the stream within."""
-        return super().state_dict() | {"stream": self.stream.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to the step that ``state`` was taken at."""
-        super().load_state_dict(state)
-        self.stream.load_state_dict(state["stream"])
-
-
-def shifted_images(x: X, pixels: int, generator: torch.Generator) -> Tensor:
-    """Shift each image ``(B, C, H, W)`` by up to ``pixels`` up, down, left or right; what comes in is 0."""
-    assert isinstance(x, Tensor)
-    rows, _, height, width = x.shape
-    by = torch.randint(0, 2 * pixels + 1, (2, rows, 1), generator=generator)
-    down, right = torch.arange(height) + by[0], torch.arange(width) + by[1]  # (B, H), (B, W)
-    padded = nn.functional.pad(x, (pixels,) * 4).movedim(1, 3)  # (B, H', W', C)
-    at = torch.arange(rows)[:, None, None], down[:, :, None], right[:, None, :]
-    return padded[tuple(index.to(x.device) for index in at)].movedim(3, 1)
 
 
 def rotated(problem: Situation) -> list[Task]:

@@ -31,8 +31,9 @@ from ...models import Backbone, Net, freeze
 from ...models.backbones.plain import Raw, Words
 from ...models.heads import Neighbours, Trees, Vectors, Votes
 from ...tasks import Kind, Labelled
+from ..moves import shifted_images
 from ..situation import Situation, of_words
-from ..trial import Trained, Trial, shifted_images
+from ..trial import Trained, Trial
 from .constant import prior
 
 COPIES = 8  # moved copies beside each image, at most
