@@ -421,7 +421,7 @@ def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features of a backbone that a task's head reads, on one row of the task."""
     if not task.kind.per_row:
         return _of_first(backbone, task).shape[-1]
-    return measured_width(backbone, _first(task))
+    return measured_width(backbone, _first(task), task.name)
 
 
 def _first(task: Task) -> X:
