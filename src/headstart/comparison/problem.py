@@ -21,11 +21,13 @@ from ..datasets.splits import EXPECTED, alike, count_duplicates, fingerprints
 from ..engine import FeatureStore
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
-from ..models import Net, count_parameters, save
+from ..models import Net, Trunk, count_parameters, save
+from ..models.net import as_backbone
 from ..strategies import (
     AS_IT_IS,
     FURTHER,
     NO_REUSE,
+    SIDE_BY_SIDE,
     STRATEGIES,
     Situation,
     Starts,
@@ -124,8 +126,8 @@ class Problem(Situation):
         return [*counts] or [None]
 
     def strategies(self) -> Mapping[str, Strategy]:
-        """The strategies of this library that ``"auto"`` means."""
-        return STRATEGIES
+        """The strategies that ``"auto"`` means: of several targets also those that learn them together."""
+        return STRATEGIES | (SIDE_BY_SIDE if len(self.targets) > 1 else {})
 
     def further(self) -> Mapping[str, Strategy]:
         """The strategies of this library that run where they are named."""
@@ -541,7 +543,9 @@ class Learned:
         net, target = self.trained.net, self.target
         if target.train.held and len(target.train) <= REMEMBERED:
             notes = {**notes, "trained": fingerprints(target.train.known())}
-        alone = Net(net.backbone, {target.name: net.heads[target.name]})
+        about = as_backbone(net.backbone)
+        backbone = about.alone(target.name) if isinstance(about, Trunk) else net.backbone
+        alone = Net(backbone, {target.name: net.heads[target.name]})
         save(alone, directory, kinds={target.name: target.kind}, encoding=target.encoding, notes=notes)
 
 

@@ -70,6 +70,10 @@ class Trunk(Backbone):
         """Tell the features ``D`` per row of a task."""
         return self.width
 
+    def alone(self, task: str) -> nn.Module:
+        """Give what serves one task: a backbone without the parts of others, where they come apart."""
+        return self
+
     def private(self) -> list[nn.Module]:
         """List the parts that one task alone uses: their weights are no shared ones."""
         return []

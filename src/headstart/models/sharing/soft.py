@@ -121,6 +121,11 @@ class Soft(Pattern):
         stacked = (torch.stack([each[name].flatten() for each in named]) for name in self.tied)
         return torch.stack([TIES[self.tie](weights) for weights in stacked]).sum()
 
+    def alone(self, task: str) -> nn.Module:
+        """Give the task's encoder."""
+        self.check(task)
+        return self.encoders[task]
+
     def private(self) -> list[nn.Module]:
         """List the encoders."""
         return [self.encoders[task] for task in self.tasks]
