@@ -94,6 +94,9 @@ class Problem(Situation):
             ``settings``: names for ``hs.backbone``, modules, or ``hs.strategies.Candidate(use, weights=,
             settings=)``. Every strategy that takes a backbone runs on each, as ``finetune@NAME``: what
             trains a backbone only on those whose frozen features held-out rows cannot tell from the best.
+        importance: by how much targets count in the mean over all of them, by their names; 1 where left out.
+            Settings are chosen by that mean, too.
+        no_harm: targets that what is recommended over all must not harm.
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
 
@@ -231,6 +234,8 @@ class Problem(Situation):
         settings += f" {self.class_weights}"
         if self.draw != "equal":
             settings += f" {self.draw}"
+        if self.importance:
+            settings += f" {sorted(self.importance.items())}"
         digest.update(f"{self.start.fingerprint()} {settings}".encode())
         for name in self.backbones:
             one = self.using(name)
@@ -347,12 +352,12 @@ class Problem(Situation):
         starts: Starts,
     ) -> float:
         """Train and score on other rows than the test rows; the mean over the targets, higher is better."""
-        scores = [
-            self.scored_by(name).sign
-            * _score(starts, trained.net, self._named(name), judged[name], self.scored_by(name).name)
-            for name, trained, _ in self._runs(strategy, self._applied(strategy), settings, seed, starts)
-        ]
-        return _mean(scores)
+        total = weights = 0.0
+        for name, trained, _ in self._runs(strategy, self._applied(strategy), settings, seed, starts):
+            metric, counts = self.scored_by(name), self.importance.get(name, 1.0)
+            score = _score(starts, trained.net, self._named(name), judged[name], metric.name)
+            total, weights = total + counts * metric.sign * score, weights + counts
+        return total / weights
 
     def _applied(self, strategy: Strategy) -> list[str]:
         return [name for name in self.names if not self.applies(strategy, name)] or self.names

@@ -53,6 +53,8 @@ class Situation:
     metric: str | Mapping[str, str] | None
     class_weights: str
     draw: str
+    importance: Mapping[str, float]
+    no_harm: tuple[str, ...]
     backbones: Mapping[str, Candidate]
     using_now: str = field(init=False)  # the backbone that is taken, of several
     chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
@@ -75,6 +77,8 @@ class Situation:
         metric: str | Mapping[str, str] | None = None,
         class_weights: str = "auto",
         draw: str = "equal",
+        importance: Mapping[str, float] | None = None,
+        no_harm: Sequence[str] = (),
         backbones: Mapping[str, Candidate | str | nn.Module | Start] | None = None,
     ) -> None:
         if target is not None and len(targets) > 1:
@@ -93,6 +97,7 @@ class Situation:
         )
         self._set(metric=metric)
         self._set(class_weights=class_weights, draw=draw)
+        self._set(importance=dict(importance or {}), no_harm=tuple(no_harm))
         self._set(backbones=candidates(backbones or {}), using_now="")
         if backbones:
             self._take(_asked(self.backbones, Candidate(backbone, weights, settings or {})))
@@ -285,6 +290,7 @@ def _check_tasks(situation: Situation) -> None:
         if target.test is None:
             hint = "pass Task(..., test=rows)"
             raise wrong("`test` of the target", expected="rows to be scored on", found="None", hint=hint)
+    _check_wishes(situation, [t.name for t in targets])
     counts = situation.counts()
     if situation.shots is not None and (not counts or min(counts) < 1):
         raise wrong("`shots`", expected="whole numbers of at least 1", found=counts)
@@ -294,6 +300,16 @@ def _check_tasks(situation: Situation) -> None:
         _check_alike(situation.target, other, f"rows of target {other.name!r}")
     for source in sources:
         _check_alike(situation.target, source, f"rows of source {source.name!r}")
+
+
+def _check_wishes(situation: Situation, names: Sequence[str]) -> None:
+    for what, named in (("importance", situation.importance), ("no_harm", situation.no_harm)):
+        for name in named:
+            if name not in names:
+                raise unknown(f"target in `{what}`", name, names)
+    for name, value in situation.importance.items():
+        if not 0 < value < float("inf"):
+            raise wrong(f"`importance` of {name!r}", expected="above 0 and finite", found=value)
 
 
 def _check_places(situation: Situation) -> None:
