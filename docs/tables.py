@@ -173,7 +173,7 @@ def _default(field: Any) -> str:
     if field.is_required():
         return "must be given"
     value = field.get_default(call_default_factory=True)
-    if value in (None, "", {}):
+    if value in (None, "", {}, []):
         return "none"
     return f"`{json.dumps(value)}`" if isinstance(value, str | int | float) else "its own defaults"
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from headstart import domains, measure, meta, multitask, transfer
-from headstart.models import Net
+from headstart.models import Net, conv4, maps, mlp
 from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task
 from headstart.testing import check_adaptation, check_combine, check_objective, check_score, check_weighing
 
@@ -111,6 +111,27 @@ def updates():
     assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
 
 
+def sharing(make):
+    """Check a pattern as what it is trained by: tasks on rows of their own, its losses among theirs."""
+
+    def check():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            shared = make()
+            own = Net(shared, {t.name: t.kind.head(shared.width_for(t.name)) for t in (A, B)})
+        check_objective(transfer.Supervised(A, B), own, TABLES)
+
+    return check
+
+
+def attending():
+    pixels = Labelled(normal(8, 1, 8, 8), torch.arange(8) % 2)
+    task, encoder = Task("a", Multiclass(2), pixels), conv4(1, width=4, size=8)
+    shared = multitask.MTAN(encoder, ["a"], maps(encoder, pixels.x))
+    check_objective(transfer.Supervised(task), Net(shared, {"a": nn.Linear(4, 2)}), {"a": pixels})
+
+
+NAMES = ("a", "b")
 BATTERY = {
     "transfer.Supervised": objective(lambda: transfer.Supervised(A, B), TABLES),
     "transfer.Plus": objective(
@@ -134,6 +155,23 @@ BATTERY = {
     "multitask.weighted": lambda: check_combine(
         multitask.weighted(multitask.Uncertainty(["a", "b"])), net(), losses
     ),
+    "multitask.beside": lambda: check_combine(
+        multitask.beside(multitask.backward(multitask.pcgrad)), net(), losses
+    ),
+    "multitask.Soft": sharing(lambda: multitask.Soft({n: mlp(3, hidden=[6, 4]) for n in NAMES})),
+    "multitask.SharedPrivate": sharing(
+        lambda: multitask.SharedPrivate(mlp(3), {n: mlp(3, hidden=[4]) for n in NAMES})
+    ),
+    "multitask.Hierarchical": sharing(
+        lambda: multitask.Hierarchical(mlp(3, hidden=[6, 4]), {"a": "0", "b": ""}, {"0": 6, "": 4})
+    ),
+    "multitask.CrossStitch": sharing(
+        lambda: multitask.CrossStitch({n: mlp(3, hidden=[6, 4]) for n in NAMES})
+    ),
+    "multitask.MMoE": sharing(lambda: multitask.MMoE([mlp(3), mlp(3)], NAMES)),
+    "multitask.PLE": sharing(lambda: multitask.PLE([[mlp(3)]], {n: [[mlp(3)]] for n in NAMES})),
+    "multitask.MTAN": attending,
+    "multitask.Routed": sharing(lambda: multitask.Routed([mlp(3), mlp(3)], NAMES)),
     "meta.MAML": adaptation(lambda: meta.MAML("a", lr=0.1, steps=2)),
     "meta.ProtoNet": adaptation(lambda: meta.ProtoNet("a")),
     "meta.Episodic": objective(lambda: meta.Episodic(meta.MAML("a", lr=0.1, steps=1)), episodes()),

@@ -9,7 +9,10 @@ import typer
 from ..errors import unknown
 from .options import columns
 
-WHATS = ("strategies", "objectives", "weights", "weighings", "adaptations", "scores", "backbones", "datasets")
+WHATS = (
+    "strategies", "patterns", "objectives", "weights", "weighings", "adaptations", "scores", "backbones",
+    "datasets",
+)  # fmt: skip
 What = Annotated[
     str | None,
     typer.Argument(metavar=f"[{'|'.join(WHATS)}]", help="What to list; all by default.", show_default=False),
@@ -31,10 +34,17 @@ def show(what: What = None) -> None:
 def _own(what: str) -> dict[str, str]:
     """Name what the library has."""
     if what == "strategies":
-        from ..strategies import FURTHER, STRATEGIES
+        from ..strategies import FURTHER, SIDE_BY_SIDE, STRATEGIES
 
         found = {name: strategy.summary for name, strategy in STRATEGIES.items()}
-        return found | {name: f"where it is named: {strategy.summary}" for name, strategy in FURTHER.items()}
+        found |= {name: f"of several targets: {strategy.summary}" for name, strategy in SIDE_BY_SIDE.items()}
+        later = {name: one for name, one in FURTHER.items() if name not in found}
+        found |= {name: f"where it is named: {strategy.summary}" for name, strategy in later.items()}
+        return found | {"multitask:PATTERN+WEIGHING": "where it is named: any of `headstart list patterns`"}
+    if what == "patterns":
+        from ..strategies.recipes.jointly import PATTERNS
+
+        return {name: one.summary for name, one in PATTERNS.items()}
     if what == "backbones":
         from ..models.backbones import BACKBONES
 
@@ -75,6 +85,7 @@ def _room(room: str) -> dict[str, str]:
     return {
         f"{room}.{name}": (getattr(module, name).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
         for name in sorted(module.__all__, key=str.lower)
+        if getattr(module, name).__module__.startswith(module.__name__)  # patterns of sharing are no methods
     }
 
 

@@ -115,9 +115,10 @@ def relative_gains(
 ) -> tuple[list[float], TwoWay] | None:
     r"""Average the relative gains of a way over all targets, by seed and with their errors.
 
-    .. math:: \Delta_m = \frac1K \sum_k \pm \frac{M_{m,k} - M_{b,k}}{|M_{b,k}|}
+    .. math:: \Delta_m = \sum_k v_k\, (\pm) \frac{M_{m,k} - M_{b,k}}{|M_{b,k}|}
 
-    where the baseline ``b`` learns each target alone. The errors by row are of each target's own rows.
+    where :math:`v_k` is each target's share of the importance, :math:`1/K` where all are alike, and the
+    baseline ``b`` learns each target alone. The errors by row are of each target's own rows.
 
     References:
         Maninis, Radosavovic & Kokkinos (CVPR 2019), equation 4, https://arxiv.org/abs/1904.08918
@@ -134,13 +135,15 @@ def relative_gains(
             return None
         parts.append(plan.problem.scored_by(target).sign * (ours - theirs) / each)
     k = min(map(len, parts))
-    by_seed = np.mean([part[:k].mean(1) for part in parts], 0)
+    counts = np.array([plan.problem.importance.get(target, 1.0) for target in targets])
+    counts = counts / counts.sum()
+    by_seed = counts @ np.stack([part[:k].mean(1) for part in parts])
     if k < 2 or any(part.shape[1] < 2 for part in parts):
         nothing = np.zeros((1, 1))
         return by_seed.tolist(), TwoWay(by_seed[:1], nothing, nothing, nothing, 1, 1)
     each = [twoway.two_way(part[:k][None]) for part in parts]
     own = np.atleast_2d(np.var(by_seed, ddof=1) / k)
-    by_row = np.sum([one.by_row for one in each], 0) / len(each) ** 2
-    rest = np.sum([one.rest for one in each], 0) / len(each) ** 2
+    by_row = np.sum([c**2 * one.by_row for c, one in zip(counts, each, strict=True)], 0)
+    rest = np.sum([c**2 * one.rest for c, one in zip(counts, each, strict=True)], 0)
     rows = min(one.rows for one in each)
     return by_seed.tolist(), TwoWay(np.atleast_1d(by_seed.mean()), own, by_row, rest, k, rows)

@@ -10,7 +10,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from ..errors import unknown, wrong
-from ..strategies import Strategy
+from ..strategies import Strategy, pair
+from ..strategies.recipes.jointly import PREFIX
 from .question import Choice, Question
 
 Cell = tuple[str, int | None, int]  # strategy, amount, and the option's or the seed's number
@@ -196,6 +197,8 @@ def named(name: str, known: Mapping[str, Strategy], what: str = "strategy") -> S
     """
     if name in known:
         return known[name]
+    if name.startswith(PREFIX):
+        return pair(name)
     points = {point.name: point for point in entry_points(group="headstart.methods")}
     if f"strategies.{name}" not in points:
         others = [n.removeprefix("strategies.") for n in points if n.startswith("strategies.")]

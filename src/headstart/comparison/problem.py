@@ -21,12 +21,14 @@ from ..datasets.splits import EXPECTED, alike, count_duplicates, fingerprints
 from ..engine import FeatureStore, seeded
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
-from ..models import Net, count_parameters, save
+from ..models import Net, Trunk, count_parameters, save
 from ..models.hashing import module_hash
+from ..models.net import as_backbone
 from ..strategies import (
     AS_IT_IS,
     FURTHER,
     NO_REUSE,
+    SIDE_BY_SIDE,
     STRATEGIES,
     Situation,
     Starts,
@@ -93,6 +95,9 @@ class Problem(Situation):
             ``settings``: names for ``hs.backbone``, modules, or ``hs.strategies.Candidate(use, weights=,
             settings=)``. Every strategy that takes a backbone runs on each, as ``finetune@NAME``: what
             trains a backbone only on those whose frozen features held-out rows cannot tell from the best.
+        importance: by how much targets count in the mean over all of them, by their names; 1 where left out.
+            Settings are chosen by that mean, too.
+        no_harm: targets that what is recommended over all must not harm.
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
 
@@ -129,8 +134,8 @@ class Problem(Situation):
         return [*counts] or [None]
 
     def strategies(self) -> Mapping[str, Strategy]:
-        """The strategies of this library that ``"auto"`` means."""
-        return STRATEGIES
+        """The strategies that ``"auto"`` means: of several targets also those that learn them together."""
+        return STRATEGIES | (SIDE_BY_SIDE if len(self.targets) > 1 else {})
 
     def further(self) -> Mapping[str, Strategy]:
         """The strategies of this library that run where they are named."""
@@ -236,6 +241,8 @@ class Problem(Situation):
             settings += f" {self.draw}"
         if self.augment:
             settings += f" {self.augment}"
+        if self.importance:
+            settings += f" {sorted(self.importance.items())}"
         digest.update(f"{self.start.fingerprint()} {settings} {self.weights_hash()}".encode())
         for name in self.backbones:
             one = self.using(name)
@@ -360,12 +367,12 @@ class Problem(Situation):
         starts: Starts,
     ) -> float:
         """Train and score on other rows than the test rows; the mean over the targets, higher is better."""
-        scores = [
-            self.scored_by(name).sign
-            * _score(starts, trained.net, self._named(name), judged[name], self.scored_by(name).name)
-            for name, trained, _ in self._runs(strategy, self._applied(strategy), settings, seed, starts)
-        ]
-        return _mean(scores)
+        total = weights = 0.0
+        for name, trained, _ in self._runs(strategy, self._applied(strategy), settings, seed, starts):
+            metric, counts = self.scored_by(name), self.importance.get(name, 1.0)
+            score = _score(starts, trained.net, self._named(name), judged[name], metric.name)
+            total, weights = total + counts * metric.sign * score, weights + counts
+        return total / weights
 
     def _applied(self, strategy: Strategy) -> list[str]:
         return [name for name in self.names if not self.applies(strategy, name)] or self.names
@@ -563,7 +570,9 @@ class Learned:
         net, target = self.trained.net, self.target
         if target.train.held and len(target.train) <= REMEMBERED:
             notes = {**notes, "trained": fingerprints(target.train.known())}
-        alone = Net(net.backbone, {target.name: net.heads[target.name]})
+        about = as_backbone(net.backbone)
+        backbone = about.alone(target.name) if isinstance(about, Trunk) else net.backbone
+        alone = Net(backbone, {target.name: net.heads[target.name]})
         save(alone, directory, kinds={target.name: target.kind}, encoding=target.encoding, notes=notes)
 
 

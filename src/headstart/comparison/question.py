@@ -92,6 +92,14 @@ class Question(Protocol):
     def names(self) -> Sequence[str]:
         """The targets, each scored by its own metric."""
 
+    @property
+    def importance(self) -> Mapping[str, float]:
+        """By how much a target counts in the mean over all of them; 1 where it is left out."""
+
+    @property
+    def no_harm(self) -> Sequence[str]:
+        """The targets that what is recommended over all must not harm."""
+
     def scored_by(self, name: str) -> Metric:
         """Say how a target is scored."""
 

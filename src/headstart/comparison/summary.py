@@ -53,7 +53,7 @@ def summarise(
     if plan.confirm and (told := leader(plan, options)):
         fresh, _ = confirming.due(plan, *told)
         answers[len(plan.amounts) - 1]["confirmed"] = confirming.confirmed(fresh, names[0], *told)
-    summary = _summary(plan, found) if len(names) > 1 else []
+    summary = _summary(plan, found, judged) if len(names) > 1 else []
     failed = [t for trials in found.values() for t in trials.values() if not t["targets"]]
     by_target = {target: _last(a["strategy"] for a in answers if a["target"] == target) for target in names}
     data: dict[str, Any] = {
@@ -62,7 +62,7 @@ def summarise(
         "higher_is_better": metrics[names[0]].higher_is_better,
         "rows": rows,
         "answers": answers,
-        "recommended": _over_all(summary) or _last(a["strategy"] for a in answers),
+        "recommended": _over_all(summary, plan.problem.no_harm) or _last(a["strategy"] for a in answers),
     }
     if each := sources.found(plan, found):
         data["sources"] = each
@@ -80,6 +80,8 @@ def summarise(
         "floor": plan.problem.floor(),
         "metrics": {t: _plain(m) for t, m in metrics.items()},
         "missing": missing,
+        "importance": dict(plan.problem.importance),
+        "withheld": _withheld(summary, plan.problem.no_harm),
         "budget": {"seconds": elapsed, "workers": workers, "trials": sum(map(len, found.values())),
                    "failed": [{k: t[k] for k in ("strategy", "shots", "seed", "error")} for t in failed]},
         "partial": bool(missing),
@@ -179,7 +181,10 @@ def _answer(plan: Plan, amount: int | None, followed: Followed | None) -> dict[s
     }  # fmt: skip
 
 
-def _summary(plan: Plan, found: Trials) -> list[Row]:
+Found = Mapping[tuple[str, int | None], Followed | None]  # what was found, by target and amount
+
+
+def _summary(plan: Plan, found: Trials, judged: Found) -> list[Row]:
     """Average the relative gains over the targets, for strategies that apply to all of them."""
     base = "scratch" if "scratch" in plan.strategies else next(iter(plan.family), "")
     rows: list[Row] = []
@@ -201,15 +206,32 @@ def _summary(plan: Plan, found: Trials) -> list[Row]:
                     "shots": amount,
                     "delta_m": _mean(deltas),
                     "delta_m_ci95": ends,
+                    "harmed": _harmed(judged, name, amount),
                     "seeds": deltas,
                 }
             )
     return rows
 
 
-def _over_all(summary: Sequence[Row]) -> str | None:
+def _harmed(judged: Found, name: str, amount: int | None) -> list[str]:
+    """List the targets that a way harms."""
+    there = {target: each for (target, at), each in judged.items() if at == amount and each is not None}
+    return [t for t, each in there.items() if each.judged.ways.get(name, {}).get("verdict") == "harms"]
+
+
+def _withheld(summary: Sequence[Row], no_harm: Sequence[str]) -> dict[str, Any] | None:
+    """Say what would be used over all targets, if it did not harm one that is not to be harmed."""
+    name = _over_all(summary, ())
+    if name == _over_all(summary, no_harm):
+        return None
+    row = next(r for r in reversed(summary) if r["strategy"] == name)
+    return {"strategy": name, "harms": [t for t in row["harmed"] if t in no_harm]}
+
+
+def _over_all(summary: Sequence[Row], no_harm: Sequence[str]) -> str | None:
     """Name what to use over several targets: the highest whose whole interval is above 0, or of all."""
     last = [r for r in summary if r["shots"] == summary[-1]["shots"] and r["delta_m"] is not None]
+    last = [r for r in last if not set(r["harmed"]) & set(no_harm)]
     gaining = [r for r in last if r["delta_m_ci95"] and r["delta_m_ci95"][0] > 0]
     return max(gaining or last, key=lambda r: r["delta_m"], default={"strategy": None})["strategy"]
 

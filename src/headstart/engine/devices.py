@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from ..errors import unknown, wrong
 from ..models import Net, device_of
@@ -112,9 +113,9 @@ def computing(net: Net, dtype: torch.dtype) -> Iterator[None]:
         entered.append(torch.autocast(kind, dtype=dtype, enabled=on))
         entered[-1].__enter__()
 
-    def leave(module: torch.nn.Module, args: Any, features: Tensor | None) -> Tensor | None:
+    def leave(module: torch.nn.Module, args: Any, given: Any) -> Any:
         entered.pop().__exit__(None, None, None)
-        return features.float() if on and features is not None else features
+        return tree_map_only(Tensor, Tensor.float, given) if on else given
 
     hooks = [
         net.backbone.register_forward_pre_hook(enter),

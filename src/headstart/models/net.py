@@ -32,6 +32,8 @@ class Backbone(nn.Module):
         width: features ``D`` per row.
         licence: of its pretrained weights, where their library names it.
         task_dependent: whether it is called as ``backbone(x, task)``.
+        joint: whether it also takes the rows of several tasks at once, as ``backbone(x, None, progress)``
+            with ``x`` by task, and gives their features and losses of its own, both by name.
         tokenizer: the text of the ``tokenizer.json`` that rows of text have to be cut by; empty where it
             reads others, or does not know.
         cut: the ``layer`` that it ends behind, with the ``width`` there; ``None`` where it is whole.
@@ -43,10 +45,15 @@ class Backbone(nn.Module):
     width: int
     licence: str = ""
     task_dependent = False
+    joint = False
     tokenizer: str = ""
 
     def mask(self, x: X) -> Tensor | None:
         """Tell which tokens count where its blocks give ``(B, L, D)``, ``(B, L)``; ``None`` for all."""
+        return None
+
+    def chain(self) -> list[nn.Module] | None:
+        """List modules that give its features one after another; ``None`` where it is more than a chain."""
         return None
 
     def extra_repr(self) -> str:
@@ -58,6 +65,18 @@ class Trunk(Backbone):
     """A backbone whose features depend on the task (soft or learned sharing): ``trunk(x, task)``."""
 
     task_dependent = True
+
+    def width_for(self, task: str) -> int:
+        """Tell the features ``D`` per row of a task."""
+        return self.width
+
+    def alone(self, task: str) -> nn.Module:
+        """Give what serves one task: a backbone without the parts of others, where they come apart."""
+        return self
+
+    def private(self) -> list[nn.Module]:
+        """List the parts that one task alone uses: their weights are no shared ones."""
+        return []
 
 
 def as_backbone(module: nn.Module) -> Backbone | None:
@@ -108,10 +127,10 @@ def typed(module: nn.Module, x: X) -> X:
     return convert(x, lambda t: t.to(dtype) if t.is_floating_point() else t)
 
 
-def width_of(module: nn.Module, x: X) -> int:
+def width_of(module: nn.Module, x: X, task: str | None = None) -> int:
     """Tell the features ``D`` per row of a backbone: its own word, or measured on rows of ``x (B, *)``.
 
-    One row is enough.
+    One row is enough. Those of a ``Trunk`` may depend on the task.
 
     Raises:
         ValueError: if the features are no table; ``TypeError`` if it is not plain what they are.
@@ -121,6 +140,8 @@ def width_of(module: nn.Module, x: X) -> int:
         3
     """
     backbone = as_backbone(module)
+    if isinstance(backbone, Trunk) and task is not None:
+        return backbone.width_for(task)
     if backbone is not None:
         return backbone.width
     training = module.training
@@ -196,6 +217,36 @@ class Net(nn.Module):
             _explain(x, error)
             raise
 
+    def together(self, x: Mapping[str, X], progress: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the features of several tasks, and the losses that the backbone has of its own, by name.
+
+        Tasks with the very same rows share one pass where their features do not differ. A backbone that is
+        ``joint`` is given all rows at once, and may have losses: distances, costs.
+
+        Args:
+            x: rows by task.
+            progress: how much of the run is behind, in [0, 1).
+        """
+        about = as_backbone(self.backbone)
+        if about is not None and about.joint:
+            once = {id(rows): typed(self, rows) for rows in x.values()}
+            found: tuple[dict[str, Tensor], dict[str, Tensor]]
+            try:
+                found = self.backbone({task: once[id(rows)] for task, rows in x.items()}, None, progress)
+            except RuntimeError as error:
+                for rows in x.values():
+                    _explain(rows, error)
+                raise
+            return found
+        seen: dict[tuple[int, bool, str | None], Tensor] = {}
+        features, apart = {}, task_dependent(self.backbone)
+        for task, rows in x.items():
+            key = id(rows), self.at_places(task), task if apart else None
+            if key not in seen:
+                seen[key] = self.features(rows, task)
+            features[task] = seen[key]
+        return features, {}
+
     def forward(self, x: X, task: str) -> Tensor:
         """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""
         return self.head(task)(self.features(x, task))
@@ -212,8 +263,12 @@ class Net(nn.Module):
             raise unknown("head", task, self.heads, error=KeyError) from None
 
     def shared(self) -> dict[str, nn.Parameter]:
-        """Name the trainable parameters of the backbone, which all tasks share."""
-        return {f"backbone.{n}": p for n, p in self.backbone.named_parameters() if p.requires_grad}
+        """Name the trainable parameters of the backbone, without those that are private to a task."""
+        about = as_backbone(self.backbone)
+        parts = about.private() if isinstance(about, Trunk) else []
+        alone = {id(p) for part in parts for p in part.parameters()}
+        named = self.backbone.named_parameters()
+        return {f"backbone.{n}": p for n, p in named if p.requires_grad and id(p) not in alone}
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, but leave frozen parts in eval mode."""

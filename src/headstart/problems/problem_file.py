@@ -124,6 +124,8 @@ class ProblemFile:
             class_weights=self.compare.class_weights,
             augment=self.compare.augment,
             metric=self._metric([t.name for t in targets]),
+            importance=self.compare.importance,
+            no_harm=self.compare.no_harm,
         )
         for one in map(problem.using, problem.backbones) if problem.backbones else [problem]:
             with seeded(0):  # names and shapes are told before any training

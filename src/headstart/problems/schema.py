@@ -118,6 +118,10 @@ class Compare(Section):
         '8, then 12 for what is not decided; left out, "auto" where `strategies` is, else 5',
     )
     metric: str = Field(default="", description="what every target is scored by, such as `auroc`")
+    importance: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="a table of numbers above 0, by the names of targets"
+    )
+    no_harm: list[str] = Field(default_factory=list, description="a list of names of targets")
     least: float = Field(default=0.01, gt=0, lt=1, description="the smallest gain that matters, in (0, 1)")
     confirm: bool = Field(
         default=False, description="true to choose on half of the test rows and measure on the others"

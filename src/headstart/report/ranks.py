@@ -9,7 +9,7 @@ from .answer import Answer
 from .board import Board, Interval, Row, Verdict
 from .figures import NARROW, WIDE, by_shots, gains
 from .findings import Check, Source
-from .markup import breakable, esc, grid
+from .markup import breakable, esc, grid, listed
 from .sizes import MINUS, NAMES, sentence
 from .words import corrected, far, heading, survives
 
@@ -149,13 +149,14 @@ def together(summary: Sequence[Mapping[str, Any]], board: Board) -> str:
     text = ""
     for shots in dict.fromkeys(row["shots"] for row in summary):
         rows = [row for row in summary if row["shots"] == shots and row["delta_m"] is not None]
-        lines = []
+        lines, harms = [], any(row.get("harmed") for row in rows)
         for row in sorted(rows, key=lambda row: -row["delta_m"]):
             ends = row["delta_m_ci95"]
             span = f"{_percent(ends[0])} to {_percent(ends[1])}" if ends else ""
             value = f'<td>{_percent(row["delta_m"])} <span class="range">{span}</span></td>'
+            value += f"<td>{listed(row.get('harmed') or ())}</td>" * harms
             lines.append(f'<tr><th scope="row">{breakable(row["strategy"])}</th>{value}</tr>')
-        heads = ["strategy", f"mean relative gain, %{BETWEEN}"]
+        heads = ["strategy", f"mean relative gain, %{BETWEEN}", *["harms"] * harms]
         text += grid(f"With {board.amount(shots)}", heads, lines, "board")
     return text
 

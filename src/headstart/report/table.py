@@ -284,6 +284,8 @@ def _together(summary: Sequence[Mapping[str, Any]], board: Board, width: int) ->
             ends = row["delta_m_ci95"]
             span = f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]" if ends else ""
             lines.append(f"   {_fit(clean(row['strategy']), name)}  {100 * row['delta_m']:+6.1f}{span}")
+            if harmed := row.get("harmed"):
+                lines += _wrapped(f"   harms {', '.join(map(clean, harmed))}", width)
     return lines
 
 

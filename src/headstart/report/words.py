@@ -49,7 +49,7 @@ def reasons(result: Facts, details: Facts) -> list[str]:
 
 def notes(details: Facts) -> list[str]:
     """Say which trials are missing, and which failed."""
-    said, budget = [], details.get("budget") or {}
+    said, budget = weighed(details), details.get("budget") or {}
     if missing := details.get("missing"):
         why = "" if budget.get("trials") else ", which the choice of settings took"
         said.append(
@@ -61,6 +61,20 @@ def notes(details: Facts) -> list[str]:
         said.append(
             f"{plural(len(failed), 'trial')} failed with a loss that was not finite, and "
             f"count{'s' * (len(failed) == 1)} as the floor: {', '.join(names)}."
+        )
+    return said
+
+
+def weighed(details: Facts) -> list[str]:
+    """Say by how much targets count, and what is not recommended because it harms one that is protected."""
+    said = []
+    if counts := details.get("importance"):
+        named = ", ".join(f"{clean(name)} {value:g} times" for name, value in counts.items())
+        said.append(f"In the mean over all targets {named} as much as a target that is not named.")
+    if kept := details.get("withheld"):
+        harms = " and ".join(map(clean, kept["harms"]))
+        said.append(
+            f"{clean(kept['strategy'])} is not recommended: it harms {harms}, which is not to be harmed."
         )
     return said
 

@@ -55,6 +55,8 @@ class Situation:
     class_weights: str
     draw: str
     augment: tuple[str, ...]
+    importance: Mapping[str, float]
+    no_harm: tuple[str, ...]
     backbones: Mapping[str, Candidate]
     using_now: str = field(init=False)  # the backbone that is taken, of several
     chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
@@ -78,6 +80,8 @@ class Situation:
         class_weights: str = "auto",
         draw: str = "equal",
         augment: Sequence[str] = (),
+        importance: Mapping[str, float] | None = None,
+        no_harm: Sequence[str] = (),
         backbones: Mapping[str, Candidate | str | nn.Module | Start] | None = None,
     ) -> None:
         if target is not None and len(targets) > 1:
@@ -96,6 +100,7 @@ class Situation:
         )
         self._set(metric=metric)
         self._set(class_weights=class_weights, draw=draw, augment=tuple(augment))
+        self._set(importance=dict(importance or {}), no_harm=tuple(no_harm))
         self._set(backbones=candidates(backbones or {}), using_now="")
         if backbones:
             self._take(_asked(self.backbones, Candidate(backbone, weights, settings or {})))
@@ -294,6 +299,7 @@ def _check_tasks(situation: Situation) -> None:
         if target.test is None:
             hint = "pass Task(..., test=rows)"
             raise wrong("`test` of the target", expected="rows to be scored on", found="None", hint=hint)
+    _check_wishes(situation, [t.name for t in targets])
     counts = situation.counts()
     if situation.shots is not None and (not counts or min(counts) < 1):
         raise wrong("`shots`", expected="whole numbers of at least 1", found=counts)
@@ -303,6 +309,16 @@ def _check_tasks(situation: Situation) -> None:
         _check_alike(situation.target, other, f"rows of target {other.name!r}")
     for source in sources:
         _check_alike(situation.target, source, f"rows of source {source.name!r}")
+
+
+def _check_wishes(situation: Situation, names: Sequence[str]) -> None:
+    for what, named in (("importance", situation.importance), ("no_harm", situation.no_harm)):
+        for name in named:
+            if name not in names:
+                raise unknown(f"target in `{what}`", name, names)
+    for name, value in situation.importance.items():
+        if not 0 < value < float("inf"):
+            raise wrong(f"`importance` of {name!r}", expected="above 0 and finite", found=value)
 
 
 def _check_places(situation: Situation) -> None:
@@ -439,7 +455,7 @@ def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features of a backbone that a task's head reads, on one row of the task."""
     if not task.kind.per_row:
         return _of_first(backbone, task).shape[-1]
-    return measured_width(backbone, _first(task))
+    return measured_width(backbone, _first(task), task.name)
 
 
 def _first(task: Task) -> X:

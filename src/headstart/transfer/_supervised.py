@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..errors import wrong
 from ..models import Net
-from ..models.net import task_dependent
 from ..tasks import Labelled, Task
 
 
@@ -21,6 +20,9 @@ class Supervised:
     sharing; their losses come apart, so that a combine may weigh them.
 
     .. math:: L_k = \frac{1}{|B_k|} \sum_{(x, y) \in B_k} \ell_k(h_k(f(x)), y)
+
+    A backbone that shares in a way of its own may have losses beside them (``multitask``: distances, costs),
+    each an entry under its name and already weighed.
 
     A task that is absent from the batch, or has no label in it, gives no entry. Tasks that share the
     very same ``x`` share one pass through the backbone, unless it is a ``Trunk``, whose features
@@ -68,14 +70,21 @@ class Supervised:
                 hint="use `batches`",
                 error=TypeError,
             )
-        seen: dict[tuple[int, bool, str | None], Tensor] = {}
-        apart, losses = task_dependent(net.backbone), {}
-        for task in self.tasks:
-            rows = batch.get(task.name)
-            if rows is None or not (rows.complete or rows.present().any()):
-                continue
-            key = id(rows.x), net.at_places(task.name), task.name if apart else None
-            if key not in seen:
-                seen[key] = net.features(rows.x, task.name)
-            losses[task.name] = task.loss(net.head(task.name)(seen[key]), rows.y, complete=rows.complete)
-        return losses
+        there = [
+            (task, rows)
+            for task in self.tasks
+            if (rows := batch.get(task.name)) is not None and (rows.complete or rows.present().any())
+        ]
+        if not there:
+            return {}
+        features, own = net.together({task.name: rows.x for task, rows in there}, progress)
+        losses = {
+            task.name: task.loss(net.head(task.name)(features[task.name]), rows.y, complete=rows.complete)
+            for task, rows in there
+        }
+        if both := own.keys() & losses.keys():
+            found, hint = sorted(both), "give the task another name"
+            raise wrong(
+                "losses of the backbone", expected="of names that no task has", found=found, hint=hint
+            )
+        return losses | own

@@ -79,6 +79,10 @@ class _Conv4(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(x).flatten(1)
 
+    def chain(self) -> list[nn.Module]:
+        """List the blocks."""
+        return [*self.blocks, nn.Flatten()]
+
     def places(self, x: Tensor) -> Tensor:
         """Return the maps of all blocks side by side, at the size of the largest, ``(B, H, W, D)``."""
         maps = []

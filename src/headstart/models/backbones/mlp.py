@@ -32,6 +32,10 @@ class _MLP(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x.flatten(1))
 
+    def chain(self) -> list[nn.Module]:
+        """List the layers."""
+        return [nn.Flatten(), *self.layers]
+
 
 def mlp(features: int, *, hidden: Sequence[int] = (40, 40)) -> Backbone:
     r"""Build fully connected layers, each followed by a ReLU.

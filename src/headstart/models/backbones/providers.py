@@ -7,6 +7,9 @@ from typing import Any
 
 from ...errors import wrong
 from ..net import Backbone
+from ..sharing import PATTERNS
+from ..sharing.pattern import restored
+from .cuts import Cut
 from .hf import HF
 from .keras import KERAS
 from .own import OWN
@@ -39,9 +42,17 @@ def rebuild(about: Mapping[str, Any] | None) -> Backbone:
     """
     if about is not None and (plain := (PLAIN | POINTWISE | SPELLED).get(about["use"])):
         return plain(**about["settings"])
+    if about is not None and (pattern := PATTERNS.get(about["use"])):
+        return pattern(**restored(about["settings"], _encoder))
     start = None if about is None else find(about["use"])
     if about is None or start is None:
         found = "a module of its writer's own" if about is None else f'"{about["use"]}"'
         hint = "build that module and pass `load(directory, backbone=module)`"
         raise wrong("backbone of the model", expected="one of `hs.backbone`", found=found, hint=hint)
     return start.build(weights=None, settings=about["settings"])
+
+
+def _encoder(about: Mapping[str, Any]) -> Backbone:
+    """Build one of the encoders that tasks share."""
+    whole = rebuild(about)
+    return Cut(whole, **about["cut"]) if "cut" in about else whole

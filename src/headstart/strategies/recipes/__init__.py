@@ -9,6 +9,7 @@ from .decayed import FINETUNE_DECAY
 from .episodes import MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT, PROTONET
 from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
+from .jointly import MULTITASK_FINETUNE, SIDE_BY_SIDE, pair
 from .layers import LAYER_LOGREG
 from .lora import LORA
 from .near import BSS_STRATEGY, DELTA_STRATEGY
@@ -49,9 +50,10 @@ FURTHER: dict[str, Strategy] = {
     for strategy in (
         LAYER_FINETUNE, CONTRASTIVE,
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
+        MULTITASK_FINETUNE,
     )
 }  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.
 AS_IT_IS = (SOURCE_LOGREG.name, SOURCE_SVM.name, SOURCE_RIDGE.name, SOURCE_ONLY.name)
 
-__all__ = ["AS_IT_IS", "FURTHER", "NO_REUSE", "STRATEGIES"]
+__all__ = ["AS_IT_IS", "FURTHER", "NO_REUSE", "SIDE_BY_SIDE", "STRATEGIES", "pair"]

@@ -1,0 +1,45 @@
+"""Losses that are no task's stand beside the tasks that are weighed."""
+
+import torch
+
+from headstart.models import mlp
+from headstart.multitask import Soft, Uncertainty, beside, weighted
+from headstart.transfer import Supervised
+
+from .patterns import netted, rows, seeded, two
+
+TASKS = two(rows())
+
+
+def softly():
+    return netted(Soft({t: mlp(5, hidden=[4]) for t in ("a", "b")}, weight=0.3), TASKS)
+
+
+def losses(net):
+    return Supervised(*TASKS)(net, {t.name: t.train for t in TASKS}, 0.0)
+
+
+def gradients(combine):
+    net = seeded(softly)
+    combine(losses(net), net)
+    return {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
+
+
+def test_a_distance_is_no_task_to_be_weighed():
+    seen = []
+
+    def spy(losses, net):
+        seen.append(sorted(losses))
+        torch.stack([*losses.values()]).sum().backward()
+
+    both = gradients(beside(spy))
+    assert seen == [["a", "b"]]
+    plain = gradients(lambda losses, net: torch.stack([*losses.values()]).sum().backward())
+    assert both.keys() == plain.keys()
+    for name, gradient in both.items():
+        torch.testing.assert_close(gradient, plain[name])
+
+
+def test_uncertainty_knows_its_tasks_alone():
+    found = gradients(beside(weighted(Uncertainty(["a", "b"]))))
+    assert all(g.isfinite().all() for g in found.values())

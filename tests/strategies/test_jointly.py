@@ -1,0 +1,159 @@
+"""Strategies that learn several targets side by side, each pair of a pattern and a weighing by its name."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+import headstart as hs
+from headstart.comparison import Problem, compare
+from headstart.comparison.plan import applicable
+from headstart.models import load
+from headstart.multitask import Soft
+from headstart.strategies import FURTHER, SIDE_BY_SIDE, STRATEGIES, Budget, Starts, Trial, pair
+from headstart.strategies.recipes.jointly import GRAMIANS, LOSSES, PATTERNS
+from headstart.tasks import Labelled, Multiclass, Regression, Task
+from headstart.testing import check_strategy
+
+TINY = Budget(steps=3, pretrain=2, options=1)
+
+
+def x(count, seed, shape=(6,)):
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def task(name, seed, kind=None, shape=(6,), count=24):
+    """A target on rows of its own."""
+
+    def part(seed):
+        rows = x(count, seed, shape)
+        first = rows.flatten(1)[:, 0]
+        return Labelled(rows, first if isinstance(kind, Regression) else (first > 0).long())
+
+    return Task(name, kind or Multiclass(2), part(seed), test=part(seed + 50))
+
+
+def several(shape=(6,), **changes):
+    targets = [task("a", 1, shape=shape), task("b", 2, shape=shape), task("c", 3, Regression(), shape)]
+    settings = {"width": 4} if len(shape) == 3 else {"hidden": [8, 8]}
+    return Problem(targets=targets, **{"settings": settings, "budget": TINY} | changes)
+
+
+def learned(name, problem, **settings):
+    strategy = (STRATEGIES | FURTHER).get(name) or pair(name)
+    return strategy.learn(Trial(problem, {**strategy.options[0], **settings}, 0, Starts()))
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_pattern_is_a_strategy_that_keeps_the_contract(pattern):
+    problem = several((1, 8, 8)) if pattern == "mtan" else several()
+    check_strategy(dataclasses.replace(pair(f"multitask:{pattern}+sum"), options=({"lr": 1e-3},)), problem)
+
+
+def opposed():
+    """Two targets that want the opposite of the same rows, and so the opposite of the shared weights."""
+    one = task("a", 1)
+    other = dataclasses.replace(one, name="b", train=Labelled(one.train.x, 1 - one.train.y))
+    return Problem(targets=[one, other], settings={"hidden": [8, 8]}, budget=TINY)
+
+
+@pytest.mark.parametrize("weighing", LOSSES | GRAMIANS)
+def test_every_weighing_weighs_the_tasks_beside_what_the_pattern_costs(weighing):
+    net, plain = (learned(f"multitask:shared-private+{name}", opposed()).net for name in (weighing, "sum"))
+    same = torch.equal(net.backbone.shared.layers[0].weight, plain.backbone.shared.layers[0].weight)
+    assert same == (weighing == "sum")
+
+
+def test_multitask_finetune_keeps_the_contract_and_gives_each_target_its_own():
+    check_strategy(dataclasses.replace(FURTHER["multitask+finetune"], options=({"lr": 1e-3},)), several())
+    trained = learned("multitask+finetune", several(budget=Budget(steps=8)))
+    encoders = trained.net.backbone.encoders
+    one, other = (next(encoders[name].parameters()) for name in ("a", "b"))
+    assert not torch.equal(one, other)
+    phases = {name.split(":")[0] for name in trained.curves}
+    assert phases == {"together", "a alone", "b alone", "c alone"}
+    assert [len(trained.curves[k]) for k in ("together: a", "a alone: a", "c alone: c")] == [6, 2, 2]
+
+
+def test_pooled_tasks_of_one_kind_have_one_head():
+    heads = learned("multitask:pooled+sum", several()).net.heads
+    assert heads["a"] is heads["b"]
+    assert heads["a"] is not heads["c"]
+    alone = Problem(targets=[task("a", 1), task("c", 3, Regression())], budget=TINY)
+    assert pair("multitask:pooled+sum").needs(alone) == "no other task has the target's kind of answer"
+
+
+def test_losses_of_a_pattern_are_among_the_curves_and_routes_are_told():
+    trained = learned("multitask:routed+sum", several())
+    assert {name.partition(": ")[2] for name in trained.curves} == {"a", "b", "c", "routing"}
+    assert {name: len(way) for name, way in trained.told["routes"].items()} == {"a": 2, "b": 2, "c": 2}
+
+
+def test_what_does_not_fit_is_left_out_with_the_reason():
+    one = Problem(task("a", 1), budget=TINY)
+    assert pair("multitask:hard+sum").needs(one) == "there is no source to train with"
+    flat = several()
+    assert pair("multitask:soft+pcgrad").needs(flat).startswith("no two tasks share a weight")
+    assert pair("multitask:mtan+sum").needs(flat) == "rows are no images"
+    own = several(backbone=nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(6, 4))), settings={})
+    assert pair("multitask:hierarchical+sum").needs(own) == "the backbone is no stack of blocks"
+    words = [dataclasses.replace(t, train=ids(t.train), test=ids(t.test)) for t in flat.targets]
+    text = Problem(targets=words, backbone="textcnn", settings={"vocabulary": 9}, budget=TINY)
+    for pattern in ("cross-stitch", "routed"):
+        assert pair(f"multitask:{pattern}+sum").needs(text) == "the backbone is no plain chain of blocks"
+
+
+def ids(rows):
+    return Labelled((rows.x.abs() * 3).long().clamp(max=8), rows.y)
+
+
+def test_names_of_pairs_that_are_not_known_are_told():
+    with pytest.raises(ValueError, match=r'pattern of .* found "mmo"; did you mean "mmoe"'):
+        pair("multitask:mmo+sum")
+    with pytest.raises(ValueError, match=r'weighing of .* found "pcgard"; did you mean "pcgrad"'):
+        pair("multitask:mmoe+pcgard")
+    with pytest.raises(ValueError, match=r'should be "multitask:PATTERN\+WEIGHING"'):
+        pair("multitask:mmoe")
+    with pytest.raises(ValueError, match="did you mean"):
+        compare(several(), "multitask:mmo+sum", 1)
+
+
+def test_auto_means_some_pairs_for_several_targets_and_none_for_one():
+    many = applicable(several()).strategies
+    assert set(SIDE_BY_SIDE) <= set(many)
+    assert not [name for name in applicable(Problem(task("a", 1))).skipped if name in SIDE_BY_SIDE]
+
+
+def test_pairs_are_rows_of_their_own_and_come_back_as_models(tmp_path):
+    names = ["multitask:mmoe+pcgrad", "multitask:soft+sum"]
+    result = compare(several(), names, 2, baseline="scratch", out=tmp_path / "out", progress=False)
+    assert [(r["strategy"], r["target"]) for r in result.rows if r["strategy"] != "scratch"] == [
+        (name, target) for name in names for target in ("a", "b", "c")
+    ]
+    summary = {row["strategy"]: row["delta_m"] for row in result.data["summary"]}
+    assert list(summary) == ["scratch", *names]
+    saved = load(tmp_path / "out" / "models" / names[0] / "b")
+    assert saved.net.backbone.use == "multitask:mmoe"
+    assert load(tmp_path / "out" / "models" / names[1] / "b").net.backbone.use == "mlp"  # b's encoder alone
+    model = hs.load(tmp_path / "out" / "models" / names[0] / "b", device="cpu")
+    assert model.predict_proba(x(3, 9)).shape == (3, 2)
+
+
+def test_a_pair_may_be_named_with_settings_in_a_problem_file(tmp_path):
+    from headstart.problems import load_problem
+
+    (tmp_path / "p.toml").write_text(
+        '[[targets]]\ndata = "digits:0-4"\n[[targets]]\ndata = "digits:5-9"\n'
+        '[[strategies]]\nuse = "multitask:mmoe+sum"\nname = "mine"\nlr = 0.02\n'
+    )
+    (made,) = load_problem(tmp_path / "p.toml").variants().values()
+    assert made.options == ({"lr": 0.02},)
+    assert made.summary.startswith("experts for all")
+
+
+def test_a_soft_net_of_one_target_is_its_encoder():
+    soft = Soft({t: nn.Linear(2, 3) for t in "ab"}, x=torch.zeros(1, 2))
+    assert soft.alone("b") is soft.encoders["b"]
+    with pytest.raises(KeyError, match='found "c"'):
+        soft.alone("c")
