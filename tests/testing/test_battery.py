@@ -125,7 +125,7 @@ BATTERY = {
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
     "multitask.pcgrad": pcgrad,
-    "multitask.mgda": lambda: check_weighing(multitask.mgda, tasks=5),
+    "multitask.GradVac": lambda: check_weighing(multitask.GradVac(list("abcde"))),
     "multitask.PerTask": lambda: check_weighing(Last(["a", "b"]), of="losses", tasks=2),
     "multitask.Uncertainty": lambda: check_weighing(
         multitask.Uncertainty(["a", "b", "c"], regression=["b"]), of="losses"
@@ -140,6 +140,12 @@ BATTERY = {
     "meta.FewShot": fewshot,
     "measure.leep": lambda: check_score(measure.leep),
     "measure.logme": lambda: check_score(measure.logme),
+}
+
+
+BATTERY |= {
+    f"multitask.{name}": functools.partial(check_weighing, getattr(multitask, name), tasks=5)
+    for name in ("aligned", "cagrad", "dualproj", "fairgrad", "imtl_g", "mgda", "nash", "upgrad")
 }
 
 

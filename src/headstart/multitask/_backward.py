@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..errors import wrong
+from ..errors import unknown, wrong
 from ..models import Net
 from ..seams import GramianWeighing
 
@@ -63,7 +63,8 @@ class _Backward(nn.Module):
 
     def forward(self, losses: Mapping[str, Tensor], net: Net) -> None:
         """Fill ``.grad``."""
-        present = [loss for loss in losses.values() if loss.requires_grad]
+        named = {name: loss for name, loss in losses.items() if loss.requires_grad}
+        present = list(named.values())
         if len(present) < 2:
             for loss in present:
                 loss.backward()
@@ -79,15 +80,28 @@ class _Backward(nn.Module):
         layers = list(
             zip(*rows, strict=True)
         )  # per parameter the K gradients, None where a task does not reach it
-        weights = self.weighing(_gramian(layers, present))
-        if weights.shape != (len(present),):
-            raise wrong("weights of the tasks", expected=f"({len(present)},)", found=tuple(weights.shape))
+        weights = _weigh(self.weighing, _gramian(layers, present), list(named))
         scales = weights.tolist()
         for p, old, gradients in zip(shared, before, layers, strict=True):
             p.grad = old
             for scale, g in zip(scales, gradients, strict=True):
                 if g is not None:
                     p.grad = scale * g if p.grad is None else p.grad.add_(g, alpha=scale)
+
+
+def _weigh(weighing: GramianWeighing, gramian: Tensor, tasks: list[str]) -> Tensor:
+    """Ask for the weights of the tasks that are there; one with ``names`` meets them all."""
+    names = getattr(weighing, "names", tuple(tasks))
+    for task in tasks:
+        if task not in names:
+            raise unknown("loss", task, names, error=KeyError)
+    at = torch.tensor([names.index(task) for task in tasks], device=gramian.device)
+    whole = gramian.new_zeros(len(names), len(names))
+    whole[at[:, None], at] = gramian
+    weights = weighing(whole)
+    if weights.shape != (len(names),):
+        raise wrong("weights of the tasks", expected=f"({len(names)},)", found=tuple(weights.shape))
+    return weights[at]
 
 
 def _dense(gradient: Tensor | None) -> Tensor | None:
