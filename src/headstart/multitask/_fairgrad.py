@@ -35,7 +35,8 @@ def fairgrad(gramian: Tensor, *, alpha: float = 2.0) -> Tensor:
         FloatingPointError: if it is not finite.
 
     Differs from the paper:
-        solved to rounding by Newton's steps instead of least squares.
+        solved to rounding by Newton's steps instead of least squares; 40 of them at most, which is short of
+        the solution only where gradients of far lengths cancel.
 
     Example:
         >>> fairgrad(torch.tensor([[1.0, 0.0], [0.0, 1.0]])).tolist()  # doctest: +ELLIPSIS

@@ -7,44 +7,48 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._cone import least
 from ._gramian import Array
 
-EXACT, LIMIT, LONGEST, HALVINGS, TINY = 1e-12, 100, 10.0, 12, 1e-300
+EXACT, NEAR, LIMIT, HALVINGS, FAR, TINY = 1e-12, 1e-2, 40, 20, -20.0, 1e-300
 
 
 def fair(matrix: Array, shares: Array, power: float) -> Array:
-    r"""Solve :math:`C x = s\, x^{-p}` for :math:`x > 0`, by Newton's steps in logarithms.
+    r"""Solve :math:`C x = s\, x^{-p}` for :math:`x > 0`.
 
-    There it is :math:`\log (C x)_k + p \log x_k = \log s_k`. The derivative has no eigenvalue below ``p``, so
-    halving a step until it brings the sides nearer ends at the one solution, however far apart the entries
-    are. It begins at an ``x`` with ``C x`` above 0.
+    It is where :math:`\tfrac12 x^T C x - \sum_k s_k \phi(x_k)`, :math:`\phi' = x^{-p}`, is least, which is
+    convex. Newton's steps are bent so that ``x`` stays above 0, and halved while they go far past the least
+    value, told by the slope there, since the value itself does not show what small entries do.
 
     Args:
-        matrix: ``C (K, K)``, positive definite, with diagonal 1.
+        matrix: ``C (K, K)``, positive definite.
         shares: ``s (K,)``, above 0.
         power: ``p``, above 0.
     """
-    count, wanted = len(shares), np.log(shares)
-    if count == 0:
+
+    def on_ray(x: Array) -> Array:
+        """Go to the least value on the ray of ``x``, where x C x is the sum of s x^(1 - p)."""
+        return np.asarray(x * (shares @ x ** (1 - power) / (x @ matrix @ x)) ** (1 / (1 + power)))
+
+    if not len(shares):
         return shares
-    x = least(matrix, np.full((1, count), -1.0))[0] + 0.5 / count
-    gains = matrix @ x
-    off = np.log(gains) + power * np.log(x) - wanted
+    x, last = on_ray(shares ** (1 / (1 + power))), np.inf  # as if the tasks had nothing in common
     for _ in range(LIMIT):
-        if np.abs(off).max() <= EXACT:
-            break
-        slope = matrix * x / gains[:, None]
-        slope.flat[:: count + 1] += power
-        step = np.linalg.solve(slope, -off)
-        step *= min(1, LONGEST / np.abs(step).max())
-        for size in 0.5 ** np.arange(HALVINGS):
-            new = x * np.exp(size * step)
-            gains = matrix @ new
-            there = np.log(np.maximum(gains, TINY)) + power * np.log(new) - wanted
-            if there @ there < (1 - size / 10) * (off @ off):
+        pull = shares * x**-power
+        slope = matrix @ x - pull
+        off = np.abs(slope / pull).max()
+        if off <= EXACT or (off < NEAR and off > last / 2):
+            break  # solved, or no better to rounding
+        last = off
+        # In units of x the curvature that the shares give is near 1, whatever the range of x.
+        curvature = matrix * x * x[:, None]
+        curvature.flat[:: len(x) + 1] += power * pull * x
+        step = np.linalg.solve(curvature, -slope * x)  # in units of x
+        if step.min() > FAR:
+            step *= min(1.0, 0.9 / max(-step.min(), TINY))
+        for _ in range(HALVINGS):
+            new = x * np.where(step > -0.9, 1 + step, 1 / (1 + np.abs(step)))
+            if (matrix @ new - shares * new**-power) @ (new - x) <= slope @ (x - new) / 2:
                 break
-        else:
-            break  # no better to rounding
-        x, off = new, there
-    return np.asarray(x)
+            step /= 2
+        x = on_ray(new)
+    return x
