@@ -34,8 +34,8 @@ def dualproj(gramian: Tensor) -> Tensor:
         there, one task is new and its gradient is projected; here the mean of all is.
 
     Example:
-        >>> dualproj(torch.tensor([[1.0, -1.0], [-1.0, 4.0]])).tolist()
-        [0.5, 0.5]
+        >>> [round(w, 4) for w in dualproj(torch.tensor([[1.0, -2.0], [-2.0, 8.0]])).tolist()]
+        [1.0, 0.5]
 
     References:
         Lopez-Paz & Ranzato (NeurIPS 2017), equation 11, https://arxiv.org/abs/1706.08840;
