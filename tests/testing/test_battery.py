@@ -130,6 +130,9 @@ BATTERY = {
     "multitask.Uncertainty": lambda: check_weighing(
         multitask.Uncertainty(["a", "b", "c"], regression=["b"]), of="losses"
     ),
+    "multitask.GradNorm": lambda: check_combine(
+        multitask.GradNorm(["a", "b"], layer="backbone.2"), net(), losses
+    ),
     "multitask.backward": lambda: check_combine(multitask.backward(multitask.pcgrad), net(), losses),
     "multitask.weighted": lambda: check_combine(
         multitask.weighted(multitask.Uncertainty(["a", "b"])), net(), losses
@@ -143,6 +146,20 @@ BATTERY = {
 }
 
 
+ABC = ["a", "b", "c"]
+WEIGHINGS_OF_LOSSES = {
+    "DWA": lambda: multitask.DWA(ABC, every=2),
+    "FAMO": lambda: multitask.FAMO(ABC),
+    "IMTL_L": lambda: multitask.IMTL_L(ABC),
+    "RLW": lambda: multitask.RLW(seed=1),
+    "STCH": lambda: multitask.STCH(),
+    "Weights": lambda: multitask.Weights({"a": 1.0, "b": 2.0, "c": 0.5}),
+    "gls": lambda: multitask.gls,
+}
+BATTERY |= {
+    f"multitask.{name}": lambda make=make: check_weighing(make(), of="losses")
+    for name, make in WEIGHINGS_OF_LOSSES.items()
+}
 BATTERY |= {
     f"multitask.{name}": functools.partial(check_weighing, getattr(multitask, name), tasks=5)
     for name in ("aligned", "cagrad", "dualproj", "fairgrad", "imtl_g", "mgda", "nash", "upgrad")

@@ -36,6 +36,7 @@ def aligned(gramian: Tensor) -> Tensor:
         the tasks' importance is ``1 / K`` each.
 
     Example:
+        >>> import torch
         >>> aligned(torch.tensor([[1.0, 0.0], [0.0, 4.0]])).tolist()
         [0.5, 0.25]
 

@@ -34,6 +34,7 @@ def dualproj(gramian: Tensor) -> Tensor:
         there, one task is new and its gradient is projected; here the mean of all is.
 
     Example:
+        >>> import torch
         >>> [round(w, 4) for w in dualproj(torch.tensor([[1.0, -2.0], [-2.0, 8.0]])).tolist()]
         [1.0, 0.5]
 

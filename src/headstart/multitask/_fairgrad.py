@@ -39,6 +39,7 @@ def fairgrad(gramian: Tensor, *, alpha: float = 2.0) -> Tensor:
         the solution only where gradients of far lengths cancel.
 
     Example:
+        >>> import torch
         >>> fairgrad(torch.tensor([[1.0, 0.0], [0.0, 1.0]])).tolist()  # doctest: +ELLIPSIS
         [0.99..., 0.99...]
 

@@ -39,6 +39,7 @@ def imtl_g(gramian: Tensor) -> Tensor:
         the step around, they are scaled as if their sum were a hundredth of the sum of their sizes.
 
     Example:
+        >>> import torch
         >>> imtl_g(torch.tensor([[1.0, 0.0], [0.0, 4.0]])).tolist()  # doctest: +ELLIPSIS
         [0.66..., 0.33...]
 

@@ -37,6 +37,7 @@ def mgda(gramian: Tensor) -> Tensor:
         upper bound MGDA-UB); gradients are not rescaled.
 
     Example:
+        >>> import torch
         >>> mgda(torch.tensor([[1.0, 0.0], [0.0, 4.0]])).tolist()  # doctest: +ELLIPSIS
         [0.8..., 0.2...]
 

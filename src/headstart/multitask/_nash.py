@@ -37,6 +37,7 @@ def nash(gramian: Tensor) -> Tensor:
         convex programs. The code of the paper clips the step to the length 1.
 
     Example:
+        >>> import torch
         >>> nash(torch.tensor([[1.0, 0.0], [0.0, 4.0]])).tolist()  # doctest: +ELLIPSIS
         [0.999..., 0.499...]
 

@@ -33,6 +33,7 @@ def upgrad(gramian: Tensor) -> Tensor:
         FloatingPointError: if it is not finite.
 
     Example:
+        >>> import torch
         >>> [round(w, 4) for w in upgrad(torch.tensor([[1.0, -1.0], [-1.0, 4.0]])).tolist()]
         [1.0, 0.625]
 

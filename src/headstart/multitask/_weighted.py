@@ -72,6 +72,7 @@ def weighted(weighing: LossWeighing) -> _Weighted:
 
     Raises:
         KeyError: if a weighing with ``names`` does not know that of a loss.
+        FloatingPointError: if a loss is not finite; the message names it, and no gradient is filled.
 
     Example:
         >>> net = Net(nn.Linear(2, 2), {"a": nn.Linear(2, 1), "b": nn.Linear(2, 1)})
@@ -96,9 +97,24 @@ class _Weighted(nn.Module):
         """Fill ``.grad``."""
         if not losses:
             return
+        check_finite(losses)
         names = getattr(self.weighing, "names", tuple(losses))
         for name in losses:
             if name not in names:
                 raise unknown("loss", name, names, error=KeyError)
         absent = next(iter(losses.values())).new_full((), torch.nan)
         self.weighing(torch.stack([losses.get(name, absent) for name in names])).backward()
+
+
+def check_finite(losses: Mapping[str, Tensor]) -> None:
+    """Raise ``FloatingPointError`` naming the first loss that is not finite, since NaN means absent."""
+    if bool(torch.stack([loss.detach() for loss in losses.values()]).isfinite().all()):
+        return
+    name = next(name for name, loss in losses.items() if not bool(loss.isfinite()))
+    raise wrong(
+        f'loss "{name}"',
+        expected="finite",
+        found=losses[name].item(),
+        hint="lower the step size, or leave the task out of the batch",
+        error=FloatingPointError,
+    )
