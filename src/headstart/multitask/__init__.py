@@ -6,6 +6,7 @@ Hard sharing, one backbone with one head per task, is a plain ``Net`` trained by
 from ._aligned import aligned
 from ._backward import backward
 from ._cagrad import cagrad
+from ._cost import Cost, cost
 from ._dualproj import dualproj
 from ._dwa import DWA
 from ._fairgrad import fairgrad
@@ -31,6 +32,7 @@ __all__ = [
     "IMTL_L",
     "RLW",
     "STCH",
+    "Cost",
     "GradNorm",
     "GradVac",
     "PerTask",
@@ -39,6 +41,7 @@ __all__ = [
     "aligned",
     "backward",
     "cagrad",
+    "cost",
     "dualproj",
     "fairgrad",
     "gls",
