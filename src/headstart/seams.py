@@ -3,12 +3,14 @@
 A method is a value with one of these signatures. They are protocols, so nothing has to be derived from
 them: a function, a frozen dataclass with ``__call__``, and an ``nn.Module`` fit alike. For all of them:
 
-* **The form tells the state.** A function has none, a frozen dataclass is settings, an ``nn.Module`` has
-  learned weights, which train along with the net (see ``learned``).
+* **The form tells the state.** A function has none, a frozen dataclass is settings, an ``nn.Module`` keeps
+  something: learned weights, which train along with the net (see ``learned``), and running values in
+  buffers. All of it is in its ``state_dict``, so in every checkpoint of ``fit``; a call may move it.
 * **What is given stays as it is**: batches, losses and Gramians are never written to, and neither are the
   net's weights. Running statistics of normalisation layers may move where the net is in training mode.
-* **Deterministic.** Equal inputs give equal results. What is random takes a ``generator``; the global random
-  states of torch, numpy and Python are neither read nor set.
+* **Deterministic.** Equal inputs give equal results from the same state. What is random takes a
+  ``generator``, or a seed where it keeps its own count; the global random states of torch, numpy and Python
+  are neither read nor set.
 * **On any device, in any floating type**: results come where the inputs are and in their type.
 * **Copied and pickled** with the same results afterwards, so that workers can be handed one.
 * **No bookkeeping**: no counting of steps, no moving between devices, no printing, no files.
@@ -107,8 +109,10 @@ class GramianWeighing(Protocol):
 
     With :math:`g_k` the gradient of loss ``k`` over the shared weights and :math:`G_{kl} = g_k \cdot g_l`,
     the step goes along :math:`\sum_k w_k g_k`. The Gramian has one row per task that is there: an absent
-    task has no row, never a NaN. The weights are finite for every Gramian, of zero, equal, opposite and
-    badly scaled gradients too. They come without a graph: no gradient flows back through them.
+    task has no row, never a NaN. A weighing that keeps something for each of its tasks has an attribute
+    ``names``, as a ``multitask.PerTask``: it is given all of them, in its order, and the gradient of an
+    absent one is zero. The weights are finite for every Gramian, of zero, equal, opposite and badly scaled
+    gradients too. They come without a graph: no gradient flows back through them.
 
     Args:
         gramian: inner products of the task gradients, symmetric, positive semidefinite up to rounding.

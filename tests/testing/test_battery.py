@@ -146,10 +146,13 @@ BATTERY = {
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
     "multitask.pcgrad": pcgrad,
-    "multitask.mgda": lambda: check_weighing(multitask.mgda, tasks=5),
+    "multitask.GradVac": lambda: check_weighing(multitask.GradVac(list("abcde"))),
     "multitask.PerTask": lambda: check_weighing(Last(["a", "b"]), of="losses", tasks=2),
     "multitask.Uncertainty": lambda: check_weighing(
         multitask.Uncertainty(["a", "b", "c"], regression=["b"]), of="losses"
+    ),
+    "multitask.GradNorm": lambda: check_combine(
+        multitask.GradNorm(["a", "b"], layer="backbone.2"), net(), losses
     ),
     "multitask.backward": lambda: check_combine(multitask.backward(multitask.pcgrad), net(), losses),
     "multitask.weighted": lambda: check_combine(
@@ -178,6 +181,26 @@ BATTERY = {
     "meta.FewShot": fewshot,
     "measure.leep": lambda: check_score(measure.leep),
     "measure.logme": lambda: check_score(measure.logme),
+}
+
+
+ABC = ["a", "b", "c"]
+WEIGHINGS_OF_LOSSES = {
+    "DWA": lambda: multitask.DWA(ABC, every=2),
+    "FAMO": lambda: multitask.FAMO(ABC),
+    "IMTL_L": lambda: multitask.IMTL_L(ABC),
+    "RLW": lambda: multitask.RLW(seed=1),
+    "STCH": lambda: multitask.STCH(),
+    "Weights": lambda: multitask.Weights({"a": 1.0, "b": 2.0, "c": 0.5}),
+    "gls": lambda: multitask.gls,
+}
+BATTERY |= {
+    f"multitask.{name}": lambda make=make: check_weighing(make(), of="losses")
+    for name, make in WEIGHINGS_OF_LOSSES.items()
+}
+BATTERY |= {
+    f"multitask.{name}": functools.partial(check_weighing, getattr(multitask, name), tasks=5)
+    for name in ("aligned", "cagrad", "dualproj", "fairgrad", "imtl_g", "mgda", "nash", "upgrad")
 }
 
 

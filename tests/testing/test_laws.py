@@ -11,6 +11,7 @@ from headstart.multitask import mgda, pcgrad
 from headstart.testing import (
     assert_absent_adds_nothing,
     assert_discrepancy,
+    assert_factor_invariant,
     assert_leaves_out_missing,
     assert_linear_in_weight,
     assert_linear_under_scaling,
@@ -50,6 +51,7 @@ def longest(gramian):
         (assert_sum_to_one, equal, r"equal gives weights of sum 3\.0"),
         (assert_permutation_equivariant, first, r"another step for the tasks in the order \[2, 1, 0\]"),
         (assert_linear_under_scaling, mgda, "mgda is not linear in factors"),
+        (assert_factor_invariant, equal, "equal gives another direction where losses are multiplied"),
         (assert_scale_invariant, longest, r"another direction for gradients 0\.001 times as long"),
     ],
 )

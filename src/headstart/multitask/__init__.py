@@ -5,17 +5,42 @@ patterns are backbones that are told the task.
 """
 
 from ..models.sharing import MTAN, PLE, CrossStitch, Hierarchical, MMoE, Routed, SharedPrivate, Soft
+from ._aligned import aligned
 from ._backward import backward
 from ._beside import beside
+from ._cagrad import cagrad
+from ._cost import Cost, cost
+from ._dualproj import dualproj
+from ._dwa import DWA
+from ._fairgrad import fairgrad
+from ._famo import FAMO
+from ._gls import gls
+from ._gradnorm import GradNorm
+from ._gradvac import GradVac
+from ._imtl_g import imtl_g
+from ._imtl_l import IMTL_L
 from ._mgda import mgda
+from ._nash import nash
 from ._pcgrad import pcgrad
+from ._rlw import RLW
+from ._stch import STCH
 from ._uncertainty import Uncertainty
+from ._upgrad import upgrad
 from ._weighted import PerTask, weighted
+from ._weights import Weights
 
 __all__ = [
+    "DWA",
+    "FAMO",
+    "IMTL_L",
     "MTAN",
     "PLE",
+    "RLW",
+    "STCH",
+    "Cost",
     "CrossStitch",
+    "GradNorm",
+    "GradVac",
     "Hierarchical",
     "MMoE",
     "PerTask",
@@ -23,9 +48,19 @@ __all__ = [
     "SharedPrivate",
     "Soft",
     "Uncertainty",
+    "Weights",
+    "aligned",
     "backward",
     "beside",
+    "cagrad",
+    "cost",
+    "dualproj",
+    "fairgrad",
+    "gls",
+    "imtl_g",
     "mgda",
+    "nash",
     "pcgrad",
+    "upgrad",
     "weighted",
 ]

@@ -1,21 +1,31 @@
 """Gradients of several tasks, weighed by what they say about one another.
 
-Shapes: ``K`` tasks, ``p`` parameters of one layer.
+Shapes: ``K`` tasks, ``p`` parameters of one layer, ``B`` rows, a linear layer with
+``i`` inputs and ``o`` outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import wrong
+from ..errors import unknown, wrong
 from ..models import Net
 from ..seams import GramianWeighing
+from . import _graph
+from ._graph import Graph, Layer
+from ._weighted import check_finite
+
+SMALL = 100_000  # weights below which reading the graph costs more than it saves
+DENSE = 1.5  # rows per input of a layer, up to which inner products cost less than gradients of its weights
 
 
-def backward(weighing: GramianWeighing) -> _Backward:
+def backward(
+    weighing: GramianWeighing, *, at: Literal["weights", "features"] = "weights"
+) -> _Backward | _AtFeatures:
     r"""Build a combine that weighs the task gradients of the shared weights by their Gramian.
 
     Every loss is one task. With :math:`g_k` the gradient of loss ``k`` over the backbone,
@@ -24,22 +34,37 @@ def backward(weighing: GramianWeighing) -> _Backward:
 
     Every trainable weight of the backbone counts as shared, also one that a single task uses (in a
     ``Trunk``). Heads and learned parts of an objective get the plain sum of their own gradients, not
-    weighed. The Gramian is summed layer by layer; no matrix of all task gradients is formed, though
-    each task's gradients are kept until the weights are known. The graph is kept up to the last task.
-    Gradients add to what ``.grad`` holds, as in ``loss.backward()``. A loss that needs no gradient is
-    left out, and so is a task that is absent: it adds no row. With a single task this is
+    weighed. Gradients add to what ``.grad`` holds, as in ``loss.backward()``. A loss that needs no gradient
+    is left out, and so is a task that is absent: it adds no row. With a single task this is
     ``loss.backward()``.
+
+    The Gramian is exact, and summed layer by layer. For a linear layer with inputs ``X`` and the gradients
+    ``D_k`` of its outputs no gradient of a weight is formed for any task:
+
+    .. math:: g_k \cdot g_l = \langle D_k, (X X^T + 1) D_l \rangle, \qquad
+        \text{grad} = \Big( \sum_k w_k D_k \Big)^T X
+
+    Where a net of such layers is followed by heads, all tasks go back through it at once; where each task has
+    rows of its own that went through it together (``torch.cat``, then ``split``), in a single pass. Other
+    layers (convolutions, normalisation, embeddings, recurrent ones, attention, layers used twice) go the
+    ordinary way, one pass for each task. ``cost`` says beforehand what each way takes.
 
     Args:
         weighing: from the Gramian ``(K, K)`` of the tasks that are there to their weights ``(K,)``:
             ``pcgrad``, ``mgda``, or any function or module of that signature. No gradient flows back
-            through the weights.
+            through the weights. One with ``names`` is given all of its tasks, in its order.
+        at: ``"features"`` takes the Gramian of the gradients of the features instead, which all losses have
+            to share: about the cost of a plain sum, whatever the number of tasks. It is that of an upper
+            bound (MGDA-UB), and may call a pair opposed that is not, or the other way round.
 
     Shape:
         the combine takes ``losses``, scalars by name, and the net.
 
     Raises:
-        ValueError: if the weighing returns another shape than ``(K,)``.
+        ValueError: if the weighing returns another shape than ``(K,)``, ``at`` is neither of the two, or
+            losses share no features where these are asked for.
+        KeyError: if a weighing with ``names`` does not know that of a loss.
+        FloatingPointError: if a loss is not finite; the message names it.
 
     Example:
         >>> from headstart.multitask import pcgrad
@@ -51,9 +76,12 @@ def backward(weighing: GramianWeighing) -> _Backward:
 
     References:
         Quinton & Rey (2024), section 6, Gramian-based Jacobian descent, https://arxiv.org/abs/2406.16232;
-        heads: Sener & Koltun (NeurIPS 2018), algorithm 2, https://arxiv.org/abs/1810.04650
+        heads and features: Sener & Koltun (NeurIPS 2018), algorithm 2 and section 3.3,
+        https://arxiv.org/abs/1810.04650
     """
-    return _Backward(weighing)
+    if at not in ("weights", "features"):
+        raise wrong("`at`", expected='"weights" or "features"', found=repr(at))
+    return _Backward(weighing) if at == "weights" else _AtFeatures(weighing)
 
 
 class _Backward(nn.Module):
@@ -63,46 +91,219 @@ class _Backward(nn.Module):
 
     def forward(self, losses: Mapping[str, Tensor], net: Net) -> None:
         """Fill ``.grad``."""
-        present = [loss for loss in losses.values() if loss.requires_grad]
-        if len(present) < 2:
-            for loss in present:
+        present = trained(losses)
+        values = list(present.values())
+        if len(values) < 2:
+            for loss in values:
                 loss.backward()
             return
         shared = list(net.shared().values())
+        graph = _graph.read(values, shared) if _large(shared) else None
+        if graph is not None and graph.layers and graph.open:
+            self._by_layers(graph, present)
+        else:
+            self._by_weights(shared, present)
+
+    def _by_weights(self, shared: list[nn.Parameter], losses: dict[str, Tensor]) -> None:
+        """Take all gradients of each task by an ordinary backward pass."""
+        values = list(losses.values())
         before = [p.grad for p in shared]
         rows: list[list[Tensor | None]] = []
-        for k, loss in enumerate(present):
+        for k, loss in enumerate(values):
             for p in shared:
                 p.grad = None
-            loss.backward(retain_graph=k < len(present) - 1)
-            rows.append([_dense(p.grad) for p in shared])
-        layers = list(
-            zip(*rows, strict=True)
-        )  # per parameter the K gradients, None where a task does not reach it
-        weights = self.weighing(_gramian(layers, present))
-        if weights.shape != (len(present),):
-            raise wrong("weights of the tasks", expected=f"({len(present)},)", found=tuple(weights.shape))
-        scales = weights.tolist()
-        for p, old, gradients in zip(shared, before, layers, strict=True):
+            loss.backward(retain_graph=k < len(values) - 1)
+            rows.append([dense(p.grad) for p in shared])
+        for p, old in zip(shared, before, strict=True):
             p.grad = old
-            for scale, g in zip(scales, gradients, strict=True):
-                if g is not None:
-                    p.grad = scale * g if p.grad is None else p.grad.add_(g, alpha=scale)
+        columns = list(
+            zip(*rows, strict=True)
+        )  # per parameter K gradients, None where a task does not reach it
+        weights = weigh(self.weighing, gramian(columns, values), list(losses))
+        _add_weighted(shared, columns, weights)
+
+    def _by_layers(self, graph: Graph, losses: dict[str, Tensor]) -> None:
+        values = list(losses.values())
+        columns: list[tuple[Tensor | None, ...]] = []
+        if graph.owners is not None:
+            outputs = _in_one_pass(graph, values)
+        elif graph.rowwise:
+            outputs = _all_at_once(graph, values)
+        else:
+            outputs, columns = _one_by_one(graph, values)
+        total = gramian(columns, values)
+        for layer, d in zip(graph.layers, outputs, strict=True):
+            total += _products(layer, d, graph.owners, len(values)).to(total)
+        weights = weigh(self.weighing, total, list(losses))
+        for layer, d in zip(graph.layers, outputs, strict=True):
+            of_rows = weights.to(d)
+            if graph.owners is None:
+                d = (of_rows @ d.flatten(1)).view_as(d[0])
+            else:
+                d = of_rows[graph.owners.to(d.device), None] * d
+            _add(layer.weight, d.mT @ layer.x)
+            if layer.bias is not None:
+                _add(layer.bias, d.sum(0))
+        _add_weighted(graph.rest, columns, weights)
 
 
-def _dense(gradient: Tensor | None) -> Tensor | None:
+class _AtFeatures(nn.Module):
+    def __init__(self, weighing: GramianWeighing) -> None:
+        super().__init__()
+        self.weighing = weighing
+
+    def forward(self, losses: Mapping[str, Tensor], net: Net) -> None:
+        """Fill ``.grad``."""
+        present = trained(losses)
+        values = list(present.values())
+        graph = _graph.read(values, net.shared().values()) if len(values) > 1 else None
+        if graph is None or not (graph.layers or graph.rest):
+            for loss in values:
+                loss.backward(retain_graph=loss is not values[-1])
+            return
+        if graph.waist is None:
+            raise wrong(
+                "losses",
+                expected="computed from the same features of the net",
+                found="losses that meet its weights by several ways",
+                hint='put all rows through the net at once, or use `at="weights"`',
+            )
+        found = at_waist(graph, values)
+        weights = weigh(self.weighing, gramian([tuple(found)], values), list(present))
+        stacked = torch.stack(found)
+        torch.autograd.backward([graph.waist], [(weights.to(stacked) @ stacked.flatten(1)).view_as(found[0])])
+
+
+def _in_one_pass(graph: Graph, losses: Sequence[Tensor]) -> list[Tensor]:
+    """Give the gradients of the layers' outputs ``(B, o)``, of each row by the one task that has it."""
+    inputs: list[Any] = [*(layer.edge for layer in graph.layers), *graph.own]
+    found = torch.autograd.grad(torch.stack(list(losses)).sum(), inputs)
+    for p, g in zip(graph.own, found[len(graph.layers) :], strict=True):
+        _add(p, g)
+    return list(found[: len(graph.layers)])
+
+
+def _all_at_once(graph: Graph, losses: Sequence[Tensor]) -> list[Tensor]:
+    """Give the gradients of the layers' outputs ``(K, B, o)``, through the heads one task after another."""
+    assert graph.waist is not None
+    stacked = torch.stack(at_waist(graph, losses))
+    edges = [layer.edge for layer in graph.layers]
+    return list(torch.autograd.grad([graph.waist], edges, [stacked], is_grads_batched=True))
+
+
+def at_waist(graph: Graph, losses: Sequence[Tensor]) -> list[Tensor]:
+    """Give each loss's gradient at the waist, and add those of the weights above it to ``.grad``."""
+    found: list[Tensor | None] = []
+    inputs: list[Any] = [graph.waist, *graph.own]
+    for loss in losses:
+        one, *own = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
+        found.append(one)
+        for p, g in zip(graph.own, own, strict=True):
+            if g is not None:
+                _add(p, g)
+    some = next(g for g in found if g is not None)
+    return [torch.zeros_like(some) if g is None else g for g in found]
+
+
+def _one_by_one(
+    graph: Graph, losses: Sequence[Tensor]
+) -> tuple[list[Tensor], list[tuple[Tensor | None, ...]]]:
+    """Give the gradients of the layers' outputs ``(K, B, o)`` and of the other shared weights, per weight."""
+    edges = [layer.edge for layer in graph.layers]
+    inputs: list[Any] = [*edges, *graph.rest, *graph.own]
+    rows = []
+    for k, loss in enumerate(losses):
+        found = torch.autograd.grad(loss, inputs, retain_graph=k < len(losses) - 1, allow_unused=True)
+        for p, g in zip(graph.own, found[len(edges) + len(graph.rest) :], strict=True):
+            if g is not None:
+                _add(p, g)
+        rows.append(found)
+    columns = list(zip(*rows, strict=True))
+    outputs = []
+    for column in columns[: len(edges)]:
+        some = next(g for g in column if g is not None)
+        outputs.append(torch.stack([torch.zeros_like(some) if g is None else g for g in column]))
+    rest = [tuple(map(dense, column)) for column in columns[len(edges) : len(edges) + len(graph.rest)]]
+    return outputs, rest
+
+
+def _products(layer: Layer, d: Tensor, owners: Tensor | None, tasks: int) -> Tensor:
+    """Give the inner products ``(K, K)`` of the tasks' gradients of a layer's weights."""
+    x = layer.x
+    if owners is not None:
+        pairs = _rows(layer) * (d @ d.mT)  # (B, B)
+        task = nn.functional.one_hot(owners.to(d.device), tasks).to(d)  # (B, K)
+        return task.mT @ pairs @ task
+    if len(x) <= DENSE * x.shape[1]:
+        return d.flatten(1) @ (_rows(layer) @ d).flatten(1).mT
+    of_weights = (d.mT @ x).flatten(1)  # (K, o i)
+    total = of_weights @ of_weights.mT
+    if layer.bias is not None:
+        of_bias = d.sum(1)
+        total = total + of_bias @ of_bias.mT
+    return total
+
+
+def _rows(layer: Layer) -> Tensor:
+    """Give the inner products of a layer's inputs ``(B, B)``, the 1 that multiplies the bias among them."""
+    products = layer.x @ layer.x.mT
+    return products if layer.bias is None else products.add_(1)
+
+
+def trained(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Keep the losses that need a gradient; ``FloatingPointError`` names one that is not finite."""
+    present = {name: loss for name, loss in losses.items() if loss.requires_grad}
+    if present:
+        check_finite(present)
+    return present
+
+
+def weigh(weighing: GramianWeighing, gramian: Tensor, tasks: list[str]) -> Tensor:
+    """Ask for the weights of the tasks that are there; one with ``names`` meets them all."""
+    names = getattr(weighing, "names", tuple(tasks))
+    for task in tasks:
+        if task not in names:
+            raise unknown("loss", task, names, error=KeyError)
+    at = torch.tensor([names.index(task) for task in tasks], device=gramian.device)
+    whole = gramian.new_zeros(len(names), len(names))
+    whole[at[:, None], at] = gramian
+    weights = weighing(whole)
+    if weights.shape != (len(names),):
+        raise wrong("weights of the tasks", expected=f"({len(names)},)", found=tuple(weights.shape))
+    return weights[at]
+
+
+def dense(gradient: Tensor | None) -> Tensor | None:
     """Write the gradient of a sparse embedding out, since products of gradients are taken."""
     return gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
 
 
-def _gramian(layers: list[tuple[Tensor | None, ...]], losses: list[Tensor]) -> Tensor:
-    """Sum the Gramians ``(K, K)`` of the layers."""
+def gramian(columns: list[tuple[Tensor | None, ...]], losses: Sequence[Tensor]) -> Tensor:
+    """Sum the Gramians ``(K, K)`` of weights, each with the gradients of the tasks that reach it."""
     dtype = torch.promote_types(losses[0].dtype, torch.float32)
     total = torch.zeros(len(losses), len(losses), dtype=dtype, device=losses[0].device)
-    for gradients in layers:
+    for gradients in columns:
         tasks = [k for k, g in enumerate(gradients) if g is not None]
         if tasks:
             jacobian = torch.stack([g.flatten() for g in gradients if g is not None]).to(total)  # (k, p)
             at = torch.tensor(tasks, device=total.device)
             total[at[:, None], at] += jacobian @ jacobian.T
     return total
+
+
+def _large(shared: list[nn.Parameter]) -> bool:
+    return sum(p.numel() for p in shared) >= SMALL
+
+
+def _add_weighted(
+    shared: list[nn.Parameter], columns: list[tuple[Tensor | None, ...]], weights: Tensor
+) -> None:
+    scales = weights.tolist()
+    for p, gradients in zip(shared, columns, strict=True):
+        for scale, g in zip(scales, gradients, strict=True):
+            if g is not None:
+                p.grad = scale * g if p.grad is None else p.grad.add_(g, alpha=scale)
+
+
+def _add(p: Tensor, gradient: Tensor) -> None:
+    p.grad = gradient if p.grad is None else p.grad.add_(gradient)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..errors import unknown, wrong
+from ..errors import unknown
 from ._weighted import PerTask
 
 
@@ -52,9 +52,7 @@ class Uncertainty(PerTask):
     """
 
     def __init__(self, names: Sequence[str], *, regression: Collection[str] = ()) -> None:
-        super().__init__(tuple(names))
-        if not self.names or len(set(self.names)) != len(self.names):
-            raise wrong("`names`", expected="at least one, all distinct", found=list(names))
+        super().__init__(names)
         for name in regression:
             if name not in self.names:
                 raise unknown("task in `regression`", name, self.names, error=KeyError)
@@ -64,10 +62,6 @@ class Uncertainty(PerTask):
 
     def forward(self, losses: Tensor) -> Tensor:
         """Return the weighed sum of the losses that are there."""
-        if losses.shape != self.log_variance.shape:
-            raise wrong(
-                "`losses`", expected=f"({len(self.names)},), NaN where absent", found=tuple(losses.shape)
-            )
-        there = ~losses.isnan()
+        there = self.checked(losses)
         s = self.log_variance[there]
         return (self.factor[there] * torch.exp(-s) * losses[there] + s / 2).sum()

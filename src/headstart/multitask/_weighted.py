@@ -5,27 +5,31 @@ Shapes: ``K`` tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import unknown
+from ..errors import unknown, wrong
 from ..models import Net
 from ..seams import LossWeighing
 
 
 class PerTask(nn.Module):
-    """Keep something for each of several tasks, in a fixed order; the base of such a loss weighing.
+    """Keep something for each of several tasks, in a fixed order; the base of such a weighing.
 
-    Derive from it, and write ``forward`` from losses ``(K,)`` to a scalar. A task that is absent at a
-    step is NaN there and must add nothing.
+    Derive from it, and write ``forward``, from losses ``(K,)`` to a scalar or from a Gramian ``(K, K)`` to
+    weights ``(K,)``. All tasks are there at every step: the loss of one that is absent is NaN and must add
+    nothing, and its gradient is zero. What it keeps are parameters and buffers, and so part of checkpoints.
 
     Args:
-        names: the tasks, in the order of the losses.
+        names: the tasks, in the order of the losses, distinct.
 
     Shape:
-        losses ``(K,)``; returns a scalar.
+        losses ``(K,)``; returns a scalar. Or Gramian ``(K, K)``; returns ``(K,)``.
+
+    Raises:
+        ValueError: if names are missing or not distinct.
 
     Example:
         >>> class Mean(PerTask):
@@ -38,9 +42,19 @@ class PerTask(nn.Module):
         Kendall, Gal & Cipolla (CVPR 2018) is such a weighing, https://arxiv.org/abs/1705.07115
     """
 
-    def __init__(self, names: list[str] | tuple[str, ...]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
         self.names = tuple(names)
+        if not self.names or len(set(self.names)) != len(self.names):
+            raise wrong("`names`", expected="at least one, all distinct", found=list(names))
+
+    def checked(self, losses: Tensor) -> Tensor:
+        """Tell which tasks are there ``(K,)``; ``ValueError`` if the losses are not those of the names."""
+        if losses.shape != (len(self.names),):
+            raise wrong(
+                "`losses`", expected=f"({len(self.names)},), NaN where absent", found=tuple(losses.shape)
+            )
+        return ~losses.isnan()
 
 
 def weighted(weighing: LossWeighing) -> _Weighted:
@@ -58,6 +72,7 @@ def weighted(weighing: LossWeighing) -> _Weighted:
 
     Raises:
         KeyError: if a weighing with ``names`` does not know that of a loss.
+        FloatingPointError: if a loss is not finite; the message names it, and no gradient is filled.
 
     Example:
         >>> net = Net(nn.Linear(2, 2), {"a": nn.Linear(2, 1), "b": nn.Linear(2, 1)})
@@ -82,9 +97,24 @@ class _Weighted(nn.Module):
         """Fill ``.grad``."""
         if not losses:
             return
+        check_finite(losses)
         names = getattr(self.weighing, "names", tuple(losses))
         for name in losses:
             if name not in names:
                 raise unknown("loss", name, names, error=KeyError)
         absent = next(iter(losses.values())).new_full((), torch.nan)
         self.weighing(torch.stack([losses.get(name, absent) for name in names])).backward()
+
+
+def check_finite(losses: Mapping[str, Tensor]) -> None:
+    """Raise ``FloatingPointError`` naming the first loss that is not finite, since NaN means absent."""
+    if bool(torch.stack([loss.detach() for loss in losses.values()]).isfinite().all()):
+        return
+    name = next(name for name, loss in losses.items() if not bool(loss.isfinite()))
+    raise wrong(
+        f'loss "{name}"',
+        expected="finite",
+        found=losses[name].item(),
+        hint="lower the step size, or leave the task out of the batch",
+        error=FloatingPointError,
+    )

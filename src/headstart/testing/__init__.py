@@ -5,6 +5,7 @@ from .combine import check_combine
 from .laws import (
     assert_absent_adds_nothing,
     assert_discrepancy,
+    assert_factor_invariant,
     assert_leaves_out_missing,
     assert_linear_in_weight,
     assert_linear_under_scaling,
@@ -24,6 +25,7 @@ from .weighing import check_weighing
 __all__ = [
     "assert_absent_adds_nothing",
     "assert_discrepancy",
+    "assert_factor_invariant",
     "assert_leaves_out_missing",
     "assert_linear_in_weight",
     "assert_linear_under_scaling",

@@ -171,6 +171,33 @@ def assert_scale_invariant(weighing: GramianWeighing, gradients: Tensor, *, tole
         )
 
 
+def assert_factor_invariant(weighing: GramianWeighing, gradients: Tensor, *, tolerance: float = 1e-6) -> None:
+    """Hold that factors above 0, one for each loss, leave the direction of the step as it is.
+
+    So it does not matter in which unit a task's loss is counted.
+
+    Args:
+        weighing: from the Gramian of the gradients to weights.
+        gradients: one per task.
+        tolerance: how far apart the directions may be, of length 1.
+
+    Shape:
+        ``gradients (K, p)``.
+
+    Example:
+        >>> from headstart.multitask import nash
+        >>> assert_factor_invariant(nash, torch.tensor([[1.0, 0.0], [-3.0, 1.0]]), tolerance=1e-3)
+    """
+    step = _step(weighing, gradients)
+    factors = torch.logspace(-3, 3, len(gradients))[:, None].to(gradients)
+    other = _step(weighing, factors * gradients)
+    apart = (step / step.norm() - other / other.norm()).norm()
+    require(
+        apart <= tolerance,
+        f"{name_of(weighing)} gives another direction where losses are multiplied: {float(apart):g} apart",
+    )
+
+
 # Weighings of losses
 
 

@@ -27,7 +27,8 @@ def check_weighing(
     Args:
         weighing: a function or module of one of the two signatures.
         of: what it takes.
-        tasks: ``K``, at least 1; a Gramian weighing is tried with fewer as well.
+        tasks: ``K``, at least 1; a Gramian weighing is tried with fewer as well. One with ``names`` has as
+            many, and is given the zero gradients of absent ones.
 
     Raises:
         AssertionError: if the contract is broken; the message says how.
@@ -38,7 +39,10 @@ def check_weighing(
         >>> check_weighing(torch.sum, of="losses")
     """
     name = name_of(weighing)
+    tasks = len(getattr(weighing, "names", ())) or tasks
     cases = _gramians(tasks) if of == "gramian" else _losses(tasks)
+    if of == "gramian" and hasattr(weighing, "names"):
+        cases = {case: _absent(value, tasks) for case, value in cases.items()}
     for case, value in cases.items():
         for dtype in (torch.float32, torch.float64):
             given = value.to(dtype)
@@ -68,6 +72,7 @@ def _gramians(tasks: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(tasks, 5, generator=generator, dtype=torch.float64)
     zero, scaled = rows.clone(), rows.clone()
+    far = torch.logspace(-10, 10, tasks, dtype=torch.float64)[:, None]
     zero[0], scaled[0] = 0, 1e-4 * rows[0]
     sign = torch.ones(tasks, 1, dtype=torch.float64)
     sign[1::2] = -1
@@ -79,8 +84,17 @@ def _gramians(tasks: int) -> dict[str, Tensor]:
         "equal gradients": rows[:1].expand(tasks, -1),
         "opposite gradients": sign * rows[:1],
         "gradients of other scales": scaled,
+        "collinear gradients of far scales": far * sign * rows[:1],
+        "gradients of far scales": far * rows,
     }
     return {case: j @ j.T for case, j in cases.items()}
+
+
+def _absent(gramian: Tensor, tasks: int) -> Tensor:
+    """Fill a Gramian up with tasks that are absent."""
+    whole = gramian.new_zeros(tasks, tasks)
+    whole[: len(gramian), : len(gramian)] = gramian
+    return whole
 
 
 def _losses(tasks: int) -> dict[str, Tensor]:
