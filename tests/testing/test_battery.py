@@ -74,6 +74,12 @@ def fewshot():
     assert set(classifier.predict(normal(5, 3))) <= {"left", "right"}
 
 
+def seeded(make):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make()
+
+
 def adaptation(make):
     return lambda: check_adaptation(make(), net(), rows(6), rows(5, seed=1))
 
@@ -134,6 +140,23 @@ BATTERY = {
     "multitask.weighted": lambda: check_combine(
         multitask.weighted(multitask.Uncertainty(["a", "b"])), net(), losses
     ),
+    "meta.ANIL": adaptation(lambda: meta.ANIL("a", lr=0.1, steps=2)),
+    "meta.BOIL": adaptation(lambda: meta.BOIL("a", lr=0.1, steps=2)),
+    "meta.BaselinePlusPlus": adaptation(lambda: meta.BaselinePlusPlus("a", steps=3)),
+    "meta.CosineProtoNet": adaptation(lambda: meta.CosineProtoNet("a")),
+    "meta.LSLR": adaptation(lambda: meta.LSLR(net(), "a", lr=0.1, steps=2)),
+    "meta.Logistic": adaptation(lambda: meta.Logistic("a")),
+    "meta.Matching": adaptation(lambda: meta.Matching("a")),
+    "meta.MetaSGD": adaptation(lambda: meta.MetaSGD(net(), "a", lr=0.1)),
+    "meta.Relation": adaptation(lambda: seeded(lambda: meta.Relation("a", 4, hidden=16))),
+    "meta.Ridge": adaptation(lambda: meta.Ridge("a")),
+    "meta.Siamese": adaptation(lambda: meta.Siamese("a")),
+    "meta.SimpleShot": adaptation(lambda: meta.SimpleShot("a", torch.ones(4))),
+    "meta.iMAML": adaptation(lambda: meta.iMAML("a", lr=0.1, steps=3)),
+    "meta.Contrastive": objective(lambda: meta.Contrastive("a"), episodes()),
+    "meta.Triplet": objective(lambda: meta.Triplet("a", margin=2.0), episodes()),
+    "meta.Reptile": objective(lambda: meta.Reptile(meta.MAML("a", lr=0.1, steps=2)), episodes()),
+    "meta.MultiStep": objective(lambda: meta.MultiStep(meta.MAML("a", lr=0.1, steps=2)), episodes()),
     "meta.MAML": adaptation(lambda: meta.MAML("a", lr=0.1, steps=2)),
     "meta.ProtoNet": adaptation(lambda: meta.ProtoNet("a")),
     "meta.Episodic": objective(lambda: meta.Episodic(meta.MAML("a", lr=0.1, steps=1)), episodes()),
