@@ -11,7 +11,7 @@ from torch import nn
 
 from headstart import domains, measure, meta, multitask, transfer
 from headstart.models import Net
-from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task
+from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task, draw_episodes
 from headstart.testing import check_adaptation, check_combine, check_objective, check_score, check_weighing
 
 ROOMS = ("transfer", "domains", "multitask", "meta", "measure")
@@ -117,6 +117,13 @@ def updates():
     assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
 
 
+def on_episodes():
+    task = Task("a", Multiclass(2), rows(20))
+    drawn = draw_episodes(task, 3, ways=2, shots=2, queries=3, seed=0)
+    scores = meta.evaluate_episodes({"means": (net(), meta.ProtoNet("a"))}, task, drawn, progress=False)
+    assert 0 <= scores.mean("means") <= 1
+
+
 BATTERY = {
     "transfer.Supervised": objective(lambda: transfer.Supervised(A, B), TABLES),
     "transfer.Plus": objective(
@@ -159,6 +166,8 @@ BATTERY = {
     "meta.MultiStep": objective(lambda: meta.MultiStep(meta.MAML("a", lr=0.1, steps=2)), episodes()),
     "meta.MAML": adaptation(lambda: meta.MAML("a", lr=0.1, steps=2)),
     "meta.ProtoNet": adaptation(lambda: meta.ProtoNet("a")),
+    "meta.EpisodeScores": on_episodes,
+    "meta.evaluate_episodes": on_episodes,
     "meta.Episodic": objective(lambda: meta.Episodic(meta.MAML("a", lr=0.1, steps=1)), episodes()),
     "meta.FewShot": fewshot,
     "measure.leep": lambda: check_score(measure.leep),
@@ -176,6 +185,9 @@ def test_every_public_method_passes_the_checks(name):
     BATTERY[name]()
 
 
+TOOLS = ("meta.FewShot", "meta.EpisodeScores", "meta.evaluate_episodes")  # around methods, from no paper
+
+
 def sections(doc):
     return [line.strip() for line in doc.splitlines() if line.strip().endswith(":")]
 
@@ -184,7 +196,7 @@ def sections(doc):
 def test_every_public_method_says_how_to_call_it_and_where_it_is_from(name):
     room, _, leaf = name.partition(".")
     doc = getattr(importlib.import_module(f"headstart.{room}"), leaf).__doc__ or ""
-    paper = name != "meta.FewShot"  # a tool around methods, from no paper
+    paper = name not in TOOLS
     for section in ("Shape:", "Example:", "References:") if paper else ("Example:",):
         assert section in sections(doc), f"{name} has no {section[:-1]} section"
     assert ">>>" in doc

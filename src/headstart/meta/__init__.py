@@ -5,6 +5,7 @@ from ._baseline import BaselinePlusPlus
 from ._boil import BOIL
 from ._cosine import CosineProtoNet
 from ._episodic import Episodic
+from ._evaluation import EpisodeScores, evaluate_episodes
 from ._imaml import iMAML
 from ._logistic import Logistic
 from ._maml import MAML
@@ -27,6 +28,7 @@ __all__ = [
     "BaselinePlusPlus",
     "Contrastive",
     "CosineProtoNet",
+    "EpisodeScores",
     "Episodic",
     "FewShot",
     "Logistic",
@@ -40,5 +42,6 @@ __all__ = [
     "Siamese",
     "SimpleShot",
     "Triplet",
+    "evaluate_episodes",
     "iMAML",
 ]

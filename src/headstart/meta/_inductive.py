@@ -11,8 +11,38 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import wrong
 from ..models import Adapted, Net
-from ..seams import Adaptation
-from ..tasks import Labelled
+from ..seams import Adaptation, TaskAdaptation
+from ..tasks import Labelled, X
+
+
+def with_outputs(net: Net, adaptation: TaskAdaptation, outputs: int, row: X) -> Net:
+    """Return a net whose head has as many outputs as there are classes.
+
+    A head of another number starts from zeros, so that no class is preferred before the first step.
+
+    Args:
+        net: with the trunk and the head that were learned.
+        adaptation: what will adapt it.
+        outputs: classes, at least 2.
+        row: of the net, by which its width is measured.
+
+    Raises:
+        ValueError: if the adaptation needs the head as it was learned, and it has another number.
+    """
+    task = adaptation.task
+    with torch.no_grad(), resting(net):
+        z = net.features(row, task)
+        had = net.head(task)(z).shape[1]
+    if had == outputs:
+        return Net(net.backbone, {task: net.head(task)})
+    if getattr(adaptation, "fixed_head", False):
+        expected = f"as many classes as the head that was learned has outputs ({had})"
+        hint = "use `MAML`, whose head is learned anew"
+        raise wrong("`labels`", expected=expected, found=outputs, hint=hint)
+    head = nn.utils.skip_init(nn.Linear, z.shape[1], outputs, device=z.device, dtype=z.dtype)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return Net(net.backbone, {task: head})
 
 
 @torch.no_grad()

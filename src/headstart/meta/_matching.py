@@ -59,5 +59,5 @@ class Matching:
         """Return ``net`` with the support rows as its head."""
         z = net.features(support.x, self.task)
         marks = members(support.y, z)
-        head = Attention(*marks.shape, columns=z.shape[1], scale=self.scale)
+        head = Attention(len(z), marks.shape[1], z.shape[1], self.scale)
         return with_head(net, self.task, head, {"rows": z, "members": marks})

@@ -57,7 +57,7 @@ class Siamese:
         z = net.features(support.x, self.task)
         marks = members(support.y, z)
         return with_head(
-            net, self.task, Nearest(*marks.shape, columns=z.shape[1]), {"rows": z, "members": marks}
+            net, self.task, Nearest(len(z), marks.shape[1], z.shape[1]), {"rows": z, "members": marks}
         )
 
 

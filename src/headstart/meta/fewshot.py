@@ -22,7 +22,7 @@ from ..seams import TaskAdaptation
 from ..tasks import Encoding, Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.nouns import as_tensors, join, move, parts, rows, take
-from ._inductive import inductive
+from ._inductive import inductive, with_outputs
 from ._saved import build, describe
 
 FILE = "fewshot.safetensors"
@@ -306,21 +306,9 @@ class FewShot:
             return torch.cat([function(move(take(x, at), device)) for at in some])
 
     def _adapt(self, support: Labelled, classes: tuple[Label, ...]) -> None:
-        device, task = device_of(self._base), self.adaptation.task
-        here = support.to(device)
-        with torch.no_grad():
-            z = self._base.features(here.take(torch.tensor([0])).x, task)
-            head = self._base.head(task)
-            outputs = head(z).shape[1]
-        if outputs != len(classes):
-            if getattr(self.adaptation, "fixed_head", False):
-                expected = f"as many classes as the head that was learned has outputs ({outputs})"
-                hint = "use `MAML`, whose head is learned anew"
-                raise wrong("`labels`", expected=expected, found=len(classes), hint=hint)
-            head = nn.utils.skip_init(nn.Linear, z.shape[1], len(classes), device=device, dtype=z.dtype)
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
-        net = inductive(self.adaptation, Net(self._base.backbone, {task: head}), here)
+        here = support.to(device_of(self._base))
+        start = with_outputs(self._base, self.adaptation, len(classes), take(here.x, slice(1)))
+        net = inductive(self.adaptation, start, here)
         self._now = _Fitted(net, support.to("cpu"), classes)
 
 
