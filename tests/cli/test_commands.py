@@ -299,7 +299,7 @@ def test_rank(call: Call, problem: Path) -> None:
     assert -10 < float(row.split()[-1]) < 0, "LEEP is a mean log likelihood"
 
 
-@pytest.mark.parametrize("method", ["protonet", "maml"])
+@pytest.mark.parametrize("method", ["protonet", "cosine", "ridge", "maml"])
 def test_adapt_to_new_classes(call: Call, model: Path, problem: Path, method: str) -> None:
     answer = call("adapt", model, "csv:old.csv#label", "-o", "new", "--method", method)
     assert answer.status == 0, answer

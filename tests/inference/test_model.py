@@ -205,7 +205,7 @@ def test_several_heads(tmp_path: Path, parts: Path) -> None:
         model.evaluate(f"csv:{other}#part,colour", task="metal")
 
 
-@pytest.mark.parametrize("method", ["protonet", "maml"])
+@pytest.mark.parametrize("method", ["protonet", "cosine", "ridge", "maml"])
 def test_new_classes(table: Path, parts: Path, tmp_path: Path, method: str) -> None:
     pandas = pytest.importorskip("pandas")
     lines = (tmp_path / "new.csv").write_text(

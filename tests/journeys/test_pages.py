@@ -84,7 +84,10 @@ def module(parts, text, monkeypatch):
     return new.__dict__
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/add-a-method.md", "docs/multitask.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/quickstart.md", "docs/multitask.md", "docs/few-shot.md", "docs/add-a-method.md"],
+)
 def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
     if page == "README.md":  # its commands name files of the reader's; they are checked below
         monkeypatch.setattr(sys.modules[__name__], "commands", lambda text: [])
@@ -93,7 +96,7 @@ def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
 
 
 def test_the_pages_that_must_have_python_have_it():
-    for page in ("README.md", "docs/quickstart.md", "docs/add-a-method.md"):
+    for page in ("README.md", "docs/quickstart.md", "docs/few-shot.md", "docs/add-a-method.md"):
         assert sum(language == "python" for language, _ in blocks(page)) >= 2, page
 
 

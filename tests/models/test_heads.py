@@ -11,10 +11,25 @@ from headstart.models import Net, device_of, load, save
 from headstart.models.backbones import start
 from headstart.models.backbones.plain import Blank, Raw, Words
 from headstart.models.backbones.providers import rebuild
-from headstart.models.heads import Neighbours, Trees, Vectors, Votes, build, describe
+from headstart.models.heads import (
+    Attention,
+    Nearest,
+    Neighbours,
+    Relations,
+    Sphere,
+    Trees,
+    Vectors,
+    Votes,
+    build,
+    describe,
+)
 from headstart.tasks import Regression
 
 HEADS = [
+    Attention(3, 4, 2, 10.0),
+    Nearest(3, 4, 2),
+    Relations(2, 4, 5),
+    Sphere(2, 4),
     Neighbours(3, 2, 4, k=2, classes=True),
     Neighbours(3, 2, 4, k=2, classes=False),
     Vectors(3, 2, 4),

@@ -11,7 +11,7 @@ from torch import nn
 
 from headstart import domains, measure, meta, multitask, transfer
 from headstart.models import Net, conv4, maps, mlp
-from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task
+from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task, draw_episodes
 from headstart.testing import check_adaptation, check_combine, check_objective, check_score, check_weighing
 
 ROOMS = ("transfer", "domains", "multitask", "meta", "measure")
@@ -74,6 +74,12 @@ def fewshot():
     assert set(classifier.predict(normal(5, 3))) <= {"left", "right"}
 
 
+def seeded(make):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make()
+
+
 def adaptation(make):
     return lambda: check_adaptation(make(), net(), rows(6), rows(5, seed=1))
 
@@ -132,6 +138,15 @@ def attending():
 
 
 NAMES = ("a", "b")
+
+
+def on_episodes():
+    task = Task("a", Multiclass(2), rows(20))
+    drawn = draw_episodes(task, 3, ways=2, shots=2, queries=3, seed=0)
+    scores = meta.evaluate_episodes({"means": (net(), meta.ProtoNet("a"))}, task, drawn, progress=False)
+    assert 0 <= scores.mean("means") <= 1
+
+
 BATTERY = {
     "transfer.Supervised": objective(lambda: transfer.Supervised(A, B), TABLES),
     "transfer.Plus": objective(
@@ -175,8 +190,27 @@ BATTERY = {
     "multitask.PLE": sharing(lambda: multitask.PLE([[mlp(3)]], {n: [[mlp(3)]] for n in NAMES})),
     "multitask.MTAN": attending,
     "multitask.Routed": sharing(lambda: multitask.Routed([mlp(3), mlp(3)], NAMES)),
+    "meta.ANIL": adaptation(lambda: meta.ANIL("a", lr=0.1, steps=2)),
+    "meta.BOIL": adaptation(lambda: meta.BOIL("a", lr=0.1, steps=2)),
+    "meta.BaselinePlusPlus": adaptation(lambda: meta.BaselinePlusPlus("a", steps=3)),
+    "meta.CosineProtoNet": adaptation(lambda: meta.CosineProtoNet("a")),
+    "meta.LSLR": adaptation(lambda: meta.LSLR(net(), "a", lr=0.1, steps=2)),
+    "meta.Logistic": adaptation(lambda: meta.Logistic("a")),
+    "meta.Matching": adaptation(lambda: meta.Matching("a")),
+    "meta.MetaSGD": adaptation(lambda: meta.MetaSGD(net(), "a", lr=0.1)),
+    "meta.Relation": adaptation(lambda: seeded(lambda: meta.Relation("a", 4, hidden=16))),
+    "meta.Ridge": adaptation(lambda: meta.Ridge("a")),
+    "meta.Siamese": adaptation(lambda: meta.Siamese("a")),
+    "meta.SimpleShot": adaptation(lambda: meta.SimpleShot("a", torch.ones(4))),
+    "meta.iMAML": adaptation(lambda: meta.iMAML("a", lr=0.1, steps=3)),
+    "meta.Contrastive": objective(lambda: meta.Contrastive("a"), episodes()),
+    "meta.Triplet": objective(lambda: meta.Triplet("a", margin=2.0), episodes()),
+    "meta.Reptile": objective(lambda: meta.Reptile(meta.MAML("a", lr=0.1, steps=2)), episodes()),
+    "meta.MultiStep": objective(lambda: meta.MultiStep(meta.MAML("a", lr=0.1, steps=2)), episodes()),
     "meta.MAML": adaptation(lambda: meta.MAML("a", lr=0.1, steps=2)),
     "meta.ProtoNet": adaptation(lambda: meta.ProtoNet("a")),
+    "meta.EpisodeScores": on_episodes,
+    "meta.evaluate_episodes": on_episodes,
     "meta.Episodic": objective(lambda: meta.Episodic(meta.MAML("a", lr=0.1, steps=1)), episodes()),
     "meta.FewShot": fewshot,
     "measure.leep": lambda: check_score(measure.leep),
@@ -214,6 +248,9 @@ def test_every_public_method_passes_the_checks(name):
     BATTERY[name]()
 
 
+TOOLS = ("meta.FewShot", "meta.EpisodeScores", "meta.evaluate_episodes")  # around methods, from no paper
+
+
 def sections(doc):
     return [line.strip() for line in doc.splitlines() if line.strip().endswith(":")]
 
@@ -222,7 +259,7 @@ def sections(doc):
 def test_every_public_method_says_how_to_call_it_and_where_it_is_from(name):
     room, _, leaf = name.partition(".")
     doc = getattr(importlib.import_module(f"headstart.{room}"), leaf).__doc__ or ""
-    paper = name != "meta.FewShot"  # a tool around methods, from no paper
+    paper = name not in TOOLS
     for section in ("Shape:", "Example:", "References:") if paper else ("Example:",):
         assert section in sections(doc), f"{name} has no {section[:-1]} section"
     assert ">>>" in doc

@@ -13,6 +13,7 @@ WHATS = (
     "strategies", "patterns", "objectives", "weights", "weighings", "adaptations", "scores", "backbones",
     "datasets",
 )  # fmt: skip
+EPISODIC = ("meta.Contrastive", "meta.Episodic", "meta.MultiStep", "meta.Reptile", "meta.Triplet")
 What = Annotated[
     str | None,
     typer.Argument(metavar=f"[{'|'.join(WHATS)}]", help="What to list; all by default.", show_default=False),
@@ -62,8 +63,7 @@ def _own(what: str) -> dict[str, str]:
         "scores": ("measure",),
     }
     found = {name: text for room in rooms[what] for name, text in _room(room).items()}
-    # The room of meta-learning has one objective, which takes any of its adaptations.
-    episodic = {k: v for k, v in found.items() if k == "meta.Episodic"}
+    episodic = {k: v for k, v in found.items() if k in EPISODIC}
     rest = {k: v for k, v in found.items() if k not in episodic}
     if what == "objectives":
         objectives = {k: v for k, v in rest.items() if not k.startswith("meta.") and not _of_weights(k)}

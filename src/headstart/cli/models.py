@@ -40,7 +40,12 @@ Compared = Annotated[
         "--data", help="Rows to compare the file with the model on; made up by default.", show_default=False
     ),
 ]
-Method = Annotated[str, typer.Option(help="protonet or maml.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        help="protonet, cosine, simpleshot, matching, siamese, ridge, logistic, baseline++, anil or maml."
+    ),
+]
 
 
 def evaluate(

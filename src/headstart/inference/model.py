@@ -28,7 +28,19 @@ from ..datasets.splits import few_differ, fingerprints
 from ..engine import Estimate
 from ..errors import unknown, wrong
 from ..maths.random import generator
-from ..meta import MAML, FewShot, ProtoNet
+from ..meta import (
+    ANIL,
+    MAML,
+    BaselinePlusPlus,
+    CosineProtoNet,
+    FewShot,
+    Logistic,
+    Matching,
+    ProtoNet,
+    Ridge,
+    Siamese,
+    SimpleShot,
+)
 from ..models import Net, device_of, width_of
 from ..seams import TaskAdaptation
 from ..tasks import Kind, Label, Labelled, Multiclass, Task, X
@@ -40,8 +52,16 @@ from .labels import as_task, check_alike, check_one_class, check_same, labelled,
 from .predictions import Predictions
 
 COMPARED, MADE_UP = 100, 40  # rows that an exported file is asked: at most, and where none are given
-METHODS: dict[str, Callable[[str], TaskAdaptation]] = {
+METHODS: dict[str, Callable[[str], TaskAdaptation]] = {  # those that need no meta-training
     "protonet": ProtoNet,
+    "cosine": CosineProtoNet,
+    "simpleshot": SimpleShot,
+    "matching": Matching,
+    "siamese": Siamese,
+    "ridge": Ridge,
+    "logistic": Logistic,
+    "baseline++": BaselinePlusPlus,
+    "anil": partial(ANIL, lr=0.1, steps=50),
     "maml": partial(MAML, lr=0.1, steps=10),
 }
 
@@ -240,7 +260,8 @@ class Model:
             data: a data reference with a label or a ``Task``, whose train rows are learned from; or, beside
                 ``labels``, rows as in ``predict``.
             labels: one per row, strings or any integers.
-            method: ``"protonet"`` or ``"maml"``.
+            method: ``"protonet"``, ``"cosine"``, ``"simpleshot"``, ``"matching"``, ``"siamese"``,
+                ``"ridge"``, ``"logistic"``, ``"baseline++"``, ``"anil"`` or ``"maml"``.
             name: of the new task; that of the data by default, or of the model's first head.
 
         Returns:

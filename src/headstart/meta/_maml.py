@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
-from torch.func import vjp
 from torch.nn.functional import cross_entropy
 
-from ..errors import wrong
 from ..models import Adapted, Net
 from ..tasks import Labelled
+from ._descent import Loss, Weights, check_steps, descend, lowering, movable
 
 
 @final
@@ -34,7 +32,8 @@ class MAML:
         lr: inner step size :math:`\alpha`, above 0, in weight units per unit of gradient.
         steps: inner steps, at least 1.
         first_order: leave out second derivatives (FOMAML); faster, about as good on many sets.
-        only: adapt only weights whose name starts with this (``"heads."`` is ANIL, ``"backbone."`` BOIL).
+        only: adapt only weights whose name starts with this, as ``"backbone.blocks.3"``; see also ``ANIL``
+            and ``BOIL``.
         loss: from outputs ``(S, O)`` and targets ``(S, ...)`` to a scalar.
 
     Shape:
@@ -48,6 +47,7 @@ class MAML:
         authors' code, so that queries are judged together; in eval mode the running ones.
 
     Example:
+        >>> import torch
         >>> from headstart.models import Net
         >>> net = Net(torch.nn.Linear(4, 8), {"coins": torch.nn.Linear(8, 2)})
         >>> support = Labelled(torch.randn(6, 4), torch.tensor([0, 1, 0, 1, 0, 1]))
@@ -63,36 +63,22 @@ class MAML:
     steps: int = 5
     first_order: bool = False
     only: str = ""
-    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+    loss: Loss = cross_entropy
 
     def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise wrong("`lr`", expected="above 0", found=self.lr)
-        if self.steps < 1:
-            raise wrong(
-                "`steps`", expected="at least 1", found=self.steps, hint="`ProtoNet` adapts without steps"
-            )
+        check_steps(self.lr, self.steps)
 
     def __call__(self, net: Net, support: Labelled) -> Adapted:
         """Return ``net`` with the weights that fit the support set."""
-        weights: dict[str, Tensor] = {
-            n: p for n, p in net.named_parameters() if p.requires_grad and n.startswith(self.only)
-        }
-        if not weights:
-            raise wrong(
-                "`only`",
-                expected="the start of a trainable weight's name",
-                found=f'"{self.only}"',
-                hint='pass "backbone." or "heads.", or unfreeze what is to be adapted',
-            )
+        *_, last = self.path(net, support)
+        return last
 
-        def lower(weights: dict[str, Tensor]) -> Tensor:
-            return self.loss(Adapted(net, self.task, weights)(support.x), support.y)
+    def path(self, net: Net, support: Labelled) -> Iterator[Adapted]:
+        """Give the net after each step."""
+        weights: Weights = dict(movable(net, self.task, self.only))
+        lower = lowering(net, self.task, support, self.loss)
+        for moved in descend(lower, weights, self._move, self.steps, first_order=self.first_order):
+            yield Adapted(net, self.task, moved)
 
-        for _ in range(self.steps):
-            # torch.func differentiates inside in any case; the mode says whether from outside as well.
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.first_order):
-                value, pull = vjp(lower, weights)[:2]
-                (gradient,) = pull(torch.ones_like(value))
-            weights = {n: w.sub(gradient[n], alpha=self.lr) for n, w in weights.items()}
-        return Adapted(net, self.task, weights)
+    def _move(self, step: int, name: str, weight: Tensor, gradient: Tensor) -> Tensor:
+        return weight.sub(gradient, alpha=self.lr)

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from ..errors import wrong
 from ..models import Adapted, Net
 from ..tasks import Labelled
-
-
-class _Members(torch.autograd.Function):
-    """One-hot rows with as many classes as the labels show, over all episodes where there are several."""
-
-    @staticmethod
-    def forward(y: Tensor) -> Tensor:
-        return one_hot(y)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int], y: Tensor) -> tuple[Tensor, int]:
-        return _Members.apply(y.movedim(in_dims[0], 0)), 0
+from ._members import class_means, linear_head, members, with_linear
 
 
 @final
@@ -53,6 +35,7 @@ class ProtoNet:
         TypeError: if the head is not a linear layer with a bias.
 
     Example:
+        >>> import torch
         >>> from headstart.models import Net
         >>> net = Net(torch.nn.Identity(), {"coins": torch.nn.Linear(2, 7)})
         >>> support = Labelled(torch.tensor([[0.0, 0.0], [0.0, 2.0], [5.0, 5.0]]), torch.tensor([0, 0, 1]))
@@ -67,19 +50,12 @@ class ProtoNet:
 
     def __call__(self, net: Net, support: Labelled) -> Adapted:
         """Return ``net`` with the class means as its head."""
-        head = net.head(self.task)
-        if not isinstance(head, nn.Linear) or head.bias is None:
-            raise wrong(
-                f"head {self.task!r}",
-                expected="a linear layer with a bias",
-                found=type(head).__name__,
-                error=TypeError,
-            )
+        linear_head(net, self.task)
         z = net.features(support.x, self.task)  # (S, D)
-        members = _Members.apply(support.y).to(z.dtype)  # (S, N)
-        counts = members.sum(0)  # (N,)
-        means = members.T @ z / counts.clamp(min=1)[:, None]  # (N, D)
-        bias = torch.where(counts > 0, -means.square().sum(1), -torch.inf)
-        return Adapted(
-            net, self.task, {f"heads.{self.task}.weight": 2 * means, f"heads.{self.task}.bias": bias}
-        )
+        marks = members(support.y, z)  # (S, N)
+        # Measured from the middle `m` of the support set, as features far from 0 cancel: the same up to
+        # `2 m z - |m|^2`, which is alike for every class.
+        middle = z.detach().mean(0)
+        means = class_means(z - middle, marks)  # (N, D)
+        bias = torch.where(marks.sum(0) > 0, -(means * (means + 2 * middle)).sum(1), -torch.inf)
+        return with_linear(net, self.task, 2 * means, bias)

@@ -3,7 +3,7 @@
 Two things stand between ``torch.func.vmap`` and the plain loop. The second derivative of an affine
 batch, layer or instance norm is silently wrong under it (https://github.com/pytorch/functorch/issues/534),
 and running statistics cannot be written from inside. Both are cured here by calling the norms
-without their affine part and without their buffers.
+without their affine part and without their buffers, and by moving the statistics afterwards.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ class ExactNorms(TorchFunctionMode):
     """While entered, norms are exact under ``vmap``; ``seen`` collects statistics for ``net``'s buffers.
 
     Args:
-        net: whose running statistics would have been written; those of copies are thrown away.
+        net: whose running statistics would have been written, by itself or by an ``Adapted`` of it, which
+            works on copies.
     """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.owners = {id(m.running_mean): m for m, _ in _tracking(net)}
+        self.copies: list[Tensor] = []  # kept, so that no other tensor gets the number of one
         self.seen: list[tuple[_BatchNorm, Tensor, Tensor]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -55,7 +57,11 @@ class ExactNorms(TorchFunctionMode):
             return self._instance(*args, **kwargs)
         if func in UNKNOWN:
             raise RuntimeError(f"{func.__name__} is not exact under vmap")
-        return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if func is Tensor.clone and (owner := self.owners.get(id(args[0]))) is not None:
+            self.owners[id(out)] = owner
+            self.copies.append(out)
+        return out
 
     # Arguments have the names of `torch.nn.functional`, which passes some of them by name.
 
@@ -135,7 +141,8 @@ def _may_normalise(net: nn.Module) -> bool:
 def over_episodes(function: Callable[..., Tensor], net: nn.Module, arguments: tuple[Any, ...]) -> Tensor:
     """Call ``function`` on every episode of ``arguments`` (leading axis ``T``) at once: ``(T, ...)``.
 
-    The running statistics of ``net`` move as if the episodes had come one after another.
+    The running statistics of ``net`` move as if the episodes had come one after another, each with all the
+    forward passes of its adaptation.
     """
     if not _may_normalise(net):  # looking at every call of torch costs a third of a small net's time
         return torch.func.vmap(function, randomness="different")(*arguments)
@@ -146,26 +153,53 @@ def over_episodes(function: Callable[..., Tensor], net: nn.Module, arguments: tu
         with ExactNorms(net) as norms:
             value = function(*episode)
         owners[:] = [owner for owner, _, _ in norms.seen]
-        return value, [(mean, var) for _, mean, var in norms.seen]
+        # A clone leaves the transform that a statistic was taken inside, as of an inner gradient.
+        return value, [(mean.clone(), var.clone()) for _, mean, var in norms.seen]
 
     values, statistics = torch.func.vmap(one, randomness="different")(*arguments)
     with torch.no_grad():
         for count, before in counts:
             count.copy_(before)
-        for index in range(len(values)):
-            for owner, (means, variances) in zip(owners, statistics, strict=True):
-                _track(owner, means[index], variances[index])
+        _track(owners, statistics)
     return values
 
 
-def _track(norm: _BatchNorm, mean: Tensor, var: Tensor) -> None:
-    """Move running statistics towards those of one batch, as the layer's own forward pass does."""
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    rate = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    for running, new in ((norm.running_mean, mean), (norm.running_var, var)):
-        assert running is not None
-        running.lerp_(new.to(running.dtype), rate)
+def one_by_one(function: Callable[[int], Tensor], net: nn.Module, count: int) -> Tensor:
+    """Call ``function`` on the number of each episode, ``(T, ...)``; running statistics move as above."""
+    values = []
+    for index in range(count):
+        counts = [(seen, seen.clone()) for _, seen in _tracking(net)]
+        with ExactNorms(net) as norms:
+            values.append(function(index))
+        with torch.no_grad():
+            for seen, before in counts:
+                seen.copy_(before)
+            _track([owner for owner, _, _ in norms.seen], [(m[None], v[None]) for _, m, v in norms.seen])
+    return torch.stack(values)
+
+
+def _track(owners: list[_BatchNorm], statistics: list[tuple[Tensor, Tensor]]) -> None:
+    """Move running statistics towards those of batches ``(T, C)``, in the order of episodes, then of calls.
+
+    After ``n`` batches the oldest counts :math:`m (1 - m)^{n-1}` and the newest :math:`m`, as the layer's own
+    forward pass has it; without a momentum all batches that were ever seen count alike.
+    """
+    for norm in dict.fromkeys(owners):
+        own = [pair for owner, pair in zip(owners, statistics, strict=True) if owner is norm]
+        assert norm.num_batches_tracked is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        mean, var = (
+            torch.stack(some, 1).flatten(0, 1).to(norm.running_mean) for some in zip(*own, strict=True)
+        )
+        norm.num_batches_tracked.add_(len(mean))
+        if norm.momentum is None:
+            share = mean.new_ones(len(mean)) / int(norm.num_batches_tracked)
+        else:
+            left = torch.arange(len(mean) - 1, -1, -1, dtype=mean.dtype, device=mean.device)
+            share = norm.momentum * (1 - norm.momentum) ** left
+        for running, new in ((norm.running_mean, mean), (norm.running_var, var)):
+            running.mul_(1 - share.sum()).add_(share.to(new) @ new)
 
 
 class Accumulated(torch.autograd.Function):

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
 import numpy
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss
 
 from ..atomic import write_atomic
 from ..errors import unknown, wrong
 from ..models import Adapted, Net, device_of, load, save, sealed
+from ..models import heads as made
 from ..models.fresh import copied
 from ..seams import TaskAdaptation
 from ..tasks import Encoding, Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import join, move, parts, rows, take
-from ._maml import MAML
-from ._protonet import ProtoNet
+from ..tasks.nouns import as_tensors, join, move, parts, rows, take
+from ._inductive import inductive, with_outputs
+from ._saved import build, describe
 
 FILE = "fewshot.safetensors"
-ADAPTATIONS: dict[str, Callable[..., TaskAdaptation]] = {"MAML": MAML, "ProtoNet": ProtoNet}
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross_entropy": cross_entropy, "mse": mse_loss}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class _Fitted:
     net: Net
-    moved: tuple[str, ...]  # names of the weights that the adaptation set
     support: Labelled
     classes: tuple[Label, ...]
 
@@ -44,17 +42,24 @@ class FewShot:
     The net is copied and put in eval mode: every answer depends on its row alone, and the caller may go
     on training. The head of the adaptation's task gets one output per class. Where it has another number
     it starts from zeros, so that no class is preferred before the first gradient step. The support
-    rows are kept, so that classes can be added at any time, also after loading.
+    rows are kept, so that classes can be added and removed at any time, also after loading.
+
+    An adaptation that moves the trunk does so by the statistics of the support rows in normalisation layers
+    that train, as in meta-training; freeze them (``hs.models.fix_norms``) to keep those of pretraining.
+
+    Rows may be tensors, arrays, lists of numbers, or mappings of these; with an encoding also what it makes
+    rows of: frames, texts, images.
 
     Args:
         net: pretrained, or meta-trained with ``Episodic``.
-        adaptation: ``ProtoNet``, ``MAML`` or any other with a ``task``; ``save`` knows those two.
+        adaptation: any with a ``task``; ``save`` knows all of this library.
         encoding: how rows are made, as ``task.encoding`` says it, or its JSON; kept by ``save``.
 
     Raises:
         KeyError: if ``net`` has no head for the adaptation's task.
 
     Example:
+        >>> from headstart.meta import ProtoNet
         >>> from headstart.models import mlp
         >>> parts = FewShot(Net(mlp(2), {"parts": nn.Linear(40, 2)}), ProtoNet("parts"))
         >>> parts = parts.fit(torch.tensor([[0.0, 9.0], [9.0, 0.0], [1.0, 9.0]]), ["bolt", "nut", "bolt"])
@@ -62,6 +67,8 @@ class FewShot:
         ('bolt', 'nut', 'washer')
         >>> parts.predict(torch.tensor([[9.0, 0.0], [-9.0, -9.0]]))
         ['nut', 'washer']
+        >>> parts.predict(torch.tensor([[9.0, 0.0], [400.0, 400.0]]), unknown="?")
+        ['nut', '?']
     """
 
     def __init__(
@@ -82,7 +89,7 @@ class FewShot:
         """The net that answers now, with the weights that were learned."""
         return self._fitted().net
 
-    def fit(self, x: X, labels: Sequence[Label] | Tensor | numpy.ndarray) -> Self:
+    def fit(self, x: Any, labels: Sequence[Label] | Tensor | numpy.ndarray) -> Self:
         """Learn classes from rows, as many of each as there are; forgets what was learned before.
 
         Args:
@@ -93,24 +100,35 @@ class FewShot:
             itself.
 
         Raises:
-            ValueError: if there are fewer than two classes, not one label per row, or NaN or infinity in one.
+            ValueError: if there are no rows, fewer than two classes, not one label per row, a label is
+                missing, or NaN or infinity is in a row.
+            TypeError: if ``x`` is nothing that rows can be made of.
+            FloatingPointError: if the steps of the adaptation diverge.
         """
-        check_finite_rows(x, "`x`")
+        x = self._rows(x)
         names: list[Any] = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
         if len(names) != rows(x):
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
+        if not names:
+            raise wrong("`x`", expected="a few rows of each class", found="no rows")
+        missing = [i for i, name in enumerate(names) if name is None or name != name]
+        if missing:
+            hint = "leave that row out"
+            raise wrong(
+                "`labels`", expected="strings or integers", found=f"none in row {missing[0]}", hint=hint
+            )
         classes = Multiclass(tuple(dict.fromkeys(names)))
         self._adapt(Labelled(x, classes.encode(names)), classes.classes)
         return self
 
-    def add_class(self, name: Label, x: X) -> Self:
+    def add_class(self, name: Label, x: Any) -> Self:
         """Learn one more class from its rows ``(S, *)``; the others keep theirs. Returns itself.
 
         Raises:
             ValueError: if the class is there already, there are no rows, or NaN or infinity in one.
             RuntimeError: before ``fit``.
         """
-        now = self._fitted()
+        now, x = self._fitted(), self._rows(x)
         if name in now.classes:
             raise wrong(
                 "`name`",
@@ -120,23 +138,83 @@ class FewShot:
             )
         if rows(x) == 0:
             raise wrong("`x`", expected=f"at least 1 row of {name!r}", found="none")
-        check_finite_rows(x, "`x`")
         more = torch.full((rows(x),), len(now.classes))
         support = Labelled(join(now.support.x, move(x, "cpu")), torch.cat([now.support.y, more]))
         self._adapt(support, (*now.classes, name))
         return self
 
-    def predict_proba(self, x: X, *, batch: int = 512) -> Tensor:
+    def remove_class(self, name: Label) -> Self:
+        """Forget a class with its rows; the others keep theirs. Returns itself.
+
+        Raises:
+            ValueError: if there is no such class, or fewer than two would be left.
+            RuntimeError: before ``fit``.
+        """
+        now = self._fitted()
+        if name not in now.classes:
+            raise unknown("`name`", str(name), map(str, now.classes))
+        if len(now.classes) == 2:
+            raise wrong(
+                "`name`", expected="one of three or more classes", found=f"one of {list(now.classes)}"
+            )
+        gone = now.classes.index(name)
+        left = now.support.take((now.support.y != gone).nonzero().flatten())
+        support = Labelled(left.x, left.y - (left.y > gone).long())
+        self._adapt(support, tuple(c for c in now.classes if c != name))
+        return self
+
+    def predict_proba(self, x: Any, *, batch: int = 512) -> Tensor:
         """Return the probabilities of ``classes`` for rows ``(B, *)``, as ``(B, N)``, ``batch`` at a time."""
         net, task = self._fitted().net, self.adaptation.task
-        parts = torch.arange(rows(x)).split(batch)
-        with torch.no_grad():
-            return torch.cat([net(move(take(x, at), device_of(net)), task).softmax(1) for at in parts])
+        return self._map(lambda some: net(some, task).softmax(1), self._rows(x), batch)
 
-    def predict(self, x: X, *, batch: int = 512) -> list[Label]:
-        """Return the likeliest class of each row, by the user's own label."""
-        classes = self.classes
-        return [classes[i] for i in self.predict_proba(x, batch=batch).argmax(1).tolist()]
+    def predict(
+        self, x: Any, *, batch: int = 512, unknown: Label | None = None, miss: float = 0.05
+    ) -> list[Label]:
+        """Return the likeliest class of each row, by the user's own label.
+
+        Args:
+            x: rows ``(B, *)``.
+            batch: how many to answer at a time.
+            unknown: what to answer for rows that look like none of the classes, see ``known``; ``None``
+                answers a class in any case.
+            miss: as in ``known``.
+        """
+        classes, x = self.classes, self._rows(x)
+        found = [classes[i] for i in self.predict_proba(x, batch=batch).argmax(1).tolist()]
+        if unknown is None:
+            return found
+        seen = self.known(x, batch=batch, miss=miss).tolist()
+        return [label if there else unknown for label, there in zip(found, seen, strict=True)]
+
+    def known(self, x: Any, *, batch: int = 512, miss: float = 0.05) -> Tensor:
+        """Tell which rows look like those of the classes, as a mask ``(B,)``.
+
+        A row is unknown where it is further from its nearest support row, in the features of the adapted
+        net, than support rows are from one another: a threshold that about ``miss`` of new rows of the
+        classes go beyond. With ``n`` support rows it cannot be lower than ``1 / (n + 1)``.
+
+        Args:
+            x: rows ``(B, *)``.
+            batch: how many to look at at a time.
+            miss: share of rows of the classes that may be called unknown, above 0 and below 1.
+
+        Raises:
+            ValueError: if ``miss`` is out of range.
+            RuntimeError: before ``fit``.
+
+        References:
+            Vovk, Gammerman & Shafer (2005), conformal prediction, https://doi.org/10.1007/b106715
+        """
+        if not 0 < miss < 1:
+            raise wrong("`miss`", expected="above 0 and below 1", found=miss)
+        now = self._fitted()
+        known = self._map(self._features, now.support.x, batch)
+        apart = _distances(known, known).fill_diagonal_(torch.inf).amin(1).sort().values
+        allowed = apart[min(len(apart), math.ceil((len(apart) + 1) * (1 - miss))) - 1]
+        return self._map(
+            lambda some: _distances(self._features(some), known).amin(1) <= allowed, self._rows(x), batch
+        )
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Write a directory that ``FewShot.load`` reads; it is a model for ``headstart predict`` too.
@@ -146,14 +224,17 @@ class FewShot:
             RuntimeError: before ``fit``.
         """
         now, task = self._fitted(), self.adaptation.task
-        about = _describe(self.adaptation)
-        tensors: dict[str, Tensor] = {
-            f"base.{n}": p for n, p in self._base.named_parameters() if n in now.moved
+        about, learned = describe(self.adaptation)
+        after, own = now.net.state_dict(), f"heads.{task}."
+        tensors = {
+            f"base.{name}": value
+            for name, value in self._base.state_dict().items()
+            if name.startswith(own) or not torch.equal(value, after[name])
         }
         x = {f"x.{name}".rstrip("."): value for name, value in parts(now.support.x).items()}
-        tensors |= {**x, "y": now.support.y}
+        tensors |= {**x, "y": now.support.y} | {f"learned.{n}": value for n, value in learned.items()}
         data = sealed.pack(tensors)
-        about |= {"moved": now.moved, "sha256": sealed.sha256(data)}
+        about |= {"head": made.describe(self._base.head(task)), "sha256": sealed.sha256(data)}
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_atomic(directory / FILE, data)
@@ -179,13 +260,15 @@ class FewShot:
         tensors = sealed.unpack(path.read_bytes(), about["sha256"])
         if tensors is None:
             raise wrong(f'"{path}"', expected="as it was written", found="another content")
-        (kind,) = saved.kinds.values()
-        adaptation = _build(about)
-        base = {n.removeprefix("base."): t for n, t in tensors.items() if n.startswith("base.")}
-        self = cls(Adapted(saved.net, adaptation.task, base).export(), adaptation, encoding=saved.encoding)
-        named = {n.removeprefix("x."): t for n, t in tensors.items() if n.startswith("x.")}
-        support = Labelled(tensors.get("x", named), tensors["y"])
-        self._now = _Fitted(saved.net, tuple(about["moved"]), support, kind.classes)
+        (task, kind), *_ = saved.kinds.items()
+        with torch.random.fork_rng(devices=[]):  # weights that are drawn here are overwritten
+            # Releases up to 0.2 kept no description: there, the head is one like that of now.
+            head = made.build(about["head"]) if about.get("head") else saved.net.head(task)
+        base = Adapted(Net(saved.net.backbone, {task: head}), task, _part(tensors, "base")).export()
+        adaptation = build(about, _part(tensors, "learned"), base)
+        self = cls(base, adaptation, encoding=saved.encoding)
+        support = Labelled(tensors.get("x", _part(tensors, "x")), tensors["y"])
+        self._now = _Fitted(saved.net, support, kind.classes)
         return self
 
     def _fitted(self) -> _Fitted:
@@ -199,44 +282,40 @@ class FewShot:
             )
         return self._now
 
-    def _adapt(self, support: Labelled, classes: tuple[Label, ...]) -> None:
-        device, task = device_of(self._base), self.adaptation.task
-        here = support.to(device)
-        with torch.no_grad():
-            z = self._base.features(here.take(torch.tensor([0])).x, task)
-            head = self._base.head(task)
-            if head(z).shape[1] != len(classes):
-                head = nn.utils.skip_init(nn.Linear, z.shape[1], len(classes), device=device, dtype=z.dtype)
-                head.weight.zero_()
-                head.bias.zero_()
-            adapted = self.adaptation(Net(self._base.backbone, {task: head}).eval(), here)
-            net = adapted.export().eval()
-        self._now = _Fitted(net, tuple(adapted.weights), support.to("cpu"), classes)
-
-
-def _describe(adaptation: TaskAdaptation) -> dict[str, Any]:
-    name = type(adaptation).__name__
-    if ADAPTATIONS.get(name) is not type(adaptation):
-        hint = "save `adapted.export()` with `hs.models.save` instead"
-        raise wrong(
-            "adaptation", expected=f"one of {sorted(ADAPTATIONS)}", found=name, hint=hint, error=TypeError
-        )
-    settings = {f.name: getattr(adaptation, f.name) for f in dataclasses.fields(adaptation)}
-    if "loss" in settings:
-        known = [n for n, loss in LOSSES.items() if loss is settings["loss"]]
-        if not known:
-            found = repr(settings["loss"])
+    def _rows(self, x: Any) -> X:
+        """Make rows of whatever the caller has; tensors are rows already."""
+        if isinstance(self.encoding, Encoding) and not isinstance(x, Mapping):
+            x = self.encoding.rows(x)
+        elif self.encoding is not None and not isinstance(x, Tensor | Mapping | numpy.ndarray):
+            hint = "load the directory by `hs.load`, which makes rows of anything"
+            found = type(x).__name__
             raise wrong(
-                "`loss` to be saved", expected=f"one of {sorted(LOSSES)}", found=found, error=TypeError
+                "`x`", expected="rows in a tensor or an array", found=found, hint=hint, error=TypeError
             )
-        settings["loss"] = known[0]
-    return {"adaptation": name, "settings": settings}
+        ready = as_tensors(x)
+        check_finite_rows(ready, "`x`")
+        return ready
+
+    def _features(self, x: X) -> Tensor:
+        return self._fitted().net.features(x, self.adaptation.task)
+
+    def _map(self, function: Any, x: X, batch: int) -> Tensor:
+        """Call a function of rows on some of them at a time, on the net's device and without gradients."""
+        device, some = device_of(self._fitted().net), torch.arange(rows(x)).split(batch)
+        with torch.no_grad():
+            return torch.cat([function(move(take(x, at), device)) for at in some])
+
+    def _adapt(self, support: Labelled, classes: tuple[Label, ...]) -> None:
+        here = support.to(device_of(self._base))
+        start = with_outputs(self._base, self.adaptation, len(classes), take(here.x, slice(1)))
+        net = inductive(self.adaptation, start, here)
+        self._now = _Fitted(net, support.to("cpu"), classes)
 
 
-def _build(about: Mapping[str, Any]) -> TaskAdaptation:
-    if about["adaptation"] not in ADAPTATIONS:
-        raise unknown("adaptation", about["adaptation"], ADAPTATIONS)
-    settings = dict(about["settings"])
-    if "loss" in settings:
-        settings["loss"] = LOSSES[settings["loss"]]
-    return ADAPTATIONS[about["adaptation"]](**settings)
+def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """List the tensors under a name, without it."""
+    return {n.removeprefix(f"{name}."): t for n, t in tensors.items() if n.startswith(f"{name}.")}
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

@@ -431,7 +431,7 @@ class Adapted:
         for name, value in self.weights.items():
             path, _, leaf = name.rpartition(".")
             owner = net.get_submodule(path)
-            new = value.detach().clone()
+            new = value.detach().clone(memory_format=torch.contiguous_format)  # as it is once saved
             if leaf in owner._buffers:
                 setattr(owner, leaf, new)
             else:

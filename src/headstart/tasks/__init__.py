@@ -3,13 +3,14 @@
 from .encoding import Encoding
 from .kinds import Binary, Detection, Kind, Label, Multiclass, Multilabel, Regression, Segmentation, Tokens
 from .nouns import Batch, Episodes, Inputs, Labelled, Lazy, Shift, Task, X
-from .streams import Stream, batches, episodes, pairs, shifted
+from .streams import Episode, Stream, batches, draw_episodes, episodes, pairs, shifted
 
 __all__ = [
     "Batch",
     "Binary",
     "Detection",
     "Encoding",
+    "Episode",
     "Episodes",
     "Inputs",
     "Kind",
@@ -26,6 +27,7 @@ __all__ = [
     "Tokens",
     "X",
     "batches",
+    "draw_episodes",
     "episodes",
     "pairs",
     "shifted",

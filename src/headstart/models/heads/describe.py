@@ -8,9 +8,13 @@ from typing import Any
 from torch import nn
 
 from ...tasks.kinds.placed import AtPlaces
+from .attention import Attention
 from .layer import Layer
 from .lookup import Lookup
+from .nearest import Nearest
 from .neighbours import Neighbours
+from .relations import Relations
+from .sphere import Sphere
 from .sums import Sums
 from .trees import Trees
 from .vectors import Vectors, Votes
@@ -19,7 +23,10 @@ _MAKE: dict[str, Callable[..., nn.Module]] = {
     "linear": lambda **about: nn.Linear(about["in"], about["out"], about["bias"]),
     "relu": lambda **about: nn.ReLU(),
     "at_places": lambda **about: AtPlaces(build(about["head"]), about["size"]),
-} | {kind.layer: kind for kind in (Lookup, Neighbours, Sums, Trees, Vectors, Votes)}
+} | {
+    kind.layer: kind
+    for kind in (Attention, Lookup, Nearest, Neighbours, Relations, Sphere, Sums, Trees, Vectors, Votes)
+}
 
 
 def describe(head: nn.Module) -> dict[str, Any] | list[Any] | None:

@@ -6,9 +6,10 @@ gives at a step is a function of that seed and of the step, so its whole state i
 """
 
 from .batches import batches
+from .drawn import Episode, draw_episodes
 from .episodes import episodes
 from .pairs import pairs
 from .shifted import shifted
 from .stream import Stream, positive
 
-__all__ = ["Stream", "batches", "episodes", "pairs", "positive", "shifted"]
+__all__ = ["Episode", "Stream", "batches", "draw_episodes", "episodes", "pairs", "positive", "shifted"]
