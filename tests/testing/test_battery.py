@@ -155,6 +155,8 @@ BATTERY = {
     "transfer.L2SP": objective(lambda: transfer.L2SP(net(), weight=0.1, head_weight=0.01), TABLES),
     "transfer.BSS": objective(lambda: transfer.BSS(0.1, 2), TABLES),
     "transfer.DELTA": objective(lambda: transfer.DELTA(net(), weight=0.1), TABLES),
+    "transfer.SupCon": objective(lambda: transfer.SupCon(A), TABLES),
+    "transfer.Distil": objective(lambda: transfer.Distil(A, net()), TABLES),
     "transfer.lora": updates,
     "transfer.relative_gradients": gradients,
     "transfer.wise_ft": lambda: mixed(transfer.wise_ft),

@@ -2,6 +2,7 @@
 
 from ._bss import BSS
 from ._delta import DELTA
+from ._distil import Distil
 from ._l2sp import L2SP
 from ._lora import lora
 from ._plus import Plus
@@ -10,4 +11,15 @@ from ._supervised import Supervised
 from ._surgical import relative_gradients
 from ._wise_ft import wise_ft
 
-__all__ = ["BSS", "DELTA", "L2SP", "Plus", "SupCon", "Supervised", "lora", "relative_gradients", "wise_ft"]
+__all__ = [
+    "BSS",
+    "DELTA",
+    "L2SP",
+    "Distil",
+    "Plus",
+    "SupCon",
+    "Supervised",
+    "lora",
+    "relative_gradients",
+    "wise_ft",
+]
