@@ -162,13 +162,16 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
 
     from .. import comparison
     from ..problems.kept import kept_files
+    from ..strategies import NO_REUSE
 
     problem, strategies = file.problem(), file.strategies()
     for target in problem.targets:
         typer.echo(f"{target.name}: {target.kind.describe()}")
     skipped = comparison.applicable(problem, strategies, baseline=file.compare.baseline).skipped
-    for reason in dict.fromkeys(skipped.values()):
-        typer.echo(f"skipped {', '.join(n for n in skipped if skipped[n] == reason)}: {reason}")
+    named = file.compare.strategies
+    told = {n: reason for n, reason in skipped.items() if n not in NO_REUSE or n in named}  # those are many
+    for reason in dict.fromkeys(told.values()):
+        typer.echo(f"skipped {', '.join(n for n in told if told[n] == reason)}: {reason}")
     with resumable("resume", directory):
         result = comparison.compare(
             problem,

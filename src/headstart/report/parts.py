@@ -204,7 +204,10 @@ def recipes(board: Board, strategies: Mapping[str, Any], skipped: Mapping[str, A
         ]
         summary = f"<p>{esc(sentence(clean(recipe['summary'])))}</p>" if recipe.get("summary") else ""
         cards += f"<article><h3>{breakable(name)}</h3>{summary}{definitions(facts)}</article>\n"
-    left = "".join(f"<li><b>{esc(name)}</b>: {esc(reason)}</li>" for name, reason in skipped.items())
+    reasons = {reason: [n for n in skipped if skipped[n] == reason] for reason in skipped.values()}
+    left = "".join(
+        f"<li><b>{', '.join(map(esc, names))}</b>: {esc(reason)}</li>" for reason, names in reasons.items()
+    )
     return (f'<div class="cards">{cards}</div>\n' if cards else "") + (
         f"<h3>Not run</h3><ul>{left}</ul>" if left else ""
     )
