@@ -160,6 +160,12 @@ BATTERY = {
     "transfer.lora": updates,
     "transfer.relative_gradients": gradients,
     "transfer.wise_ft": lambda: mixed(transfer.wise_ft),
+    "transfer.soup": lambda: mixed(lambda one, other: transfer.soup([one, other])),
+    "transfer.task_arithmetic": lambda: mixed(
+        lambda one, other: Net(
+            transfer.task_arithmetic(one, [other], 0.5).backbone, transfer.soup([one, other]).heads
+        )
+    ),
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
     "multitask.pcgrad": pcgrad,

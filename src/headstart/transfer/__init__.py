@@ -6,9 +6,11 @@ from ._distil import Distil
 from ._l2sp import L2SP
 from ._lora import lora
 from ._plus import Plus
+from ._soup import soup
 from ._supcon import SupCon
 from ._supervised import Supervised
 from ._surgical import relative_gradients
+from ._task_arithmetic import task_arithmetic
 from ._wise_ft import wise_ft
 
 __all__ = [
@@ -21,5 +23,7 @@ __all__ = [
     "Supervised",
     "lora",
     "relative_gradients",
+    "soup",
+    "task_arithmetic",
     "wise_ft",
 ]

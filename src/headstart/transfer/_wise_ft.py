@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import nn
 
 from ..errors import wrong
 from ..models import Net
@@ -40,7 +41,6 @@ def wise_ft(start: Net, tuned: Net, share: float = 0.5) -> Net:
         ValueError: if ``share`` is out of its range, or the nets differ in names or shapes.
 
     Example:
-        >>> from torch import nn
         >>> one, other = (Net(nn.Linear(2, 2), {"a": nn.Linear(2, 1)}) for _ in range(2))
         >>> half = wise_ft(one, other).backbone.weight
         >>> torch.allclose(half, (one.backbone.weight + other.backbone.weight) / 2)
@@ -51,14 +51,18 @@ def wise_ft(start: Net, tuned: Net, share: float = 0.5) -> Net:
     """
     if not 0 <= share <= 1:
         raise wrong("`share`", expected="in [0, 1]", found=share)
+    check_alike(start, tuned, "weights of the tuned net", "those of the start")
     before, mixed = start.state_dict(), copy.deepcopy(tuned)
-    after = mixed.state_dict()
-    bad = [n for n in before.keys() | after.keys() if n not in before or n not in after]
-    bad = bad or [n for n, value in after.items() if value.shape != before[n].shape]
-    if bad:
-        raise wrong("weights of the tuned net", expected="those of the start", found=f"other {sorted(bad)}")
     with torch.no_grad():
-        for name, value in after.items():
+        for name, value in mixed.state_dict().items():
             if value.is_floating_point():
                 value.copy_(torch.lerp(before[name].to(value), value, share))
     return mixed
+
+
+def check_alike(one: nn.Module, other: nn.Module, what: str, expected: str) -> None:
+    """Raise ``ValueError`` where a module has other weights than one, by name or shape."""
+    there, here = one.state_dict(), other.state_dict()
+    bad = there.keys() ^ here.keys() or {n for n, value in here.items() if value.shape != there[n].shape}
+    if bad:
+        raise wrong(what, expected=expected, found=f"other {sorted(bad)}")
