@@ -315,6 +315,19 @@ def test_by_features_the_gramian_is_that_of_the_features():
     torch.testing.assert_close(net.heads["a"].bias.grad * upgrad(rows @ rows.T)[0], twin.heads["a"].bias.grad)
 
 
+def test_by_features_weights_below_them_that_are_no_tasks_get_their_gradient_once():
+    net, x = problem("linear")
+    scale = nn.Parameter(torch.ones((), dtype=F64))
+
+    def losses():
+        z = net.backbone(x * scale)
+        return {n: net.heads[n](z).square().mean() for n in NAMES}
+
+    (expected,) = torch.autograd.grad(sum(losses().values()), scale)
+    backward(upgrad, at="features")(losses(), net)
+    torch.testing.assert_close(scale.grad, expected)
+
+
 def test_features_that_are_not_shared_are_refused():
     net, x = problem("linear")
     with pytest.raises(ValueError, match="losses should be computed from the same features of the net"):

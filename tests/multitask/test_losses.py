@@ -77,8 +77,9 @@ def test_gls_is_the_geometric_mean_and_does_not_see_units():
     assert gls(torch.tensor(losses)).item() == pytest.approx(4 ** (1 / 3))
     once, other = slopes(gls, losses), slopes(gls, [0.5, 2e3, 4.0])
     torch.testing.assert_close(other / other[0], once / once[0] * torch.tensor([1, 1e-3, 1], dtype=F64))
-    with pytest.raises(ValueError, match="losses of `gls` should be above 0"):
-        gls(torch.tensor([1.0, 0.0]))
+    with pytest.raises(ValueError, match="losses of `gls` should be at least 0"):
+        gls(torch.tensor([1.0, -1.0]))
+    assert gls(torch.tensor([1.0, 0.0])).item() == pytest.approx(1e-4)
 
 
 def test_stch_is_between_the_largest_and_the_mean():
@@ -141,8 +142,9 @@ def test_famo_makes_no_forward_of_its_own_and_keeps_absent_tasks():
     weighing(torch.tensor([0.5, 1.0, NAN]))
     assert weighing.logits[2] == 0
     assert weighing.last.tolist() == pytest.approx([math.log(0.5), 0.0, 0.0])
-    with pytest.raises(ValueError, match="losses of `FAMO` should be above 0"):
-        weighing(torch.tensor([0.0, 1.0, 1.0]))
+    with pytest.raises(ValueError, match="losses of `FAMO` should be at least 0"):
+        weighing(torch.tensor([-1.0, 1.0, 1.0]))
+    assert weighing(torch.tensor([0.0, 1.0, 1.0])).isfinite()
     for settings in ({"rate": 0.0}, {"decay": -1.0}):
         with pytest.raises(ValueError, match=f"`{next(iter(settings))}`"):
             FAMO(NAMES, **settings)

@@ -15,6 +15,7 @@ from headstart.multitask import (
     aligned,
     backward,
     cagrad,
+    config,
     dualproj,
     fairgrad,
     imtl_g,
@@ -29,8 +30,8 @@ from headstart.transfer import Supervised
 
 from .problems import F64, losses_of, make, two_tasks
 
-STATELESS = [aligned, cagrad, dualproj, fairgrad, imtl_g, mgda, nash, pcgrad, upgrad]
-SIGNED = [aligned, imtl_g]  # whose weights may be below 0
+STATELESS = [aligned, cagrad, config, dualproj, fairgrad, imtl_g, mgda, nash, pcgrad, upgrad]
+SIGNED = [aligned, config, imtl_g]  # whose weights may be below 0
 
 
 @pytest.mark.parametrize("weighing", STATELESS)

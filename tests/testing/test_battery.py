@@ -147,6 +147,14 @@ def on_episodes():
     assert 0 <= scores.mean("means") <= 1
 
 
+def counted():
+    own = net()
+    before = copy.deepcopy(own.state_dict())
+    found = multitask.cost(own, [A, B], rows=8)
+    assert found.losses < found.features < found.weights
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
+
+
 BATTERY = {
     "transfer.Supervised": objective(lambda: transfer.Supervised(A, B), TABLES),
     "transfer.Plus": objective(
@@ -174,6 +182,8 @@ BATTERY = {
     "multitask.Uncertainty": lambda: check_weighing(
         multitask.Uncertainty(["a", "b", "c"], regression=["b"]), of="losses"
     ),
+    "multitask.cost": lambda: counted(),
+    "multitask.GradDrop": lambda: check_combine(multitask.GradDrop(seed=1), net(), losses),
     "multitask.GradNorm": lambda: check_combine(
         multitask.GradNorm(["a", "b"], layer="backbone.2"), net(), losses
     ),
@@ -242,7 +252,7 @@ BATTERY |= {
 }
 BATTERY |= {
     f"multitask.{name}": functools.partial(check_weighing, getattr(multitask, name), tasks=5)
-    for name in ("aligned", "cagrad", "dualproj", "fairgrad", "imtl_g", "mgda", "nash", "upgrad")
+    for name in ("aligned", "cagrad", "config", "dualproj", "fairgrad", "imtl_g", "mgda", "nash", "upgrad")
 }
 
 

@@ -9,12 +9,14 @@ from ._aligned import aligned
 from ._backward import backward
 from ._beside import beside
 from ._cagrad import cagrad
-from ._cost import Cost, cost
+from ._config import config
+from ._cost import cost
 from ._dualproj import dualproj
 from ._dwa import DWA
 from ._fairgrad import fairgrad
 from ._famo import FAMO
 from ._gls import gls
+from ._graddrop import GradDrop
 from ._gradnorm import GradNorm
 from ._gradvac import GradVac
 from ._imtl_g import imtl_g
@@ -37,8 +39,8 @@ __all__ = [
     "PLE",
     "RLW",
     "STCH",
-    "Cost",
     "CrossStitch",
+    "GradDrop",
     "GradNorm",
     "GradVac",
     "Hierarchical",
@@ -53,6 +55,7 @@ __all__ = [
     "backward",
     "beside",
     "cagrad",
+    "config",
     "cost",
     "dualproj",
     "fairgrad",

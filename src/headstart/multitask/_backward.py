@@ -102,25 +102,9 @@ class _Backward(nn.Module):
         if graph is not None and graph.layers and graph.open:
             self._by_layers(graph, present)
         else:
-            self._by_weights(shared, present)
-
-    def _by_weights(self, shared: list[nn.Parameter], losses: dict[str, Tensor]) -> None:
-        """Take all gradients of each task by an ordinary backward pass."""
-        values = list(losses.values())
-        before = [p.grad for p in shared]
-        rows: list[list[Tensor | None]] = []
-        for k, loss in enumerate(values):
-            for p in shared:
-                p.grad = None
-            loss.backward(retain_graph=k < len(values) - 1)
-            rows.append([dense(p.grad) for p in shared])
-        for p, old in zip(shared, before, strict=True):
-            p.grad = old
-        columns = list(
-            zip(*rows, strict=True)
-        )  # per parameter K gradients, None where a task does not reach it
-        weights = weigh(self.weighing, gramian(columns, values), list(losses))
-        _add_weighted(shared, columns, weights)
+            columns = gradients(shared, values)
+            weights = weigh(self.weighing, gramian(columns, values), list(present))
+            _add_weighted(shared, columns, weights)
 
     def _by_layers(self, graph: Graph, losses: dict[str, Tensor]) -> None:
         values = list(losses.values())
@@ -141,10 +125,26 @@ class _Backward(nn.Module):
                 d = (of_rows @ d.flatten(1)).view_as(d[0])
             else:
                 d = of_rows[graph.owners.to(d.device), None] * d
-            _add(layer.weight, d.mT @ layer.x)
+            add(layer.weight, d.mT @ layer.x)
             if layer.bias is not None:
-                _add(layer.bias, d.sum(0))
+                add(layer.bias, d.sum(0))
         _add_weighted(graph.rest, columns, weights)
+
+
+def gradients(shared: list[nn.Parameter], losses: Sequence[Tensor]) -> list[tuple[Tensor | None, ...]]:
+    """Take the tasks' gradients of each shared weight, ``None`` where not reached, by K ordinary passes.
+
+    Those of the other weights are added to ``.grad``; of the shared ones ``.grad`` is left as it was.
+    """
+    before, rows = [p.grad for p in shared], []
+    for k, loss in enumerate(losses):
+        for p in shared:
+            p.grad = None
+        loss.backward(retain_graph=k < len(losses) - 1)
+        rows.append([dense(p.grad) for p in shared])
+    for p, old in zip(shared, before, strict=True):
+        p.grad = old
+    return list(zip(*rows, strict=True))
 
 
 class _AtFeatures(nn.Module):
@@ -171,7 +171,8 @@ class _AtFeatures(nn.Module):
         found = at_waist(graph, values)
         weights = weigh(self.weighing, gramian([tuple(found)], values), list(present))
         stacked = torch.stack(found)
-        torch.autograd.backward([graph.waist], [(weights.to(stacked) @ stacked.flatten(1)).view_as(found[0])])
+        weighed = (weights.to(stacked) @ stacked.flatten(1)).view_as(found[0])
+        torch.autograd.backward([graph.waist], [weighed], inputs=graph.shared())
 
 
 def _in_one_pass(graph: Graph, losses: Sequence[Tensor]) -> list[Tensor]:
@@ -179,7 +180,7 @@ def _in_one_pass(graph: Graph, losses: Sequence[Tensor]) -> list[Tensor]:
     inputs: list[Any] = [*(layer.edge for layer in graph.layers), *graph.own]
     found = torch.autograd.grad(torch.stack(list(losses)).sum(), inputs)
     for p, g in zip(graph.own, found[len(graph.layers) :], strict=True):
-        _add(p, g)
+        add(p, g)
     return list(found[: len(graph.layers)])
 
 
@@ -200,7 +201,7 @@ def at_waist(graph: Graph, losses: Sequence[Tensor]) -> list[Tensor]:
         found.append(one)
         for p, g in zip(graph.own, own, strict=True):
             if g is not None:
-                _add(p, g)
+                add(p, g)
     some = next(g for g in found if g is not None)
     return [torch.zeros_like(some) if g is None else g for g in found]
 
@@ -216,7 +217,7 @@ def _one_by_one(
         found = torch.autograd.grad(loss, inputs, retain_graph=k < len(losses) - 1, allow_unused=True)
         for p, g in zip(graph.own, found[len(edges) + len(graph.rest) :], strict=True):
             if g is not None:
-                _add(p, g)
+                add(p, g)
         rows.append(found)
     columns = list(zip(*rows, strict=True))
     outputs = []
@@ -305,5 +306,5 @@ def _add_weighted(
                 p.grad = scale * g if p.grad is None else p.grad.add_(g, alpha=scale)
 
 
-def _add(p: Tensor, gradient: Tensor) -> None:
+def add(p: Tensor, gradient: Tensor) -> None:
     p.grad = gradient if p.grad is None else p.grad.add_(gradient)

@@ -54,7 +54,9 @@ def cost(net: Net, tasks: Sequence[Task], *, rows: int = 256) -> Cost:
         rows: :math:`B`, in a batch.
 
     Shape:
-        none.
+        returns numbers of plain steps: ``losses`` for ``weighted``, ``features`` and ``weights`` for the two
+        places of ``backward``, and ``rows`` for ``backward`` where each task has rows of its own that went
+        through the net together (``None`` where a layer does not treat each row by itself).
 
     Raises:
         ValueError: if there is no task, or ``rows`` is below 1.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import wrong
-from ._gls import above_zero
+from ._gls import not_negative
 from ._weighted import PerTask
 
 
@@ -33,11 +33,11 @@ class FAMO(PerTask):
         decay: :math:`\gamma`, at least 0, back to equal weights.
 
     Shape:
-        losses ``(K,)``, above 0, NaN for an absent task; returns a scalar.
+        losses ``(K,)``, at least 0, NaN for an absent task; returns a scalar.
 
     Raises:
-        ValueError: if names are missing or not distinct, a number is out of its range, or a loss is not
-            above 0.
+        ValueError: if names are missing or not distinct, a number is out of its range, or a loss is below
+            0.
 
     Differs from the paper:
         the losses after a step are those of the next batch, so that no second forward is made; plain steps
@@ -70,8 +70,9 @@ class FAMO(PerTask):
     def forward(self, losses: Tensor) -> Tensor:
         """Return the weighed sum of the losses that are there, and move the weights."""
         there = self.checked(losses)
-        above_zero(losses[there], "FAMO")
-        logs = losses.detach().log().to(self.logits)
+        raised = not_negative(losses[there], "FAMO").detach()
+        logs = torch.full_like(self.logits, torch.nan)
+        logs[there] = raised.log().to(logs)
         both = there & ~self.last.isnan()
         if both.any():
             z = self.logits[both].softmax(0)
@@ -82,5 +83,5 @@ class FAMO(PerTask):
             self.logits = moved
         self.last = torch.where(there, logs, self.last)
         z = self.logits[there].softmax(0).to(losses)
-        weights = z / losses.detach()[there]
+        weights = z / raised
         return (weights / weights.sum()) @ losses[there] if there.any() else losses.new_zeros(())

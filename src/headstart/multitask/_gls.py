@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..errors import wrong
 
+LEAST = 1e-8
+
 
 def gls(losses: Tensor) -> Tensor:
     r"""Lower the geometric mean of the losses, which a factor on one of them changes only by a factor.
@@ -18,13 +20,13 @@ def gls(losses: Tensor) -> Tensor:
     So it does not matter in which units losses are counted. A loss near 0 gets a large weight.
 
     Args:
-        losses: all above 0.
+        losses: at least 0; one below 1e-8 counts as that, and gets no gradient.
 
     Shape:
         losses ``(K,)``; returns a scalar.
 
     Raises:
-        ValueError: if a loss is not above 0.
+        ValueError: if a loss is below 0.
 
     Example:
         >>> import torch
@@ -34,16 +36,16 @@ def gls(losses: Tensor) -> Tensor:
     References:
         Chennupati et al. (CVPR workshops 2019), MultiNet++, equation 3, https://arxiv.org/abs/1904.08492
     """
-    return above_zero(losses, "gls").log().mean().exp()
+    return not_negative(losses, "gls").log().mean().exp()
 
 
-def above_zero(losses: Tensor, method: str) -> Tensor:
-    """Return losses whose logarithm is taken; ``ValueError`` if one is not above 0."""
-    if bool((losses <= 0).any()):
+def not_negative(losses: Tensor, method: str) -> Tensor:
+    """Return losses whose logarithm is taken, at least 1e-8; ``ValueError`` if one is below 0."""
+    if bool((losses < 0).any()):
         raise wrong(
             f"losses of `{method}`",
-            expected="above 0, since their logarithm is taken",
+            expected="at least 0, since their logarithm is taken",
             found=losses.detach().min().item(),
-            hint="leave out losses that may be 0, or weigh by `Weights`",
+            hint="leave out losses that may be negative, or weigh by `Weights`",
         )
-    return losses
+    return losses.clamp_min(LEAST)

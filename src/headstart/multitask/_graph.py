@@ -83,6 +83,11 @@ class Graph:
     owners: Tensor | None
     open: bool
 
+    def shared(self) -> list[nn.Parameter]:
+        """List the shared weights that are reached."""
+        of_layers = [p for layer in self.layers for p in (layer.weight, layer.bias) if p is not None]
+        return of_layers + self.rest
+
 
 def read(losses: Sequence[Tensor], shared: Iterable[nn.Parameter]) -> Graph:
     """Follow the graph from the losses, each with one, to the shared weights."""

@@ -22,19 +22,36 @@ from ...models import Net, cuts, maps, mlp, widths
 from ...models.fresh import copied
 from ...models.sharing.chain import chained
 from ...multitask import (
+    DWA,
+    FAMO,
+    IMTL_L,
     MTAN,
     PLE,
+    RLW,
+    STCH,
     CrossStitch,
+    GradDrop,
+    GradNorm,
+    GradVac,
     Hierarchical,
     MMoE,
     Routed,
     SharedPrivate,
     Soft,
     Uncertainty,
+    aligned,
     backward,
     beside,
+    cagrad,
+    config,
+    dualproj,
+    fairgrad,
+    gls,
+    imtl_g,
     mgda,
+    nash,
     pcgrad,
+    upgrad,
     weighted,
 )
 from ...seams import Combine, GramianWeighing
@@ -213,8 +230,32 @@ def _uncertain(tasks: Sequence[Task]) -> Combine:
 
 
 # What turns the losses into one, made for the tasks; and what weighs gradients of shared weights.
-LOSSES: dict[str, Callable[[Sequence[Task]], Combine]] = {"sum": _plain, "uncertainty": _uncertain}
-GRAMIANS: dict[str, GramianWeighing] = {"pcgrad": pcgrad, "mgda": mgda}
+LOSSES: dict[str, Callable[[Sequence[Task]], Combine]] = {
+    "sum": _plain,
+    "uncertainty": _uncertain,
+    "dwa": lambda tasks: beside(weighted(DWA([t.name for t in tasks]))),
+    "famo": lambda tasks: beside(weighted(FAMO([t.name for t in tasks]))),
+    "gls": lambda tasks: beside(weighted(gls)),
+    "imtl_l": lambda tasks: beside(weighted(IMTL_L([t.name for t in tasks]))),
+    "rlw": lambda tasks: beside(weighted(RLW())),
+    "stch": lambda tasks: beside(weighted(STCH())),
+    "graddrop": lambda tasks: beside(GradDrop()),
+    "gradnorm": lambda tasks: beside(GradNorm([t.name for t in tasks])),
+    "gradvac": lambda tasks: beside(backward(GradVac([t.name for t in tasks]))),
+}
+GRAMIANS: dict[str, GramianWeighing] = {
+    "pcgrad": pcgrad,
+    "mgda": mgda,
+    "aligned": aligned,
+    "cagrad": cagrad,
+    "config": config,
+    "dualproj": dualproj,
+    "fairgrad": fairgrad,
+    "imtl_g": imtl_g,
+    "nash": nash,
+    "upgrad": upgrad,
+}
+OF_GRADIENTS = {*GRAMIANS, "graddrop", "gradnorm", "gradvac"}  # of weights that tasks share
 
 
 def combined(weighing: str, tasks: Sequence[Task]) -> Combine:
@@ -258,7 +299,7 @@ def pair(name: str) -> Strategy:
 
 def allows(pattern: str, weighing: str, situation: Situation) -> str:
     """Ask for other tasks to learn beside, what the pattern needs of the backbone, and weights to weigh."""
-    if weighing in GRAMIANS and not PATTERNS[pattern].shares:
+    if weighing in OF_GRADIENTS and not PATTERNS[pattern].shares:
         return "no two tasks share a weight, so there is no gradient to weigh"
     return needs.sources(situation) or PATTERNS[pattern].needs(situation)
 
