@@ -18,6 +18,13 @@ from headstart.strategies import NO_REUSE, STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))))
+FOLLOWED = (
+    "README.md",
+    "docs/quickstart.md",
+    "docs/multitask.md",
+    "docs/few-shot.md",
+    "docs/add-a-method.md",
+)
 BLOCK = re.compile(r"^```(python|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUICK = ["budget.steps=2", "budget.pretrain=2", "budget.meta=1", "budget.episodes=1", "budget.options=1"]
 
@@ -84,10 +91,7 @@ def module(parts, text, monkeypatch):
     return new.__dict__
 
 
-@pytest.mark.parametrize(
-    "page",
-    ["README.md", "docs/quickstart.md", "docs/multitask.md", "docs/few-shot.md", "docs/add-a-method.md"],
-)
+@pytest.mark.parametrize("page", FOLLOWED)
 def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
     if page == "README.md":  # its commands name files of the reader's; they are checked below
         monkeypatch.setattr(sys.modules[__name__], "commands", lambda text: [])
@@ -96,7 +100,7 @@ def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
 
 
 def test_the_pages_that_must_have_python_have_it():
-    for page in ("README.md", "docs/quickstart.md", "docs/few-shot.md", "docs/add-a-method.md"):
+    for page in FOLLOWED:
         assert sum(language == "python" for language, _ in blocks(page)) >= 2, page
 
 

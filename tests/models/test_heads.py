@@ -107,3 +107,13 @@ def test_the_rows_of_a_saved_plain_model_are_a_backbone_to_start_from(tmp_path):
     save(net, tmp_path, kinds={"new": Regression()})
     built = start(f"file:{tmp_path}").build(inputs=(2,))
     assert built(torch.ones(1, 2)).tolist() == [[-2.0, -2.0]]
+
+
+@pytest.mark.parametrize("head", HEADS[:4], ids=lambda head: head.layer)
+def test_a_head_is_exported_for_any_number_of_rows(head):
+    generator = torch.Generator().manual_seed(0)
+    for buffer in head.buffers():
+        buffer.copy_(torch.rand(buffer.shape, generator=generator))
+    rows = torch.rand(7, 2, generator=generator)
+    told = torch.export.export(head, (rows[:3],), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    torch.testing.assert_close(told.module()(rows), head(rows))

@@ -57,6 +57,10 @@ class Ridge(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(scale).log())
         self.shift = nn.Parameter(torch.zeros(()))
 
+    def extra_repr(self) -> str:
+        """Tell the settings, by which starts of a comparison are told apart."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+
     def forward(self, net: Net, support: Labelled) -> Adapted:
         """Return ``net`` with the solution as its head."""
         linear_head(net, self.task)

@@ -46,6 +46,6 @@ class Relations(Layer):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the scores, ``(B, O)``."""
-        pairs = torch.cat([z[:, None].expand(-1, len(self.means), -1), self.means.expand(len(z), -1, -1)], 2)
-        hidden = linear(pairs, self.inner, self.inner_bias).relu()
+        rows, classes = self.inner.tensor_split(2, 1)  # the part for a row, and that for a class
+        hidden = ((z @ rows.T)[:, None] + self.means @ classes.T + self.inner_bias).relu()  # (B, O, H)
         return linear(hidden, self.outer, self.outer_bias)[..., 0]

@@ -6,7 +6,15 @@ from .averaged import EMA, SWA, WISE_FT
 from .constant import CONSTANT
 from .contrastive import CONTRASTIVE
 from .decayed import FINETUNE_DECAY
-from .episodes import MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT, PROTONET
+from .episodes import (
+    ANIL_STRATEGY,
+    MAML_STRATEGY,
+    MATCHING,
+    PRETRAIN_MULTITASK_FEWSHOT,
+    PROTONET,
+    R2D2,
+    REPTILE_STRATEGY,
+)
 from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
 from .jointly import MULTITASK_FINETUNE, SIDE_BY_SIDE, pair
@@ -50,7 +58,7 @@ FURTHER: dict[str, Strategy] = {
     for strategy in (
         LAYER_FINETUNE, CONTRASTIVE,
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
-        MULTITASK_FINETUNE,
+        MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE,
     )
 }  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.

@@ -3,19 +3,25 @@
 References:
     ProtoNet: Snell et al. (NeurIPS 2017), https://arxiv.org/abs/1703.05175
     MAML: Finn et al. (ICML 2017), https://arxiv.org/abs/1703.03400
+    ANIL: Raghu et al. (ICLR 2020), https://arxiv.org/abs/1909.09157
+    Reptile: Nichol et al. (2018), https://arxiv.org/abs/1803.02999
+    R2D2: Bertinetto et al. (ICLR 2019), https://arxiv.org/abs/1805.08136
+    Matching networks: Vinyals et al. (NeurIPS 2016), https://arxiv.org/abs/1606.04080
     A pretrained start for episodes: Chen et al. (ICCV 2021), https://arxiv.org/abs/2003.04390
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from ...engine import seeded
-from ...meta import MAML, Episodic, ProtoNet
+from ...meta import ANIL, MAML, Episodic, Matching, ProtoNet, Reptile, Ridge
 from ...models import Adapted, Net, freeze
-from ...seams import Adaptation
-from ...tasks import Stream, Task, episodes
+from ...seams import Adaptation, Objective
+from ...tasks import Labelled, Stream, Task, episodes
 from .. import needs
 from ..needs import QUERIES, allows_episodes, class_counts
 from ..strategy import Strategy, rates
@@ -53,11 +59,7 @@ def maml(trial: Trial) -> Trained:
     """Meta-train start weights on episodes of the sources, then take gradient steps on the target."""
     name, lr = trial.target.name, trial.settings["lr"]
     net, curves = meta_train(trial, MAML(name, lr=lr, steps=1, loss=trial.target.kind.loss), lr=3e-4)
-    # The head is new for the target's classes: start it at zero, where every class is alike. It has
-    # further to go than one step, so the adaptation takes as many as every strategy may.
-    for parameter in net.heads[name].parameters():
-        nn.init.zeros_(parameter)
-    return Trained(exported(_descend(trial, net.eval(), lr)), curves)
+    return Trained(exported(_descend(trial, net, _all_weights, lr)), curves)
 
 
 MAML_STRATEGY = Strategy(
@@ -72,15 +74,114 @@ MAML_STRATEGY = Strategy(
 )
 
 
-def _descend(trial: Trial, net: Net, lr: float) -> Adapted:
-    """Take MAML's steps on the target's rows; where they end higher than they began, with half the rate."""
+def anil(trial: Trial) -> Trained:
+    """Meta-train features under heads that take gradient steps, then take such steps on the target."""
+    name, lr = trial.target.name, trial.settings["lr"]
+    net, curves = meta_train(trial, ANIL(name, lr=lr, loss=trial.target.kind.loss), lr=3e-4)
+    return Trained(exported(_descend(trial, net, _head_alone, lr)), curves)
+
+
+ANIL_STRATEGY = Strategy(
+    name="anil",
+    run=anil,
+    summary="episodes on the sources, then gradient steps on the head",
+    options=rates(0.1, 0.03, 0.3),
+    needs=needs.episodes,
+    reused=START + " for episodes",
+    frozen="backbone",
+    paper="[Raghu et al. 2020](https://arxiv.org/abs/1909.09157)",
+)
+
+
+def reptile(trial: Trial) -> Trained:
+    """Move start weights towards those that episodes end at, then take gradient steps on the target."""
+    name, lr = trial.target.name, trial.settings["lr"]
+    inner = MAML(name, lr=lr, steps=5, first_order=True, loss=trial.target.kind.loss)
+    net, curves = meta_train(trial, inner, lr=3e-4, learn=Reptile)
+    return Trained(exported(_descend(trial, net, _all_weights, lr)), curves)
+
+
+REPTILE_STRATEGY = Strategy(
+    name="reptile",
+    run=reptile,
+    summary="towards where the steps of episodes end, then gradient steps",
+    options=rates(0.01, 0.003, 0.03),
+    needs=needs.episodes,
+    reused=START + " for episodes",
+    frozen="normalisation",
+    paper="[Nichol et al. 2018](https://arxiv.org/abs/1803.02999)",
+)
+
+
+def r2d2(trial: Trial) -> Trained:
+    """Meta-train features under heads that are ridge regressions, then solve for the target's."""
+    adaptation = Ridge(trial.target.name, penalty=trial.settings["penalty"])
+    for parameter in adaptation.parameters():
+        parameter.requires_grad_(False)  # the penalty is a setting here, chosen as those of others are
+    net, curves = meta_train(trial, adaptation, lr=3e-4)
+    return Trained(exported(adaptation.to(trial.problem.on)(net.eval(), _rows(trial))), curves)
+
+
+R2D2 = Strategy(
+    name="r2d2",
+    run=r2d2,
+    summary="episodes on the sources, then a ridge regression",
+    options=rates(1.0, 0.1, 10.0, name="penalty"),
+    needs=needs.episodes,
+    reused=START + " for episodes",
+    frozen="backbone",
+    paper="[Bertinetto et al. 2019](https://arxiv.org/abs/1805.08136)",
+)
+
+
+def matching(trial: Trial) -> Trained:
+    """Meta-train the features on episodes of the sources, then let the target's rows vote."""
+    adaptation = Matching(trial.target.name)
+    net, curves = meta_train(trial, adaptation, lr=trial.settings["meta_lr"])
+    return Trained(exported(adaptation(net.eval(), _rows(trial))), curves)
+
+
+MATCHING = Strategy(
+    name="matching",
+    run=matching,
+    summary="episodes on the sources, then votes of alike rows",
+    options=rates(1e-4, 3e-4, 1e-3, name="meta_lr"),
+    needs=needs.episodes,
+    reused=START + " for episodes",
+    frozen="backbone",
+    paper="[Vinyals et al. 2016](https://arxiv.org/abs/1606.04080)",
+)
+
+
+def _rows(trial: Trial) -> Labelled:
+    """Return the target's labelled rows where nets train."""
+    return trial.labelled().to(trial.problem.on)
+
+
+def _all_weights(trial: Trial, lr: float, steps: int) -> Adaptation:
+    return MAML(trial.target.name, lr=lr, steps=steps, loss=trial.target.loss)
+
+
+def _head_alone(trial: Trial, lr: float, steps: int) -> Adaptation:
+    return ANIL(trial.target.name, lr=lr, steps=steps, loss=trial.target.loss)
+
+
+def _descend(
+    trial: Trial, net: Net, adapting: Callable[[Trial, float, int], Adaptation], lr: float
+) -> Adapted:
+    """Take steps on the target's rows; where they end higher than they began, with half the rate.
+
+    The head is new for the target's classes and starts at zero, where every class is alike. It has further
+    to go than one step, so the adaptation takes as many as every strategy may.
+    """
+    for parameter in net.eval().heads[trial.target.name].parameters():
+        nn.init.zeros_(parameter)
     steps = trial.problem.budget.of(0)  # each sees all rows, so that more rows need no more of them
-    rows, loss = trial.labelled().to(trial.problem.on), trial.target.loss
+    rows, loss = _rows(trial), trial.target.loss
     with torch.no_grad():  # nothing is learned from the way here
         start = loss(net(rows.x, trial.target.name), rows.y)
         for _ in range(HALVINGS):
-            adaptation = MAML(trial.target.name, lr=lr, steps=steps, loss=loss)
-            adapted = adaptation(net, rows)
+            adapted = adapting(trial, lr, steps)(net, rows)
             if loss(adapted(rows.x), rows.y) < start:  # also false where it is not a number
                 return adapted
             lr /= 2
@@ -93,8 +194,7 @@ def pretrain_multitask_fewshot(trial: Trial) -> Trained:
     As with ``protonet``, the means answer as if all classes were equally common.
     """
     net, curves = together(trial, trial.pretrained(), trial.settings["lr"])
-    rows = trial.labelled().to(trial.problem.on)
-    return Trained(exported(ProtoNet(trial.target.name)(net.eval(), rows)), curves)
+    return Trained(exported(ProtoNet(trial.target.name)(net.eval(), _rows(trial))), curves)
 
 
 PRETRAIN_MULTITASK_FEWSHOT = Strategy(
@@ -124,7 +224,9 @@ def episode_source(trial: Trial) -> tuple[list[Task], int, int]:
     return tasks, ways, min(shots, 5, *(min(c) - QUERIES for c in counts))
 
 
-def meta_train(trial: Trial, adaptation: Adaptation, *, lr: float) -> tuple[Net, Curves]:
+def meta_train(
+    trial: Trial, adaptation: Adaptation, *, lr: float, learn: Callable[[Adaptation], Objective] = Episodic
+) -> tuple[Net, Curves]:
     """Train the pretrained backbone on episodes; its normalisation keeps the statistics it has."""
     tasks, ways, shots = episode_source(trial)
     budget, name = trial.problem.budget, trial.target.name
@@ -145,12 +247,12 @@ def meta_train(trial: Trial, adaptation: Adaptation, *, lr: float) -> tuple[Net,
             nn.init.zeros_(parameter)
         for layer in norms(net):
             freeze(layer)
-        net, objective = net.to(trial.problem.on), Episodic(adaptation)
+        net, objective = net.to(trial.problem.on), learn(adaptation)
         return net, trial.train(
             net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta"
         )
 
-    net, curves = trial.starts.get(trial.called(f"{adaptation} {lr} {ways} {shots}"), make)
+    net, curves = trial.starts.get(trial.called(f"{learn} {adaptation} {lr} {ways} {shots}"), make)
     with seeded(trial.seed):
         return trial.net(net.backbone), curves
 
