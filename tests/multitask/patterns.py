@@ -52,7 +52,7 @@ def check_pattern(pattern, tmp_path, first, second=None):
 
 def trained(pattern, tasks, steps=60, lr=1e-2, combine=None):
     """Train on the tasks; return the net and the losses of each step."""
-    net = netted(pattern, tasks)
+    net = seeded(lambda: netted(pattern, tasks))
     stream = batches(tasks, 12, generator=torch.Generator().manual_seed(0))
     objective, optimizer = Supervised(*tasks), torch.optim.Adam(net.parameters(), lr=lr)
     history = []

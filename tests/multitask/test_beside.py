@@ -1,9 +1,21 @@
 """Losses that are no task's stand beside the tasks that are weighed."""
 
+import pytest
 import torch
 
+from headstart.engine import total
 from headstart.models import mlp
-from headstart.multitask import Soft, Uncertainty, beside, weighted
+from headstart.multitask import (
+    PLE,
+    MMoE,
+    SharedPrivate,
+    Soft,
+    Uncertainty,
+    _backward,
+    backward,
+    beside,
+    weighted,
+)
 from headstart.transfer import Supervised
 
 from .patterns import netted, rows, seeded, two
@@ -13,6 +25,22 @@ TASKS = two(rows())
 
 def softly():
     return netted(Soft({t: mlp(5, hidden=[4]) for t in ("a", "b")}, weight=0.3), TASKS)
+
+
+def shared_private():
+    return SharedPrivate(mlp(5, hidden=[4]), {t: mlp(5, hidden=[3]) for t in ("a", "b")})
+
+
+def experts():
+    return MMoE([mlp(5, hidden=[4]) for _ in range(2)], ["a", "b"])
+
+
+def levels():
+    return PLE([[mlp(5, hidden=[4])]], {t: [[mlp(5, hidden=[4])]] for t in ("a", "b")})
+
+
+def ones(gramian):
+    return gramian.new_ones(len(gramian))
 
 
 def losses(net):
@@ -43,3 +71,16 @@ def test_a_distance_is_no_task_to_be_weighed():
 def test_uncertainty_knows_its_tasks_alone():
     found = gradients(beside(weighted(Uncertainty(["a", "b"]))))
     assert all(g.isfinite().all() for g in found.values())
+
+
+@pytest.mark.parametrize("make", [shared_private, experts, levels])
+@pytest.mark.parametrize("small", [0, 10**9])
+def test_weights_of_1_are_the_plain_sum_on_every_way_of_taking_the_gramian(make, small, monkeypatch):
+    monkeypatch.setattr(_backward, "SMALL", small)
+    found = {}
+    for name, combine in (("sum", total), ("ones", beside(backward(ones)))):
+        net = seeded(lambda: netted(make(), TASKS))
+        combine(losses(net), net)
+        found[name] = {n: p.grad for n, p in net.named_parameters()}
+    for key, gradient in found["sum"].items():
+        torch.testing.assert_close(found["ones"][key], gradient)

@@ -79,6 +79,14 @@ def test_routed_says_what_does_not_fit():
         routed(-1.0)
 
 
+def test_a_graph_gives_what_the_picked_blocks_give():
+    pattern, x = routed().eval(), rows()
+    with torch.no_grad():
+        pattern.logits[0, 1, 1] = 2.0
+    inner = torch.export.export(pattern, (x, "a")).module()
+    torch.testing.assert_close(inner(x, "a"), pattern(x, "a"))
+
+
 def test_one_candidate_is_a_plain_encoder():
     pattern, x = routed(candidates=1), rows()
     net = netted(pattern, two(x))

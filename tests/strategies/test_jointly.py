@@ -60,9 +60,21 @@ def opposed():
 
 @pytest.mark.parametrize("weighing", LOSSES | GRAMIANS)
 def test_every_weighing_weighs_the_tasks_beside_what_the_pattern_costs(weighing):
-    net, plain = (learned(f"multitask:shared-private+{name}", opposed()).net for name in (weighing, "sum"))
-    same = torch.equal(net.backbone.shared.layers[0].weight, plain.backbone.shared.layers[0].weight)
-    assert same == (weighing == "sum")
+    pattern = "hard" if weighing in ("gradnorm", "graddrop") else "shared-private"
+    net, plain = (learned(f"multitask:{pattern}+{name}", opposed(), lr=0.1).net for name in (weighing, "sum"))
+    one, other = (next(each.backbone.parameters()) for each in (net, plain))
+    assert one.isfinite().all()
+    assert torch.allclose(one, other, atol=1e-4) == (weighing in ("sum", "dwa"))  # whose first window goes on
+
+
+def test_cosines_of_tasks_that_want_the_opposite_are_low():
+    told = learned("multitask:hard+sum", opposed()).told["cosines"]
+    for when in ("before", "after"):
+        ((one, other), (_, again)) = told[when]
+        assert one == again == 1
+        assert other < 0.5
+    nothing = learned("multitask:soft+sum", opposed()).told["cosines"]
+    assert nothing["after"] == [[None, None], [None, None]]  # no weight is shared
 
 
 def test_multitask_finetune_keeps_the_contract_and_gives_each_target_its_own():
@@ -87,6 +99,7 @@ def test_pooled_tasks_of_one_kind_have_one_head():
 def test_losses_of_a_pattern_are_among_the_curves_and_routes_are_told():
     trained = learned("multitask:routed+sum", several())
     assert {name.partition(": ")[2] for name in trained.curves} == {"a", "b", "c", "routing"}
+    assert trained.told["cosines"]["tasks"] == ["a", "b", "c"]
     assert {name: len(way) for name, way in trained.told["routes"].items()} == {"a": 2, "b": 2, "c": 2}
 
 
@@ -94,6 +107,7 @@ def test_what_does_not_fit_is_left_out_with_the_reason():
     one = Problem(task("a", 1), budget=TINY)
     assert pair("multitask:hard+sum").needs(one) == "there is no source to train with"
     flat = several()
+    assert pair("multitask:mmoe+gradnorm").needs(flat) == "the encoder's last layer is not that of all tasks"
     assert pair("multitask:soft+pcgrad").needs(flat).startswith("no two tasks share a weight")
     assert pair("multitask:mtan+sum").needs(flat) == "rows are no images"
     own = several(backbone=nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(6, 4))), settings={})

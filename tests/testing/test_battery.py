@@ -137,6 +137,14 @@ def attending():
     check_objective(transfer.Supervised(task), Net(shared, {"a": nn.Linear(4, 2)}), {"a": pixels})
 
 
+def opposed():
+    own = net()
+    found = multitask.cosines(own, transfer.Supervised(A, B), [TABLES], NAMES)
+    assert found.shape == (2, 2)
+    assert found.isfinite().all()
+    assert all(p.grad is None for p in own.parameters())
+
+
 NAMES = ("a", "b")
 
 
@@ -191,6 +199,7 @@ BATTERY = {
     "multitask.weighted": lambda: check_combine(
         multitask.weighted(multitask.Uncertainty(["a", "b"])), net(), losses
     ),
+    "multitask.cosines": opposed,
     "multitask.beside": lambda: check_combine(
         multitask.beside(multitask.backward(multitask.pcgrad)), net(), losses
     ),

@@ -10,6 +10,7 @@ from ._backward import backward
 from ._beside import beside
 from ._cagrad import cagrad
 from ._config import config
+from ._cosines import cosines
 from ._cost import cost
 from ._dualproj import dualproj
 from ._dwa import DWA
@@ -56,6 +57,7 @@ __all__ = [
     "beside",
     "cagrad",
     "config",
+    "cosines",
     "cost",
     "dualproj",
     "fairgrad",

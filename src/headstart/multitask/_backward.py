@@ -32,8 +32,8 @@ def backward(
 
     .. math:: \text{grad} = \sum_k w_k\, g_k, \qquad w = \text{weighing}(G), \quad G_{kl} = g_k \cdot g_l
 
-    Every trainable weight of the backbone counts as shared, also one that a single task uses (in a
-    ``Trunk``). Heads and learned parts of an objective get the plain sum of their own gradients, not
+    Every trainable weight of the backbone counts as shared, without those that a ``Trunk`` has for one
+    task alone. These, heads and learned parts of an objective get the plain sum of their own gradients, not
     weighed. Gradients add to what ``.grad`` holds, as in ``loss.backward()``. A loss that needs no gradient
     is left out, and so is a task that is absent: it adds no row. With a single task this is
     ``loss.backward()``.

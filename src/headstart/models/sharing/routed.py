@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import wrong
@@ -101,7 +102,12 @@ class Routed(Pattern):
 
     def several(self, x: X, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Return the features of some tasks: along the likeliest blocks, or mixed as likely in training."""
-        return self._mixed(x, tasks, self.logits.softmax(2)) if self.training else self._picked(x, tasks)
+        if self.training:
+            return self._mixed(x, tasks, self.logits.softmax(2))
+        if torch.compiler.is_compiling():  # a graph has no values to pick by
+            alone = F.one_hot(self.logits.argmax(2), self.logits.shape[2])
+            return self._mixed(x, tasks, alone.to(self.logits))
+        return self._picked(x, tasks)
 
     def together(self, x: Mapping[str, X], progress: float) -> Both:
         """Return the features, in training by the shares that are drawn at this step, and ``routing``."""

@@ -10,13 +10,16 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from torch import nn
 
 from ...engine import seeded, total
+from ...engine.devices import to
 from ...errors import unknown, wrong
 from ...models import Net, cuts, maps, mlp, widths
 from ...models.fresh import copied
@@ -44,6 +47,7 @@ from ...multitask import (
     beside,
     cagrad,
     config,
+    cosines,
     dualproj,
     fairgrad,
     gls,
@@ -55,8 +59,9 @@ from ...multitask import (
     weighted,
 )
 from ...seams import Combine, GramianWeighing
-from ...tasks import Task, X
+from ...tasks import Task, X, batches
 from ...tasks.nouns import move
+from ...transfer import Supervised
 from .. import needs
 from ..ready import first_row
 from ..situation import Situation, row_shape, width_of
@@ -66,6 +71,7 @@ from .finetune import LOWER
 
 PREFIX = "multitask:"
 EXPERTS = 3  # encoders that all tasks mix, and candidates for each block
+LOOKS = 4  # batches that cosines of gradients are means over
 RATES = (3e-3, 1e-3, 1e-2)  # as of `scratch`, which they are held against
 
 
@@ -255,6 +261,7 @@ GRAMIANS: dict[str, GramianWeighing] = {
     "nash": nash,
     "upgrad": upgrad,
 }
+ONE_ENCODER = ("hard", "pooled")  # whose last layer is every task's, as GradNorm asks
 OF_GRADIENTS = {*GRAMIANS, "graddrop", "gradnorm", "gradvac"}  # of weights that tasks share
 
 
@@ -301,6 +308,8 @@ def allows(pattern: str, weighing: str, situation: Situation) -> str:
     """Ask for other tasks to learn beside, what the pattern needs of the backbone, and weights to weigh."""
     if weighing in OF_GRADIENTS and not PATTERNS[pattern].shares:
         return "no two tasks share a weight, so there is no gradient to weigh"
+    if weighing == "gradnorm" and pattern not in ONE_ENCODER:
+        return "the encoder's last layer is not that of all tasks"
     return needs.sources(situation) or PATTERNS[pattern].needs(situation)
 
 
@@ -310,9 +319,20 @@ def run(pattern: str, weighing: str, trial: Trial) -> Trained:
     tasks = [*targets, *trial.problem.sources]
     net = shared(pattern, trial, tasks)
     lr, steps = trial.settings["lr"], trial.problem.steps
+    before = looks(trial, net, tasks)
     curves = trial.train(net, tasks, steps=steps, lr=lr, combine=combined(weighing, tasks), phase="together")
-    told = {"routes": net.backbone.pattern()} if isinstance(net.backbone, Routed) else {}
-    return Trained(Net(net.backbone, {t.name: net.heads[t.name] for t in targets}), curves, told)
+    lying = {"tasks": [t.name for t in tasks], "before": before, "after": looks(trial, net, tasks)}
+    routes = {"routes": net.backbone.pattern()} if isinstance(net.backbone, Routed) else {}
+    left = Net(net.backbone, {t.name: net.heads[t.name] for t in targets})
+    return Trained(left, curves, {"cosines": lying} | routes)
+
+
+def looks(trial: Trial, net: Net, tasks: Sequence[Task]) -> list[list[float | None]]:
+    """Tell how the gradients of the tasks lie to one another on a few batches, always the same ones."""
+    stream = batches(tasks, trial.problem.budget.batch, generator=trial.generator("cosines"))
+    seen = [to(batch, trial.problem.on) for batch in islice(stream, LOOKS)]
+    found = cosines(net, Supervised(*tasks), seen, [t.name for t in tasks]).tolist()
+    return [[None if math.isnan(value) else round(value, 4) for value in row] for row in found]
 
 
 def shared(pattern: str, trial: Trial, tasks: Sequence[Task]) -> Net:
