@@ -45,8 +45,8 @@ def backward(
         \text{grad} = \Big( \sum_k w_k D_k \Big)^T X
 
     Where a net of such layers is followed by heads, all tasks go back through it at once; where each task has
-    rows of its own that went through it together (``torch.cat``, then ``split``), in a single pass. Other
-    layers (convolutions, normalisation, embeddings, recurrent ones, attention, layers used twice) go the
+    rows of its own that went through it together (``torch.cat``, then ``split``, as ``Supervised`` lets them),
+    in a single pass. Other layers (convolutions, normalisation, embeddings, recurrent ones, attention, layers used twice) go the
     ordinary way, one pass for each task. ``cost`` says beforehand what each way takes.
 
     Args:
