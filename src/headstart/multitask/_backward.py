@@ -33,9 +33,9 @@ def backward(
     .. math:: \text{grad} = \sum_k w_k\, g_k, \qquad w = \text{weighing}(G), \quad G_{kl} = g_k \cdot g_l
 
     What ``net.shared()`` lists counts as shared. Heads, private parts of the backbone and learned parts of an
-    objective get the plain sum of their own gradients, not weighed. Gradients add to what ``.grad`` holds, as in ``loss.backward()``. A loss that needs no gradient
-    is left out, and so is a task that is absent: it adds no row. With a single task this is
-    ``loss.backward()``.
+    objective get the plain sum of their own gradients, not weighed. Gradients add to what ``.grad`` holds, as
+    in ``loss.backward()``. A loss that needs no gradient is left out, and so is a task that is absent: it
+    adds no row. With a single task this is ``loss.backward()``.
 
     The Gramian is exact, and summed layer by layer. For a linear layer with inputs ``X`` and the gradients
     ``D_k`` of its outputs no gradient of a weight is formed for any task:
