@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from headstart.models import Net, Trunk
-from headstart.tasks import Binary, Inputs, Labelled, Shift, Task
+from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Shift, Task
 from headstart.transfer import Supervised
 
 from .problems import Counting, rows
@@ -65,3 +65,19 @@ def test_supervised_says_what_is_wrong(pair):
     other = Task("other", Binary(), Labelled(rows(), torch.ones(6)))
     with pytest.raises(KeyError, match=r"found \"other\""):
         Supervised(other)(net, {"other": other.train}, 0.0)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_rows_of_several_tables_go_through_at_once_where_each_is_treated_by_itself(norm):
+    torch.manual_seed(0)
+    layers = [nn.Linear(3, 8), nn.BatchNorm1d(8) if norm else nn.Identity(), nn.Tanh(), nn.Linear(8, 4)]
+    net = Net(nn.Sequential(*layers), {"a": nn.Linear(4, 2), "b": nn.Linear(4, 1)})
+    a = Task("a", Multiclass(2), Labelled(torch.randn(6, 3), torch.arange(6) % 2))
+    b = Task("b", Regression(), Labelled(torch.randn(5, 3), torch.randn(5)))
+    seen = []
+    net.backbone[0].register_forward_hook(lambda module, given, result: seen.append(len(result)))
+    both = Supervised(a, b)(net, {"a": a.train, "b": b.train}, 0.0)
+    assert seen == ([6, 5] if norm else [11])
+    for task in (a, b):
+        alone = Supervised(task)(net, {task.name: task.train}, 0.0)
+        torch.testing.assert_close(both[task.name], alone[task.name])

@@ -220,8 +220,9 @@ class Net(nn.Module):
     def together(self, x: Mapping[str, X], progress: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the features of several tasks, and the losses that the backbone has of its own, by name.
 
-        Tasks with the very same rows share one pass where their features do not differ. A backbone that is
-        ``joint`` is given all rows at once, and may have losses: distances, costs.
+        Tasks with the very same rows share one pass where their features do not differ, and so do rows of
+        several tables where every layer is seen to treat each row by itself. A backbone that is ``joint`` is
+        given all rows at once, and may have losses: distances, costs.
 
         Args:
             x: rows by task.
@@ -238,6 +239,10 @@ class Net(nn.Module):
                     _explain(rows, error)
                 raise
             return found
+        if (tables := self._alike(x)) is not None:
+            parts = self.features(torch.cat(tables)).split([len(rows) for rows in tables])
+            of = dict(zip(map(id, tables), parts, strict=True))
+            return {task: of[id(rows)] for task, rows in x.items()}, {}
         seen: dict[tuple[int, bool, str | None], Tensor] = {}
         features, apart = {}, task_dependent(self.backbone)
         for task, rows in x.items():
@@ -246,6 +251,15 @@ class Net(nn.Module):
                 seen[key] = self.features(rows, task)
             features[task] = seen[key]
         return features, {}
+
+    def _alike(self, x: Mapping[str, X]) -> list[Tensor] | None:
+        """List the distinct tables, if they can go through the backbone as one."""
+        tables = list({id(rows): rows for rows in x.values()}.values())
+        if len(tables) < 2 or any(map(self.at_places, x)) or not _by_row(self.backbone):
+            return None
+        found = [rows for rows in tables if isinstance(rows, Tensor)]
+        kinds = {(rows.shape[1:], rows.dtype, rows.device) for rows in found}
+        return found if len(found) == len(tables) and len(kinds) == 1 else None
 
     def forward(self, x: X, task: str) -> Tensor:
         """Return the output of a task's head ``(B, O)``; ``KeyError`` names an unknown task."""
@@ -276,6 +290,21 @@ class Net(nn.Module):
         if mode:
             _rest(self)
         return self
+
+
+_BY_ROW = {
+    nn.Linear, nn.Flatten, nn.Identity, nn.ReLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.ELU, nn.LeakyReLU,
+}  # fmt: skip
+
+
+def _by_row(module: nn.Module) -> bool:
+    """Tell whether a module is a chain of known layers that treat each row by itself."""
+    if type(module) in _BY_ROW:
+        return True
+    if type(module) is nn.Sequential:
+        return all(map(_by_row, module))
+    layers = getattr(module, "chain", None)
+    return callable(layers) and not task_dependent(module) and all(map(_by_row, layers()))
 
 
 def _rest(module: nn.Module) -> bool:

@@ -32,11 +32,10 @@ def backward(
 
     .. math:: \text{grad} = \sum_k w_k\, g_k, \qquad w = \text{weighing}(G), \quad G_{kl} = g_k \cdot g_l
 
-    Every trainable weight of the backbone counts as shared, without those that a ``Trunk`` has for one
-    task alone. These, heads and learned parts of an objective get the plain sum of their own gradients, not
-    weighed. Gradients add to what ``.grad`` holds, as in ``loss.backward()``. A loss that needs no gradient
-    is left out, and so is a task that is absent: it adds no row. With a single task this is
-    ``loss.backward()``.
+    What ``net.shared()`` lists counts as shared. Heads, private parts of the backbone and learned parts of an
+    objective get the plain sum of their own gradients, not weighed. Gradients add to what ``.grad`` holds, as
+    in ``loss.backward()``. A loss that needs no gradient is left out, and so is a task that is absent: it
+    adds no row. With a single task this is ``loss.backward()``.
 
     The Gramian is exact, and summed layer by layer. For a linear layer with inputs ``X`` and the gradients
     ``D_k`` of its outputs no gradient of a weight is formed for any task:
@@ -45,9 +44,9 @@ def backward(
         \text{grad} = \Big( \sum_k w_k D_k \Big)^T X
 
     Where a net of such layers is followed by heads, all tasks go back through it at once; where each task has
-    rows of its own that went through it together (``torch.cat``, then ``split``), in a single pass. Other
-    layers (convolutions, normalisation, embeddings, recurrent ones, attention, layers used twice) go the
-    ordinary way, one pass for each task. ``cost`` says beforehand what each way takes.
+    rows of its own that went through it together (``torch.cat``, then ``split``, as ``Supervised`` lets
+    them), in a single pass. Other layers (convolutions, normalisation, embeddings, recurrent ones, attention,
+    layers used twice) go the ordinary way, one pass for each task. ``cost`` says beforehand what each takes.
 
     Args:
         weighing: from the Gramian ``(K, K)`` of the tasks that are there to their weights ``(K,)``:
