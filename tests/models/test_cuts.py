@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from headstart.models import AtAllCuts, Net, backbone, conv4, cut, cuts, freeze, load, mlp, save, widths
-from headstart.models.backbones.cuts import Cut, pooled
+from headstart.models.backbones.cuts import Cut, first_tensor, pooled
 from headstart.tasks import Multiclass
 
 
@@ -136,7 +136,7 @@ def test_maps_are_averaged_over_a_grid_and_tokens_over_the_text():
     last = torch.randn(2, 6, 6, 5)
     assert torch.equal(pooled(last), pooled(last.movedim(3, 1)))  # channels last
     tokens = torch.randn(2, 7, 5)
-    assert torch.equal(pooled({"hidden": tokens}), tokens.mean(1))
+    assert torch.equal(pooled(first_tensor({"hidden": (tokens, None)})), tokens.mean(1))
 
 
 def test_a_saved_model_ends_where_it_was_cut(tmp_path):

@@ -105,7 +105,6 @@ RAW_WINDOW = Strategy(
     options=rates(1.0, 0.1, 10.0, name="C"),
     needs=needs.lexicon,
     builds=False,
-    paper="[Ratnaparkhi 1996](https://aclanthology.org/W96-0213/)",
 )
 
 
