@@ -130,6 +130,11 @@ def sharing(make):
     return check
 
 
+def transported():
+    pytest.importorskip("ot", reason="needs POT")
+    objective(lambda: domains.DeepJDOT(A), SHIFT)()
+
+
 def attending():
     pixels = Labelled(normal(8, 1, 8, 8), torch.arange(8) % 2)
     task, encoder = Task("a", Multiclass(2), pixels), conv4(1, width=4, size=8)
@@ -160,6 +165,10 @@ BATTERY = {
     "transfer.wise_ft": lambda: mixed(transfer.wise_ft),
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
+    "domains.CDAN": objective(lambda: domains.CDAN(A, features=4, hidden=5), SHIFT),
+    "domains.MDD": objective(lambda: domains.MDD(A, features=4, hidden=5), SHIFT),
+    "domains.MCD": objective(lambda: domains.MCD(A, features=4), SHIFT),
+    "domains.DeepJDOT": transported,
     "multitask.pcgrad": pcgrad,
     "multitask.GradVac": lambda: check_weighing(multitask.GradVac(list("abcde"))),
     "multitask.PerTask": lambda: check_weighing(Last(["a", "b"]), of="losses", tasks=2),
@@ -218,6 +227,10 @@ BATTERY = {
 }
 
 
+BATTERY |= {
+    f"domains.{name}": objective(functools.partial(getattr(domains, name), A), SHIFT)
+    for name in ("AFN", "CMD", "CORAL", "JAN", "MCC")
+}
 ABC = ["a", "b", "c"]
 WEIGHINGS_OF_LOSSES = {
     "DWA": lambda: multitask.DWA(ABC, every=2),
