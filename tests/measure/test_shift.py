@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from headstart.domains import MMD
 from headstart.maths import discrepancy
 from headstart.measure import a_distance, bbse, density_ratio, em_priors, kind_of_shift, mmd
-from headstart.measure._rows import unseen
+from headstart.measure.rows import unseen
 
 from .shifts import made
 

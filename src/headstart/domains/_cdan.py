@@ -61,6 +61,9 @@ class CDAN(nn.Module):
         Long et al. (NeurIPS 2018), equations 5 to 8, https://arxiv.org/abs/1705.10667
     """
 
+    of_features: Tensor | None
+    of_classes: Tensor | None
+
     def __init__(self, task: Task, *, features: int, hidden: int = 64, weight: float = 1.0) -> None:
         super().__init__()
         check_weight(weight)

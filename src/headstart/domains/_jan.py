@@ -25,12 +25,12 @@ def joint_discrepancy(*layers: tuple[Tensor, Tensor, Sequence[float]]) -> Tensor
         layers: rows of both sets, ``(B, *)`` and ``(C, *)``, and the bandwidths of the layer's kernel, in
             median squared distances of its own.
     """
-    kernel = 1.0
+    sign = signs(*layers[0][:2])
+    kernel = torch.ones_like(sign)
     for a, b, bandwidths in layers:
         distances = squared_distances(torch.cat([a, b]))
         median = median_distance(distances)
         kernel = kernel * gaussian(distances, [median * m for m in bandwidths])
-    sign = signs(*layers[0][:2])
     return (sign @ kernel @ sign).clamp(min=0)
 
 

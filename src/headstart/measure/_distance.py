@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..maths import discrepancy
-from ._rows import sides_of, some, two, unseen
+from .rows import sides_of, some, two, unseen
 
 MOST = 2000  # rows of a side that a distance looks at
 
@@ -83,4 +83,5 @@ def mmd(source: Tensor, target: Tensor) -> float:
         Gretton et al. (JMLR 2012), equation 5, https://jmlr.org/papers/v13/gretton12a.html
     """
     source, target = two(source, target)
-    return float(discrepancy(*(side[some(side, MOST, "MMD")] for side in (source, target))))
+    source, target = (side[some(side, MOST, "MMD")] for side in (source, target))
+    return float(discrepancy(source, target))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import wrong
-from ._rows import probabilities_of
+from .rows import probabilities_of
 
 TINY = 1e-12
 STEPS = 1000

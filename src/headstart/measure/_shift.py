@@ -17,7 +17,7 @@ from ..maths.discrepancy import BANDWIDTHS, median_distance
 from ._check import classes, labelled
 from ._distance import a_distance
 from ._labelshift import bbse
-from ._rows import some, two, unseen
+from .rows import some, two, unseen
 
 TINY = 1e-12
 MOST = 600  # rows of a side

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import wrong
 from ._check import labelled
-from ._rows import probabilities_of, sides_of, some, two, unseen
+from .rows import probabilities_of, sides_of, some, two, unseen
 
 TINY = 1e-12
 MOST = 2000  # rows that are compared in pairs

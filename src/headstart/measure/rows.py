@@ -23,10 +23,8 @@ def two(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows of both sides in float64; ``ValueError`` where something is off."""
     for name, side in (("source", source), ("target", target)):
         if side.ndim != 2 or len(side) < LEAST:
-            found = tuple(side.shape)
-            raise wrong(
-                f"`{name}`", expected=f"features of at least {LEAST} rows, (rows, width)", found=found
-            )
+            expected = f"features of at least {LEAST} rows, (rows, width)"
+            raise wrong(f"`{name}`", expected=expected, found=tuple(side.shape))
         if not side.isfinite().all():
             raise wrong(f"`{name}`", expected="finite", found="infinity or NaN")
     if source.shape[1] != target.shape[1]:
