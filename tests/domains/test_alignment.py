@@ -118,9 +118,15 @@ def test_cmd_is_the_sum_of_the_distances_of_moments(photos):
     task, net, batch = photos
     s, t = net.features(batch.source.x), net.features(batch.target.x)
     span = torch.cat([s, t]).max() - torch.cat([s, t]).min()
+    assert span > 1
     losses = CMD(task, weight=0.5)(net, batch, 0.0), CMD(task, weight=0.5, span=2.0)(net, batch, 0.0)
     torch.testing.assert_close(losses[0]["cmd"], 0.5 * moment_gap(s, t, 5, span.item()))
     torch.testing.assert_close(losses[1]["cmd"], 0.5 * moment_gap(s, t, 5, 2.0))
+    small = Net(nn.Sequential(net.backbone, nn.Linear(5, 5)), {"photos": nn.Linear(5, 2)}).double()
+    with torch.no_grad():
+        small.backbone[1].weight.mul_(1e-3)
+        s, t = small.features(batch.source.x), small.features(batch.target.x)
+    torch.testing.assert_close(CMD(task)(small, batch, 0.0)["cmd"].detach(), moment_gap(s, t, 5, 1.0))
     for settings in ({"moments": 0}, {"span": 0.0}):
         with pytest.raises(ValueError, match="should be"):
             CMD(task, **settings)

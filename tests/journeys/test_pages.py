@@ -86,7 +86,14 @@ def module(parts, text, monkeypatch):
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/quickstart.md", "docs/multitask.md", "docs/few-shot.md", "docs/add-a-method.md"],
+    [
+        "README.md",
+        "docs/quickstart.md",
+        "docs/multitask.md",
+        "docs/few-shot.md",
+        "docs/domains.md",
+        "docs/add-a-method.md",
+    ],
 )
 def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
     if page == "README.md":  # its commands name files of the reader's; they are checked below

@@ -16,7 +16,7 @@ from ..models import Net
 from ..tasks import Shift, Task
 from ._sides import check_weight, sides
 
-TINY = 1e-12
+LEAST = 1.0  # else features that shrink are pushed together ever harder
 
 
 def moment_gap(a: Tensor, b: Tensor, moments: int, span: float | Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class CMD:
         weight: :math:`w`, unit-less, at least 0.
         moments: :math:`K`, at least 1.
         span: :math:`r`, above 0: 1 behind a sigmoid, 2 behind a hyperbolic tangent. ``None`` takes the
-            largest less the smallest feature of each batch, detached.
+            largest less the smallest feature of each batch, detached, and at least 1.
 
     Shape:
         source rows ``(B, *)`` with labels, target rows ``(C, *)`` without; returns scalars ``label``
@@ -94,6 +94,6 @@ class CMD:
         span: float | Tensor | None = self.span
         if span is None:
             low, high = torch.cat([source.detach().flatten(), target.detach().flatten()]).aminmax()
-            span = (high - low).clamp(min=TINY)
+            span = (high - low).clamp(min=LEAST)
         gap = moment_gap(source.flatten(1), target.flatten(1), self.moments, span)
         return {"label": label, "cmd": self.weight * gap}

@@ -52,11 +52,12 @@ class MMD:
         statistic is the biased one of quadratic cost, and the median is that of each batch.
 
     Example:
+        >>> import torch
         >>> from headstart.tasks import Inputs, Labelled, Multiclass
         >>> rows = Labelled(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
         >>> net = Net(torch.nn.Linear(3, 8), {"photos": torch.nn.Linear(8, 2)})
         >>> method = MMD(Task("photos", Multiclass(2), rows))
-        >>> method(net, Shift(rows, rows.inputs()), 0.5)["mmd"].item() < 1e-6
+        >>> method(net, Shift(rows, rows.inputs()), 0.5)["mmd"].item() < 1e-5
         True
 
     References:
