@@ -23,6 +23,7 @@ FOLLOWED = (
     "docs/quickstart.md",
     "docs/multitask.md",
     "docs/few-shot.md",
+    "docs/domains.md",
     "docs/add-a-method.md",
 )
 BLOCK = re.compile(r"^```(python|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

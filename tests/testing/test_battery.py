@@ -130,6 +130,11 @@ def sharing(make):
     return check
 
 
+def transported():
+    pytest.importorskip("ot", reason="needs POT")
+    objective(lambda: domains.DeepJDOT(A), SHIFT)()
+
+
 def attending():
     pixels = Labelled(normal(8, 1, 8, 8), torch.arange(8) % 2)
     task, encoder = Task("a", Multiclass(2), pixels), conv4(1, width=4, size=8)
@@ -146,6 +151,27 @@ def opposed():
 
 
 NAMES = ("a", "b")
+SURE = normal(20, 2).softmax(1)
+
+
+def twice(function, *given):
+    """Hold that a function gives the same twice, and leaves its inputs and the global random state alone."""
+    kept, state = [t.clone() for t in given], torch.get_rng_state()
+    first, again = (torch.as_tensor(function(*given)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert first.isfinite().all()
+    assert all(map(torch.equal, kept, given))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def weighted():
+    twice(measure.weighted_risk, SURE, torch.arange(20) % 2, normal(20, 3), normal(15, 3, seed=1))
+
+
+def diagnosed():
+    twice(
+        lambda *given: measure.kind_of_shift(*given).mmd, normal(20, 3), torch.arange(20) % 2, normal(15, 3)
+    )
 
 
 def on_episodes():
@@ -184,6 +210,10 @@ BATTERY = {
     ),
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
+    "domains.CDAN": objective(lambda: domains.CDAN(A, features=4, hidden=5), SHIFT),
+    "domains.MDD": objective(lambda: domains.MDD(A, features=4, hidden=5), SHIFT),
+    "domains.MCD": objective(lambda: domains.MCD(A, features=4), SHIFT),
+    "domains.DeepJDOT": transported,
     "multitask.pcgrad": pcgrad,
     "multitask.GradVac": lambda: check_weighing(multitask.GradVac(list("abcde"))),
     "multitask.PerTask": lambda: check_weighing(Last(["a", "b"]), of="losses", tasks=2),
@@ -242,10 +272,30 @@ BATTERY = {
     "meta.FewShot": fewshot,
     "measure.leep": lambda: check_score(measure.leep),
     "measure.logme": lambda: check_score(measure.logme),
+    "measure.source_risk": lambda: check_score(measure.source_risk),
+    "measure.weighted_risk": weighted,
+    "measure.Diagnosis": diagnosed,
+    "measure.kind_of_shift": diagnosed,
 }
 
 
+BATTERY |= {
+    f"domains.{name}": objective(functools.partial(getattr(domains, name), A), SHIFT)
+    for name in ("AFN", "CMD", "CORAL", "JAN", "MCC")
+}
 ABC = ["a", "b", "c"]
+BATTERY |= {
+    f"measure.{name}": functools.partial(twice, getattr(measure, name), normal(20, 3), normal(15, 3, seed=1))
+    for name in ("a_distance", "mmd", "density_ratio")
+}
+BATTERY |= {
+    f"measure.{name}": functools.partial(twice, getattr(measure, name), SURE, torch.arange(20) % 2, SURE[:9])
+    for name in ("bbse", "em_priors")
+}
+BATTERY |= {
+    f"measure.{name}": functools.partial(twice, getattr(measure, name), SURE)
+    for name in ("certainty", "corr_c", "information", "snd")
+}
 WEIGHINGS_OF_LOSSES = {
     "DWA": lambda: multitask.DWA(ABC, every=2),
     "FAMO": lambda: multitask.FAMO(ABC),
@@ -275,7 +325,12 @@ def test_every_public_method_passes_the_checks(name):
     BATTERY[name]()
 
 
-TOOLS = ("meta.FewShot", "meta.EpisodeScores", "meta.evaluate_episodes")  # around methods, from no paper
+TOOLS = (
+    "meta.FewShot",
+    "meta.EpisodeScores",
+    "meta.evaluate_episodes",
+    "measure.Diagnosis",
+)  # around methods, from no paper
 
 
 def sections(doc):

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..strategies.recipes.align import entropy, informed
+from ..measure import information as informed
 from ..tasks import Inputs, Kind, Lazy, X
 from ..tasks.nouns import rows, take
 
@@ -80,7 +80,9 @@ def raised(told: Sequence[Mapping[str, Any]], prior: Sequence[float]) -> list[di
     if not told or not prior or not 0 < float(expected.max()) < 1:
         return []
     shares = torch.tensor([each["shares"] for each in told], dtype=torch.float64).mean(0)
-    information = sum(each["information"] for each in told) / len(told) / float(entropy(expected))
+    information = (
+        sum(each["information"] for each in told) / len(told) / float(torch.special.entr(expected).sum())
+    )
     distance, top = float((shares - expected).abs().sum() / 2), int(shares.argmax())
     count = min(each["rows"] for each in told)
     far = FAR + ((len(prior) - 1) / (2 * torch.pi * count)) ** 0.5  # its mean where shares are equal

@@ -5,16 +5,14 @@ Shapes: ``B`` source rows, ``C`` target rows, ``D`` features.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import wrong
 from ..maths import ReverseGradient
 from ..models import Net
 from ..tasks import Shift, Task
+from ._sides import check_features, check_weight, critic, ramp, sides
 
 
 class DANN(nn.Module):
@@ -67,31 +65,17 @@ class DANN(nn.Module):
 
     def __init__(self, task: Task, *, features: int, hidden: int = 64, weight: float = 1.0) -> None:
         super().__init__()
-        for name, value in (("features", features), ("hidden", hidden)):
-            if value < 1:
-                raise wrong(f"`{name}`", expected="at least 1", found=value)
-        if not 0 <= weight < math.inf:
-            raise wrong("`weight`", expected="at least 0 and finite", found=weight)
-        self.task, self.weight = task, weight
-        self.critic = nn.Sequential(
-            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
-        )
+        check_weight(weight)
+        self.task, self.features, self.weight = task, features, weight
+        self.critic = critic(features, hidden)
 
     def forward(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the critic's loss on both."""
-        source, target = (net.features(side.x, self.task.name) for side in (batch.source, batch.target))
+        source, target = sides(net, batch, self.task)
         label = self.task.loss(net.head(self.task.name)(source), batch.source.y)
         z = torch.cat([source, target])  # (B + C, D)
-        width = self.critic[0].in_features
-        if z.ndim != 2 or z.shape[1] != width:
-            raise wrong(
-                "features of the backbone",
-                expected=f"(rows, {width})",
-                found=tuple(z.shape),
-                hint="set `features`",
-            )
-        scale = self.weight * (2 / (1 + math.exp(-10 * progress)) - 1)
-        logits = self.critic(ReverseGradient.apply(z, scale))[:, 0]
+        check_features(z, self.features)
+        logits = self.critic(ReverseGradient.apply(z, self.weight * ramp(progress)))[:, 0]
         side = torch.zeros_like(logits)
         side[: len(source)] = 1
         return {"label": label, "domain": F.binary_cross_entropy_with_logits(logits, side)}

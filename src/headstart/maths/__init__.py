@@ -1,5 +1,6 @@
 """Functions of tensors alone that more than one room needs."""
 
+from .discrepancy import discrepancy
 from .distances import gaussian, squared_distances
 from .influence import influence
 from .random import generator
@@ -8,6 +9,7 @@ from .statistics import interval, paired_interval, wilson
 
 __all__ = [
     "ReverseGradient",
+    "discrepancy",
     "gaussian",
     "generator",
     "influence",

@@ -1,6 +1,26 @@
-"""Scores that say, before any training, how well a pretrained net would transfer."""
+"""Scores that say, before any training, how well knowledge would transfer, and which adapted net to trust."""
 
+from ._distance import a_distance, mmd
+from ._labelshift import bbse, em_priors
 from ._leep import leep
 from ._logme import logme
+from ._shift import Diagnosis, kind_of_shift
+from ._validators import certainty, corr_c, density_ratio, information, snd, source_risk, weighted_risk
 
-__all__ = ["leep", "logme"]
+__all__ = [
+    "Diagnosis",
+    "a_distance",
+    "bbse",
+    "certainty",
+    "corr_c",
+    "density_ratio",
+    "em_priors",
+    "information",
+    "kind_of_shift",
+    "leep",
+    "logme",
+    "mmd",
+    "snd",
+    "source_risk",
+    "weighted_risk",
+]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Sequence
 
 from ..engine import seeded
 from ..models import cuts
 from ..models.net import as_backbone
 from ..tasks import Labelled, Task
+from ..tasks.kinds.kind import Label
 from .situation import Situation, of_words, one_row
 
 NO_CLASSES = "the target is no classification"
@@ -135,9 +137,40 @@ def class_counts(rows: Labelled) -> list[int]:
 
 def shift(situation: Situation) -> str:
     """Ask for unlabelled rows of the target and a source with its classes."""
-    if situation.target.unlabelled is None:
+    if not situation.target.unlabelled:
         return "the target has no unlabelled rows"
     return one_class(situation) or source(situation)
+
+
+def shallow(situation: Situation) -> str:
+    """Ask for ``shift``, and rows that are numbers or pixels, or a pretrained backbone that reads them."""
+    return shift(situation) or ("" if situation.comes_pretrained() else plain(situation))
+
+
+def transported(situation: Situation) -> str:
+    """Ask for ``shallow``, and the library of optimal transport."""
+    return shallow(situation) or pot()
+
+
+def transported_shift(situation: Situation) -> str:
+    """Ask for ``shift``, and the library of optimal transport."""
+    return shift(situation) or pot()
+
+
+def pot() -> str:
+    """Ask for the library of optimal transport."""
+    there = importlib.util.find_spec("ot") is not None
+    return "" if there else 'POT is not installed: pip install "headstart[ot]"'
+
+
+def normalised_shift(situation: Situation) -> str:
+    """Ask for ``shift``, and a backbone with batch normalisation."""
+    if reason := shift(situation):
+        return reason
+    with seeded(0):
+        built = situation.build(pretrained=False)
+    there = any(module._buffers.get("running_mean") is not None for module in built.modules())
+    return "" if there else "the backbone has no batch normalisation"
 
 
 # What needs no reuse, and what takes sources as they are.
@@ -226,7 +259,33 @@ def source(situation: Situation) -> str:
     """Ask for a source with the target's classes, or with as many numbers."""
     if any(task.train.held for task in situation.shared()):
         return ""
-    return "no source has the target's " + ("classes" if situation.target.kind.classes else "kind of numbers")
+    kind = situation.target.kind
+    if not kind.classes:
+        return "no source has the target's kind of numbers"
+    differ = [
+        f"{s.name!r} {differing(s.kind.classes, kind.classes)}" for s in situation.sources if s.kind.classes
+    ]
+    return f"no source has the target's classes{': ' if differ else ''}{'; '.join(differ)}"
+
+
+LISTED = 5  # classes that are named, at most
+
+
+def differing(classes: Sequence[Label], wanted: Sequence[Label]) -> str:
+    """List the classes that one set lacks and has besides.
+
+    Example:
+        >>> differing(["a", "b"], ["a", "c"])
+        "lacks 'c', has 'b' besides"
+        >>> differing(["b", "a"], ["a", "b"])
+        'has them in another order'
+    """
+    told = []
+    for words, some, others in (("lacks {}", wanted, classes), ("has {} besides", classes, wanted)):
+        if missing := [repr(name) for name in some if name not in others]:
+            more = [f"{len(missing) - LISTED} more"] if len(missing) > LISTED else []
+            told.append(words.format(", ".join(missing[:LISTED] + more)))
+    return ", ".join(told) or "has them in another order"
 
 
 def source_pairs(situation: Situation) -> str:

@@ -1,7 +1,7 @@
 """The recipes, each with its entry beside its function; here they stand in the order of the tables."""
 
 from ..strategy import Strategy
-from .align import DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
+from .align import ADABN, ALIGNING, DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
 from .averaged import EMA, SWA, WISE_FT
 from .constant import CONSTANT
 from .contrastive import CONTRASTIVE
@@ -28,6 +28,7 @@ from .scratch import SCRATCH
 from .sharing import MULTITASK
 from .surgical import SURGICAL
 from .tuned import LAYER_FINETUNE
+from .ways import SHALLOW
 
 # Those that reuse nothing: what reuse gains is measured against the best of them.
 _ALONE = (
@@ -59,6 +60,7 @@ FURTHER: dict[str, Strategy] = {
         LAYER_FINETUNE, CONTRASTIVE,
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
         MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE,
+        *ALIGNING, ADABN, *SHALLOW,
     )
 }  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.

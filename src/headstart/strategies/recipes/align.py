@@ -1,25 +1,25 @@
 """Strategies for a target without labels whose classes are a source's.
 
 References:
-    DANN: Ganin et al. (JMLR 2016), https://arxiv.org/abs/1505.07818
-    MMD: Long et al. (ICML 2015), https://arxiv.org/abs/1502.02791
+    each strategy has its own; AdaBN: Li et al. (ICLR workshops 2017), https://arxiv.org/abs/1603.04779
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
 
-from ...domains import DANN, MMD
-from ...engine import predict, seeded
+from ...domains import AFN, CDAN, CMD, CORAL, DANN, JAN, MCC, MCD, MDD, MMD, DeepJDOT
+from ...engine import predict, seeded, settle
+from ...measure import information as informed
 from ...models import Net
 from ...seams import Objective
 from ...tasks import Labelled, Task, batches, shifted
 from ...tasks.nouns import join, rows, take
 from .. import needs
-from ..situation import width_of
+from ..situation import Situation, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
 
@@ -47,38 +47,143 @@ SOURCE_ONLY = Strategy(
 )
 
 
-def dann(trial: Trial) -> Trained:
-    """Learn features that a critic cannot tell apart between source and target (DANN)."""
+BARE = LABELS + ", unlabelled target rows"
+
+
+def match(trial: Trial, method: Callable[..., Objective]) -> Trained:
+    """Lower an objective that has no weights of its own, made as ``method(task, weight=...)``."""
+    return align(trial, lambda task, net: method(task, weight=trial.settings["weight"]))
+
+
+def contend(trial: Trial, method: Callable[..., Objective]) -> Trained:
+    """Lower an objective with weights of its own, made as ``method(task, features=..., weight=...)``."""
     weight = trial.settings["weight"]
-    return align(trial, lambda task, net: DANN(task, features=width_of(net.backbone, task), weight=weight))
+    return align(trial, lambda task, net: method(task, features=width_of(net.backbone, task), weight=weight))
 
 
-DANN_STRATEGY = Strategy(
-    name="dann",
-    run=dann,
-    summary="features a critic cannot tell apart",
-    options=rates(0.3, 0.1, 1.0, name="weight"),
-    needs=needs.shift,
-    learns="unlabelled",
-    reused=LABELS + ", unlabelled target rows",
-    paper="[Ganin et al. 2016](https://arxiv.org/abs/1505.07818)",
+def aligning(
+    name: str,
+    run: Callable[[Trial], Trained],
+    summary: str,
+    weights: Sequence[float],
+    paper: str,
+    needs: Callable[[Situation], str] = needs.shift,
+) -> Strategy:
+    """Make the strategy of an objective of the room ``domains``."""
+    return Strategy(
+        name=name,
+        run=run,
+        summary=summary,
+        options=rates(*weights, name="weight"),
+        needs=needs,
+        learns="unlabelled",
+        reused=BARE,
+        paper=paper,
+    )
+
+
+DANN_STRATEGY = aligning(
+    "dann",
+    partial(contend, method=DANN),
+    "features a critic cannot tell apart",
+    (0.3, 0.1, 1.0),
+    "[Ganin et al. 2016](https://arxiv.org/abs/1505.07818)",
+)
+MMD_STRATEGY = aligning(
+    "mmd",
+    partial(match, method=MMD),
+    "features whose distributions agree",
+    (0.3, 0.1, 1.0),
+    "[Long et al. 2015](https://arxiv.org/abs/1502.02791)",
+)
+ALIGNING: tuple[Strategy, ...] = (
+    aligning(
+        "coral",
+        partial(match, method=CORAL),
+        "features whose covariances agree",
+        (10.0, 1.0, 100.0),
+        "[Sun & Saenko 2016](https://arxiv.org/abs/1607.01719)",
+    ),
+    aligning(
+        "cmd",
+        partial(match, method=CMD),
+        "features whose central moments agree",
+        (0.3, 0.1, 1.0),
+        "[Zellinger et al. 2017](https://arxiv.org/abs/1702.08811)",
+    ),
+    aligning(
+        "jan",
+        partial(match, method=JAN),
+        "features and predictions that are jointly distributed alike",
+        (0.3, 0.1, 1.0),
+        "[Long et al. 2017](https://arxiv.org/abs/1605.06636)",
+    ),
+    aligning(
+        "cdan",
+        partial(contend, method=CDAN),
+        "features a critic who sees the predictions cannot tell apart",
+        (0.3, 0.1, 1.0),
+        "[Long et al. 2018](https://arxiv.org/abs/1705.10667)",
+    ),
+    aligning(
+        "mcc",
+        partial(match, method=MCC),
+        "classes that are not confused on the target",
+        (0.3, 0.1, 1.0),
+        "[Jin et al. 2020](https://arxiv.org/abs/1912.03699)",
+    ),
+    aligning(
+        "afn",
+        partial(match, method=AFN),
+        "features that grow longer on both sides",
+        (0.05, 0.01, 0.1),
+        "[Xu et al. 2019](https://arxiv.org/abs/1811.07456)",
+    ),
+    aligning(
+        "mdd",
+        partial(contend, method=MDD),
+        "features on which no second head contradicts the first",
+        (0.1, 0.03, 0.3),
+        "[Zhang et al. 2019](https://arxiv.org/abs/1904.05801)",
+    ),
+    aligning(
+        "mcd",
+        partial(contend, method=MCD),
+        "features on which two heads cannot differ",
+        (0.3, 0.1, 1.0),
+        "[Saito et al. 2018](https://arxiv.org/abs/1712.02560)",
+    ),
+    aligning(
+        "deepjdot",
+        partial(match, method=DeepJDOT),
+        "features and labels carried to the target at least cost",
+        (0.1, 0.01, 1.0),
+        "[Damodaran et al. 2018](https://arxiv.org/abs/1803.10081)",
+        needs.transported_shift,
+    ),
 )
 
 
-def mmd(trial: Trial) -> Trained:
-    """Learn features whose mean embeddings agree between source and target (MMD)."""
-    return align(trial, lambda task, net: MMD(task, weight=trial.settings["weight"]))
+def adabn(trial: Trial) -> Trained:
+    """Train on the source, then take the statistics of batch normalisation from the target's rows."""
+    trained = source_only(trial)
+    stream = shifted(
+        joined(trial.target, trial.problem.shared()), 64, generator=trial.generator("statistics")
+    )
+    trained.net.train()
+    settle(trained.net, stream, lambda net, batch, progress: {"": net.features(batch.target.x).sum()})
+    return trained
 
 
-MMD_STRATEGY = Strategy(
-    name="mmd",
-    run=mmd,
-    summary="features whose distributions agree",
-    options=rates(0.3, 0.1, 1.0, name="weight"),
-    needs=needs.shift,
+ADABN = Strategy(
+    name="adabn",
+    run=adabn,
+    summary="train on the source, normalise by the target's statistics",
+    options=rates(1e-3, 3e-4, 3e-3),
+    needs=needs.normalised_shift,
     learns="unlabelled",
-    reused=LABELS + ", unlabelled target rows",
-    paper="[Long et al. 2015](https://arxiv.org/abs/1502.02791)",
+    reused=BARE,
+    paper="[Li et al. 2017](https://arxiv.org/abs/1603.04779)",
 )
 
 
@@ -119,15 +224,7 @@ def joined(target: Task, sources: list[Task]) -> Task:
 
 
 def information(net: Net, task: Task, *, most: int = 2000) -> float:
-    r"""Judge an adapted net without target labels: is it sure of each row, and not of one class only?
-
-    .. math:: H(\bar p) - \overline{H(p)}
-
-    the mutual information between row and prediction over the target's unlabelled rows, in nats.
-
-    References:
-        Krause, Perona & Gomes (NeurIPS 2010), equation 1
-    """
+    """Judge an adapted net by ``measure.information`` over the target's unlabelled rows, in nats."""
     bare = task.unlabelled
     assert bare is not None
     x = bare.x if bare.held else bare.take(torch.arange(min(most, len(bare)))).x
@@ -135,13 +232,3 @@ def information(net: Net, task: Task, *, most: int = 2000) -> float:
     p = task.kind.probabilities(logits)
     assert p is not None  # the task has classes: a source has the same
     return informed(p)
-
-
-def informed(p: Tensor) -> float:
-    """Give the mutual information, in nats, between a row and its class of probabilities ``(B, C)``."""
-    return float(entropy(p.mean(0)) - entropy(p).mean())
-
-
-def entropy(p: Tensor) -> Tensor:
-    """Give the entropy of probabilities ``(*, C)``, in nats."""
-    return -(p * p.clamp(min=1e-12).log()).sum(-1)

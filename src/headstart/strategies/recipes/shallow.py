@@ -1,0 +1,137 @@
+"""Adaptation without training a net: features of two domains are brought together, with a learner behind.
+
+Features are those of the pretrained backbone where there is one, else the rows as they are. All is written
+into the net's head, which reads the target's rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ...datasets.shots import drawn
+from ...models import Net, freeze
+from ...models.backbones.plain import Raw
+from ...models.heads import Neighbours, Vectors
+from ...tasks.nouns import take
+from ..trial import Trained, Trial
+from .constant import prior
+from .features import standard
+from .plain import Learner, Rows, numbers, standardise
+from .pooled import of_sources
+
+Matrix = NDArray[numpy.float64]
+MOST = 4000  # rows of a side
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Hold the features of both domains, standardised.
+
+    Args:
+        backbone: makes features of rows.
+        source: features of the sources' rows ``(N, D)``.
+        y: their class numbers.
+        target: features of the target's unlabelled rows ``(M, D)``.
+        mean: that was taken from the features of the target, ``(D,)``, or 0 where the backbone does it.
+        scale: that these were divided by.
+    """
+
+    backbone: nn.Module
+    source: Matrix
+    y: NDArray[numpy.int64]
+    target: Matrix
+    mean: Tensor | float = 0.0
+    scale: Tensor | float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Hold source rows as a learner takes them.
+
+    Args:
+        source: features of the sources' rows.
+        weights: of these rows, 1 on average; ``None`` where all count the same.
+        map: what brings the target's features to the same space; ``None`` where they are there.
+    """
+
+    source: Matrix
+    weights: Matrix | None = None
+    map: nn.Module | None = None
+
+
+Align = Callable[[Trial, Sides], Aligned]
+
+
+def adapt(trial: Trial, align: Align, learner: Learner, *, most: int = MOST, apart: bool = True) -> Trained:
+    """Bring the features of source and target together, and fit a learner on the source's labels."""
+    sides = both(trial, most, apart)
+    aligned = align(trial, sides)
+    head = fit(trial, learner, sides, aligned)
+    parts = [part for part in (aligned.map, head) if part is not None]
+    return answer(trial, sides, parts[0] if len(parts) == 1 else nn.Sequential(*parts))
+
+
+def both(trial: Trial, most: int, apart: bool) -> Sides:
+    """Make the features of both domains, of at most so many rows each.
+
+    Args:
+        trial: of a target with unlabelled rows, and sources with its classes.
+        most: rows of each.
+        apart: whether each domain is standardised by its own rows, or both by the source's.
+    """
+    kind, bare = trial.target.kind, trial.target.unlabelled
+    assert bare is not None  # `needs` asked for it
+    generator = trial.generator("rows of both domains")
+    source = drawn(kind, of_sources(trial), most, generator)
+    at = torch.arange(len(bare))
+    if len(at) > most:
+        at = torch.randperm(len(at), generator=generator)[:most].sort().values
+    x = take(bare.x, at) if bare.held else bare.take(at).x
+    y = kind.numbers(source.y).cpu().numpy()
+    if not trial.problem.comes_pretrained():
+        assert isinstance(x, Tensor)
+        assert isinstance(source.x, Tensor)
+        old, new = Raw(tuple(x.shape[1:])), Raw(tuple(x.shape[1:]))
+        standardise(old, source.x.cpu())
+        standardise(new, x.cpu() if apart else source.x.cpu())
+        return Sides(new.eval(), numbers(old, source.x.cpu()), y, numbers(new, x.cpu()))
+    net = trial.pretrained()
+    freeze(net.backbone)
+    z, other = (trial.starts.features(net, rows, trial.target.name).double().cpu() for rows in (source.x, x))
+    of_source = standard(z)
+    mean, scale = standard(other) if apart else of_source
+    there = ((z - of_source[0]) / of_source[1]).numpy(), y, ((other - mean) / scale).numpy()
+    return Sides(net.backbone, *there, mean, scale)
+
+
+def fit(trial: Trial, learner: Learner, sides: Sides, aligned: Aligned) -> nn.Module:
+    """Fit a learner; where the source has one class, that is the answer."""
+    if len(numpy.unique(sides.y)) < 2:
+        return prior(trial.target.kind, torch.from_numpy(sides.y), aligned.source.shape[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # convergence: the scores tell
+        return learner.fit(trial, Rows(sides.backbone, aligned.source, sides.y, aligned.weights))  # type: ignore[arg-type]
+
+
+def answer(trial: Trial, sides: Sides, head: nn.Module) -> Trained:
+    """Put a head of standardised features behind the backbone."""
+    first = head
+    while isinstance(first, nn.Sequential):
+        first = first[0]
+    with torch.no_grad():
+        if isinstance(first, Vectors | Neighbours):
+            first.rows.mul_(sides.scale).add_(sides.mean)
+            if isinstance(first, Vectors):
+                first.gamma.div_(sides.scale**2)
+        else:
+            assert isinstance(first, nn.Linear)
+            first.weight.div_(sides.scale)
+            first.bias.sub_(first.weight @ torch.as_tensor(sides.mean).float().expand(first.in_features))
+    return Trained(Net(sides.backbone, {trial.target.name: head}).to(trial.problem.on), {})

@@ -1,0 +1,298 @@
+"""Strategies that adapt to unlabelled rows: what makes each of them that one."""
+
+import dataclasses
+from importlib.util import find_spec
+
+import numpy
+import pytest
+import scipy.linalg
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+from torch import nn
+
+from headstart.comparison import Problem, applicable
+from headstart.datasets import unlabel
+from headstart.engine import predict
+from headstart.inference import load
+from headstart.models import save
+from headstart.strategies import FURTHER, Budget, Starts, Trial
+from headstart.strategies.recipes.align import joined
+from headstart.strategies.recipes.shallow import both
+from headstart.strategies.recipes.ways import components, coral, spread, subspace, transport
+from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
+from headstart.testing import check_strategy
+
+DEEP = ("coral", "cmd", "jan", "cdan", "mcc", "afn", "mdd", "mcd")
+SHALLOW = ("coral+logreg", "coral+svm", "sa+logreg", "sa+svm", "tca+logreg", "iw+logreg", "bbse")
+WITH_POT = ("deepjdot", "ot+logreg")
+POT = pytest.mark.skipif(find_spec("ot") is None, reason="POT is not installed")
+ALL = [*DEEP, "adabn", *SHALLOW, *(pytest.param(name, marks=POT) for name in WITH_POT)]
+
+
+def drawn(rows, seed, *, move=0.0, kind=None, share=0.5, width=4):
+    """Draw two clusters on the first column, moved along the others; of another share where it is said."""
+    g = torch.Generator().manual_seed(seed)
+    y = (torch.rand(rows, generator=g) < share).long()
+    x = torch.randn(rows, width, generator=g)
+    x[:, 0] += 3 * y - 1.5
+    return Labelled(x * (1 + move) + move, y.float() if isinstance(kind, Binary) else y)
+
+
+def posed(kind=None, *, backbone="auto", move=0.5, share=0.5, rows=60, **given):
+    kind = kind or Multiclass(["a", "b"])
+    target = unlabel(
+        Task(
+            "new",
+            kind,
+            drawn(rows, 1, move=move, kind=kind, share=share),
+            test=drawn(rows, 2, move=move, kind=kind, share=share),
+        )
+    )
+    settings = {"hidden": [6]} if backbone == "auto" else {}
+    source = Task("old", kind, drawn(rows + 20, 3, kind=kind))
+    return Problem(
+        target, [source], backbone=backbone, settings=settings, budget=Budget(pretrain=6, options=3), **given
+    )
+
+
+def normalised():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU())
+
+
+def trial(name, problem, **settings):
+    return Trial(problem, {**FURTHER[name].options[0], **settings}, 0, Starts())
+
+
+def answers(name, problem, **settings):
+    net = FURTHER[name].learn(trial(name, problem, **settings)).net
+    return predict(net, "new", problem.target.test.x, progress=False).double()
+
+
+@pytest.mark.parametrize("kind", [Multiclass(["a", "b"]), Binary()])
+@pytest.mark.parametrize("name", ALL)
+def test_every_one_keeps_the_contract(name, kind):
+    check_strategy(FURTHER[name], posed(kind, backbone=normalised()))
+
+
+@pytest.mark.parametrize("name", SHALLOW)
+def test_shallow_ones_take_rows_as_they_are_without_a_pretrained_backbone(name):
+    check_strategy(FURTHER[name], posed())
+
+
+@pytest.mark.parametrize("name", ["coral+logreg", "sa+svm", "tca+logreg", "bbse"])
+def test_a_saved_one_gives_the_same_answers(name, tmp_path):
+    problem = posed()
+    net = FURTHER[name].learn(trial(name, problem)).net
+    expected = predict(net, "new", problem.target.test.x, progress=False)
+    save(net, tmp_path / "model", kinds={"new": problem.target.kind})
+    found = load(tmp_path / "model").predict(problem.target.test.x)
+    assert found == problem.target.kind.decode(expected)
+
+
+# Each by its definition, in float64.
+
+
+def sides(problem, name="coral+logreg", **settings):
+    asked = trial(name, problem, **settings)
+    return asked, both(asked, 4000, apart=True)
+
+
+def test_each_domain_is_standardised_by_its_own_rows():
+    _, made = sides(posed())
+    for side in (made.source, made.target):
+        numpy.testing.assert_allclose(side.mean(0), 0, atol=1e-6)
+        numpy.testing.assert_allclose(side.std(0), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [4, 90])
+def test_coral_whitens_and_colours(width):
+    problem = posed()
+    target, source = (drawn(60, seed, width=width, move=move) for seed, move in ((1, 0.5), (3, 0.0)))
+    task = Task(
+        "new", problem.target.kind, target.take(torch.arange(0)), test=target, unlabelled=target.inputs()
+    )
+    wide = dataclasses.replace(
+        problem, target=task, sources=[dataclasses.replace(problem.sources[0], train=source)]
+    )
+    asked, made = sides(wide)
+    one, other = (numpy.cov(side.T) + numpy.eye(width) for side in (made.source, made.target))
+    expected = made.source @ scipy.linalg.inv(scipy.linalg.sqrtm(one)).real @ scipy.linalg.sqrtm(other).real
+    numpy.testing.assert_allclose(coral(asked, made).source, expected, atol=1e-8)
+
+
+def test_coral_logreg_is_these_rows_and_a_logistic_regression():
+    problem = posed()
+    asked, made = sides(problem)
+    model = LogisticRegression(C=0.1, max_iter=300).fit(coral(asked, made).source, made.y)
+    bare, test = problem.target.unlabelled.x.double(), problem.target.test.x.double()
+    new = (test - bare.mean(0)) / bare.std(0, correction=0)
+    expected = torch.from_numpy(model.decision_function(new.numpy()))
+    found = answers("coral+logreg", problem, C=0.1)
+    torch.testing.assert_close(found[:, 1] - found[:, 0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_features_of_a_pretrained_backbone_are_taken_where_there_is_one():
+    problem = posed(backbone=normalised())
+    asked, made = sides(problem, "coral+svm")
+    with torch.no_grad():
+        net = normalised().eval()
+        bare, test = (net(x).double() for x in (problem.target.unlabelled.x, problem.target.test.x))
+    scale = (bare - bare.mean(0)).square().sum(1).mean().sqrt()
+    model = LinearSVC(C=0.1, random_state=0, max_iter=2000).fit(coral(asked, made).source, made.y)
+    expected = torch.from_numpy(model.decision_function(((test - bare.mean(0)) / scale).numpy()))
+    found = answers("coral+svm", problem, C=0.1)
+    torch.testing.assert_close(found[:, 1] - found[:, 0], expected, atol=1e-4, rtol=1e-3)
+
+
+def test_subspace_alignment_is_that_of_main_directions():
+    asked, made = sides(posed(), "sa+logreg", dims=2)
+    one, other = (
+        numpy.linalg.svd(s - s.mean(0), full_matrices=False)[2][:2].T for s in (made.source, made.target)
+    )
+    found = subspace(asked, made)
+    expected = made.source @ one @ one.T @ other
+    assert found.map.weight.shape == (2, 4)
+    moved = made.target @ found.map.weight.double().numpy().T
+    numpy.testing.assert_allclose(moved @ moved.T, made.target @ other @ other.T @ made.target.T, atol=1e-5)
+    numpy.testing.assert_allclose(found.source @ found.source.T, expected @ expected.T, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(30, 5), (5, 30)])
+def test_directions_are_those_of_the_covariance(shape):
+    z = numpy.random.default_rng(0).normal(size=shape)
+    values, vectors = spread(z)
+    numpy.testing.assert_allclose(vectors * values @ vectors.T, numpy.cov(z.T), atol=1e-10)
+    assert (numpy.diff(values) <= 0).all()
+
+
+def test_transfer_components_solve_their_problem():
+    asked, made = sides(posed(rows=25), "tca+logreg", dims=3)
+    rows = numpy.concatenate([made.source, made.target])
+    kernel = numpy.exp(-numpy.square(rows[:, None] - rows[None]).sum(2) / rows.shape[1])
+    count, one = len(rows), len(made.source)
+    sign = numpy.where(numpy.arange(count) < one, 1 / one, -1 / (count - one))
+    within = kernel @ numpy.outer(sign, sign) @ kernel + numpy.eye(count)
+    around = kernel @ (numpy.eye(count) - 1 / count) @ kernel
+    highest = numpy.linalg.eigvals(numpy.linalg.solve(within, around)).real
+    found = components(asked, made)
+    w = found.map.coefficients.double().numpy().T
+    ratios = numpy.diag(w.T @ around @ w) / numpy.diag(w.T @ within @ w)
+    numpy.testing.assert_allclose(numpy.sort(ratios), numpy.sort(highest)[-3:], rtol=1e-4)
+    moved = found.map(torch.from_numpy(made.source).float()).double().numpy()
+    numpy.testing.assert_allclose(moved, found.source, atol=1e-4)
+
+
+@POT
+def test_transport_is_that_of_pot():
+    import ot
+
+    asked, made = sides(posed(), "ot+logreg")
+    cost = ot.dist(made.source, made.target)
+    reference = ot.da.SinkhornTransport(reg_e=0.1, norm="median", max_iter=500)
+    expected = reference.fit_transform(Xs=made.source, Xt=made.target)
+    assert cost.shape == (80, 60)
+    numpy.testing.assert_allclose(transport(asked, made).source, expected, atol=1e-5)
+
+
+def test_importance_weights_are_those_of_the_density_ratio():
+    problem = posed(move=0.3)
+    asked = trial("iw+logreg", problem)
+    made = both(asked, 4000, apart=False)
+    assert abs(made.source.mean(0)).max() < 1e-6
+    assert abs(made.target.mean(0)).max() > 0.1  # standardised by the source's rows
+
+
+def test_bbse_corrects_for_other_shares_and_leaves_equal_ones():
+    def accuracy(name, share):
+        problem = posed(move=0.0, share=share, rows=600)
+        y = problem.target.test.y
+        if name == "source":
+            rows = joined(problem.target, problem.shared()).train
+            told = (
+                LogisticRegression()
+                .fit(rows.x.numpy(), rows.y.numpy())
+                .predict(problem.target.test.x.numpy())
+            )
+            return float((torch.from_numpy(told) == y).double().mean())
+        return float((answers(name, problem).argmax(1) == y).double().mean())
+
+    assert accuracy("bbse", 0.05) > accuracy("source", 0.05) + 0.01
+    assert abs(accuracy("bbse", 0.5) - accuracy("source", 0.5)) < 0.01
+    assert accuracy("coral+logreg", 0.05) < accuracy("source", 0.05)  # alignment does harm here
+
+
+def test_adabn_takes_the_targets_statistics_and_the_sources_weights():
+    problem = posed(backbone=normalised())
+    plain = {
+        n: v for n, v in STATE("source-only", problem).items() if "running" not in n and "batches" not in n
+    }
+    found = STATE("adabn", problem)
+    assert all(torch.equal(value, found[name]) for name, value in plain.items())
+    first = problem.target.unlabelled.x @ found["backbone.0.weight"].T + found["backbone.0.bias"]
+    torch.testing.assert_close(found["backbone.1.running_mean"], first.mean(0), atol=0.1, rtol=0.1)
+
+
+def STATE(name, problem):
+    from headstart.strategies import STRATEGIES
+
+    strategy = (STRATEGIES | FURTHER)[name]
+    return strategy.run(Trial(problem, dict(strategy.options[0]), 0, Starts())).net.state_dict()
+
+
+# What does not fit is said.
+
+
+def test_a_source_of_one_class_gives_that_class():
+    problem = posed()
+    (source,) = problem.sources
+    lone = dataclasses.replace(source, train=Labelled(source.train.x, torch.ones_like(source.train.y)))
+    for name in SHALLOW:
+        found = answers(name, dataclasses.replace(problem, sources=[lone]))
+        assert found.isfinite().all()
+        assert set(found.argmax(1).tolist()) == {1}, name
+
+
+def test_a_target_without_rows_is_left_out_with_the_reason():
+    problem = posed()
+    none = dataclasses.replace(problem.target, unlabelled=Inputs(torch.zeros(0, 4)))
+    skipped = applicable(dataclasses.replace(problem, target=none), list(FURTHER)).skipped
+    assert {skipped[name] for name in (*DEEP, *SHALLOW)} == {"the target has no unlabelled rows"}
+
+
+def test_classes_that_differ_are_listed():
+    problem = posed()
+    (source,) = problem.sources
+    other = dataclasses.replace(source, kind=Multiclass(["a", "c"]))
+    expected = "no source has the target's classes: 'old' lacks 'b', has 'c' besides"
+    for name in ("coral", "bbse", "adabn"):
+        assert FURTHER[name].needs(dataclasses.replace(problem, sources=[other])) == expected
+    turned = dataclasses.replace(problem, sources=[dataclasses.replace(source, kind=Multiclass(["b", "a"]))])
+    assert FURTHER["coral"].needs(turned).endswith("'old' has them in another order")
+
+
+def test_rows_of_another_shape_are_refused():
+    problem = posed()
+    (source,) = problem.sources
+    wide = dataclasses.replace(source, train=Labelled(torch.zeros(6, 5), torch.arange(6) % 2))
+    with pytest.raises(ValueError, match=r"rows of source 'old' should be of the target's shape \(4,\)"):
+        dataclasses.replace(problem, sources=[wide])
+
+
+def test_adabn_needs_batch_normalisation_and_numbers_are_not_aligned():
+    assert FURTHER["adabn"].needs(posed()) == "the backbone has no batch normalisation"
+    x = torch.randn(20, 4)
+    numbers = Task(
+        "new", Regression(), Labelled(x, x[:, :1]), test=Labelled(x, x[:, :1]), unlabelled=Inputs(x)
+    )
+    source = Task("old", Regression(), Labelled(x, x[:, :1]))
+    for name in (*DEEP, *SHALLOW):
+        assert FURTHER[name].needs(Problem(numbers, [source])) == "the target is no classification"
+
+
+def test_without_pot_the_command_that_brings_it_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name in WITH_POT:
+        assert FURTHER[name].needs(posed()) == 'POT is not installed: pip install "headstart[ot]"'
