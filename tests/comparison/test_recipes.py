@@ -209,7 +209,13 @@ def thin():
         (without_labels, {"protonet": "the target has no labelled rows"}),
         (of_two, {"protonet": "the target is not one of several classes"}),
         (of_two, {"pretrain+multitask+fewshot": "the target is not one of several classes"}),
-        (of_two, {"mmd": "no source has the target's classes"}),
+        (
+            of_two,
+            {
+                "mmd": "no source has the target's classes: 'old' has 2, 3, 4, 5 besides; "
+                "'twin' lacks 0, 1, has 'a', 'b', 'c' besides"
+            },
+        ),
         (lambda: bare(images(), unlabelled=None), {"mmd": "the target has no unlabelled rows"}),
         (thin, {"maml": "no source has classes with more than 5 rows each to cut episodes from"}),
     ],
