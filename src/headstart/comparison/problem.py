@@ -100,7 +100,6 @@ class Problem(Situation):
         no_harm: targets that what is recommended over all must not harm.
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
-
         augment: how images are moved at random, anew at each step, wherever a net learns from rows, with
             reuse or without: ``"flip"``, ``"shift"`` (by up to an eighth of the side), ``"colour"``. Heads on
             features that are computed once learn from the rows as they are.
@@ -243,7 +242,9 @@ class Problem(Situation):
             settings += f" {self.augment}"
         if self.importance:
             settings += f" {sorted(self.importance.items())}"
-        digest.update(f"{self.start.fingerprint()} {settings} {self.weights_hash()}".encode())
+        digest.update(f"{self.start.fingerprint()} {settings}".encode())
+        if not self.backbones:  # each of several is hashed below
+            digest.update(f"{self.weights_hash()}".encode())
         for name in self.backbones:
             one = self.using(name)
             told = f"{name} {one.start.fingerprint()} {one.weights} {dict(one.settings)} {one.weights_hash()}"

@@ -347,12 +347,6 @@ class PieceEncoding(TextEncoding):
         return ids
 
 
-def by_pieces(options: Options) -> bool:
-    """Tell whether text is to be cut by a tokenizer."""
-    known = options.encoding
-    return bool(options.tokens) or (known is not None and "tokenizer" in known.facts())
-
-
 def spaced_encoding(rows: Sequence[Sequence[str]], options: Options) -> TextEncoding:
     """Say how texts of sets become rows, of which these are the train rows, cut at spaces."""
     known = options.encoding

@@ -28,13 +28,16 @@ class _Vectors(Backbone):
         self.table = nn.Embedding(vocabulary, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, there = tokens_of(x, self.use, self.table.num_embeddings + 1)
-        return mean_over(self.table((x - 1).clamp(min=0)), there & (x > 0))
+        return mean_over(*self._tokens(x))
 
     def places(self, x: Tensor) -> Tensor:
         """Return the vector of each token, ``(B, L, D)``, 0 where it is padding."""
-        found, _ = tokens_of(x, self.use, self.table.num_embeddings + 1)
-        return at_tokens(self.table((found - 1).clamp(min=0)), x)
+        return at_tokens(self._tokens(x)[0], x)
+
+    def _tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a vector for each token ``(B, l, D)``, and which of them are of tokens, ``(B, l)``."""
+        x, there = tokens_of(x, self.use, self.table.num_embeddings + 1)
+        return self.table((x - 1).clamp(min=0)), there & (x > 0)
 
 
 def words(
