@@ -77,8 +77,8 @@ class Gate(nn.Module):
         width: ``D``.
 
     Example:
-        >>> Gate(2, 3)(torch.ones(4, 2, 3)).tolist()[0]
-        [1.0, 1.0, 1.0]
+        >>> Gate(2, 3)(torch.ones(4, 2, 3)).shape
+        torch.Size([4, 3])
     """
 
     def __init__(self, experts: int, width: int) -> None:
