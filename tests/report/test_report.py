@@ -386,3 +386,16 @@ def test_write_names_what_is_wrong(tmp_path):
     (tmp_path / "result.json").write_text("[]")
     with pytest.raises(ValueError, match="should be a JSON object; found list"):
         write(tmp_path)
+
+
+def test_how_tasks_pull_is_a_table_of_heat_with_its_groups():
+    told = {
+        "strategy": "multitask+groups", "shots": None, "what": "affinity", "tasks": ["a<b", "c"],
+        "values": [[0.2, -0.1], [None, 0.4]], "groups": {"a<b | c": 2},
+    }  # fmt: skip
+    row = {"strategy": "scratch", "shots": None, "mean": 0.5, "seeds": [0.5]}
+    text = page({"task": "a", "metric": "accuracy", "rows": [row]}, {"pulls": [told, told | {"values": []}]})
+    assert '<td class="harms" style="--share: 0.250">-0.10</td>' in text
+    assert '<td class="helps" style="--share: 1.000">+0.40</td>' in text
+    assert "<td></td>" in text
+    assert "a&lt;b | c (2)" in text

@@ -88,6 +88,19 @@ def test_multitask_finetune_keeps_the_contract_and_gives_each_target_its_own():
     assert [len(trained.curves[k]) for k in ("together: a", "a alone: a", "c alone: c")] == [6, 2, 2]
 
 
+def test_multitask_groups_keep_the_contract_and_learn_each_group_by_itself():
+    check_strategy(dataclasses.replace(FURTHER["multitask+groups"], options=({"lr": 1e-3},)), several())
+    trained = learned("multitask+groups", several(budget=Budget(steps=16)))
+    told = trained.told
+    assert told["affinity"]["tasks"] == ["a", "b", "c"]
+    assert sorted(name for group in told["groups"] for name in group) == ["a", "b", "c"]
+    by_group = {tuple(group) for group in told["groups"]}
+    numbered = {name.split(":")[0] for name in trained.curves if name.startswith("group")}
+    assert len(numbered) == len(by_group)
+    assert len(trained.curves["all, part 4: a"]) == 1
+    assert set(trained.net.heads) == {"a", "b", "c"}
+
+
 def test_pooled_tasks_of_one_kind_have_one_head():
     heads = learned("multitask:pooled+sum", several()).net.heads
     assert heads["a"] is heads["b"]

@@ -150,6 +150,20 @@ def opposed():
     assert all(p.grad is None for p in own.parameters())
 
 
+def shown():
+    x, no = normal(8, 3), torch.tensor([1.0, 0.0] * 4)
+    own = Net(nn.Linear(3, 4), {name: nn.Linear(4, 1) for name in NAMES})
+    check_objective(multitask.EntireSpace(*NAMES), own, {name: Labelled(x, no) for name in NAMES})
+
+
+def ahead():
+    own = net()
+    found = multitask.affinity(own, transfer.Supervised(A, B), [TABLES], NAMES, lr=0.1)
+    assert found.shape == (2, 2)
+    assert found.isfinite().all()
+    assert all(p.grad is None for p in own.parameters())
+
+
 NAMES = ("a", "b")
 SURE = normal(20, 2).softmax(1)
 
@@ -229,6 +243,9 @@ BATTERY = {
     "multitask.weighted": lambda: check_combine(
         multitask.weighted(multitask.Uncertainty(["a", "b"])), net(), losses
     ),
+    "multitask.EntireSpace": shown,
+    "multitask.affinity": ahead,
+    "multitask.groups": lambda: twice(lambda a: torch.tensor(multitask.groups(a)), normal(1, 1)),
     "multitask.cosines": opposed,
     "multitask.beside": lambda: check_combine(
         multitask.beside(multitask.backward(multitask.pcgrad)), net(), losses

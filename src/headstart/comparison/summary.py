@@ -20,6 +20,7 @@ from ..version import __version__
 from . import confirming, finalists, sources
 from .judging import followed_at, leader, relative_gains
 from .plan import Plan
+from .pulls import pulls
 from .question import Metric
 from .result import Result
 from .tables import Trials, judged_seeds, read_trials, scored
@@ -280,6 +281,7 @@ def _details(
     return facts | {
         "strategies": strategies,
         "layers": _layers(plan, found),
+        "pulls": pulls(found),
         "promises": finalists.facts(plan),
         "skipped": dict(skipped),
         "environment": environment(),

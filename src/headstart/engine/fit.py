@@ -37,8 +37,9 @@ def total(losses: dict[str, Tensor], net: Net) -> None:
         >>> net.backbone.weight.grad.shape
         torch.Size([1, 1])
     """
-    first, *rest = losses.values()
-    sum(rest, first).backward()
+    if losses:
+        first, *rest = losses.values()
+        sum(rest, first).backward()
 
 
 def fit(

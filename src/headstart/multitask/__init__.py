@@ -5,6 +5,7 @@ patterns are backbones that are told the task.
 """
 
 from ..models.sharing import MTAN, PLE, CrossStitch, Hierarchical, MMoE, Routed, SharedPrivate, Soft
+from ._affinity import affinity, groups
 from ._aligned import aligned
 from ._backward import backward
 from ._beside import beside
@@ -14,6 +15,7 @@ from ._cosines import cosines
 from ._cost import cost
 from ._dualproj import dualproj
 from ._dwa import DWA
+from ._entire_space import EntireSpace
 from ._fairgrad import fairgrad
 from ._famo import FAMO
 from ._gls import gls
@@ -41,6 +43,7 @@ __all__ = [
     "RLW",
     "STCH",
     "CrossStitch",
+    "EntireSpace",
     "GradDrop",
     "GradNorm",
     "GradVac",
@@ -52,6 +55,7 @@ __all__ = [
     "Soft",
     "Uncertainty",
     "Weights",
+    "affinity",
     "aligned",
     "backward",
     "beside",
@@ -62,6 +66,7 @@ __all__ = [
     "dualproj",
     "fairgrad",
     "gls",
+    "groups",
     "imtl_g",
     "mgda",
     "nash",

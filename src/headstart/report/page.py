@@ -149,6 +149,13 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "nearer to the middle that they cannot tell from it.",
         ),
         (
+            "pulls",
+            "Which tasks pull together",
+            parts.pulls(boards[0], details.get("pulls") or []),
+            "Of weights that tasks share. Above 0, what a row's task learns helps the column's; below 0 it "
+            "harms. The diagonal is a task by itself.",
+        ),
+        (
             "check",
             "Would it survive another protocol?",
             protocols(*_checked(result, details)),

@@ -157,6 +157,43 @@ def layers(board: Board, cuts: Sequence[Mapping[str, Any]]) -> str:
     return text
 
 
+PULLS = {
+    "cosines": "cosine of the gradients, after training",
+    "affinity": "share of a loss that a step takes away",
+}
+
+
+def pulls(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
+    """Show how tasks pull on one another: a row helps (above 0) or harms (below 0) a column."""
+    text = ""
+    for each in told:
+        tasks, values = list(each.get("tasks") or ()), each.get("values") or []
+        known = [value for row in values for value in map(number, row) if value is not None]
+        if not known:
+            continue
+        shots = number(each.get("shots"))
+        amount = board.amount(None if shots is None else int(shots))
+        most = max(map(abs, known)) or 1.0
+        rows = [
+            f'<tr><th scope="row">{breakable(task)}</th>{"".join(_pull(number(v), most) for v in row)}</tr>'
+            for task, row in zip(tasks, values, strict=False)
+        ]
+        what = PULLS.get(str(each.get("what")), "")
+        caption = f"{esc(each.get('strategy') or '')}, {esc(amount)}: {what}"
+        text += grid(caption, ["", *map(breakable, tasks)], rows, "pulls")
+        if groups := each.get("groups"):
+            named = "; ".join(f"{group} ({count})" for group, count in groups.items())
+            text += f"<p>Learned as groups, by trials: {esc(named)}.</p>"
+    return text
+
+
+def _pull(value: float | None, most: float) -> str:
+    if value is None:
+        return "<td></td>"
+    side = "helps" if value > 0 else "harms"
+    return f'<td class="{side}" style="--share: {abs(value) / most:.3f}">{value:+.2f}</td>'
+
+
 def backbones(board: Board, named: Sequence[Mapping[str, Any]], promises: Sequence[Mapping[str, Any]]) -> str:
     """Show what each of several backbones is, and what its frozen features scored on held-out rows."""
     told = {row["backbone"]: row for row in promises}

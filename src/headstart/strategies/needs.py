@@ -11,7 +11,7 @@ from ..models import cuts
 from ..models.net import as_backbone
 from ..tasks import Labelled, Task
 from ..tasks.kinds.kind import Label
-from .situation import Situation, of_words, one_row
+from .situation import Situation, facts_of, of_words, one_row
 
 NO_CLASSES = "the target is no classification"
 NO_IDS = "the target's rows are no token ids"
@@ -184,8 +184,20 @@ def raw(situation: Situation) -> str:
     return tensors(situation) or plain(situation)
 
 
+def ids(situation: Situation) -> str:
+    """Ask for labelled rows with ids, and a number or yes or no for an answer."""
+    kind = situation.target.kind
+    if "ids" not in facts_of(situation.target):
+        return "no column of the target holds ids"
+    if not kind.per_row or (len(kind.classes) != 2 if kind.classes else kind.outputs != 1):
+        return "the target is neither one number nor yes or no"
+    return tensors(situation)
+
+
 def plain(situation: Situation) -> str:
     """Ask for rows that are numbers or pixels."""
+    if "ids" in facts_of(situation.target):
+        return "rows hold ids, whose numbers mean nothing"
     if one_row(situation.target) is None:
         return "the target's rows are no numbers, images or token ids"
     return "rows are token ids, whose numbers mean nothing" if of_words(situation) else ""

@@ -206,7 +206,7 @@ class Situation:
             inputs=row_shape(self.target),
             weights=(self.weights or "default") if pretrained and self.comes_pretrained() else None,
             settings=self.settings,
-            facts=self.target.encoding.facts() if self.target.encoding is not None else {},
+            facts=facts_of(self.target),
         )
         return built.to(self.on, torch.float32)
 
@@ -243,6 +243,11 @@ def row_shape(task: Task) -> tuple[int, ...] | None:
     """Tell the shape of one row; ``None`` for mappings and datasets."""
     first = one_row(task)
     return None if first is None else tuple(first.shape[1:])
+
+
+def facts_of(task: Task) -> dict[str, Any]:
+    """Return what the encoding of a task's rows tells a backbone; nothing where there is none."""
+    return {} if task.encoding is None else task.encoding.facts()
 
 
 def of_words(situation: Situation) -> bool:
@@ -285,8 +290,7 @@ def _reads_tokens(situation: Situation) -> bool:
     row, target = one_row(situation.target), situation.target
     if row is None or row.ndim != 2 or row.is_floating_point():
         return False
-    facts = target.encoding.facts() if target.encoding is not None else {}
-    told = "vocabulary" in facts or "vocabulary" in situation.settings
+    told = "vocabulary" in facts_of(target) or "vocabulary" in situation.settings
     return told or situation.backbone not in ("auto", "mlp")
 
 
@@ -333,7 +337,7 @@ def _check_places(situation: Situation) -> None:
             inputs=row_shape(situation.target),
             weights=weights,
             settings=situation.settings,
-            facts=situation.target.encoding.facts() if situation.target.encoding is not None else {},
+            facts=facts_of(situation.target),
         )
     for task in tasks:
         if not gives_places(built) or _of_first(built, task).ndim != task.kind.axes + 2:
@@ -404,6 +408,8 @@ def _named(situation: Situation) -> str:
             found='"auto"',
             hint='pass backbone="torchvision:resnet18" or a module',
         )
+    if "ids" in facts_of(situation.target):
+        return "factors"
     return fitting(tuple(row.shape[1:]), not row.is_floating_point())
 
 

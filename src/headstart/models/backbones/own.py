@@ -12,11 +12,17 @@ from ...errors import unknown, wrong
 from .._weights import fill, read_weights
 from ..net import Backbone
 from .conv4 import conv4
+from .factors import factors
 from .mlp import mlp
 from .provider import Provider, Shape
 from .textcnn import textcnn
 
-_MAKE: dict[str, Callable[..., Backbone]] = {"mlp": mlp, "conv4": conv4, "textcnn": textcnn}
+_MAKE: dict[str, Callable[..., Backbone]] = {
+    "mlp": mlp,
+    "conv4": conv4,
+    "textcnn": textcnn,
+    "factors": factors,
+}
 
 
 def _of_numbers(inputs: Shape) -> dict[str, Any]:
@@ -33,7 +39,11 @@ def _of_images(inputs: Shape) -> dict[str, Any]:
 
 
 # What the shape of a row tells about each; the length of a text tells nothing.
-_FROM_INPUTS: dict[str, Callable[[Shape], dict[str, Any]]] = {"mlp": _of_numbers, "conv4": _of_images}
+_FROM_INPUTS: dict[str, Callable[[Shape], dict[str, Any]]] = {
+    "mlp": _of_numbers,
+    "factors": _of_numbers,
+    "conv4": _of_images,
+}
 
 
 def fitting(inputs: Shape | None, whole_numbers: bool) -> str:
@@ -104,6 +114,7 @@ OWN = Provider(
         "mlp": "fully connected layers, for rows of numbers",
         "conv4": "four convolutional blocks, for small images",
         "textcnn": "convolutions over word vectors, for short texts",
+        "factors": "vectors of users and items, for tables with ids",
     },
     build=_build,
     comes_pretrained=_pretrained,

@@ -17,6 +17,7 @@ from .episodes import (
 )
 from .features import LOGREG, MLP, PROBE, SVM
 from .finetune import FINETUNE, GRADUAL, L2_SP, LP_FT
+from .grouped import MULTITASK_GROUPS
 from .jointly import MULTITASK_FINETUNE, SIDE_BY_SIDE, pair
 from .layers import LAYER_LOGREG
 from .lora import LORA
@@ -59,7 +60,7 @@ FURTHER: dict[str, Strategy] = {
     for strategy in (
         LAYER_FINETUNE, CONTRASTIVE,
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
-        MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE,
+        MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE, MULTITASK_GROUPS,
         *ALIGNING, ADABN, *SHALLOW,
     )
 }  # fmt: skip

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...engine import seeded, total
 from ...engine.devices import to
@@ -331,8 +331,12 @@ def looks(trial: Trial, net: Net, tasks: Sequence[Task]) -> list[list[float | No
     """Tell how the gradients of the tasks lie to one another on a few batches, always the same ones."""
     stream = batches(tasks, trial.problem.budget.batch, generator=trial.generator("cosines"))
     seen = [to(batch, trial.problem.on) for batch in islice(stream, LOOKS)]
-    found = cosines(net, Supervised(*tasks), seen, [t.name for t in tasks]).tolist()
-    return [[None if math.isnan(value) else round(value, 4) for value in row] for row in found]
+    return matrix(cosines(net, Supervised(*tasks), seen, [t.name for t in tasks]))
+
+
+def matrix(found: Tensor) -> list[list[float | None]]:
+    """Write a table of numbers as JSON has it."""
+    return [[None if math.isnan(value) else round(value, 4) for value in row] for row in found.tolist()]
 
 
 def shared(pattern: str, trial: Trial, tasks: Sequence[Task]) -> Net:

@@ -14,6 +14,7 @@ from ...models.backbones.pointwise import LEVELS, Greys, Pixels
 from ...models.backbones.spelled import Spelled, Spelling, Windows
 from ...models.heads import Lookup, Sums
 from .. import needs
+from ..situation import facts_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
 from .features import PASSES, linear_head, quiet, regression
@@ -49,8 +50,7 @@ def lexicon(trial: Trial) -> Trained:
 
 def _special(trial: Trial) -> list[int]:
     """List the numbers of tokens that are part of no word, such as the mark of an end."""
-    encoding = trial.target.encoding
-    return list(encoding.facts().get("special", [])) if encoding is not None else []
+    return list(facts_of(trial.target).get("special", []))
 
 
 def _answering(trial: Trial, backbone: Backbone, head: nn.Module) -> Trained:

@@ -32,7 +32,7 @@ from ...models.backbones.plain import Raw, Words
 from ...models.heads import Neighbours, Trees, Vectors, Votes
 from ...tasks import Kind, Labelled
 from ..moves import shifted_images
-from ..situation import Situation, of_words
+from ..situation import Situation, facts_of, of_words
 from ..trial import Trained, Trial
 from .constant import prior
 
@@ -109,7 +109,7 @@ def represent(trial: Trial, learner: Learner, *sets: tuple[Labelled, float]) -> 
     x, y = torch.cat([_x(part) for part in parts]), torch.cat([_answers(kind, part) for part in parts])
     share = [torch.full((len(p),), w / max(1, len(p))) for p, (_, w) in zip(parts, sets, strict=True)]
     if isinstance(backbone, Words):
-        weigh(backbone, x, _facts(problem).get("special", []))
+        weigh(backbone, x, facts_of(problem.target).get("special", []))
     elif learner.standardised:
         standardise(backbone, x)
     made, copies = [numbers(backbone, x)], 1
@@ -161,13 +161,8 @@ def divided(counts: Sequence[int], most: int) -> list[int]:
 
 def _words(problem: Situation, parts: Sequence[Labelled]) -> Words:
     """Count as many words as the caller's settings or the reader say there are, else those in the rows."""
-    told = problem.settings.get("vocabulary", _facts(problem).get("vocabulary"))
+    told = problem.settings.get("vocabulary", facts_of(problem.target).get("vocabulary"))
     return Words(told or 1 + max(int(_x(part).max()) for part in parts if len(part)))
-
-
-def _facts(problem: Situation) -> dict[str, Any]:
-    encoding = problem.target.encoding
-    return {} if encoding is None else encoding.facts()
 
 
 def weigh(backbone: Words, x: Tensor, special: Sequence[int] = ()) -> None:

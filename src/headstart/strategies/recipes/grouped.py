@@ -1,0 +1,79 @@
+"""Tasks in groups: look at who helps whom, then learn together what helps one another.
+
+References:
+    Fifty et al. (NeurIPS 2021), https://arxiv.org/abs/2109.04617
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from ...engine.devices import to
+from ...models import Net
+from ...models.fresh import copied
+from ...multitask import Soft, affinity, groups
+from ...tasks import Task, batches
+from ...transfer import Supervised
+from .. import needs
+from ..ready import first_row
+from ..starts import Curves
+from ..strategy import Strategy, rates
+from ..trial import Trained, Trial
+from .jointly import LOOKS, RATES, matrix, shared
+
+MOMENTS = 4  # of a joint run, after each of which affinities are looked at
+SHARE = 4  # a joint run takes one step in so many
+
+
+def run(trial: Trial) -> Trained:
+    """Learn all for a quarter of the steps, look ahead along the way, then learn each group anew."""
+    targets = [t for t in trial.targets if bool(t.train.present().any())]
+    tasks = [*targets, *trial.problem.sources]
+    found, curves = look(trial, tasks)
+    divided = [[tasks[k] for k in group] for group in groups(found)]
+    lr, steps = trial.settings["lr"], trial.problem.steps
+    own: dict[str, Net] = {}
+    for number, group in enumerate(divided, 1):
+        wanted = [t for t in group if t in targets]
+        if not wanted:
+            continue
+        net = shared("hard", trial, group)
+        curves |= trial.train(net, group, steps=steps, lr=lr, phase=f"group {number}")
+        own |= {t.name: Net(copied(net.backbone), {t.name: net.heads[t.name]}) for t in wanted}
+    row = first_row(trial.target)
+    apart = Soft({t.name: own[t.name].backbone for t in targets}, weight=0.0, x=row)
+    told = {
+        "affinity": {"tasks": [t.name for t in tasks], "values": matrix(found)},
+        "groups": [[t.name for t in group] for group in divided],
+    }
+    return Trained(Net(apart, {t.name: own[t.name].heads[t.name] for t in targets}), curves, told)
+
+
+def look(trial: Trial, tasks: Sequence[Task]) -> tuple[Tensor, Curves]:
+    """Train all on one encoder; give the mean of the affinities along the way, and the losses."""
+    net, lr = shared("hard", trial, tasks), trial.settings["lr"]
+    stream = batches(tasks, trial.problem.budget.batch, generator=trial.generator("affinity"))
+    looks = list(islice(stream, LOOKS))
+    names, found = [t.name for t in tasks], []
+    curves: Curves = {}
+    for moment in range(1, MOMENTS + 1):
+        steps = max(1, trial.problem.steps // SHARE // MOMENTS)
+        curves |= trial.train(net, tasks, steps=steps, lr=lr, phase=f"all, part {moment}")
+        seen = [to(batch, trial.problem.on) for batch in looks]
+        found.append(affinity(net, Supervised(*tasks), seen, names, lr=lr))
+    return torch.stack(found).nanmean(0), curves
+
+
+MULTITASK_GROUPS = Strategy(
+    name="multitask+groups",
+    run=run,
+    summary="a look at which tasks help one another, then an encoder for each group",
+    options=rates(*RATES),
+    needs=needs.sources,
+    reused="the rows of tasks that help",
+    paper="[Fifty et al. 2021](https://arxiv.org/abs/2109.04617)",
+)
