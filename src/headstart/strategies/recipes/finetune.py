@@ -1,8 +1,7 @@
 """Strategies that go on training a pretrained backbone on the target's labelled rows.
 
 Normalisation layers with running statistics stay as they came, weights and statistics: few rows move them
-far (chest X-rays, 100 labels a class, validation rows: 90 % in place of 77; digits, 5 a class: 95 in place of
-93).
+far.
 
 References:
     Gradual unfreezing: Howard & Ruder (ACL 2018), section 3.3, https://arxiv.org/abs/1801.06146
