@@ -77,7 +77,9 @@ def test_words_that_nearly_all_differ_are_left_out_and_told(tmp_path):
 
 
 def test_a_number_of_the_row_is_told_and_stays(tmp_path):
-    with pytest.warns(UserWarning, match="columns `id`, `Customer_ID` kept as numbers, though they number"):
+    with pytest.warns(
+        UserWarning, match="columns `id`, `Customer_ID` kept as numbers, though they tell rows"
+    ):
         task = of(tmp_path, 40, id=lambda i: i, Customer_ID=lambda i: 7000 + i)
     assert list(task.encoding.features) == ["noise", "id", "Customer_ID"]
     of(tmp_path, 40, age=lambda i: 20 + i, id=lambda i: 7 * i, paid=lambda i: i)  # no word
@@ -89,13 +91,12 @@ def test_a_table_of_nothing_but_such_columns_is_refused(tmp_path):
         read("csv:a.csv#label", base=tmp_path)
 
 
-@pytest.mark.parametrize("form", ["{:.2f}kg", "${:.2f}", "{:.1f} %", "1 {:.2f}", "<{:.2f}"])
+@pytest.mark.parametrize("form", ["{:.2f}kg", "${:.2f}", "{:.1f} %", "1 {:06.2f}", "<{:.2f}"])
 def test_numbers_that_are_written_otherwise_are_told(tmp_path, form):
     rng = random.Random(0)
-    with pytest.warns(
-        UserWarning, match=r"column `size` (left out|read as).*\(numbers are written as 1234.5"
-    ):
-        of(tmp_path, 300, size=lambda i: form.format(rng.uniform(0, 99)))
+    with pytest.warns(UserWarning, match=r"column `size` read as numbers, such as '.*' as \d"):
+        task = of(tmp_path, 300, size=lambda i: form.format(rng.uniform(0, 99)))
+    assert isinstance(task.encoding.features["size"], Numbers)
 
 
 def test_values_of_new_rows_that_are_all_unknown_are_told(tmp_path):

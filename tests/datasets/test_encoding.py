@@ -261,7 +261,7 @@ def test_missing_values_of_every_sort():
     assert features["whole"].missing
     assert features["object"].missing
     assert features["object"].mean == pytest.approx(6.5 / 3)
-    assert features["yes"].categories == ("False", "True")
+    assert features["yes"].categories == ("false", "true")
 
 
 def test_wrong_frames(frame):

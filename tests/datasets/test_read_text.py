@@ -1,8 +1,13 @@
+import random
+import unicodedata
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headstart.datasets import encode, read
-from headstart.datasets.readers.text import token_ids, vocabulary
+from headstart.datasets.readers.text import token_ids, vocabulary, words
 
 LINES = [
     ("A good bolt, a GOOD nut", "pos", "train"),
@@ -18,8 +23,7 @@ def reviews(path, column="text", mark="\t", rows=LINES):
 def test_words_are_numbered_by_the_train_rows(tmp_path):
     reviews(tmp_path / "a.tsv")
     (task,) = read("text:a.tsv#label", base=tmp_path)
-    words = task.encoding.vocabulary
-    assert words == ("a", "bolt", "good", ",", "bad", "nut")
+    assert task.encoding.vocabulary == ("a", "bolt", "good", ",", "bad", "nut")
     assert task.train.x.tolist() == [[2, 4, 3, 5, 2, 4, 7], [6, 3, 0, 0, 0, 0, 0]]
     assert task.test.x.tolist() == [[2, 6, 1, 7, 0, 0, 0]]
     assert task.train.x.dtype == torch.long
@@ -63,3 +67,46 @@ def test_line_separators_and_quoted_lines_belong_to_the_text(tmp_path):
 def test_long_rows_are_cut_and_rare_words_left_out():
     assert vocabulary([["b", "a", "b"], ["c"]], most=2) == ["b", "a"]
     assert token_ids([["b", "c", "a"], []], ["b", "a"], 2).tolist() == [[2, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x0c", "\x85", "\x0b", "\x1c"])
+def test_a_row_is_a_line_of_the_file(tmp_path, end):
+    reviews(tmp_path / "a.tsv")
+    (task,) = read("text:a.tsv#label", base=tmp_path)
+    for line in ("\n", "\r\n"):
+        (tmp_path / "n.txt").write_bytes(line.join([f"good{end}nut", "bad", "a"]).encode())
+        assert encode("n.txt", task.encoding, base=tmp_path)[:, :2].tolist() == [[4, 7], [6, 0], [2, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("很好。OK", ["很", "好", "。", "ok"]),
+        ("日本のカード", ["日", "本", "の", "カ", "ー", "ド"]),
+        ("ดีมาก", ["ดี", "ม", "า", "ก"]),
+        ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
+        ("தமிழ் மொழி!", ["தமிழ்", "மொழி", "!"]),
+        ("e\u0301te\u0301 l’été", ["été", "l’été"]),
+        ("안녕하세요 세계", ["안녕하세요", "세계"]),
+    ],
+)
+def test_words_of_every_script(text, cut):
+    assert words(text) == cut
+
+
+@given(st.text())
+def test_no_character_but_white_space_is_lost(text):
+    whole = "".join(unicodedata.normalize("NFC", text).lower().split())
+    assert "".join(words(text)) in (whole, "".join(ch for ch in whole if not ch.isspace()))
+
+
+def test_sentences_without_spaces_are_told_apart(tmp_path):
+    rng = random.Random(0)
+    some = "我你他她们今天明天昨天电影书本"
+    rows = [
+        ("".join(rng.choices(some, k=6)) + "好差"[i % 2] + "".join(rng.choices(some, k=4)), "ab"[i % 2])
+        for i in range(100)
+    ]
+    reviews(tmp_path / "a.tsv", rows=[(*row, "test" if i > 80 else "train") for i, row in enumerate(rows)])
+    (task,) = read("text:a.tsv#label", base=tmp_path)
+    assert (task.test.x > 1).all()

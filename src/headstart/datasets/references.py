@@ -137,7 +137,7 @@ def read(
         check_alike(name, known)
     cut = "" if tokens is None else tokenizer_text(tokens)
     size = (resize, resize) if isinstance(resize, int) else resize
-    kinds = dict.fromkeys(label_columns(reference), kind) if isinstance(kind, str) else kind or {}
+    kinds = dict.fromkeys(label_columns(reference, base), kind) if isinstance(kind, str) else kind or {}
     options = Options(Path(base), split, size, skip_broken, known, drop, kinds, cut)
     tasks = READERS[name].read(argument, options)
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
@@ -175,7 +175,7 @@ def data_of(reference: str, base: Path | str = Path(".")) -> str:
     name, argument, _, _ = _cut(reference)
     if not _of_files(name):
         return f"{name}:{argument}"
-    return str((Path(base) / (argument.rpartition("#")[0] or argument)).resolve())
+    return str((Path(base) / tables.cut_argument(argument, base)[0]).resolve())
 
 
 def table_columns(reference: str, base: Path | str = Path(".")) -> list[str]:
@@ -186,22 +186,30 @@ def table_columns(reference: str, base: Path | str = Path(".")) -> list[str]:
         FileNotFoundError: if it is not there.
     """
     name, _, argument = reference.partition(":")
-    path = argument.rpartition("#")[0]
-    if not (path and label_columns(reference)):
+    path, after = tables.cut_argument(argument, base)
+    if not (path and after and _labelled(name)):
         return []
-    tables.check_format(argument, name)
+    tables.check_format(argument, name, base)
     return header(Path(base) / path, name)
 
 
-def label_columns(reference: str) -> list[str]:
+def label_columns(reference: str, base: Path | str = Path(".")) -> list[str]:
     """List the label columns that a reference to a table names.
 
     Example:
         >>> label_columns("csv:train.csv#income,married"), label_columns("npz:file.npz#x,y")
         (['income', 'married'], [])
     """
-    name = reference.partition(":")[0]
-    return tables.columns_after(reference) if name in READERS and READERS[name].labels else []
+    name, _, argument = reference.partition(":")
+    path, after = tables.cut_argument(argument, base)
+    if not _labelled(name):
+        return []
+    there = "," in after and (Path(base) / path).is_file()
+    return tables.label_names(after, table_columns(reference, base) if there else ())
+
+
+def _labelled(name: str) -> bool:
+    return name in READERS and READERS[name].labels
 
 
 def _of_files(name: str) -> bool:
@@ -311,5 +319,5 @@ def encode(
         return x
     if colon:
         check_alike(name, known)
-    path = argument.rpartition("#")[0] or argument if colon and _of_files(name) else str(source)
+    path = tables.cut_argument(argument, base)[0] if colon and _of_files(name) else str(source)
     return known.encode(Path(base) / path)

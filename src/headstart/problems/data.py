@@ -64,7 +64,7 @@ def _no_inputs(sections: Sequence[Data], base: Path) -> list[str]:
     """List the columns that are inputs of no table: labels, groups, those to drop or that not all have."""
     columns = {section.data: table_columns(section.data, base) for section in sections}
     _check_drop(sections, columns)
-    out = {name for s in sections for name in (*label_columns(s.data), *s.drop, s.split.group) if name}
+    out = {name for s in sections for name in (*label_columns(s.data, base), *s.drop, s.split.group) if name}
     return sorted(out | _unshared(columns, out | {"split"}))
 
 

@@ -99,6 +99,10 @@ class Encoding(ABC):
         """Return the columns that no label may be among, since they are inputs."""
         return ()
 
+    def written(self) -> Collection[str]:
+        """Return the columns whose text has to be as it was written, since they are no plain numbers."""
+        return ()
+
     def files(self, path: Path) -> list[Path]:
         """List the files under a path that become a row each; none where a file holds many rows."""
         return []

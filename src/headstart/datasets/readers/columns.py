@@ -10,24 +10,30 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...errors import wrong
+from .cells import Coded, Floats, cells, coded
 from .dates import Dates, date_format
 from .files import Table
+from .written import Style, blank, nothing, number, spelled, style_of
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
 IDS = re.compile(r"(^|[^a-z])(id|ids|index|idx|row|rows|nr|no|key)$")
+NEW = 0.05  # of a column: more new values than this are told
 FAR = 100  # standard deviations, beyond which numbers are likely of another scale
 NAMES, DISTINCT = 20, 0.9  # so many words, of which this share differ, name the rows and say nothing of them
+ORDERED = 100  # so many whole numbers that only rise number the rows
+SAMPLE = 10_000  # rows that tell how far numbers usually are from their median
+OUTLIER, OUTLIERS = 1000, 0.01  # so many times as far; at most that share of the rows
 
 ODD = '(numbers are written as 1234.5, missing ones as nothing, texts are read by "text:")'
-COUNTING = "kept as numbers, though they number the rows; `drop` leaves out what says nothing"
+COUNTING = "kept as numbers, though they tell rows apart as an id does; `drop` leaves out what says nothing"
 ONE_VALUE = "left out: one value in all training rows"
 
 
@@ -56,11 +62,16 @@ class Numbers:
         mean: of the train rows.
         std: of the train rows; 0 where all are alike, so that only the missing ones make a feature.
         missing: whether train rows missed it.
+        style: how they are written, where that is not 1234.5.
+        most: where a few train rows were far from all others, how many ``std`` from the mean the others
+            reach, at which values end; else 0.
     """
 
     mean: float
     std: float
     missing: bool
+    style: Style | None = None
+    most: float = 0.0
 
     @property
     def width(self) -> int:
@@ -69,28 +80,31 @@ class Numbers:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return asdict(self)
+        about = asdict(self)
+        return {key: v for key, v in about.items() if key not in ("style", "most") or v}
 
     def make(self, values: Sequence[Any], name: str, where: str) -> Tensor:
         """Make features ``(N, width)``; the mean stands in for a missing number."""
-        numbers = [number(v) for v in values]
-        if words := _words(values, numbers):
-            row, word = words[0]
+        found, words = _numbers(values, self.style)
+        if words.any():
+            row = int(words.argmax())
             raise wrong(
                 f"column `{name}` of {where}",
                 expected="numbers",
-                found=f"{word!r} in row {row}",
+                found=f"{values[row]!r} in row {row}",
                 hint="correct it, or leave it empty if it is missing",
             )
-        column = (torch.tensor(numbers, dtype=torch.float64) - self.mean) / (self.std or 1.0)
+        column = (torch.from_numpy(found) - self.mean) / (self.std or 1.0)
         _check_finite(column, values, name, where)
+        if self.most:
+            column.clamp_(-self.most, self.most)
         features = [column.nan_to_num(0)] * (self.std > 0) + [column.isnan()] * self.missing
         return torch.stack([feature.float() for feature in features], 1)
 
     def remark(self, values: Sequence[Any]) -> str:
         """Say that values lie far from those of the train rows, where they do."""
-        column = torch.tensor([number(v) for v in values], dtype=torch.float64)
-        away = ((column - self.mean) / self.std).abs().nan_to_num(0) if self.std else column * 0
+        column, _ = _numbers(values, self.style)
+        away = np.nan_to_num(abs(column - self.mean) / self.std) if self.std else column * 0
         if not (far := away > FAR).any():
             return ""
         most = values[int(away.argmax())]
@@ -118,32 +132,76 @@ class Categories:
         """Return it as JSON."""
         return {"categories": list(self.categories)}
 
+    def _places(self, values: Sequence[Any]) -> list[int | None]:
+        """Tell which of the categories each value is, whichever reader gave it."""
+        place = {spelled(c): k for k, c in enumerate(self.categories)}
+        return [place.get(spelled(v)) for v in values]
+
     def make(self, values: Sequence[Any], name: str, where: str) -> Tensor:
         """Make features ``(N, width)``."""
-        place = {c: k for k, c in enumerate(self.categories)}
-        hot = torch.zeros(len(values), len(place))
-        at = [(i, place[str(v)]) for i, v in enumerate(values) if v is not None and str(v) in place]
-        if at:
-            hot[tuple(torch.tensor(at).T)] = 1
+        found = coded(values)
+        hot = torch.zeros(len(found), self.width)
+        at = found.spread([-1 if k is None else k for k in self._places(found.values)], -1, np.int64)
+        rows = np.flatnonzero(at >= 0)
+        hot[torch.from_numpy(rows), torch.from_numpy(at[rows])] = 1
         return hot
 
     def remark(self, values: Sequence[Any]) -> str:
-        """Say that most values are new, where they are."""
-        there = [str(v) for v in values if v is not None]
-        place = set(self.categories)
-        new = [v for v in there if v not in place]
-        if 2 * len(new) <= len(there):
+        """Say that values are new, where some are; of 100 categories most, since rarer ones were left out."""
+        found = coded(values)
+        there = {v: n for v, n in zip(found.values, found.counts(), strict=True) if n}
+        known = self._places(list(there))
+        new = [v for v, k in zip(there, known, strict=True) if k is None and not nothing(str(v))]
+        count, of = sum(there[v] for v in new), sum(there.values())
+        if count <= of * (0.5 if self.width >= CATEGORIES else NEW):
             return ""
-        known = ", ".join(self.categories[:3])
-        told = f"{len(new)} of {len(there)} values are none of the training rows', such as {new[0]!r:.40}"
-        return f"{told}; those had {known}"
+        told = f"{count} of {of} values are none of the training rows', such as {new[0]!r:.40}"
+        return f"{told}; those had {', '.join(self.categories[:3])}"
 
 
 def column_from_json(how: Mapping[str, Any]) -> Column:
     """Read what ``to_json`` of a column gave."""
     if "categories" in how:
         return Categories(tuple(how["categories"]))
-    return Dates(**how) if "format" in how else Numbers(**how)
+    if "format" in how:
+        return Dates(**how)
+    return Numbers(**{**how, "style": Style(**how["style"])} if how.get("style") else how)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the values of a column are as numbers.
+
+    Args:
+        array: the number of each value, NaN where it says that one is missing, or is a word.
+        words: those that are neither.
+        blanks: those that say it in a way that is taken for it among numbers alone, as "unknown".
+        style: how they are written, where that is not 1234.5.
+    """
+
+    array: Sequence[float]
+    words: Sequence[Any]
+    blanks: Sequence[Any]
+    style: Style | None
+
+
+def reading(counts: Mapping[Any, int], table: Table) -> Reading:
+    """Read the different values of a column as numbers, in the way in which most are written."""
+    values = list(counts)
+    plain = [number(v) if table.written or not isinstance(v, str) else None for v in values]
+    odd = [v for v, p in zip(values, plain, strict=True) if p is None]
+    words = [v for v in odd if not blank(v)]
+    style = None
+    if words and all(isinstance(v, str) for v in values):
+        there = {v: n for v, n in counts.items() if not blank(v)}
+        style = style_of(there, table.semicolons)
+        if style and (table.written or any(number(v) is None for v in there)):
+            plain = [math.nan if blank(v) else style.number(v) for v in values]
+            words = [v for v, p in zip(values, plain, strict=True) if p is None]
+        else:
+            style = None
+    array = [math.nan if p is None else p for p in plain]
+    return Reading(array, words, [v for v in odd if blank(v)], style)
 
 
 def fit_column(table: Table, name: str, train: Tensor) -> tuple[Column | None, str]:
@@ -152,28 +210,48 @@ def fit_column(table: Table, name: str, train: Tensor) -> tuple[Column | None, s
     Raises:
         ValueError: if a column of numbers holds a few words, or infinity.
     """
-    values = table.column(name)
-    numbers = [number(v) for v in values]
-    check_typos(table, name, numbers)
-    if None not in numbers and (table.written or not table.words(name)):
-        made = _fit_numbers(values, numbers, name, table.where, train)
-        return made, (COUNTING if _counts_rows(name, numbers) else "") if made else ONE_VALUE
-    there = [str(values[i]) for i in train.tolist() if values[i] is not None]
-    counts = Counter(there)
-    if len(counts) < 2 and len(there) in (0, len(train)):
+    column = table.column(name)
+    if isinstance(column, Floats):
+        return _fit_numbers(table, name, column.array, train)
+    counts = dict(zip(column.values, column.counts(), strict=True))
+    read = reading(counts, table)
+    check_typos(table, name, read, counts)
+    array = column.spread(read.array, math.nan, np.float64)
+    if not read.words and sum(counts[v] for v in read.blanks) <= (array == array).sum():
+        made, said = _fit_numbers(table, name, array, train, read.style)
+        return made, "; ".join(filter(None, [said, told(read, counts)]))
+    return _fit_words(table, column, train)
+
+
+def told(read: Reading, counts: Mapping[Any, int]) -> str:
+    """Say how numbers were read, where that is not the plain way."""
+    said = []
+    if read.style is not None:
+        example = next(v for v in counts if number(v) is None and not blank(v))
+        said.append(f"read as numbers, such as {example!r:.40} as {read.style.number(example):g}")
+    if read.blanks:
+        first = read.blanks[0]
+        said.append(f"taken as missing where it says {first!r:.40}, in {counts[first]} rows")
+    return "; ".join(said)
+
+
+def _fit_words(table: Table, column: Coded, train: Tensor) -> tuple[Column | None, str]:
+    column = column.recoded([spelled(v) for v in column.values])
+    codes = column.codes[train.numpy()]
+    different, first, count = np.unique(codes[codes >= 0], return_index=True, return_counts=True)
+    order = np.argsort(first)  # as they appear
+    counts = Counter({column.values[different[k]]: int(count[k]) for k in order})
+    there = counts.total()
+    if len(counts) < 2 and there in (0, len(train)):
         return None, ONE_VALUE
-    if len(counts) > 1 and (form := date_format(there)):
-        return Dates.fit(there, form, missing=len(there) < len(train)), f"read as dates ({form})"
-    if len(there) >= NAMES and len(counts) > DISTINCT * len(there):
-        return None, f"left out: nearly every word is another, as in ids; such as {there[0]!r:.40} {ODD}"
-    return Categories(tuple(sorted(c for c, _ in counts.most_common(CATEGORIES)))), _odd(counts)
-
-
-def _counts_rows(name: str, numbers: Sequence[float | None]) -> bool:
-    """Tell whether a column that is called an id numbers the rows in their order."""
-    return bool(IDS.search(name.lower())) and all(
-        a is not None and b is not None and b - a == 1 for a, b in pairwise(numbers)
-    )
+    if len(counts) > 1 and (form := date_format([v for v in counts if not blank(v)])):
+        dates = Dates.fit([column.values[k] for k in codes if k >= 0], form, missing=there < len(train))
+        return dates, f"read as dates ({form})"
+    if there >= NAMES and len(counts) > DISTINCT * there:
+        shown = next(iter(counts))
+        return None, f"left out: nearly every word is another, as in ids; such as {shown!r:.40} {ODD}"
+    kept = tuple(sorted(c for c, _ in counts.most_common(CATEGORIES)))
+    return Categories(kept), _odd(counts) or (_kept(counts) if table.written else "")
 
 
 def _odd(counts: Counter[str]) -> str:
@@ -187,45 +265,82 @@ def _odd(counts: Counter[str]) -> str:
     return ""
 
 
+def _kept(counts: Counter[str]) -> str:
+    """Say that a word which may mean that nothing is there was taken for a value."""
+    words = [v for v in counts if nothing(v)]
+    told = ", ".join(f"{v!r} ({counts[v]} rows)" for v in words)
+    return f"has {told} as a value of its own; leave the field empty where it is missing" if words else ""
+
+
 def _fit_numbers(
-    values: Sequence[Any], numbers: Sequence[float | None], name: str, where: str, train: Tensor
-) -> Numbers | None:
-    column = torch.tensor(numbers, dtype=torch.float64)
-    _check_finite(column, values, name, where)
-    there = column[train][~column[train].isnan()]
+    table: Table, name: str, array: np.ndarray, train: Tensor, style: Style | None = None
+) -> tuple[Numbers | None, str]:
+    column = torch.from_numpy(array)
+    _check_finite(column, table.column(name), name, table.where)
+    there = column[train]
+    there = there[~there.isnan()]
     some = 0 < len(there) < len(train)
     if not len(there) or there.min() == there.max():
-        return Numbers(float(there[0]), 0.0, missing=True) if some else None
-    return Numbers(float(there.mean()), float(there.std(correction=0)), missing=some)
+        return (Numbers(float(there[0]), 0.0, missing=True, style=style), "") if some else (None, ONE_VALUE)
+    said = COUNTING if _counts_rows(name, array) else ""
+    usual, most = _usual(there), 0.0
+    mean, std = float(usual.mean()), float(usual.std(correction=0))
+    if len(usual) < len(there):
+        most = float((usual - mean).abs().max()) / std
+        far = float(there[(there - mean).abs().argmax()])
+        said = (
+            f"has {len(there) - len(usual)} rows that are far from all others, such as {far:g}; "
+            f"these end at {most:.3g} spreads"
+        )
+    return Numbers(mean, std, missing=some, style=style, most=most), said
 
 
-def number(value: Any) -> float | None:
-    """Read one value, NaN where it is missing; ``None`` where it is no number."""
-    if value is None:
-        return math.nan
-    if value is True or value is False or "_" in str(value):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+def _usual(there: Tensor) -> Tensor:
+    """Leave out the few numbers that would decide the scale of all others, where there are such."""
+    some = there[:: max(1, len(there) // SAMPLE)]
+    middle = some.median()
+    distances = (some - middle).abs()
+    usual = distances[distances > 0].median() if distances.any() else distances.max()
+    limit = OUTLIER * float(usual)
+    if max(float(there.max() - middle), float(middle - there.min())) <= limit or len(there) < NAMES:
+        return there
+    near = there[(there - middle).abs() <= limit]
+    few = len(there) - len(near) <= max(1, OUTLIERS * len(there))
+    return near if few and len(near) and near.min() < near.max() else there
 
 
-def _words(values: Sequence[Any], numbers: Sequence[float | None]) -> list[tuple[int, Any]]:
-    """List the rows whose value is no number, and that value."""
-    return [(row, v) for row, (v, n) in enumerate(zip(values, numbers, strict=True)) if n is None]
+def _counts_rows(name: str, array: np.ndarray) -> bool:
+    """Tell whether whole numbers number the rows: in their order, or all different, called ids."""
+    steps, named = np.diff(array), bool(IDS.search(name.lower()))
+    if named and len(steps) and (steps == 1).all():
+        return True
+    if len(array) < ORDERED or not (named or (steps > 0).all() or (steps < 0).all()):
+        return False
+    return bool((array % 1 == 0).all()) and len(np.unique(array)) == len(array)
 
 
-def check_typos(table: Table, name: str, numbers: Sequence[float | None]) -> None:
+def _numbers(values: Sequence[Any], style: Style | None) -> tuple[np.ndarray, np.ndarray]:
+    """Read cells as numbers, NaN where one is missing, and tell which are words."""
+    column = cells(values)
+    if isinstance(column, Floats):
+        return column.array, np.zeros(len(column), dtype=bool)
+    read = style.number if style else number
+    found = [read(v) if isinstance(v, str) else number(v) for v in column.values]
+    found = [math.nan if n is None and blank(v) else n for v, n in zip(column.values, found, strict=True)]
+    array = column.spread([math.nan if n is None else n for n in found], math.nan, np.float64)
+    return array, column.spread([n is None for n in found], False, bool)
+
+
+def check_typos(table: Table, name: str, read: Reading, counts: Mapping[Any, int]) -> None:
     """Raise ``ValueError`` for the few words of a written column of numbers, which are slips of the hand."""
-    values = table.column(name)
-    words, there = _words(values, numbers), len(values) - sum(v is None for v in values)
-    if table.written and 0 < len(words) <= TYPOS * there:
-        row, word = words[0]
+    there, odd = sum(counts.values()), sum(counts[w] for w in read.words)
+    if table.written and 0 < odd <= TYPOS * there:
+        values, words = table.column(name), set(read.words)
+        row, word = next((row, v) for row, v in enumerate(values) if v in words)
         raise wrong(
             f"column `{name}` of {table.where}",
-            expected=f"numbers, as {there - len(words)} of its {there} values are",
-            found=f"{word!r} in row {row}" + (f", and {len(words) - 1} more" if words[1:] else ""),
+            expected=f"numbers, as {there - odd} of its {there} values are",
+            found=f"{word!r} in row {row}" + (f", and {odd - 1} more" if odd > 1 else ""),
             hint="correct it, or leave it empty if it is missing; for categories, write names like c3",
         )
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from ...errors import wrong
+from .cells import coded
+from .written import blank
 
 ISO = "ISO"
 _DAYS = (
@@ -83,14 +85,15 @@ class Dates:
     @classmethod
     def fit(cls, values: Sequence[str], form: str, *, missing: bool) -> Self:
         """Learn from the dates of the train rows."""
-        read = [moment for v in values if (moment := _moment(v, form)) is not None]
-        days = torch.tensor([_days(moment) for moment in read], dtype=torch.float64)
+        read = {v: _moment(v, form) for v in dict.fromkeys(values)}
+        day = {v: _days(moment) for v, moment in read.items() if moment is not None}
+        days = torch.tensor([day[v] for v in values if v in day], dtype=torch.float64)
         return cls(
             format=form,
             mean=float(days.mean()),
             std=max(float(days.std(correction=0)), YEAR),
             hours=bool((days % 1).any()),
-            missing=missing or len(read) < len(values),
+            missing=missing or len(days) < len(values),
         )
 
     @property
@@ -104,16 +107,20 @@ class Dates:
 
     def make(self, values: Sequence[Any], name: str, where: str) -> Tensor:
         """Make features ``(N, width)``; ``ValueError`` where most are no dates of the format."""
-        read = [None if v is None else _moment(str(v), self.format) for v in values]
-        odd = [i for i, v in enumerate(values) if v is not None and read[i] is None]
-        if 2 * len(odd) > sum(v is not None for v in values):
+        found = coded(values)
+        read = [_moment(str(v), self.format) for v in found.values]
+        none = [moment is None and not blank(v) for v, moment in zip(found.values, read, strict=True)]
+        odd = found.spread(none, False, bool)
+        if 2 * odd.sum() > (found.codes >= 0).sum():
+            row = int(odd.argmax())
             raise wrong(
                 f"column `{name}` of {where}",
                 expected=f'dates of the form "{self.format}", as the training rows had',
-                found=f"{values[odd[0]]!r} in row {odd[0]}",
+                found=f"{values[row]!r} in row {row}",
                 hint="write dates as then",
             )
-        return torch.tensor([self._features(moment) for moment in read])
+        features = torch.tensor([self._features(moment) for moment in (*read, None)])
+        return features[torch.from_numpy(found.codes).long()]
 
     def remark(self, values: Sequence[Any]) -> str:
         """Say nothing: dates may be any."""

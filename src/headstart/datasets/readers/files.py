@@ -10,21 +10,27 @@ import gzip
 import io
 import json
 import lzma
+import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
+
+import numpy as np
 
 from ...errors import did_you_mean, wrong
 from ..options import need
-from .labels import NOTHING, typed
+from .cells import Cells, Coded, Floats, cells, coded
+from .labels import typed
 from .memory import columns, plain
+from .streams import columns as columns_of
+from .written import nfc
 
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
@@ -34,26 +40,37 @@ class Table:
     """Hold the columns of one file; ``None`` is a missing value.
 
     Args:
-        columns: values by name; strings throughout where ``written``, else Python's own types.
+        columns: values by name; strings or numbers where ``written``, else Python's own types.
         where: the file, for messages.
         written: whether strings may be written numbers (CSV), or are meant as strings (Parquet).
+        semicolons: whether fields stand between these, as where a comma is in numbers.
     """
 
     columns: Mapping[str, Sequence[Any]]
     where: str
     written: bool = True
+    semicolons: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", {nfc(name): cells(v) for name, v in self.columns.items()})
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-    def column(self, name: str) -> Sequence[Any]:
+    def column(self, name: str) -> Cells:
         """Return a column; ``ValueError`` with the nearest name where there is none."""
         self.check_columns([name])
-        return self.columns[name]
+        return cast(Cells, self.columns[nfc(name)])
+
+    def take(self, name: str) -> Cells:
+        """Take a column off the table, so that its memory can be used again."""
+        column = self.column(name)
+        cast(dict[str, Cells], self.columns).pop(nfc(name))
+        return column
 
     def check_columns(self, names: Iterable[str], why: str = "") -> None:
         """Raise ``ValueError`` with the columns that are not there; ``why`` says who reads them."""
-        if lost := [name for name in names if name not in self.columns]:
+        if lost := [name for name in names if nfc(name) not in self.columns]:
             told = listed(lost, '"')
             raise wrong(
                 self.where,
@@ -62,13 +79,17 @@ class Table:
                 hint=did_you_mean(lost[0], self.columns),
             )
 
-    def labels(self, name: str) -> Sequence[Any]:
+    def labels(self, name: str) -> Coded:
         """Return a column with numbers and booleans read, where they were written."""
-        return typed(self.column(name)) if self.written else self.column(name)
+        column = self.column(name)
+        if isinstance(column, Floats) or not self.written:
+            return coded(column)
+        return column.recoded(typed(column.values))
 
     def words(self, name: str) -> bool:
         """Tell whether a column holds strings that are no numbers."""
-        return any(isinstance(v, str) for v in self.labels(name))
+        column = self.column(name)
+        return isinstance(column, Coded) and any(isinstance(v, str) for v in self.labels(name).values)
 
 
 def existing(path: Path) -> Path:
@@ -122,20 +143,55 @@ def _opened(path: Path) -> Iterator[TextIO]:
         ) from None
 
 
-def load_csv(path: Path) -> Table:
+def lines(path: Path) -> list[str]:
+    """Read the lines of a text, whatever else their characters are; also ``.gz`` and ``.xz``."""
+    with _opened(path) as file:
+        return re.sub("\r\n?", "\n", file.read()).removesuffix("\n").split("\n")
+
+
+def load_csv(path: Path, texts: Collection[str] = ()) -> Table:
     """Read comma-, semicolon- or tab-separated text with a header; also ``.gz`` and ``.xz``.
+
+    Args:
+        path: of the file.
+        texts: the columns whose written text is asked for, also where it is that of numbers.
 
     Raises:
         FileNotFoundError: if the file is missing.
         ValueError: if it is empty, binary, cut off, or a row is shorter or longer than the header.
     """
     with _opened(path) as file:
+        names, mark = _header(file)
+    if names and not _bad(name.strip() for name in names):
+        taken = columns_of(lambda: OPENERS.get(path.suffix, open)(path, "rb"), names, mark, texts)
+        if taken and len(next(iter(taken.values()))):
+            return Table(taken, f"`{path}`", semicolons=mark == ";")
+    with _opened(path) as file:
         return parse_csv(file.read(), f"`{path}`")
 
 
+def _header(file: TextIO) -> tuple[list[str], str]:
+    """Read the names of the columns as they are written, and what stands between them."""
+    first = next((line for line in file if line.strip()), "")
+    mark = _mark(first)
+    with _long_fields():
+        return next(csv.reader(chain([first], file), delimiter=mark, skipinitialspace=True), []), mark
+
+
 def _mark(line: str) -> str:
-    """Tell what stands between the fields of a line."""
-    return max(",;\t", key=line.count)
+    """Tell what stands between the fields of a line, whatever stands in its quotes."""
+    bare = re.sub(r'"[^"]*("|$)', "", line)
+    return max(",;\t", key=bare.count)
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let fields be of any length; the limit is the module's, so it is put back."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Table:
@@ -145,15 +201,21 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
     first = text.lstrip().split("\n", 1)[0]
     if not first:
         raise wrong(where, expected="a header and rows", found="an empty file")
-    text_rows = io.StringIO(text, newline="")
-    reader = csv.reader(text_rows, delimiter=_mark(first), strict=True, skipinitialspace=True)
-    rows: list[list[str]] = []
+    mark = _mark(first)
+    with _long_fields():
+        rows = list(_rows(text, mark, where, header))
+    header = header or [name.strip() for name in rows[0]]
+    body = rows[1:] if rows and [f.strip() for f in rows[0]] == list(header) else rows
+    return _written(header, body, where, semicolons=mark == ";")
+
+
+def _rows(text: str, mark: str, where: str, header: Sequence[str] | None) -> Iterator[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
     try:
         for row in reader:
             if not row:
                 continue
-            header = header or [name.strip() for name in row]
-            rows.append(row)
+            header = header or row
             if len(row) != len(header):
                 raise wrong(
                     f"line {reader.line_num} of {where}",
@@ -161,6 +223,7 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
                     found=len(row),
                     hint="the file may be cut off, or a field needs quotes",
                 )
+            yield row
     except csv.Error as error:
         raise wrong(
             f"line {reader.line_num} of {where}",
@@ -168,25 +231,29 @@ def parse_csv(text: str, where: str, header: Sequence[str] | None = None) -> Tab
             found=str(error),
             hint="the file may be cut off, or a quote needs doubling",
         ) from None
-    assert header is not None
-    body = rows[1:] if rows and [f.strip() for f in rows[0]] == list(header) else rows
-    return _written(header, body, where)
 
 
-def _written(header: Sequence[str], body: Sequence[Sequence[str]], where: str) -> Table:
-    """Make a table of rows of text, in which some words say that a value is missing."""
+def _bad(header: Iterable[str]) -> list[str]:
+    """List what is wrong with the names of columns."""
+    header = list(header)
     bad = [f"no name for column {at}" for at, name in enumerate(header, start=1) if not name]
-    bad += [f"`{name}` {n} times" for name, n in Counter(header).items() if name and n > 1]
-    if bad:
+    return bad + [f"`{name}` {n} times" for name, n in Counter(header).items() if name and n > 1]
+
+
+def _written(
+    header: Sequence[str], body: Sequence[Sequence[str]], where: str, semicolons: bool = False
+) -> Table:
+    """Make a table of rows of text, in which nothing and a question mark say that a value is missing."""
+    if bad := _bad(header):
         hint = "name every column once; does the file have a header?"
         raise wrong(f"header of {where}", expected="distinct names", found=", ".join(bad), hint=hint)
     if not body:
         raise wrong(where, expected="rows below the header", found="none")
-    cells = [
-        [None if len(v := f.strip()) < 5 and v.lower() in NOTHING else v for f in column]
+    taken = [
+        Coded.of(None if (v := f.strip()) in ("", "?") else v for f in column)
         for column in zip(*body, strict=True)
     ]
-    return Table(dict(zip(header, cells, strict=True)), where)
+    return Table(dict(zip(header, taken, strict=True)), where, semicolons=semicolons)
 
 
 def load_parquet(path: Path) -> Table:
@@ -201,8 +268,21 @@ def load_parquet(path: Path) -> Table:
         read = file.read()
     if not read.num_rows:
         raise wrong(f"`{path}`", expected="rows", found="none")
-    columns = {name: plain(read.column(name).to_pylist()) for name in read.column_names}
-    return Table(columns, f"`{path}`", written=False)
+    return Table({name: _arrow(read.column(name)) for name in read.column_names}, f"`{path}`", written=False)
+
+
+def _arrow(column: Any) -> Cells:
+    """Take a column of a Parquet file: numbers as they are, anything else by its different values."""
+    import pyarrow
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_floating(kind) or (types.is_integer(kind) and kind.bit_width <= 32):
+        return Floats(np.require(column.cast(pyarrow.float64()).to_numpy(), requirements="W"))
+    if not (types.is_string(kind) or types.is_large_string(kind)):
+        return Coded.of(plain(column.to_pylist()))
+    found = column.combine_chunks().dictionary_encode()
+    return Coded(found.dictionary.to_pylist(), found.indices.fill_null(-1).to_numpy())
 
 
 @contextmanager
@@ -300,7 +380,6 @@ FORMATS: dict[str, str] = {
     ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel",
 }  # fmt: skip
 LOADERS: dict[str, Callable[[Path], Table]] = {
-    "csv": load_csv,
     "parquet": load_parquet,
     "jsonl": load_jsonl,
     "excel": load_excel,
@@ -317,20 +396,22 @@ def format_of(path: Path) -> str:
     return FORMATS.get((path.with_suffix("") if path.suffix in OPENERS else path).suffix.lower(), "csv")
 
 
-def load(path: Path, reader: str = "") -> Table:
-    """Read a table as the file's name says, unless that says nothing and the reader does."""
+def load(path: Path, reader: str = "", texts: Collection[str] = ()) -> Table:
+    """Read a table as the file's name says, unless that says nothing and the reader does.
+
+    ``texts`` are the columns whose written text is asked for, also where it is that of numbers.
+    """
     by_name = format_of(path)
-    return LOADERS[reader if by_name == "csv" and reader in LOADERS else by_name](path)
+    how = reader if by_name == "csv" and reader in LOADERS else by_name
+    return LOADERS[how](path) if how in LOADERS else load_csv(path, texts)
 
 
 def header(path: Path, reader: str = "") -> list[str]:
     """List the columns of a table; of CSV and Parquet without reading the rows."""
     if (by_name := format_of(path)) == "parquet":
         with _parquet(path) as table:
-            return list(table.schema_arrow.names)
+            return list(map(nfc, table.schema_arrow.names))
     if by_name != "csv" or reader in ("jsonl", "excel"):
         return list(load(path, reader).columns)
     with _opened(path) as file:
-        first = next((line for line in file if line.strip()), "")
-        rows = csv.reader(chain([first], file), delimiter=_mark(first), skipinitialspace=True)
-        return [name.strip() for name in next(rows, [])]
+        return [nfc(name.strip()) for name in _header(file)[0]]

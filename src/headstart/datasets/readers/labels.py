@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,31 +16,39 @@ from ...errors import wrong
 from ...tasks import Kind, Label, Multiclass, Regression
 from ...tasks.encoding import Encoding
 from ...tasks.kinds import MISSING
+from .cells import Coded, coded
+from .written import CODE, nfc, nothing, spelled
 
 Value = Label | float | None
 FEW_VALUES, MANY_VALUES, ROWS_EACH = 6, 20, 5  # of whole numbers that are labels
 FREE_TEXT_CLASSES = 20
-NOTHING = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])
+RARE, OF_ROWS = 3, 100  # a class of fewer rows, among so many, is told
 
 
 def typed(values: Sequence[Any]) -> list[Value]:
     """Read written values as whole numbers, else numbers, else booleans, else strings, all alike.
 
+    What says that a number is missing, as ``NA``, is missing among numbers and booleans alone. Where a whole
+    number has zeros before it, all are codes, and stay strings.
+
     Example:
-        >>> typed(["1", "2", None]), typed(["1", "0.5"]), typed(["true", "FALSE"]), typed(["1", "b"])
-        ([1, 2, None], [1.0, 0.5], [True, False], ['1', 'b'])
+        >>> typed(["1", "2", "NA"]), typed(["1", "0.5"]), typed(["true", "FALSE"]), typed(["1", "NA", "b"])
+        ([1, 2, None], [1.0, 0.5], [True, False], ['1', 'NA', 'b'])
+        >>> typed(["01", "10"])
+        ['01', '10']
     """
-    there = [v for v in values if v is not None]
+    there = [v for v in values if isinstance(v, str) and not nothing(v)]
+    codes = any(CODE.match(v) and v.strip("+-").isdigit() for v in there)
     for kind in (int, float):
         try:
             numbers = [kind(v) for v in there if "_" not in v]
         except ValueError:
             continue
-        if len(numbers) == len(there):
-            return [None if v is None else kind(v) for v in values]
-    if all(v.lower() in ("true", "false") for v in there):
-        return [None if v is None else v.lower() == "true" for v in values]
-    return list(values)
+        if len(numbers) == len(there) and not codes:
+            return [kind(v) if isinstance(v, str) and not nothing(v) else None for v in values]
+    if there and all(v.lower() in ("true", "false") for v in there):
+        return [v.lower() == "true" if isinstance(v, str) and not nothing(v) else None for v in values]
+    return [None if v is None else nfc(v) for v in values]
 
 
 def answers(
@@ -56,48 +65,92 @@ def answers(
     pandas, are numbers where they have over 20 different values, or over 6 with under 5 rows each on
     average, unless they count from 0 or 1 without a gap with 5 rows each, as codes do; of over 6 values a
     warning tells which. Other numbers are a regression. A missing label gives -100 or NaN. With an
-    encoding of the same column, its kind and classes hold.
+    encoding of the same column, its kind and classes hold, and a label is the class that is written alike.
 
     Raises:
         ValueError: if all labels are missing, there is one class only, nearly every label is another
             (a column of names or dates), a label is not one of the encoding's classes, or a number
             is infinite.
     """
-    values = [None if v is None or v != v else v for v in values]
+    column = coded(values)
     if encoding is not None and encoding.target == name:
         classes = encoding.classes
         kind = "numbers" if encoding.kind == "Regression" else kind
-    there = [v for v in values if v is not None]
-    sort = _sort(there)
-    there = [int(v) for v in there] if sort == "whole" else there
     what = f"label column `{name}` of {where}"
-    if not there:
-        raise wrong(what, expected="at least two labels", found=f"{len(values)} rows, all missing")
-    if classes is None and kind is None and sort in ("whole", "fractions"):
-        kind = _kind_of_numbers(there, sort, what)
-    if classes is None and kind == "numbers":
-        return Regression(), _numbers(values, sort, what)
-    if classes is None:
-        there = [f"{v:g}" for v in there] if sort == "fractions" else there  # a class has a name, or a number
-        classes = sorted(set(there))
-        if len(classes) > _recurring(there) and kind is None:
-            raise wrong(
-                what,
-                expected="classes that recur, or numbers",
-                found=f"{len(classes)} distinct values in {len(there)} rows",
-                hint='choose another column, or say `kind="classes"`',
-            )
-    if len(classes) < 2:
+    counts = {v: n for v, n in zip(column.values, column.counts(), strict=True) if n}
+    if not counts:
+        raise wrong(what, expected="at least two labels", found=f"{len(column)} rows, all missing")
+    if classes is not None:
+        return _of_classes(classes, column)
+    sort = _sort(list(counts))
+    if sort == "whole":
+        column = column.recoded([int(v) for v in column.values])
+        counts = dict(zip(column.values, column.counts(), strict=True))
+    if kind is None and sort in ("whole", "fractions"):
+        kind = _kind_of_numbers(counts, sort, what)
+    if kind == "numbers":
+        return Regression(), _numbers(column, sort, what)
+    if sort == "fractions":  # a class has a name, or a number
+        column = column.recoded([spelled(v) for v in column.values])
+        counts = dict(zip(column.values, column.counts(), strict=True))
+    found, rows = sorted(counts), sum(counts.values())
+    if len(found) > max(FREE_TEXT_CLASSES, rows / 2) and kind is None:  # few recur
+        raise wrong(
+            what,
+            expected="classes that recur, or numbers",
+            found=f"{len(found)} distinct values in {rows} rows",
+            hint='choose another column, or say `kind="classes"`',
+        )
+    _warn_classes(counts, what)
+    if len(found) < 2:
         raise wrong(
             what,
             expected="at least two classes",
-            found=f"one class, {classes[0]!r}",
+            found=f"one class, {found[0]!r}",
             hint="choose another column, or add rows of another class",
         )
+    return _of_classes(found, column)
+
+
+def _of_classes(classes: Sequence[Label], column: Coded) -> tuple[Kind, Tensor]:
+    """Number labels by classes: one written alike, else one that is the same number or truth."""
     of = Multiclass(classes)
-    y = torch.full((len(values),), MISSING)
-    y[torch.tensor([v is not None for v in values])] = of.encode(there)
-    return of, y
+    alike: dict[str, Label] = {spelled(c): c for c in reversed(of.classes)}
+    exact: dict[str, Label] = {nfc(str(c)): c for c in reversed(of.classes)}
+    exact |= {nfc(c): c for c in of.classes if isinstance(c, str)}
+    met: list[Any] = []
+    for value in column.values:
+        text = nfc(str(value))
+        short = text.lstrip("+-0") if CODE.match(text) else text
+        met.append(exact.get(text, alike.get(spelled(value), alike.get(short, value))))
+    met = [None if v not in of.classes and nothing(str(v)) else v for v in met]
+    there = [v for v in met if v is not None]
+    number = dict(zip(there, of.encode(there).tolist(), strict=True))
+    return of, torch.from_numpy(column.spread([number.get(v, MISSING) for v in met], MISSING, np.int64))
+
+
+def _warn_classes(counts: Mapping[Label, int], what: str) -> None:
+    """Warn of classes that say nothing, are written in several ways, or are of a few rows among many."""
+    said = [
+        f"{v!r} is a class of its own ({n} rows); leave the field empty where a label is missing"
+        for v, n in counts.items()
+        if isinstance(v, str) and nothing(v)
+    ]
+    same = defaultdict(list)
+    for v in counts:
+        if isinstance(v, str):
+            same["".join(v.split()).casefold()].append(v)
+    said += [
+        f"classes {', '.join(map(repr, some))} differ by case or spaces alone"
+        for some in same.values()
+        if len(some) > 1
+    ]
+    rare = [v for v, n in counts.items() if n < RARE]
+    if rare and sum(counts.values()) >= OF_ROWS:
+        shown = ", ".join(f"{v!r} ({counts[v]})" for v in rare[:3])
+        said.append(f"{len(rare)} of {len(counts)} classes have under {RARE} rows, such as {shown}")
+    for told in said:
+        warnings.warn(f"{what}: {told}", UserWarning, stacklevel=5)
 
 
 def _sort(there: Sequence[Any]) -> Literal["words", "fractions", "truths", "whole"]:
@@ -109,14 +162,8 @@ def _sort(there: Sequence[Any]) -> Literal["words", "fractions", "truths", "whol
     return "truths" if any(isinstance(v, bool) for v in there) else "whole"
 
 
-def _recurring(there: Sequence[Any]) -> float:
-    """Give the most classes that so many labels can be of, if they are to recur."""
-    return max(FREE_TEXT_CLASSES, len(there) / 2)
-
-
-def _kind_of_numbers(there: Sequence[Any], sort: str, what: str) -> Literal["classes", "numbers"]:
+def _kind_of_numbers(counts: Mapping[Any, int], sort: str, what: str) -> Literal["classes", "numbers"]:
     """Tell what numbers are as labels, with a warning where whole ones might be either."""
-    counts = Counter(there)
     if sort == "fractions" or len(counts) <= FEW_VALUES:
         return "numbers" if sort == "fractions" else "classes"
     codes = (
@@ -124,7 +171,7 @@ def _kind_of_numbers(there: Sequence[Any], sort: str, what: str) -> Literal["cla
         and max(counts) - min(counts) < len(counts)
         and min(counts.values()) >= ROWS_EACH
     )
-    few = len(counts) <= MANY_VALUES and len(there) >= ROWS_EACH * len(counts)
+    few = len(counts) <= MANY_VALUES and sum(counts.values()) >= ROWS_EACH * len(counts)
     kind, other = ("classes", "numbers") if codes or few else ("numbers", "classes")
     warnings.warn(
         f"{what}: {len(counts)} different whole numbers, taken as {kind}; "
@@ -135,8 +182,9 @@ def _kind_of_numbers(there: Sequence[Any], sort: str, what: str) -> Literal["cla
     return "classes" if codes or few else "numbers"
 
 
-def _numbers(values: Sequence[Any], sort: str, what: str) -> Tensor:
-    for row, value in enumerate(values):
+def _numbers(column: Coded, sort: str, what: str) -> Tensor:
+    """Bring labels that are numbers to float32, NaN where one is missing."""
+    for row, value in enumerate(column):
         if value is not None and (sort == "words" or abs(value) == math.inf):
             raise wrong(what, expected="finite numbers", found=f"{value!r} in row {row}")
-    return torch.tensor([math.nan if v is None else float(v) for v in values])
+    return torch.from_numpy(column.spread([float(v) for v in column.values], math.nan, np.float32))

@@ -11,17 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Kind, Task
 from ...tasks.encoding import Encoding, common
-from ..options import Options, Reader
+from ..options import LabelKind, Options, Reader
 from ..splits import Division, build, check_apart, divide, given, warn_duplicates
-from .columns import Column, check_typos, column_from_json, fit_column, number
-from .files import Table, format_of, listed, load, load_frame
+from .cells import coded
+from .columns import Column, Numbers, check_typos, column_from_json, fit_column, reading, told
+from .files import Table, format_of, header, listed, load, load_frame
 from .labels import FREE_TEXT_CLASSES, answers
+from .written import nfc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,26 +92,35 @@ class TableEncoding(Encoding):
         return self.features.keys()
 
     def make(self, table: Table) -> Tensor:
-        """Make the rows of a table into features ``(N, D)`` float32.
+        """Make the rows of a table into features ``(N, D)`` float32; its columns are taken off it.
 
         Raises:
             ValueError: if a column is missing, or holds words or infinity where numbers were.
         """
         table.check_columns(self.features, ", which the model reads")
-        made = [how.make(table.column(name), name, table.where) for name, how in self.features.items()]
-        return torch.cat(made, 1)
+        x, at = torch.empty(len(table), *self.row_shape()), 0
+        for name, how in self.features.items():
+            x[:, at : at + how.width] = how.make(table.take(name), name, table.where)
+            at += how.width
+        return x
+
+    def written(self) -> list[str]:
+        """List the columns that are no plain numbers."""
+        return [name for name, how in self.features.items() if not isinstance(how, Numbers) or how.style]
 
     def make_new(self, table: Table) -> Tensor:
         """Make rows that it was not learned from, with a warning where most values of a column are new."""
+        table.check_columns(self.features, ", which the model reads")
+        remarks = {name: how.remark(table.column(name)) for name, how in self.features.items()}
         made = self.make(table)
-        for name, how in self.features.items():
-            if remark := how.remark(table.column(name)):
+        for name, remark in remarks.items():
+            if remark:
                 warnings.warn(f"column `{name}` of {table.where}: {remark}", UserWarning, stacklevel=4)
         return made
 
     def encode(self, path: Path) -> Tensor:
         """Make the rows of a file, with or without labels, into features."""
-        return self.make_new(load(path))
+        return self.make_new(load(path, texts=self.written()))
 
     def _made(self, value: Any) -> Tensor:
         """Make the rows of a pandas or polars DataFrame, with or without labels, into features."""
@@ -131,15 +143,35 @@ def _remarks(by_column: Mapping[str, str]) -> list[str]:
     ]
 
 
-def columns_after(reference: str) -> list[str]:
-    """List the label columns of a reference.
+def cut_argument(argument: str, base: Path | str = Path()) -> tuple[str, str]:
+    """Cut ``file#labels`` at its # into a file and what follows; a name may hold others.
 
     Example:
-        >>> columns_after("csv:train.csv#income,married"), columns_after("csv:train.csv")
-        (['income', 'married'], [])
+        >>> cut_argument("train.csv#income,married"), cut_argument("train.csv")
+        (('train.csv', 'income,married'), ('train.csv', ''))
     """
-    _, mark, after = reference.rpartition("#")
-    return [name.strip() for name in after.split(",")] if mark else []
+    places = [at for at, mark in enumerate(argument) if mark == "#"]
+    if not places:
+        return argument, ""
+    there = (at for at in places if at and (Path(base) / argument[:at]).is_file())
+    at = next(there, places[-1])
+    return argument[:at], argument[at + 1 :]
+
+
+def label_names(after: str, columns: Collection[str] = ()) -> list[str]:
+    """List the label columns that follow a file; a name may hold commas, where it is one of the columns.
+
+    Example:
+        >>> label_names("income,married"), label_names("pay, yearly,married", ["pay, yearly", "married"])
+        (['income', 'married'], ['pay, yearly', 'married'])
+    """
+    words, named = after.split(",") if after else [], []
+    while words:
+        lengths = (n for n in range(len(words), 0, -1) if nfc(",".join(words[:n]).strip()) in columns)
+        length = next(lengths, 1)
+        named.append(nfc(",".join(words[:length]).strip()))
+        words = words[length:]
+    return named
 
 
 Encoder = Callable[[Table, Sequence[str], Tensor, str, Encoding | None], tuple[Tensor, Encoding]]
@@ -147,23 +179,25 @@ Encoder = Callable[[Table, Sequence[str], Tensor, str, Encoding | None], tuple[T
 
 def read_tasks(argument: str, options: Options, reader: str, encoder: Encoder) -> list[Task]:
     """Read the tasks of ``file#label,...``, with inputs made by ``encoder``."""
-    path, mark, after = argument.rpartition("#")
-    if not (mark and path and after):
-        file, label = (path, after) if mark else (argument, "")
+    path, after = cut_argument(argument, options.base)
+    if not (path and after):
         raise wrong(
             f'"{reader}:{argument}"',
             expected="a file and its label columns",
-            found="no file before the `#`" if label else "no `#` with a label after it",
-            hint=f'write "{reader}:{file or "train.csv"}#{label or "label"}"',
+            found="no file before the `#`" if after else "no `#` with a label after it",
+            hint=f'write "{reader}:{path or "train.csv"}#{after or "label"}"',
         )
-    check_format(argument, reader)
-    table = load(options.base / path, reader)
-    return table_tasks(table, columns_after(mark + after), options, reader, encoder)
+    check_format(argument, reader, options.base)
+    file = options.base / path
+    names = label_names(after, header(file, reader) if "," in after else ())
+    known = options.encoding.written() if options.encoding is not None else ()
+    table = load(file, reader, {*names, *known, "split", "text", options.split.group})
+    return table_tasks(table, names, options, reader, encoder)
 
 
-def check_format(argument: str, reader: str) -> None:
+def check_format(argument: str, reader: str, base: Path | str = Path()) -> None:
     """Raise ``ValueError`` where a file's name says that another reader of tables is for it."""
-    by_name = format_of(Path(argument.rpartition("#")[0] or argument))
+    by_name = format_of(Path(cut_argument(argument, base)[0]))
     if reader in ("csv", "jsonl", "excel") and by_name not in ("csv", "parquet", reader):
         raise wrong(
             f'reader of "{reader}:{argument}"',
@@ -185,19 +219,42 @@ def table_tasks(
             found=f"{sorted(inputs)}",
             hint="train a model that does not read it, or choose another label",
         )
-    for name in labels:
-        if len(set(table.column(name))) > FREE_TEXT_CLASSES:  # no set of classes that numbers are among
-            check_typos(table, name, [number(v) for v in table.column(name)])
-    kinds = options.kinds
-    targets = [(n, *answers(table.labels(n), n, table.where, options.encoding, kinds.get(n))) for n in labels]
-    spare = {*labels, *options.drop, "split", options.split.group}
+    kinds = {name: _said(name, options) for name in labels}
+    targets = [
+        (n, *answers(_labels(table, n, kind), n, table.where, options.encoding, kind))
+        for n, kind in kinds.items()
+    ]
+    spare = {*labels, *map(nfc, options.drop), "split", nfc(options.split.group)}
     group = options.split.group
-    groups = [str(v) for v in table.column(group)] if group else None
+    groups = list(map(str, table.column(group))) if group else None
     division = _division(table, targets, options, groups, "split" in labels)
     names = [n for n in table.columns if n not in spare]
     x, encoding = encoder(table, names, division["train"], reader, options.encoding)
     encoding = replace(encoding, duplicates=warn_duplicates(x, division, table.where))
     return build(targets, x, division, encoding, groups=groups)
+
+
+def _said(name: str, options: Options) -> LabelKind | None:
+    """Tell what a label is to be, as the encoding says that is known, or the caller."""
+    known = options.encoding
+    if known is not None and known.target == name and known.kind:
+        return "classes" if known.classes else "numbers"
+    return options.kinds.get(name)
+
+
+def _labels(table: Table, name: str, kind: LabelKind | None) -> Sequence[Any]:
+    """Take the labels of a column, and read numbers that are written in another way than 1234.5."""
+    column = coded(table.column(name))
+    counts = dict(zip(column.values, column.counts(), strict=True))
+    few = len(counts) <= FREE_TEXT_CLASSES  # a set of classes that numbers are among
+    if kind == "classes" or (few and kind is None):
+        return table.labels(name)
+    read = reading(counts, table)
+    check_typos(table, name, read, counts)
+    if read.words or not (read.style or read.blanks):
+        return table.labels(name)
+    warnings.warn(f"label column `{name}` of {table.where}: {told(read, counts)}", UserWarning, stacklevel=5)
+    return column.recoded(read.array)
 
 
 def _division(
@@ -212,7 +269,7 @@ def _division(
         check_apart(division, groups, f"`split` column of {table.where}", options.split.group)
         return division
     classes = [of for _, kind, y in targets if (of := kind.strata(y)) is not None]
-    return divide(options.split, len(table), list(zip(*classes, strict=True)) if classes else None, groups)
+    return divide(options.split, len(table), np.array(classes).T if classes else None, groups)
 
 
 def encode_columns(

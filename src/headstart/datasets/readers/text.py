@@ -6,10 +6,11 @@ Shapes: ``N`` rows, ``L`` tokens.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -21,30 +22,52 @@ from ...tasks import Task
 from ...tasks.encoding import Encoding, common
 from ...tasks.kinds import MISSING
 from ..options import Options, Reader
-from .files import Table, existing, load, load_frame
+from .files import Table, existing, lines, load, load_frame
 from .memory import items, plain
 from .pieces import MOST as LENGTH
 from .pieces import padded, piece_ids, pieces, special, word_piece_ids
 from .tables import read_tasks
+from .written import nfc
 
 WORDS = 30_000
 WORDS_OF_PIECES = "words of pieces"
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+_UNSPACED = (  # Thai and Lao, Myanmar, Khmer, kana, and the characters of Chinese
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_CUT = (
+    r"lower the case of a text in the form NFC, and cut it into: single characters of Han, Hiragana, "
+    r"Katakana, Thai, Lao, Khmer and Myanmar with the marks (\p{M}) after them; runs of other letters, "
+    r"digits, underscores and marks, with apostrophes between; any other character but white space by itself"
+)
+
+
+@cache
+def _of_any_script() -> re.Pattern[str]:
+    """Match a word of any script: with its combining marks, and a character where words have no spaces."""
+    marks = "".join(map(chr, filter(lambda c: unicodedata.category(chr(c))[0] == "M", range(0x20000))))
+    marks += "\U000e0100-\U000e01ef"
+    letter = rf"(?:(?![{_UNSPACED}])[\w{marks}])"
+    return re.compile(rf"[{_UNSPACED}][{marks}]*|{letter}+(?:['’]{letter}+)*|[^\w\s]")
 
 
 def words(text: str | None) -> list[str]:
-    """Cut text into lower-case words and punctuation marks.
+    """Cut text into lower-case words and punctuation marks; into characters where there are no spaces.
 
     Example:
         >>> words("It's a Bolt, no?")
         ["it's", 'a', 'bolt', ',', 'no', '?']
+        >>> words("हिन्दी 很好")
+        ['हिन्दी', '很', '好']
     """
-    return _WORD.findall((text or "").lower())
+    text = nfc(text or "").lower()
+    return (_WORD if text.isascii() else _of_any_script()).findall(text)
 
 
 CUTS: dict[str, Callable[[str | None], list[str]]] = {
     "words": words,
-    "spaces": lambda text: (text or "").split(),
+    "spaces": lambda text: nfc(text or "").split(),
 }
 
 
@@ -177,7 +200,7 @@ class TextEncoding(Encoding):
     def preparation(self) -> list[str]:
         """Say how text becomes numbers."""
         cut = {
-            "words": f"lower the case of a text, and cut it into the matches of the pattern {_WORD.pattern}",
+            "words": _CUT,
             "spaces": "cut a text where it has white space",
         }
         return [
@@ -189,6 +212,10 @@ class TextEncoding(Encoding):
     def made_up(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw token numbers."""
         return torch.randint(1, len(self.vocabulary) + 2, (count, self.length), generator=generator)
+
+    def written(self) -> tuple[str, ...]:
+        """Return the column of text."""
+        return (self.column,)
 
     def words(self) -> tuple[str, ...]:
         """Return the vocabulary."""
@@ -211,8 +238,8 @@ class TextEncoding(Encoding):
             rows, universal = sentences(existing(path).read_text("utf-8-sig"), f"`{path}`")
             return self.number([[fields[int(universal)] for fields in row] for row in rows])
         if path.suffix == ".txt":
-            return self.of(path.read_text(encoding="utf-8").splitlines())
-        return self._of_table(load(path))
+            return self.of(lines(path))
+        return self._of_table(load(path, texts={self.column, "text"}))
 
     def _made(self, value: Any) -> Tensor:
         """Number the words of strings, in a list, a column or a DataFrame with the column of text."""
