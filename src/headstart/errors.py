@@ -6,7 +6,24 @@ All errors are Python's own types, so that callers catch what they already know.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# What steers a terminal, turns the direction of text, or no file can hold; lines and tabs stay.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def clean(text: object) -> str:
+    """Write what must not reach a terminal as it is in the way of Python's strings.
+
+    Args:
+        text: anything; names out of files, among others.
+
+    Example:
+        >>> clean("a\\x1b[31mb")
+        'a\\\\x1b[31mb'
+    """
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], str(text))
 
 
 def explain(what: str, *, expected: str, found: object, hint: str = "") -> str:
@@ -23,7 +40,7 @@ def explain(what: str, *, expected: str, found: object, hint: str = "") -> str:
         '`shots` should be at least 1; found 0; pass `shots=1`'
     """
     message = f"{what} should be {expected}; found {found}"
-    return f"{message}; {hint}" if hint else message
+    return clean(f"{message}; {hint}" if hint else message)
 
 
 def wrong(
@@ -40,7 +57,22 @@ def wrong(
         Traceback (most recent call last):
         ValueError: `shots` should be at least 1; found 0
     """
-    return error(explain(what, expected=expected, found=found, hint=hint))
+    made = error(explain(what, expected=expected, found=found, hint=hint))
+    made.__dict__[_TOLD] = True
+    return made
+
+
+_TOLD = "_headstart_told"
+
+
+def is_told(error: BaseException) -> bool:
+    """Tell whether ``wrong`` made an error, so that its text is meant for a user.
+
+    Example:
+        >>> is_told(wrong("`shots`", expected="at least 1", found=0)), is_told(KeyError("shots"))
+        (True, False)
+    """
+    return _TOLD in error.__dict__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from .errors import clean
+
 QUIET = 2.0  # seconds before anything is shown
 REDRAW = 0.2  # seconds between two drawings of the bar
 PLAIN = 30.0  # seconds between two lines where stderr is no terminal
@@ -40,7 +42,7 @@ class Bar:
     def __init__(
         self, title: str, steps: int, progress: bool | None = None, *, start: int = 0, unit: str = "step"
     ) -> None:
-        self.title, self.steps, self.start, self.unit = title, steps, start, unit
+        self.title, self.steps, self.start, self.unit = clean(title), steps, start, unit
         self.step, self.note, self.why = start, "", ""
         self.began = self.ended = time.monotonic()  # when the last step ended
         self.pace = 0.0  # seconds for a step
@@ -70,7 +72,7 @@ class Bar:
                 self._learn(step, now)
             if now < self.due and not (self._further() and now >= self.told + TENTH):
                 return
-            self.note = "  ".join(f"{name} {value:.4g}" for name, value in (losses or {}).items())
+            self.note = clean("  ".join(f"{name} {value:.4g}" for name, value in (losses or {}).items()))
             self._tell(now)
 
     def extend(self, steps: int, why: str) -> None:

@@ -14,10 +14,11 @@ from safetensors.torch import save_file
 
 import headstart as hs
 from headstart import comparison
-from headstart.comparison import Problem, Result
+from headstart.comparison import Problem, Result, opening
 from headstart.comparison.plan import Plan
 from headstart.engine import score
-from headstart.strategies import STRATEGIES
+from headstart.records import file_hash, hashes, write_record
+from headstart.strategies import FURTHER, STRATEGIES
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 from .problems import ELSEWHERE, TINY, images, numbers, table
@@ -94,7 +95,7 @@ def compared(tmp_path_factory):
 def test_result_json_has_the_keys_that_the_design_names(compared):
     _, result = compared
     data = json.loads((result.directory / "result.json").read_text())
-    assert set(data) == DATA
+    assert set(data) - {"file", "sha256"} == DATA
     assert (data["task"], data["metric"], data["higher_is_better"]) == ("new", "accuracy", True)
     assert [(row["strategy"], row["shots"]) for row in data["rows"]] == [
         (n, c) for c in (2, 5) for n in NAMES
@@ -106,7 +107,7 @@ def test_result_json_has_the_keys_that_the_design_names(compared):
         assert row["mean"] == pytest.approx(sum(row["seeds"]) / 3)
         assert row["seconds"] > 0
         assert row["harmed"] in (True, False)
-    assert data == result.to_dict() == result.data
+    assert {k: v for k, v in data.items() if k in DATA} == result.to_dict() == result.data
     assert result.rows == data["rows"]
 
 
@@ -205,12 +206,14 @@ def given(tmp_path):
         (out / "trials").mkdir(parents=True)
         (out / "outputs").mkdir()
         np.savez(out / "outputs" / "truth-new.npz", y=y)
-        mark = {"fingerprint": problem.fingerprint(), "headstart": hs.__version__}
-        (out / "comparison.json").write_text(json.dumps(mark))
+        mine = opening.identity(problem, 1)
+        write_record(out / "comparison.json", mine | {"fingerprint": opening.fingerprint(mine)})
         for way, (key, values) in enumerate(scores.items()):
             name, count = key if isinstance(key, tuple) else (key, None)
             for seed, value in enumerate(values):
-                record = {"strategy": name, "shots": count, "seed": seed, "settings": {}, "targets": {}}
+                options = (STRATEGIES | FURTHER)[name].options
+                record = {"strategy": name, "shots": count, "seed": seed, "settings": dict(options[0])}
+                record |= {"of": opening.fingerprint(mine), "targets": {}}
                 cell = f"{name}-{'all' if count is None else count}-{seed}"
                 if value is None:
                     record |= {"error": "loss"}
@@ -219,7 +222,13 @@ def given(tmp_path):
                     record["targets"]["new"] = {"score": value, **facts}
                     held = out / "outputs" / f"{cell}.npz"
                     np.savez(held, new=answers(0 if math.isnan(value) else value, y, way, seed))
-                (out / "trials" / f"{cell}.json").write_text(json.dumps(record))
+                    model = out / "models" / name / "model"
+                    model.parent.mkdir(parents=True, exist_ok=True)
+                    model.touch()
+                    truth = {"new": file_hash(out / "outputs" / "truth-new.npz")}
+                    written = {"answers": file_hash(held), "truth": truth, "model": hashes(model.parent)}
+                    record["written"] = written
+                write_record(out / "trials" / f"{cell}.json", record)
         names = list(dict.fromkeys(key[0] if isinstance(key, tuple) else key for key in scores))
         count = max(map(len, scores.values()))
         with pytest.MonkeyPatch.context() as patch:  # these trials trained nothing that could be handed over
@@ -687,7 +696,7 @@ def test_a_number_of_shots_may_stand_alone():
 
 def test_another_release_does_not_continue_a_comparison(monkeypatch, tmp_path):
     compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
-    monkeypatch.setattr("headstart.comparison.problem.__version__", "0.0.9")
+    monkeypatch.setattr("headstart.comparison.opening.__version__", "0.0.9")
     with pytest.raises(ValueError, match="found one of other data or settings"):
         compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
 

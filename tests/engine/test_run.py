@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headstart.engine import Run, list_runs, to_toml
+from headstart.records import read_record, write_record
 
 SCALARS = (
     st.integers(-(2**63), 2**63 - 1)
@@ -51,7 +52,7 @@ def test_a_run_holds_everything(tmp_path):
     assert environment["torch"]
     assert [r.directory for r in list_runs(tmp_path)] == [tmp_path / "r"]
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
-        "checkpoints", "environment.json", "metrics.jsonl", "run.toml", "status.json",
+        ".lock", "checkpoints", "environment.json", "metrics.jsonl", "run.toml", "status.json",
     ]  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def test_runs_are_never_mixed(tmp_path):
 
 def tamper(run, **facts):
     path = run.directory / "status.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+    write_record(path, read_record(path) | facts)
 
 
 def test_a_run_that_is_gone_is_lost(tmp_path):
@@ -108,8 +109,9 @@ def test_a_run_that_is_gone_is_lost(tmp_path):
 
 
 def test_a_run_of_another_process_is_not_joined(tmp_path):
-    run = Run.create(tmp_path, {})
-    tamper(run, boot="another", pid=os.getpid() + 1)
+    with Run.create(tmp_path, {}) as run:
+        pass
+    tamper(run, state="running", boot="another", pid=os.getpid() + 1)
     with pytest.raises(FileExistsError, match="should be free; found a run of process"):
         Run.create(tmp_path, {})
     with pytest.raises(FileExistsError, match="should be free; found a run of process"), Run.open(tmp_path):

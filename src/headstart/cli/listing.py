@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import unknown
-from .options import columns
+from .options import columns, say
 
 WHATS = (
     "strategies", "patterns", "objectives", "weights", "weighings", "adaptations", "scores", "backbones",
@@ -28,8 +28,8 @@ def show(what: What = None) -> None:
     for name in WHATS if what is None else (what,):
         entries = {**_own(name), **_others(name)}
         if what is None:
-            typer.echo(f"{name}:")
-        typer.echo(columns([["  " * (what is None) + key, text] for key, text in entries.items()]))
+            say(f"{name}:")
+        say(columns([["  " * (what is None) + key, text] for key, text in entries.items()]))
 
 
 def _own(what: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import unknown, wrong
-from .options import Data, Device, Model, SkipBroken, estimates
+from .options import Data, Device, Model, SkipBroken, estimates, say
 
 TaskName = Annotated[
     str | None, typer.Option("--task", help="Which head, where the model has several.", show_default=False)
@@ -62,7 +62,7 @@ def evaluate(
     found = loaded.evaluate(read, task=task)
     fewer = max(e.n for e in found.values()) < int((read.test or read.train).present().sum())
     part = "test rows" if read.test is not None else "rows not trained on" if fewer else "all rows"
-    typer.echo(estimates(found, f"of {part}"))
+    say(estimates(found, f"of {part}"))
 
 
 def predict(
@@ -71,6 +71,9 @@ def predict(
     out: Table,
     task: TaskName = None,
     skip_broken: SkipBroken = False,
+    formulas: Annotated[
+        bool, typer.Option("--formulas", help="Write names that begin as a formula does as they are.")
+    ] = False,
     device: Device = None,
 ) -> None:
     """Write a model's answers, with probabilities, to a CSV file; DATA need no labels.
@@ -85,7 +88,7 @@ def predict(
     if out.is_dir() and any(kind.axes == 2 for kind in loaded.kinds.values()):
         said = loaded.answer(data, task=task, skip_broken=skip_broken)
         said.to_masks(out)
-        typer.echo(f"{len(said)} masks in {out}", err=True)
+        say(f"{len(said)} masks in {out}", err=True)
         return
     if out.is_dir():
         raise wrong(f"`{out}`", expected="a CSV file to write", found="a folder", error=IsADirectoryError)
@@ -95,8 +98,8 @@ def predict(
             f"`{out.parent}`", expected="a folder", found="nothing there", hint=hint, error=FileNotFoundError
         )
     said = loaded.answer(data, task=task, skip_broken=skip_broken)
-    write_atomic(out, said.to_csv())
-    typer.echo(f"{len(said)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
+    write_atomic(out, said.to_csv(formulas=formulas))
+    say(f"{len(said)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
 
 
 def adapt(
@@ -117,8 +120,8 @@ def adapt(
     few = loaded.examples(support, skip_broken=skip_broken)
     loaded.adapt(few, method=method, name=task or "").save(out)
     classes = ", ".join(map(str, few.kind.classes))
-    typer.echo(f"{int(few.train.present().sum())} rows of {len(few.kind.classes)} classes: {classes}")
-    typer.echo(f"Use it: headstart predict {shlex.quote(str(out))} DATA -o predictions.csv")
+    say(f"{int(few.train.present().sum())} rows of {len(few.kind.classes)} classes: {classes}")
+    say(f"Use it: headstart predict {shlex.quote(str(out))} DATA -o predictions.csv")
 
 
 def export(model: Model, out: Exported, to: Format = None, data: Compared = None) -> None:
@@ -141,7 +144,7 @@ def export(model: Model, out: Exported, to: Format = None, data: Compared = None
         raise wrong("`OUT`", expected=f"a file that ends in {suffixes[to]}", found=f"{out}")
     load(model, device="cpu").export(out, data)
     check = json.loads(out.with_name(f"{out.name}.json").read_bytes())["check"]
-    typer.echo(
+    say(
         f"{out}: answers of {check['runtime']} within {max(check['relative'].values()):.1e} of the model's "
         f"on {check['rows']} rows ({check['rows_from']})\nCard: {out}.md"
     )

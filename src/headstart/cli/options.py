@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import clean
+
 if TYPE_CHECKING:
     from ..engine import Estimate
 
@@ -47,13 +49,18 @@ AllowCode = Annotated[
 ]
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """Print text, in which names out of files may stand, without what steers a terminal."""
+    typer.echo(clean(text), err=err)
+
+
 @contextmanager
 def resumable(*words: str | Path) -> Iterator[None]:
-    """Tell a user who presses Ctrl-C how to go on; the exit status is 130."""
+    """Tell a user who presses Ctrl-C, or whose work a system ends, how to go on; the exit status is 130."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; go on with: {shlex.join(['headstart', *map(str, words)])}", err=True)
+        say(f"interrupted; go on with: {shlex.join(['headstart', *map(str, words)])}", err=True)
         raise typer.Exit(130) from None
 
 
@@ -65,6 +72,7 @@ def columns(rows: list[list[str]]) -> str:
         id     state
         first  done
     """
+    rows = [[clean(word).replace("\n", " ") for word in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
     return "\n".join(
         "  ".join(f"{word:{w}}" for word, w in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import unknown, wrong
-from .options import AllowCode, Device, Out, Set, SkipBroken, columns, estimates, resumable
+from .options import AllowCode, Device, Out, Set, SkipBroken, columns, estimates, resumable, say
 
 app = typer.Typer(help="List runs and comparisons, show one, or compare two.", rich_markup_mode=None)
 RunFile = Annotated[
@@ -58,7 +58,7 @@ def resume(directory: Directory) -> None:
         resume_comparison(directory)
         return
     if (single := reopen(directory)) is None:
-        typer.echo(f"{directory} is finished.")
+        say(f"{directory} is finished.")
     else:
         with resumable("resume", directory):
             single.train()
@@ -66,18 +66,27 @@ def resume(directory: Directory) -> None:
 
 
 def _show_end(directory: Path) -> None:
-    from ..engine import Estimate
+    from ..problems.single import scores
 
-    scores = {name: Estimate(**value) for name, value in _json(directory / "scores.json").items()}
-    typer.echo(estimates(scores, "test rows"))
-    typer.echo(f"Model: {directory / 'model'}")
+    say(estimates(scores(directory), "test rows"))
+    say(f"Model: {directory / 'model'}")
 
 
 # What is on disk.
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_bytes()) if path.is_file() else {}
+    from ..records import read_json
+
+    return read_json(path) if path.exists() else {}
+
+
+def _scores(directory: Path) -> dict[str, float]:
+    """Read the measures of a run, if it has come to them."""
+    from ..problems.single import SCORES, scores
+
+    found = scores(directory) if (directory / SCORES).exists() else {}
+    return {name: value.value for name, value in found.items()}
 
 
 def _directories(root: Path) -> list[Path]:
@@ -105,22 +114,24 @@ def _open(root: Path, name: str) -> Path:
 
 def _settings(directory: Path) -> dict[str, Any]:
     """Read what a run or a comparison was asked for."""
-    import tomllib
+    from ..engine import Run
+    from ..problems.kept import FILE, settings
 
-    path = next((p for n in ("run.toml", "problem.toml") if (p := directory / n).is_file()), None)
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    if (directory / "run.toml").is_file():
+        return Run.open(directory).settings()
+    return settings(directory) if (directory / FILE).is_file() else {}
 
 
 def _results(directory: Path) -> dict[str, float]:
     """Read final losses and scores of a run, or the means of a comparison."""
+    from ..engine import Run
+
     results: dict[str, float] = {}
-    metrics = directory / "metrics.jsonl"
-    if metrics.is_file():
-        for line in metrics.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            for name, value in entry["losses"].items():
-                results[f"loss {entry['phase']}: {name}"] = value
-    results |= {name: value["value"] for name, value in _json(directory / "scores.json").items()}
+    scores = _scores(directory)  # which sees that the losses are as they were written
+    if (directory / "run.toml").is_file():
+        for phase, losses in Run.open(directory).journal.last().items():
+            results |= {f"loss {phase}: {name}": value for name, value in losses.items()}
+    results |= scores
     data = _json(directory / "result.json")
     several = len({row.get("target") for row in data.get("rows", [])}) > 1
     for row in data.get("rows", []):
@@ -156,35 +167,26 @@ def table(context: typer.Context, root: Root = Path("runs")) -> None:
         return
     rows = [["id", "kind", "state", "step", "what", "result"]]
     for directory in _directories(root):
-        status, settings = Run(directory).status(), _settings(directory)
-        data = _data(settings)
+        status = Run(directory).status()
+        kind = "comparison" if (directory / "comparison.json").is_file() else "run"
         step = f"{status.phase} {status.step}/{status.steps}" if status.steps else ""
-        name = str(directory.relative_to(root))
-        if (directory / "comparison.json").is_file():
-            rows.append(
-                [
-                    name,
-                    "comparison",
-                    status.state,
-                    step,
-                    data,
-                    _json(directory / "result.json").get("recommended") or "",
-                ]
-            )
-        else:
-            scores = _json(directory / "scores.json")
-            first = next((f"{n} {s['value']:.3f}" for n, s in scores.items()), "")
-            rows.append(
-                [
-                    name,
-                    "run",
-                    status.state,
-                    step,
-                    f"{settings.get('fit', {}).get('strategy', '')} {data}".strip(),
-                    first,
-                ]
-            )
-    typer.echo(columns(rows) if len(rows) > 1 else f"there is no run in {root}")
+        try:
+            told = _told(directory)
+        except (OSError, ValueError) as error:  # one that is damaged does not hide the others
+            warnings.warn(str(error), UserWarning, stacklevel=1)
+            told = ["", "damaged"]
+        rows.append([str(directory.relative_to(root)), kind, status.state, step, *told])
+    say(columns(rows) if len(rows) > 1 else f"there is no run in {root}")
+
+
+def _told(directory: Path) -> list[str]:
+    """Say what a run or a comparison is of, and what came out."""
+    settings = _settings(directory)
+    data = _data(settings)
+    if (directory / "comparison.json").is_file():
+        return [data, str(_json(directory / "result.json").get("recommended") or "")]
+    first = next((f"{name} {value:.3f}" for name, value in _scores(directory).items()), "")
+    return [f"{settings.get('fit', {}).get('strategy', '')} {data}".strip(), first]
 
 
 @app.command()
@@ -194,14 +196,14 @@ def show(context: typer.Context, run: Id, root: Below = None) -> None:
 
     directory = _open(root or context.obj, run)
     status = Run(directory).status()
-    typer.echo(
+    say(
         f"{directory}: {status.state}"
         + (f", {status.phase} {status.step}/{status.steps}" if status.steps else "")
     )
-    typer.echo(f"\n{to_toml(_settings(directory))}")
+    say(f"\n{to_toml(_settings(directory))}")
     rows = [[name, f"{value:.4g}"] for name, value in _results(directory).items()]
     if rows:
-        typer.echo(columns(rows))
+        say(columns(rows))
 
 
 @app.command()
@@ -210,8 +212,8 @@ def compare(context: typer.Context, first: Id, second: Id, root: Below = None) -
     directories = [_open(root or context.obj, name) for name in (first, second)]
     a, b = (_flat(_settings(d)) for d in directories)
     differ = [[key, str(a.get(key, "-")), str(b.get(key, "-"))] for key in a | b if a.get(key) != b.get(key)]
-    typer.echo(columns([["setting", first, second], *differ]) if differ else "same settings")
+    say(columns([["setting", first, second], *differ]) if differ else "same settings")
     x, y = (_results(d) for d in directories)
     if x or y:
         rows = [[key, *(f"{r[key]:.4g}" if key in r else "-" for r in (x, y))] for key in x | y]
-        typer.echo("\n" + columns([["result", first, second], *rows]))
+        say("\n" + columns([["result", first, second], *rows]))

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from .. import report
 from ..atomic import write_atomic
 from ..engine import Heartbeat
-from ..engine.status import BEAT
 from ..errors import wrong
 from ..progress import Bar
 from ..strategies import Strategy
-from ..version import __version__
-from . import confirming, finalists, handover, jobs, leaving, trials, verdicts
+from . import cells, confirming, finalists, handover, jobs, leaving, opening, trials, verdicts
 from .judging import leader, more_seeds
 from .plan import Plan, applicable, check_picklable
 from .question import Question
@@ -104,7 +101,6 @@ def compare(
     problem.check()
     holder = _Holder() if out is None else None
     directory = Path(holder.path if holder else out)  # type: ignore[arg-type]
-    start = time.time()
     plan = Plan(
         problem,
         asked.strategies,
@@ -112,66 +108,86 @@ def compare(
         list(problem.amounts()),
         numbers,
         directory,
-        start + seconds if seconds else None,
-        verdicts.SPENT if auto else {},
-        least,
-        baseline,
-        confirm,
+        deadline=time.monotonic() + seconds if seconds else None,
+        looks=verdicts.SPENT if auto else {},
+        least=least,
+        baseline=baseline,
+        confirm=confirm,
     )
-    _open(plan, threads)
-    with Bar("look at the backbones", 1, progress, unit="pass") as bar:
-        bar.watch()
-        plan = replace(plan, promises=problem.promises(directory / trials.FEATURES))
     named = [strategies] if isinstance(strategies, str | Strategy) else strategies
-    plan, untrained = finalists.chosen(plan, named)
-    with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:
+    heart = Heartbeat(directory)
+    plan = opening.opened(plan, heart, threads)
+    with heart:
         for name, text in (keep or {}).items():
             write_atomic(directory / name, text)
-        bar.watch()
-        done, due = 0, 0.0
-
-        def show(count: int) -> None:
-            nonlocal due
-            bar.show(done + count)
-            if time.monotonic() >= due:
-                heart.beat("running", "trials", done + count, bar.steps)
-                due = time.monotonic() + BEAT
-
-        work = trials.tries(plan)
-        jobs.run(plan, work, trials.run_tries, workers=workers, threads=threads, show=show)
-        done, options = sum(len(cells) for _, cells in work), trials.chosen(plan)
-        seeds_by_cell = trials.first_seeds(plan)
-        while seeds_by_cell:
-            work = trials.trials(plan, options, seeds_by_cell)
-            bar.extend(done + sum(len(cells) for _, cells in work), "seeds, until it is decided")
-            jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
-            done += sum(len(cells) for _, cells in work)
-            seeds_by_cell = {} if plan.late() else more_seeds(plan, options)
-        asking = leaving.asking(plan, options)
-        while not plan.late() and (ways := leaving.asked(plan, options, asking)):
-            options |= {(name, amount): 0 for name in ways for amount in plan.amounts}
-            seeds_by_cell = leaving.due(plan, ways)
-            plan = leaving.added(plan, ways)
-            work = trials.trials(plan, options, seeds_by_cell)
-            bar.extend(done + sum(len(cells) for _, cells in work), "without each source")
-            jobs.run(plan, work, trials.run_trials, workers=workers, threads=threads, show=show)
-            done += sum(len(cells) for _, cells in work)
-        if confirm and not plan.late() and (told := leader(plan, options)):
-            fresh, seeds_by_cell = confirming.due(plan, *told)
-            work = trials.trials(fresh, options, seeds_by_cell)
-            bar.extend(done + sum(len(cells) for _, cells in work), "seeds that choose nothing")
-            jobs.run(fresh, work, trials.run_trials, workers=workers, threads=threads, show=show)
-    elapsed = _spent(directory) + time.time() - start
-    skipped = asked.skipped | untrained
-    result = summarise(plan, options, skipped, command=command, elapsed=elapsed, workers=workers)
-    if result.recommended is not None and not plan.late():
-        with Bar("train what is recommended", 1, progress, unit="model") as bar:
+        cells.mend(plan)
+        with Bar("look at the backbones", 1, progress, unit="pass") as bar:
             bar.watch()
-            result.data["model"] = handover.hand_over(plan, options, result.recommended)
-        result.data["reasons"] = report.reasons(result.data, result.details)
+            plan = replace(plan, promises=problem.promises(directory / trials.FEATURES))
+        plan, untrained = finalists.chosen(plan, named)
+        with Bar("compare", plan.cells(), progress, unit="trial") as bar:
+            plan, options = _run(plan, _Work(heart, bar, workers, threads))
+        result = summarise(
+            plan,
+            options,
+            asked.skipped | untrained,
+            command=command,
+            elapsed=heart.spent(),
+            workers=workers,
+        )
+        if result.recommended is not None and not plan.late():
+            with Bar("train what is recommended", 1, progress, unit="model") as bar:
+                bar.watch()
+                result.data["model"] = handover.hand_over(plan, options, result.recommended)
+            result.data["reasons"] = report.reasons(result.data, result.details)
+        result.details["budget"]["seconds"] = heart.spent()
+        result.details["files"] = cells.manifest(plan, keep or {})
         write(directory, result.data, result.details)
-    report.write(directory)  # once: drawing takes longer than judging
+        report.write(directory)  # once: drawing takes longer than judging
     return Result(result.data, result.details, directory, _holder=holder, _problem=problem)
+
+
+@dataclass
+class _Work:
+    """Run jobs, count the cells that are done, and tell how far they are."""
+
+    heart: Heartbeat
+    bar: Bar
+    workers: int
+    threads: int
+    done: int = 0
+
+    def run(self, plan: Plan, work: Sequence[trials.Job], steps: jobs.Steps, why: str = "") -> None:
+        """Run the cells of some jobs; ``why`` they are more than was said before, where they are."""
+        count = sum(len(cells) for _, cells in work)
+        if why:
+            self.bar.extend(self.done + count, why)
+        jobs.run(plan, work, steps, workers=self.workers, threads=self.threads, show=self._show)
+        self.done += count
+
+    def _show(self, count: int) -> None:
+        self.bar.show(self.done + count)
+        self.heart.tell("trials", self.done + count, self.bar.steps)
+
+
+def _run(plan: Plan, work: _Work) -> tuple[Plan, trials.Options]:
+    """Try settings, run the trials, and add seeds and ways as they are needed."""
+    work.bar.watch()
+    work.run(plan, trials.tries(plan), trials.run_tries)
+    options, seeds = trials.chosen(plan), trials.first_seeds(plan)
+    while seeds:
+        work.run(plan, trials.trials(plan, options, seeds), trials.run_trials, "seeds, until it is decided")
+        seeds = {} if plan.late() else more_seeds(plan, options)
+    asking = leaving.asking(plan, options)
+    while not plan.late() and (ways := leaving.asked(plan, options, asking)):
+        options |= {(name, amount): 0 for name in ways for amount in plan.amounts}
+        seeds = leaving.due(plan, ways)
+        plan = leaving.added(plan, ways)
+        work.run(plan, trials.trials(plan, options, seeds), trials.run_trials, "without each source")
+    if plan.confirm and not plan.late() and (told := leader(plan, options)):
+        fresh, seeds = confirming.due(plan, *told)
+        work.run(fresh, trials.trials(fresh, options, seeds), trials.run_trials, "seeds that choose nothing")
+    return plan, options
 
 
 def _numbers(seeds: int | str | Sequence[int]) -> list[int]:
@@ -205,48 +221,3 @@ class _Holder:
     def __init__(self) -> None:
         self.path = tempfile.mkdtemp(prefix="headstart-")
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-
-def _spent(directory: Path) -> float:
-    """Tell the seconds of earlier calls that came to their end."""
-    details = directory / "details.json"
-    return json.loads(details.read_text())["budget"]["seconds"] if details.exists() else 0.0
-
-
-MARK = "comparison.json"
-
-
-def _open(plan: Plan, threads: int) -> None:
-    """Make the directory, or check that it holds this very comparison."""
-    mark, what = plan.directory / MARK, f"`out` {plan.directory}"
-    mine = {"fingerprint": plan.problem.fingerprint(), "headstart": __version__, "threads": threads}
-    options = {name: [dict(one) for one in strategy.options] for name, strategy in plan.strategies.items()}
-    options = json.loads(json.dumps(options))
-    begun = {}
-    if mark.exists():
-        there = {"headstart": "0.1.0", "threads": 1} | json.loads(mark.read_text())
-        begun = there.pop("options", {})
-        if there != mine:
-            expected = "empty, or the directory of this very comparison"
-            found = "one of other data or settings"
-            if there["headstart"] != __version__:
-                found += f", by headstart {there['headstart']}"
-            raise wrong(what, expected=expected, found=found, hint="pass another directory")
-        _check_options(plan.directory, begun, options)
-    elif plan.directory.exists() and any(plan.directory.iterdir()):
-        raise wrong(what, expected="an empty directory", found="files in it", hint="pass another one")
-    for sort in ("settings", "trials", "outputs", "models"):
-        (plan.directory / sort).mkdir(parents=True, exist_ok=True)
-    write_atomic(mark, json.dumps(mine | {"options": begun | options}))
-
-
-def _check_options(directory: Path, begun: Mapping[str, object], options: Mapping[str, object]) -> None:
-    """Refuse a name whose cells in the directory are of other settings than it has now."""
-    for name in options.keys() & begun.keys():
-        if options[name] != begun[name]:
-            raise wrong(
-                f"strategy {name!r}",
-                expected=f"of the settings that it was begun with in {directory}",
-                found=options[name],
-                hint="give it another name, or pass another directory",
-            )

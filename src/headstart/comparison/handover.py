@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..atomic import write_atomic
 from ..maths import twoway
+from ..records import hashes, read_record, write_record
 from .judging import Options
 from .plan import Plan
 from .trials import FEATURES, of_target
@@ -29,10 +31,11 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
         by target ``strategy``, ``rows``, ``score`` with its interval over the test rows, all ``measures``,
         ``temperature`` and ``ece``: how far probabilities are from what comes true, before and after.
     """
-    mark = plan.directory / MARK
-    if mark.exists() and (there := json.loads(mark.read_text()))["strategy"] == name:
-        return there["told"]
+    mark, place = plan.directory / MARK, plan.directory / "model"
     strategy, amount, seed = plan.strategies[name], plan.amounts[-1], plan.seeds[0]
+    mine = {"of": plan.fingerprint, "strategy": name, "shots": amount, "seed": seed}
+    if (there := _there(mark, place, mine)) is not None:
+        return there
     problem, starts = plan.problem.cut(None, seed), plan.problem.starts(plan.directory / FEATURES)
     option = options.get((name, amount), 0)
     if plan.choice(name, amount).when == "within":
@@ -43,7 +46,7 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
     for target, outcome in problem.final(strategy, plan.targets[name], settings, seed, starts).items():
         facts = dict(outcome.record)
         notes = {"strategy": name, "shots": None, "seed": seed, "settings": settings}
-        outcome.save(of_target(plan.directory / "model", target, targets), notes)
+        outcome.save(of_target(place, target, targets), notes)
         told[target] = {
             "strategy": name,
             "settings": settings,
@@ -54,8 +57,28 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
             "temperature": facts.get("temperature"),
             "ece": facts.get("ece"),
         }
-    write_atomic(mark, json.dumps({"strategy": name, "told": told}))
+    write_record(mark, mine | {"told": told, "model": hashes(place)})
     return told
+
+
+def _there(mark: Path, place: Path, mine: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """Read what was told of the model that is there; ``None`` where it is another, or not as it was."""
+    if not mark.exists():
+        return None
+    try:
+        there = read_record(mark, hint="it is trained anew")
+    except ValueError as error:
+        warnings.warn(str(error), UserWarning, stacklevel=4)
+        return None
+    if any(there.get(key) != value for key, value in mine.items()):
+        return None
+    then, now = there["model"], hashes(place)
+    if changed := [name for name in then | now if then.get(name) != now.get(name)]:
+        told = f"`{place / changed[0]}` is missing or altered; the model is trained anew"
+        warnings.warn(told, UserWarning, stacklevel=4)
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+    return there["told"]
 
 
 def _over_rows(plan: Plan, target: str, answers: Any, truth: Mapping[str, Any]) -> list[float] | None:

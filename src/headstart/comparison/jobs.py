@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..engine.ending import SIGNALS
 from ..errors import explain
 from .plan import Plan
 from .trials import Job
@@ -76,7 +77,7 @@ def _elsewhere(
         ) from None
     except BaseException:
         for process in list((pool._processes or {}).values()):
-            process.terminate()  # a cell is written whole or not at all
+            process.kill()  # a cell is written whole or not at all
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -89,7 +90,8 @@ def _begin(plan: Plan, counter: Any, threads: int, parent: int) -> None:
     import signal
     import threading
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    for number in (signal.SIGINT, *SIGNALS):
+        signal.signal(number, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(threads)
     _worker.update(plan=plan, counter=counter)
 

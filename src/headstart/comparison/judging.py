@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..maths import twoway
 from ..maths.twoway import TwoWay
-from . import sources, verdicts
+from . import cells, sources, verdicts
 from .plan import Plan
 from .tables import Trials, read_trials, scored, tables_of
 from .trials import Seeds
@@ -104,7 +103,7 @@ def _held_out(plan: Plan, options: Options, found: Trials, name: str, amount: in
     elif how.when == "before":
         cell = (name, amount, options[name, amount])
         files = [plan.file("settings", cell, repeat) for repeat in range(plan.problem.budget.repeats)]
-        values = [json.loads(f.read_text())["score"][0] for f in files if f.exists()]
+        values = [cells.read(f)["score"][0] for f in files if f.exists()]
     else:
         return []
     return [v for v in values if math.isfinite(v)]

@@ -116,4 +116,4 @@ def _cost(plan: Plan, ways: Sequence[str], runs: int) -> float:
 
 
 def _left(plan: Plan) -> float:
-    return float("inf") if plan.deadline is None else plan.deadline - time.time()
+    return float("inf") if plan.deadline is None else plan.deadline - time.monotonic()

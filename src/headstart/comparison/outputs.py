@@ -28,14 +28,14 @@ def file(plan: Plan, cell: Cell) -> Path:
 def write(plan: Plan, cell: Cell, found: Mapping[str, Outcome]) -> None:
     """Keep the answers of a trial, and once what is right."""
     for target, outcome in found.items():
-        if not _truth(plan, target).exists():
-            _save(_truth(plan, target), outcome.truth)
+        if not truth_file(plan, target).exists():
+            _save(truth_file(plan, target), outcome.truth)
     _save(file(plan, cell), {target: outcome.answers for target, outcome in found.items()})
 
 
 def table(plan: Plan, target: str, cells: Sequence[Cell]) -> Numbers:
     """Say what each test row counts in each of some trials, ``(trials, rows)``."""
-    truth = dict(np.load(_truth(plan, target)))
+    truth = dict(np.load(truth_file(plan, target)))
     rows = []
     for cell in cells:
         with np.load(file(plan, cell)) as answers:
@@ -43,7 +43,8 @@ def table(plan: Plan, target: str, cells: Sequence[Cell]) -> Numbers:
     return np.stack(rows)
 
 
-def _truth(plan: Plan, target: str) -> Path:
+def truth_file(plan: Plan, target: str) -> Path:
+    """Name the file of what is right of a target's test rows."""
     return plan.directory / "outputs" / f"truth-{quote(target, safe=' ')}.npz"
 
 

@@ -28,7 +28,8 @@ class Plan:
         amounts: smallest first.
         seeds: in the order of the scores.
         directory: where cells and models lie.
-        deadline: seconds since 1970 after which no cell is begun.
+        fingerprint: of what results depend on, so that cells tell which comparison they are of.
+        deadline: what ``time.monotonic`` says after which no cell is begun.
         looks: seeds at which it is looked whether more are needed, and the level spent at each; none
             where all seeds run.
         least: the smallest gain that matters.
@@ -45,6 +46,7 @@ class Plan:
     amounts: Sequence[int | None]
     seeds: Sequence[int]
     directory: Path
+    fingerprint: str = ""
     deadline: float | None = None
     looks: Mapping[int, float] = field(default_factory=dict)
     least: float = 0.01
@@ -72,7 +74,7 @@ class Plan:
 
     def late(self) -> bool:
         """Tell whether the time is over."""
-        return self.deadline is not None and time.time() > self.deadline
+        return self.deadline is not None and time.monotonic() > self.deadline
 
     def choice(self, name: str, amount: int | None) -> Choice:
         """Say how a strategy's settings are chosen; asked of the problem once."""

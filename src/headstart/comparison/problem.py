@@ -22,8 +22,9 @@ from ..engine import FeatureStore, seeded
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
 from ..models import Net, Trunk, count_parameters, save
-from ..models.hashing import module_hash
+from ..models.hashing import as_bytes, module_hash
 from ..models.net import as_backbone
+from ..records import sha256
 from ..strategies import (
     AS_IT_IS,
     FURTHER,
@@ -43,8 +44,7 @@ from ..strategies.recipes.pooled import ROWS
 from ..strategies.situation import check_numbers
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
-from ..tasks.nouns import tensors
-from ..version import __version__
+from ..tasks.nouns import Lazy, tensors
 from . import alarms, calibration, choice
 from ._rank import rank
 from .question import Choice, Metric
@@ -56,6 +56,7 @@ GLANCE = 100  # steps, at most, of a net that orders the sources
 REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
 DROP = "scores may be too high; drop the duplicates"
 PIECE = 128  # rows whose outputs at all places are held at once
+LOOKED_AT = 64  # rows of a dataset that are hashed, since reading all might take hours
 CONFUSED = 30  # classes of the largest matrix that is kept
 
 
@@ -228,32 +229,25 @@ class Problem(Situation):
             )
 
     def fingerprint(self) -> str:
-        """Hash what a result depends on, so that a directory is only ever continued by its own comparison."""
-        digest = hashlib.sha256(__version__.encode())  # another release may train in another way
-        for task in (*self.targets, *self.sources):
-            digest.update(f"{task.name} {task.kind}".encode())
-            for part in _arrays(task):
-                digest.update(part.contiguous().cpu().numpy().tobytes())
-        settings = f"{self.weights} {dict(self.settings)} {self.rotations} {self.shift} {self.budget}"
-        settings += f" {self.class_weights}"
-        if self.draw != "equal":
-            settings += f" {self.draw}"
-        if self.augment:
-            settings += f" {self.augment}"
-        if self.importance:
-            settings += f" {sorted(self.importance.items())}"
-        digest.update(f"{self.start.fingerprint()} {settings}".encode())
-        if not self.backbones:  # each of several is hashed below
-            digest.update(f"{self.weights_hash()}".encode())
-        for name in self.backbones:
-            one = self.using(name)
-            told = f"{name} {one.start.fingerprint()} {one.weights} {dict(one.settings)} {one.weights_hash()}"
-            digest.update(told.encode())
-        if (
-            place := f"{self.on.type} {self.dtype}"
-        ) != "cpu torch.float32":  # sums differ in their last digits
-            digest.update(place.encode())
-        return digest.hexdigest()
+        """Hash what a result depends on in one."""
+        return sha256(repr(sorted(self.hashes().items())).encode())
+
+    def hashes(self) -> dict[str, str]:
+        """Hash what a result depends on, by what it is, so that a directory is only continued by its own."""
+        found = {f"rows of {t.name}": _rows_hash(t) for t in self.targets}
+        found |= {f"rows of source {t.name}": _rows_hash(t) for t in self.sources}
+        names = [[t.name for t in tasks] for tasks in (self.targets, self.sources)]
+        settings = (
+            names, self.rotations, self.shift, self.budget, self.class_weights, self.draw, self.augment,
+            sorted(self.importance.items()), self.metric,
+        )  # fmt: skip
+        found["settings"] = sha256(repr(settings).encode())
+        for name in self.backbones or [""]:  # of several each by its name
+            one = self.using(name) if name else self
+            told = f"{one.start.fingerprint()} {one.weights} {dict(one.settings)} {one.weights_hash()}"
+            found[f"backbone {name}".rstrip()] = sha256(told.encode())
+        found["device"] = f"{self.on.type} {self.dtype}"  # sums differ in their last digits
+        return found
 
     def weights_hash(self) -> str | None:
         """Hash the weights that the backbone brings, whatever they lie in; ``None`` where it has none."""
@@ -577,13 +571,28 @@ class Learned:
         save(alone, directory, kinds={target.name: target.kind}, encoding=target.encoding, notes=notes)
 
 
-def _arrays(task: Task) -> Iterator[Tensor]:
-    """Walk over the tensors of a task, parts that are datasets left out."""
-    for data in (task.train, task.valid, task.test, task.unlabelled):
-        if data is not None and data.held:
-            yield from tensors(data)
+def _rows_hash(task: Task) -> str:
+    """Hash the rows of a task, and what is asked of them."""
+    digest = hashlib.sha256(f"{task.name} {task.kind}".encode())
+    for name, part in (
+        ("train", task.train), ("valid", task.valid), ("test", task.test), ("unlabelled", task.unlabelled),
+    ):  # fmt: skip
+        if part is not None:
+            digest.update(f"{name} {len(part)}".encode())
+            for tensor in tensors(part) if part.held else _read_twice(part):
+                digest.update(as_bytes(tensor).numpy().data)
     if task.prior is not None:
-        yield task.prior
+        digest.update(as_bytes(task.prior).numpy().data)
+    return digest.hexdigest()
+
+
+def _read_twice(data: Lazy) -> Iterator[Tensor]:
+    """Give some rows of a dataset, those that are the same whenever they are read."""
+    places = {len(data) * i // LOOKED_AT for i in range(LOOKED_AT)} if len(data) else set()
+    for place in sorted(places):
+        with seeded(0):
+            once, again = (tensors(data.take(torch.tensor([place]))) for _ in range(2))
+        yield from (a for a, b in zip(once, again, strict=True) if torch.equal(a, b))
 
 
 def _mean(values: Sequence[float]) -> float:

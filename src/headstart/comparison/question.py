@@ -151,8 +151,8 @@ class Question(Protocol):
     def check(self) -> None:
         """Raise or warn, before anything runs, of what would spoil the comparison."""
 
-    def fingerprint(self) -> str:
-        """Hash all that a result depends on, but the strategies and the seeds."""
+    def hashes(self) -> Mapping[str, str]:
+        """Hash all that a result depends on, but the strategies and the seeds, by what a user calls it."""
 
     def starts(self, directory: Path) -> Starts:
         """Make what the cells of one job share, kept features in ``directory``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import report
 from ..atomic import write_atomic
 from ..errors import wrong
+from ..records import file_hash, read_json, write_record
 from .question import Question
 from .trials import of_target
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._check import Checked
 
 CHECK = "check.json"
+AGAIN = "the same command makes it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +87,15 @@ class Result:
         if not (path / "result.json").exists():
             found, what = "no result.json in it", f"directory {path}"
             raise wrong(what, expected="a finished comparison", found=found, error=FileNotFoundError)
-        data, details = (json.loads((path / name).read_text()) for name in ("result.json", "details.json"))
+        data, details = (read_json(path / n, hint=AGAIN) for n in ("result.json", "details.json"))
+        if not isinstance(data.get("rows"), list) or not isinstance(data.get("metric"), str):
+            expected, found = "what a comparison writes", f"no list of rows, or no metric: {sorted(data)}"
+            raise wrong(f"`{path / 'result.json'}`", expected=expected, found=found, hint=AGAIN)
+        if details.pop("result", None) not in (None, file_hash(path / "result.json")):
+            what = f"`{path / 'result.json'}` and `{path / 'details.json'}`"
+            raise wrong(what, expected="of one comparison", found="of two", hint=AGAIN)
         if (path / CHECK).is_file():
-            details["check"] = json.loads((path / CHECK).read_text())
+            details["check"] = read_json(path / CHECK, hint="`headstart check` makes it again")
         return cls(data, details, path)
 
     @property
@@ -161,7 +168,7 @@ class Result:
         told = check(asked, self.data, seeds=seeds, out=place, workers=workers, progress=progress)
         answer = next(a for a in reversed(self.data["answers"]) if a["strategy"])
         self.details["check"] = told.to_dict() | {"target": answer["target"]}
-        write_atomic(self.directory / CHECK, json.dumps(self.details["check"], indent=2))
+        write_record(self.directory / CHECK, self.details["check"], indent=2)
         report.write(self.directory)
         return told
 

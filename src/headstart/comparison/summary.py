@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import platform
 from collections import Counter
@@ -14,8 +13,8 @@ from typing import Any
 import torch
 
 from .. import report
-from ..atomic import write_atomic
 from ..maths import twoway
+from ..records import file_hash, write_record
 from ..version import __version__
 from . import confirming, finalists, sources
 from .judging import followed_at, leader, relative_gains
@@ -98,10 +97,10 @@ def _plain(metric: Metric) -> dict[str, Any]:
     return facts | {"bounds": [b if math.isfinite(b) else None for b in metric.bounds]}
 
 
-def write(directory: Path, data: Mapping[str, Any], details: Mapping[str, Any]) -> None:
-    """Write the two files of a result."""
-    write_atomic(directory / "result.json", json.dumps(data, indent=2))
-    write_atomic(directory / "details.json", json.dumps(details))
+def write(directory: Path, data: Mapping[str, Any], details: dict[str, Any]) -> None:
+    """Write the two files of a result, the second with the hash of the first."""
+    write_record(directory / "result.json", data, indent=2)
+    write_record(directory / "details.json", details | {"result": file_hash(directory / "result.json")})
 
 
 def _row(

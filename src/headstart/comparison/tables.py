@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 
@@ -11,24 +10,23 @@ from numpy.typing import NDArray
 
 from ..maths import twoway
 from ..maths.twoway import Numbers
-from . import outputs
+from . import cells, outputs
 from .plan import Plan
-from .trials import Record
 
-Trials = Mapping[tuple[str, int | None], Mapping[int, Record]]  # by strategy and amount, then by seed
+Trials = Mapping[tuple[str, int | None], Mapping[int, cells.Record]]  # by strategy and amount, then by seed
 
 
-def read_trials(plan: Plan) -> dict[tuple[str, int | None], dict[int, Record]]:
+def read_trials(plan: Plan) -> dict[tuple[str, int | None], dict[int, cells.Record]]:
     """Read the files of all trials that ran."""
-    found: dict[tuple[str, int | None], dict[int, Record]] = {}
+    found: dict[tuple[str, int | None], dict[int, cells.Record]] = {}
     for amount in plan.amounts:
         for name in plan.strategies:
             files = {seed: plan.file("trials", (name, amount, seed)) for seed in plan.seeds}
-            found[name, amount] = {s: json.loads(f.read_text()) for s, f in files.items() if f.exists()}
+            found[name, amount] = {s: cells.read(f) for s, f in files.items() if f.exists()}
     return found
 
 
-def scored(trials: Mapping[int, Record], target: str) -> dict[int, Record]:
+def scored(trials: Mapping[int, cells.Record], target: str) -> dict[int, cells.Record]:
     """Keep the trials that have a score for a target, by seed."""
     facts = {seed: trial["targets"][target] for seed, trial in trials.items() if target in trial["targets"]}
     return {seed: f for seed, f in facts.items() if f["score"] is not None and math.isfinite(f["score"])}

@@ -7,20 +7,18 @@ threads, so results do not depend on the number of processes.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ..atomic import write_atomic
 from ..strategies import Starts
+from . import cells as kept
 from . import choice, outputs
 from .plan import Cell, Plan
 
 FEATURES = "features"  # folder of what frozen backbones said
+Options = dict[tuple[str, int | None], int]  # the option of each strategy and amount
 Job = tuple[int, list[Cell]]  # a repeat or a seed, and its cells
-Record = dict[str, Any]
 
 
 def tries(plan: Plan) -> list[Job]:
@@ -48,11 +46,12 @@ def run_tries(plan: Plan, job: Job) -> Iterator[None]:
                 score = plan.problem.judge(strategy, option, amount, repeat, starts)
             except FloatingPointError:  # diverged: the worst there is
                 score = (-math.inf, 0.0)
-            write_atomic(file, json.dumps({"settings": dict(strategy.options[option]), "score": score}))
+            facts = {"strategy": name, "settings": dict(strategy.options[option]), "score": score}
+            kept.write(plan, file, facts)
         yield
 
 
-def chosen(plan: Plan) -> dict[tuple[str, int | None], int]:
+def chosen(plan: Plan) -> Options:
     """Choose an option for each strategy and amount, from the files of the tries; else the default."""
     repeats, found = range(plan.problem.budget.repeats), {}
     for amount in plan.amounts:
@@ -69,7 +68,7 @@ def chosen(plan: Plan) -> dict[tuple[str, int | None], int]:
 
 
 def _pair(file: Path) -> tuple[float, float]:
-    value, guard = json.loads(file.read_text())["score"]
+    value, guard = kept.read(file)["score"]
     return value, guard
 
 
@@ -97,14 +96,14 @@ def run_trials(plan: Plan, job: Job) -> Iterator[None]:
         name, amount, _ = cell
         file = plan.file("trials", (name, amount, seed))
         if not file.exists() and not plan.late():
-            write_atomic(file, json.dumps(_trial(plan, cell, seed, starts)))
+            kept.write(plan, file, _trial(plan, cell, seed, starts))
         yield
 
 
-def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> Record:
+def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> kept.Record:
     name, amount, option = cell
     strategy, problem = plan.strategies[name], plan.problem.cut(amount, seed)
-    record: Record = {"strategy": name, "shots": amount, "seed": seed}
+    record: kept.Record = {"strategy": name, "shots": amount, "seed": seed}
     try:
         if plan.choice(name, amount).when == "within":
             option, record["held_out"] = problem.choose(strategy, plan.options(name, amount), seed, starts)
@@ -116,22 +115,14 @@ def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> Record:
     record["targets"] = {}
     outputs.write(plan, (name, amount, seed), found)
     for target, outcome in found.items():
-        facts = dict(outcome.record)
-        if seed == plan.seeds[0]:  # amounts rise, so the model with the most labels is what stays
-            outcome.save(model(plan, name, target), {k: record[k] for k in NOTES})
-        else:
-            facts = {key: facts[key] for key in KEPT if key in facts}
-        record["targets"][target] = facts
-    return record
+        if kept.owns_model(plan, amount, seed):
+            place = of_target(kept.model(plan, name), target, plan.problem.names)
+            outcome.save(place, {k: record[k] for k in NOTES})
+        record["targets"][target] = dict(outcome.record)
+    return record | {"written": kept.written(plan, (name, amount, seed), found)}
 
 
-KEPT = ("score", "measures", "seconds", "trained_parameters", "one_answer", "told", "unlabelled")
 NOTES = ("strategy", "shots", "seed", "settings")
-
-
-def model(plan: Plan, name: str, target: str) -> Path:
-    """Name the directory of a strategy's model for a target; of several targets each has a folder."""
-    return of_target(plan.directory / "models" / name, target, plan.problem.names)
 
 
 def of_target(place: Path, target: str, names: Sequence[str]) -> Path:

@@ -19,6 +19,8 @@ from torch import Tensor
 from ..atomic import write_atomic, writing
 from ..errors import explain, wrong
 from ..models import sealed
+from ..records import read_record, sha256, write_record
+from .journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Checkpoint:
         steps: steps of the phase in all.
         start: length of ``metrics.jsonl`` in bytes when the phase began.
         offset: its length now.
+        journal: the hash of what is in it.
         seconds: time spent in training.
         state: what ``state_dict()`` of the parts gave: tensors, numbers, text, lists, tuples, dicts.
     """
@@ -40,6 +43,7 @@ class Checkpoint:
     steps: int
     start: int
     offset: int
+    journal: str
     seconds: float
     state: Any
 
@@ -77,15 +81,15 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     tensors: dict[str, Tensor] = {}
     facts = {name: getattr(checkpoint, name) for name in FACTS} | {"state": pack(checkpoint.state, tensors)}
     blob = sealed.pack(tensors)
-    facts["tensors"] = sealed.sha256(blob)
+    facts["tensors"] = sha256(blob)
     name = _name(checkpoint.phase, checkpoint.step)
     with writing(directory):
         directory.mkdir(exist_ok=True)
     write_atomic(directory / f"{name}.safetensors", blob)
-    write_atomic(directory / f"{name}.json", json.dumps(sealed.seal(facts), sort_keys=True))
+    write_record(directory / f"{name}.json", facts)
 
 
-FACTS = ("phase", "step", "steps", "start", "offset", "seconds")
+FACTS = ("phase", "step", "steps", "start", "offset", "journal", "seconds")
 
 
 def _name(phase: str, step: int) -> str:
@@ -94,33 +98,29 @@ def _name(phase: str, step: int) -> str:
 
 def load(path: Path) -> Checkpoint:
     """Read the checkpoint whose JSON is at ``path``; ``ValueError`` where a hash does not match."""
-    facts, file = _facts(path), path.with_suffix(".safetensors")
+    facts, file = read_record(path), path.with_suffix(".safetensors")
     tensors = sealed.unpack(file.read_bytes(), facts["tensors"])
     if tensors is None:
         raise ValueError(f"the sha256 of {file.name} does not match")
     return Checkpoint(**{n: facts[n] for n in FACTS}, state=unpack(facts["state"], tensors))
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    facts = sealed.unseal(dict(json.loads(path.read_bytes())))
-    if facts is None:
-        raise ValueError(f"the sha256 of {path.name} does not match")
-    return facts
-
-
-def latest(directory: Path, phase: str, length: int) -> Checkpoint | None:
+def latest(directory: Path, phase: str, journal: Journal) -> Checkpoint | None:
     """Read the newest whole checkpoint of a phase, with a warning for each newer one that is not.
 
     Args:
         directory: where checkpoints lie.
         phase: which call of ``fit``.
-        length: bytes that there are of ``metrics.jsonl``; a checkpoint needs all that it counts on.
+        journal: ``metrics.jsonl``; a checkpoint needs all that it counts on, as it was.
     """
+    length = journal.length()
     for path in _paths(directory, phase):
         try:
             found = load(path)
             if found.offset > length:
-                raise ValueError(f"metrics.jsonl has {length} bytes of its {found.offset}")
+                raise ValueError(f"{journal.path.name} has {length} bytes of its {found.offset}")
+            if journal.digest(found.offset) != found.journal:
+                raise ValueError(f"the losses in {journal.path.name} up to there are others")
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = f"checkpoint {path.name}"
             hint = "the one before it, if any, is used instead"
@@ -153,7 +153,7 @@ def forget_beyond(directory: Path, offset: int) -> None:
     """Delete the checkpoints, of whatever phase, that count on more of ``metrics.jsonl`` than ``offset``."""
     for path in list(directory.glob("*.json")):
         try:
-            beyond = _facts(path)["offset"] > offset
+            beyond = read_record(path)["offset"] > offset
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if beyond:

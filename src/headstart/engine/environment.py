@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import torch
@@ -14,16 +15,17 @@ from ..version import __version__
 
 
 def environment(data: Mapping[str, str]) -> dict[str, Any]:
-    """List versions, the machine's kind, the state of the git repository, data hashes and the command.
+    """List versions, the machine's kind, the state of the git repository, data hashes, command and time.
 
     Args:
         data: hash of each data set, by the caller's names.
 
     Example:
         >>> sorted(environment({}))
-        ['command', 'cuda', 'data', 'git', 'headstart', 'platform', 'python', 'threads', 'torch']
+        ['began', 'command', 'cuda', 'data', 'git', 'headstart', 'platform', 'python', 'threads', 'torch']
     """
     return {
+        "began": now(),
         "headstart": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -34,6 +36,11 @@ def environment(data: Mapping[str, str]) -> dict[str, Any]:
         "command": sys.argv,
         "data": dict(data),
     }
+
+
+def now() -> str:
+    """Write the date and the time, to the second, with the zone."""
+    return datetime.now().astimezone().isoformat(" ", "seconds")
 
 
 def _git() -> dict[str, Any] | None:

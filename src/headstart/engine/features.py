@@ -22,6 +22,7 @@ from ..errors import explain, wrong
 from ..models import Net, device_of, sealed
 from ..models.hashing import as_bytes, module_hash
 from ..models.net import task_dependent
+from ..records import sha256
 from ..tasks import X
 from ..tasks.nouns import rows, take, tensors
 from . import devices
@@ -287,7 +288,7 @@ class _Kept:
             self._append(names, features)
             return self
         data = sealed.pack({"hashes": names, "features": features})
-        path = self.stem.with_name(f"{self.stem.name}-{sealed.sha256(data)}.safetensors")
+        path = self.stem.with_name(f"{self.stem.name}-{sha256(data)}.safetensors")
         write_atomic(path, data)
         self._append(names, _mapped(path)["features"], path)
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -128,7 +129,11 @@ def fit(
         kept = run.phase(phase, steps, log, parts, scheduler)
     pairs = ahead.pairs(steps - log.steps) if ahead else ((batch, to(batch, device)) for batch in stream)
     net.train()
-    with computing(net, dtype), Bar(phase, steps, progress, start=log.steps) as bar:
+    with (
+        computing(net, dtype),
+        Bar(phase, steps, progress, start=log.steps) as bar,
+        kept or nullcontext(),
+    ):
         for step, (given, batch) in zip(range(log.steps, steps), pairs, strict=False):
             check_inputs(given, step)
             optimizer.zero_grad(set_to_none=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..atomic import writing
+from ..errors import wrong
 
 
 class Journal:
@@ -37,6 +40,7 @@ class Journal:
         self.path = path
         self.kept = self.end = 0
         self._waiting: list[str] = []
+        self._hash = hashlib.sha256()  # of the bytes up to `end`
 
     def length(self) -> int:
         """Count the bytes that there are."""
@@ -49,10 +53,33 @@ class Journal:
             for line in file.read(end - start).splitlines():
                 yield json.loads(line)["losses"]
 
+    def last(self) -> dict[str, dict[str, float]]:
+        """Read the last losses of every phase; ``ValueError`` names the file where a line is damaged."""
+        found: dict[str, dict[str, float]] = {}
+        for line in self.path.read_bytes().splitlines() if self.path.exists() else ():
+            try:
+                entry = json.loads(line)
+                found.setdefault(entry["phase"], {}).update(entry["losses"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise wrong(f"`{self.path}`", expected="losses in every line", found=f"{error!r}") from None
+        return found
+
+    def digest(self, end: int | None = None) -> str:
+        """Hash the first bytes: those that are written, or of the file up to a place."""
+        return (self._hash if end is None else self._hashed(end)).hexdigest()
+
+    def _hashed(self, end: int) -> Any:
+        digest = hashlib.sha256()
+        if end:
+            with open(self.path, "rb") as file:
+                digest.update(file.read(end))
+        return digest
+
     def go_to(self, place: int) -> None:
         """Count on the first ``place`` bytes alone, and forget the lines that wait."""
         self.kept = self.end = place
         self._waiting = []
+        self._hash = self._hashed(place)
 
     def cut(self) -> None:
         """Delete what is written beyond the place."""
@@ -74,4 +101,5 @@ class Journal:
                 os.truncate(self.path, self.end)
                 raise
         self.end += len(data)
+        self._hash.update(data)
         self._waiting = []

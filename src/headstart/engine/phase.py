@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
@@ -54,10 +54,10 @@ class Phase:
         self.device = device_of(parts["net"])
         self.start, self.kept = journal.kept, list[int]()
         journal.go_to(self.start)
-        self._restore(latest(checkpoints.directory, name, journal.length()))
+        self._restore(latest(checkpoints.directory, name, journal))
         self.began, self.before = time.monotonic(), log.seconds
-        self.beat_due, self.save_due = self.began, self.began + checkpoints.every_seconds
-        heart.place = (name, log.steps, steps)
+        self.flush_due, self.save_due = self.began, self.began + checkpoints.every_seconds
+        heart.tell(name, log.steps, steps)
         if log.steps < steps:  # forget what an earlier attempt wrote beyond the point where it goes on
             forget_beyond(checkpoints.directory, journal.end)
             journal.cut()
@@ -114,24 +114,34 @@ class Phase:
             torch.cuda.set_rng_state(random, self.device)
 
     def after(self, step: int) -> None:
-        """Record a step that is done; save where a checkpoint is due."""
+        """Record a step that is done; save where a checkpoint is due, or the work is asked to end."""
         self.journal.add(self.name, step - 1, self.log.last)
-        self.heart.place = (self.name, step, self.steps)
-        now, last = time.monotonic(), step == self.steps
-        if last or self.checkpoints.due(step) or now >= self.save_due:
+        now, last, asked = time.monotonic(), step == self.steps, self.heart.ending.asked
+        if last or asked or self.checkpoints.due(step) or now >= self.save_due:
             self._save(step)
             self.save_due = time.monotonic() + self.checkpoints.every_seconds
-        if last or now >= self.beat_due:
+        if last or now >= self.flush_due:
             self.journal.flush()
-            self.heart.beat("running", *self.heart.place)
-            self.beat_due = now + BEAT
+            self.flush_due = now + BEAT
+        self.heart.tell(self.name, step, self.steps)
+        if asked:
+            self.heart.ending.stop()
+
+    def __enter__(self) -> Self:
+        self.heart.ending.patient = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.heart.ending.patient = False
+        if self.heart.ending.asked and error == (None, None, None):
+            self.heart.ending.stop()
 
     def _save(self, step: int) -> None:
         _check_finite(self.parts["net"], step)
         self.journal.flush()
         seconds = self.before + time.monotonic() - self.began
-        state, place = self._state() | self._cuda(), self.journal.end
-        now = Checkpoint(self.name, step, self.steps, self.start, place, seconds, state)
+        state, place, written = self._state() | self._cuda(), self.journal.end, self.journal.digest()
+        now = Checkpoint(self.name, step, self.steps, self.start, place, written, seconds, state)
         save(self.checkpoints.directory, now)
         self.kept = [*self.kept[-1:], step]
         forget(self.checkpoints.directory, self.name, self.kept)

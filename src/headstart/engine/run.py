@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -13,8 +12,9 @@ from typing import Any, Self
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..atomic import write_atomic, writing
+from ..atomic import LOCK, is_new, write_atomic, writing
 from ..errors import wrong
+from ..records import file_hash, read_record, write_record
 from .checkpoint import Checkpoints
 from .environment import environment
 from .journal import Journal
@@ -23,13 +23,16 @@ from .phase import Phase
 from .status import Heartbeat, Status
 from .toml import to_toml
 
+SETTINGS, ENVIRONMENT = "run.toml", "environment.json"
+ANEW = "begin anew in another directory (`--out`)"
+
 
 class Run:
     """Keep a run in a directory; make one with ``Run.create``, read one with ``Run.open``.
 
-    As a context manager it writes how the run ended: "done", "failed", or "interrupted" (Ctrl-C);
-    without that, a run whose process has ended is shown as "lost". A directory in which another
-    process is at work is refused.
+    As a context manager it writes how the run ended: "done", "failed", or "interrupted" (Ctrl-C; SIGTERM
+    and SIGHUP, after a checkpoint); without that, a run whose process has ended is shown as "lost". A
+    directory in which another process is at work is refused.
 
     ``run.toml`` holds the settings, ``metrics.jsonl`` the losses of every step (without clock times,
     so that a resumed run writes the same bytes), ``checkpoints/`` the last two states of every phase,
@@ -75,48 +78,90 @@ class Run:
             directory: new, empty, or a run.
             settings: complete, with defaults; written to ``run.toml``.
             overwrite: whether a run with other settings is deleted first. Only runs are ever deleted.
-            data: hash of each data set, for ``environment.json``.
+            data: hash of each data set, and whatever else results depend on; a run goes on with the same.
             every_steps: steps between checkpoints; ``None`` goes by time alone.
             every_seconds: seconds between checkpoints.
 
         Raises:
             FileExistsError: if the directory holds anything else, or its run is going on elsewhere.
+            ValueError: if the data are others than those that the run began with.
             OSError: if it cannot be written.
         """
         run = cls(directory, every_steps=every_steps, every_seconds=every_seconds)
-        text, path = to_toml(settings), run.directory / "run.toml"
-        what = f"output directory `{run.directory}`"
-        if run.directory.exists() and (not run.directory.is_dir() or any(run.directory.iterdir())):
-            if not path.is_file():
-                hint = "choose another (`--out`)"
-                raise wrong(
-                    what,
-                    expected="new, empty or a run",
-                    found="other content",
-                    hint=hint,
-                    error=FileExistsError,
-                )
-            run.check_free()
-            if overwrite:
-                run._clear()
-            elif path.read_text(encoding="utf-8") != text:
-                hint = "choose another (`--out`) or pass `overwrite=True`"
-                raise wrong(
-                    what,
-                    expected="new or a run with these settings",
-                    found="a run with others",
-                    hint=hint,
-                    error=FileExistsError,
-                )
+        text, path = to_toml(settings), run.directory / SETTINGS
+        run._check_mine()
         with writing(run.directory):
             run.directory.mkdir(parents=True, exist_ok=True)
-            run.checkpoints.directory.mkdir(exist_ok=True)
-            run.journal.path.touch()
-        write_atomic(path, text)
-        if not (run.directory / "environment.json").exists():
-            write_atomic(run.directory / "environment.json", json.dumps(environment(data or {}), indent=2))
-        run.heart.beat("running")
+        with run.heart.claimed():
+            run._check_mine()
+            if overwrite:
+                run._clear()
+            elif path.exists() and _text(path) != text:
+                raise wrong(
+                    f"output directory `{run.directory}`",
+                    expected="new or a run with these settings",
+                    found="a run with others",
+                    hint="choose another (`--out`) or pass `overwrite=True`",
+                    error=FileExistsError,
+                )
+            if not path.exists():
+                write_atomic(path, text)  # first: from here on the directory is that of a run
+            run.begin(data or {})
+            run.heart.beat("running")
         return run
+
+    def _check_mine(self) -> None:
+        """Raise ``FileExistsError`` where the directory holds anything but a run."""
+        if not is_new(self.directory) and not (self.directory / SETTINGS).is_file():
+            raise wrong(
+                f"output directory `{self.directory}`",
+                expected="new, empty or a run",
+                found="other content",
+                hint="choose another (`--out`)",
+                error=FileExistsError,
+            )
+
+    def begin(self, data: Mapping[str, str]) -> None:
+        """Write what the run runs on, or check that it goes on with the same.
+
+        Args:
+            data: hashes by name, as for ``create``.
+
+        Raises:
+            ValueError: if a hash is another than it was.
+        """
+        with writing(self.directory):
+            self.checkpoints.directory.mkdir(exist_ok=True)
+            self.journal.path.touch()
+        there = self.directory / ENVIRONMENT
+        if there.exists() or any(self.checkpoints.directory.iterdir()):
+            self._check_data(data)
+        else:
+            about = environment(data) | {"settings": file_hash(self.directory / SETTINGS)}
+            write_record(there, about, indent=2)
+
+    def _check_data(self, data: Mapping[str, str]) -> None:
+        """Raise ``ValueError`` that says which data have changed, and since when, where hashes are known."""
+        began = self.environment()
+        then = began["data"]
+        changed = [name for name in then | dict(data) if then.get(name) != data.get(name)]
+        if then and data and changed:
+            said = self.heart.read()
+            since = f" after step {said.step} of {said.steps} ({said.phase})" if said.steps else ""
+            raise wrong(
+                f"{' and '.join(changed)} of run `{self.directory}`",
+                expected=f"as when it began, {began['began']}",
+                found=f"others{since}",
+                hint="put them back, or begin anew in another directory (`--out`)",
+            )
+
+    def has_begun(self) -> bool:
+        """Tell whether it is written what the run began on; it may have been killed before."""
+        return (self.directory / ENVIRONMENT).exists()
+
+    def environment(self) -> dict[str, Any]:
+        """Read what the run began on; ``ValueError`` where the file is damaged."""
+        return read_record(self.directory / ENVIRONMENT, hint=ANEW)
 
     @classmethod
     def open(
@@ -128,7 +173,7 @@ class Run:
             FileNotFoundError: if the directory holds no run.
         """
         run = cls(directory, every_steps=every_steps, every_seconds=every_seconds)
-        if not (run.directory / "run.toml").is_file():
+        if not (run.directory / SETTINGS).is_file():
             raise wrong(
                 f"`{run.directory}`",
                 expected="the directory of a run",
@@ -138,8 +183,12 @@ class Run:
         return run
 
     def settings(self) -> dict[str, Any]:
-        """Read the settings that the run began with."""
-        return tomllib.loads((self.directory / "run.toml").read_text(encoding="utf-8"))
+        """Read the settings that the run began with; ``ValueError`` where they are altered."""
+        path, there = self.directory / SETTINGS, self.directory / ENVIRONMENT
+        text = _text(path)
+        if there.exists() and file_hash(path) != self.environment().get("settings"):
+            raise wrong(f"`{path}`", expected="as the run began with it", found="altered", hint=ANEW)
+        return tomllib.loads(text)
 
     def status(self) -> Status:
         """Read how the run is, and judge whether a run that says "running" still does."""
@@ -172,6 +221,8 @@ class Run:
 
     def _clear(self) -> None:
         for path in self.directory.iterdir():
+            if path.name == LOCK:
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -188,6 +239,13 @@ class Run:
             with suppress(OSError):  # a full disk must not hide why the run ended
                 self.journal.flush()
         self.heart.__exit__(kind, error, trace)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise wrong(f"`{path}`", expected="TOML (UTF-8 text)", found="other bytes", hint=ANEW) from None
 
 
 def list_runs(root: str | Path) -> list[Run]:

@@ -11,7 +11,6 @@ from torch import nn
 from .. import engine, models
 from ..datasets import encoding_from_json
 from ..meta import FewShot
-from ..meta.fewshot import FILE
 from .model import Model
 
 
@@ -53,8 +52,7 @@ def load(
     place = engine.device(device)
     saved = models.load(directory, backbone=backbone, heads=heads)
     about, notes = saved.encoding or {}, saved.notes or {}
-    learned = "fewshot" in notes and (Path(directory) / FILE).is_file()
-    few = FewShot.load(directory, backbone=backbone) if learned else None
+    few = FewShot.load(directory, backbone=backbone) if "fewshot" in notes else None
     return Model(
         (few or saved).net.to(place),
         saved.kinds,

@@ -146,7 +146,9 @@ class Model:
         name = self._head(task)
         inputs, named = self._inputs(x, name, skip_broken)
         words = self.encoding.words_at(inputs) if self.encoding and isinstance(inputs, torch.Tensor) else None
-        return Predictions(self.kinds[name], engine.predict(self.net, name, inputs).cpu(), named, words)
+        outputs = engine.predict(self.net, name, inputs).cpu()
+        check_finite_rows(outputs, f"answers of {self.where}")
+        return Predictions(self.kinds[name], outputs, named, words)
 
     def rows(self, x: Any, *, task: str | None = None) -> X:
         """Make what is in memory into the rows that the net takes.

@@ -93,15 +93,19 @@ class Predictions:
         names = [Path(file).stem for file in self.files] or [f"{i}" for i in range(len(self))]
         write_masks(folder, value[self.kind.stored(self.outputs).numpy()], names)
 
-    def to_csv(self) -> str:
+    def to_csv(self, *, formulas: bool = False) -> str:
         """Write a table with a row for each answer; of masks the share of each class.
 
         Columns: ``file`` (where there are files), ``prediction``, ``probability`` (of that prediction,
         where a row is of one class), ``p(...)`` of each class.
+
+        Args:
+            formulas: write names that a spreadsheet would run as formulas, such as ``=1+1``, as they are; by
+                default a quote stands before them.
         """
         if self.kind.axes == 2:
             masks, files = self.kind.stored(self.outputs), [("file", self.files)] if self.files else []
-            return _table([*files, *((f"share({c})", _short((masks == i).double().mean((1, 2))))
+            return _table(formulas, [*files, *((f"share({c})", _short((masks == i).double().mean((1, 2))))
                                      for i, c in enumerate(self.kind.classes))])  # fmt: skip
         said = [" ".join(map(str, a)) if np.ndim(a) else a for a in self.labels]  # several in one cell
         columns: list[tuple[str, Sequence[Any]]] = [("file", self.files)] if self.files else []
@@ -110,15 +114,28 @@ class Predictions:
             if self.kind.exclusive:
                 columns += [("probability", _short(p.max(1).values))]
             columns += [(f"p({c})", _short(column)) for c, column in zip(self.kind.classes, p.T, strict=True)]
-        return _table(columns)
+        return _table(formulas, columns)
 
 
-def _table(columns: Sequence[tuple[str, Sequence[Any]]]) -> str:
+def _table(formulas: bool, columns: Sequence[tuple[str, Sequence[Any]]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([name for name, _ in columns])
-    writer.writerows(zip(*(values for _, values in columns), strict=True))
+    cell = str if formulas else _quoted
+    writer.writerow([cell(name) for name, _ in columns])
+    writer.writerows([cell(value) for value in row] for row in zip(*(v for _, v in columns), strict=True))
     return text.getvalue()
+
+
+def _quoted(value: Any) -> str:
+    """Put a quote before text that a spreadsheet would take for a formula; numbers stay."""
+    text = str(value)
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def _short(values: Tensor) -> list[str]:

@@ -13,11 +13,13 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from ..atomic import write_atomic
+from ..atomic import check_regular, current
 from ..errors import unknown, wrong
-from ..models import Adapted, Net, device_of, load, save, sealed
+from ..models import Adapted, Net, device_of, load, sealed
 from ..models import heads as made
 from ..models.fresh import copied
+from ..models.saving import save_with
+from ..records import sha256
 from ..seams import TaskAdaptation
 from ..tasks import Encoding, Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
@@ -234,12 +236,10 @@ class FewShot:
         x = {f"x.{name}".rstrip("."): value for name, value in parts(now.support.x).items()}
         tensors |= {**x, "y": now.support.y} | {f"learned.{n}": value for n, value in learned.items()}
         data = sealed.pack(tensors)
-        about |= {"head": made.describe(self._base.head(task)), "sha256": sealed.sha256(data)}
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        write_atomic(directory / FILE, data)
+        about |= {"head": made.describe(self._base.head(task)), "sha256": sha256(data)}
         kinds = {task: Multiclass(now.classes)}
-        return save(now.net, directory, kinds=kinds, encoding=self.encoding, notes={"fewshot": about})
+        notes = {"fewshot": about}
+        return save_with(now.net, directory, {FILE: data}, kinds=kinds, encoding=self.encoding, notes=notes)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], *, backbone: nn.Module | None = None) -> FewShot:
@@ -253,10 +253,11 @@ class FewShot:
             FileNotFoundError: if a file is missing.
             ValueError: if a file is damaged, or the directory holds another model.
         """
-        saved, path = load(directory, backbone=backbone), Path(directory) / FILE
+        saved, path = load(directory, backbone=backbone), current(Path(directory) / FILE)
         about = (saved.notes or {}).get("fewshot")
-        if about is None or not path.is_file():
+        if about is None:
             raise wrong(f'"{directory}"', expected="what `FewShot.save` wrote", found="another model")
+        check_regular(path)
         tensors = sealed.unpack(path.read_bytes(), about["sha256"])
         if tensors is None:
             raise wrong(f'"{path}"', expected="as it was written", found="another content")

@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..atomic import write_together
+from ..atomic import check_regular, current, write_together
 from ..errors import wrong
+from ..records import seal, sha256, unseal
 from . import sealed
 
 FORMAT = 2
@@ -24,13 +25,14 @@ KEYS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def write(directory: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write both files, or leave what was there as it was."""
+def write(
+    directory: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor], beside: Mapping[str, bytes]
+) -> None:
+    """Write both files and those that belong to them, or leave what was there as it was."""
     weights = sealed.pack(tensors)
-    facts = sealed.seal({"format": FORMAT, "weights": sealed.sha256(weights), **about})
+    facts = seal({"format": FORMAT, "weights": sha256(weights), **about})
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
-    # The description last: until it is there, its hash refuses the new weights.
-    write_together(directory, {WEIGHTS: weights, DESCRIPTION: text.encode()})
+    write_together(directory, {**beside, WEIGHTS: weights, DESCRIPTION: text.encode()})
 
 
 def read(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -46,7 +48,27 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if tensors is None:
         found = f"{len(weights)} bytes with another sha256: truncated or altered"
         raise _altered(directory / WEIGHTS, about["weights"], found)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            expected, found = "finite", "NaN or infinity"
+            raise wrong(f'`{name}` in "{directory / WEIGHTS}"', expected=expected, found=found)
+    _check_lengths(directory / DESCRIPTION, [about["backbone"], about.get("cut"), about["heads"]], tensors)
     return about, tensors
+
+
+def _check_lengths(path: Path, about: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ``ValueError`` where more layers, or larger ones, are described than the weights can be of."""
+    longest = max(1000, len(tensors))
+    largest = max(2**16, sum(tensor.numel() for tensor in tensors.values()))
+    waiting = [about]
+    while waiting:
+        value = waiting.pop()
+        inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        if len(inside) > longest or (isinstance(value, int) and abs(value) > largest):
+            found = f"{len(inside)} values" if inside else value
+            expected = f"of the sizes of its {len(tensors)} tensors"
+            raise wrong(f'"{path}"', expected=expected, found=found, hint=AGAIN)
+        waiting += inside
 
 
 @contextmanager
@@ -61,7 +83,8 @@ def understood(directory: Path) -> Iterator[None]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        check_regular(current(path))
+        return current(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         expected = "a file that `hs.models.save` wrote"
         inside = sorted(
@@ -89,7 +112,7 @@ def _description(path: Path) -> dict[str, Any]:
         if not isinstance(about[key], types):
             expected, found = " or ".join(t.__name__ for t in types), type(about[key]).__name__
             raise wrong(f'`{key}` of "{path}"', expected=expected, found=found, hint=AGAIN)
-    if sealed.unseal(about) is None:
+    if unseal(about) is None:
         raise _altered(path, about["sha256"], "other values: altered")
     return about
 

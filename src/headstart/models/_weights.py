@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -46,6 +46,24 @@ def _ready(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     names = without_wrappers(state)
     halves = (torch.float16, torch.bfloat16)
     return {names[n]: value.float() if value.dtype in halves else value for n, value in state.items()}
+
+
+def check_fits(build: Callable[[], nn.Module], state: Mapping[str, Tensor], source: str) -> None:
+    """Raise ``ValueError`` where a module would have more weights than there are, before it takes memory.
+
+    Args:
+        build: makes the module; one that cannot be made without memory is not looked at.
+        state: the weights.
+        source: what describes the module, for the message.
+    """
+    try:
+        with torch.device("meta"):
+            built = build()
+    except Exception:  # of any sort: it comes again where the module is made indeed
+        return
+    asked, there = sum(p.numel() for p in built.parameters()), sum(value.numel() for value in state.values())
+    if asked > there:
+        raise wrong(source, expected=f"of a model of {there} weights, as its file holds", found=asked)
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ..errors import unknown, wrong
 from ..tasks import Encoding, Kind
 from ..tasks.kinds import kind_from_json
-from ._files import WEIGHTS, read, understood, write
-from ._weights import fill
+from ._files import DESCRIPTION, WEIGHTS, read, understood, write
+from ._weights import check_fits, fill
 from .backbones.cuts import Cut
 from .backbones.providers import rebuild
 from .heads import build, describe
@@ -52,9 +52,9 @@ def save(
 ) -> Path:
     """Write a net to a directory: ``model.safetensors`` and ``model.json``.
 
-    Both files are written to a temporary directory, synced, and then put in their place, so an error
-    (no space, no permission) leaves a model that was there before as it was. Other files in the
-    directory are left alone.
+    Both files are written to a temporary directory, synced, and put in their place at one moment, so an error
+    (no space, no permission) or an end of the process leaves a model that was there before as it was. Other
+    files in the directory are left alone.
 
     Args:
         net: any backbone; one that ``backbone`` did not build has to be passed to ``load``. Compiled and
@@ -82,6 +82,19 @@ def save(
         ...     load(where).kinds["coins"].classes
         ('head', 'tail')
     """
+    return save_with(net, directory, {}, kinds=kinds, encoding=encoding, notes=notes)
+
+
+def save_with(
+    net: Net,
+    directory: str | os.PathLike[str],
+    beside: Mapping[str, bytes],
+    *,
+    kinds: Mapping[str, Kind],
+    encoding: Encoding | Mapping[str, Any] | None,
+    notes: Mapping[str, Any] | None,
+) -> Path:
+    """Save as ``save`` does, together with files that belong to the model, all of them or none."""
     if set(kinds) != set(net.heads):
         raise wrong("`kinds`", expected=f"one for each head of {list(net.heads)}", found=list(kinds))
     tensors, names = _tensors(net), plain_names(net)
@@ -98,7 +111,7 @@ def save(
         description = json.loads(json.dumps(description, default=_plain))
     except (TypeError, ValueError) as error:
         raise wrong("`encoding` and `notes`", expected="JSON", found=str(error), error=TypeError) from None
-    write(Path(directory), description, tensors)
+    write(Path(directory), description, tensors, beside)
     return Path(directory)
 
 
@@ -132,13 +145,18 @@ def load(
     """
     directory = Path(directory)
     about, tensors = read(directory)
+
+    def build() -> Net:
+        trunk = rebuild(about["backbone"]) if backbone is None else backbone
+        trunk = trunk if about.get("cut") is None else Cut(trunk, **about["cut"])
+        return Net(trunk, _build_heads(about["heads"], heads or {}))
+
     with understood(directory):
+        if backbone is None and not heads:
+            check_fits(build, tensors, f'"{directory / DESCRIPTION}"')
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
-            trunk = rebuild(about["backbone"]) if backbone is None else backbone
-            trunk = trunk if about.get("cut") is None else Cut(trunk, **about["cut"])
-            built = _build_heads(about["heads"], heads or {})
+            net = build()
         kinds = {n: kind_from_json(about["kinds"][n], f"kind of head {n!r}") for n in about["heads"]}
-    net = Net(trunk, built)
     fill(net, tensors, f'"{directory / WEIGHTS}"')
     names, frozen = plain_names(net), set(without_wrappers(about["frozen"]).values())
     for name, parameter in net.named_parameters():

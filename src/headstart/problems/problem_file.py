@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..atomic import check_regular
 from ..comparison import Problem
 from ..comparison.plan import named
 from ..engine import seeded
@@ -21,6 +22,8 @@ from ..strategies import FURTHER, STRATEGIES, Budget, Candidate, Strategy, bound
 from .data import read_data
 from .messages import messages
 from .schema import Backbone, Compare, File, Fit, Target
+
+LARGEST = 2**22  # bytes of a problem file
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,12 +285,13 @@ def load_run(
 
 def _parse(path: Path) -> dict[str, Any]:
     what = f"`{path}`"
-    if not path.exists():
-        raise wrong(what, expected="a TOML file", found="nothing there", error=FileNotFoundError)
-    if path.is_dir():
-        raise wrong(what, expected="a TOML file", found="a folder")
+    check_regular(path)
+    if (size := path.stat().st_size) > LARGEST:
+        raise wrong(what, expected=f"a TOML file of at most {LARGEST} bytes", found=f"{size} bytes")
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except RecursionError:
+        raise wrong(what, expected="TOML", found="brackets that are nested too deep") from None
     except UnicodeDecodeError:
         raise wrong(what, expected="TOML (UTF-8 text)", found="a binary file") from None
     except tomllib.TOMLDecodeError as error:
@@ -305,6 +309,9 @@ def _override(raw: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {written}")["value"]
     except tomllib.TOMLDecodeError:
         value = written
+    except RecursionError:
+        found = "brackets that are nested too deep"
+        raise wrong(f"`--set` of {key}", expected="a value of TOML", found=found) from None
     place: Any = raw
     words = key.strip().split(".")
     while len(words) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -11,6 +10,7 @@ from typing import Any
 
 from ..atomic import write_atomic
 from ..errors import wrong
+from ..records import read_json
 from . import parts
 from .answer import Answer, answers
 from .board import Board, read, targets
@@ -20,6 +20,7 @@ from .markup import esc, section
 from .ranks import apart, leaderboard, lines, pictures, protocols, together
 from .words import notes
 
+AGAIN = "run the comparison again"
 FIXED = 0.05  # one-sided level of a fixed number of seeds
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -246,23 +247,12 @@ def write(directory: str | Path) -> Path:
             hint="name the directory that `headstart compare --out` wrote",
             error=FileNotFoundError,
         )
-    result = _load(directory / "result.json")
-    details = _load(directory / "details.json") if (directory / "details.json").is_file() else {}
+    result = read_json(directory / "result.json", hint=AGAIN)
+    beside = directory / "details.json"
+    details = read_json(beside, hint=AGAIN) if beside.is_file() else {}
     if (directory / "check.json").is_file():
-        details["check"] = _load(directory / "check.json")
+        details["check"] = read_json(directory / "check.json", hint=AGAIN)
     text = page(result, details)
     target = directory / "report.html"
     write_atomic(target, text)
     return target
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise wrong(
-            f"`{path}`", expected="JSON", found=str(error), hint="run the comparison again"
-        ) from error
-    if not isinstance(value, dict):
-        raise wrong(f"`{path}`", expected="a JSON object", found=type(value).__name__)
-    return value
