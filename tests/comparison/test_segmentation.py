@@ -243,7 +243,7 @@ def test_masks_move_with_their_images():
     task = Task("masks", KIND, discs(12, 1))
     stream = batches([task], 6, generator=torch.Generator().manual_seed(0))
     both = moves(["flip", "shift"], 16)
-    moved = next(Moved(stream, both, generator=torch.Generator().manual_seed(1)))["masks"]
+    moved = next(Moved(stream, both, {"masks": KIND}, generator=torch.Generator().manual_seed(1)))["masks"]
     there = moved.y >= 0
     assert not there.all()
     assert torch.equal((moved.x[:, 0] > 0.5)[there], (moved.y == 1)[there])

@@ -32,7 +32,7 @@ def gen(seed=0):
 
 def test_half_of_the_images_are_turned_and_no_other_thing_is_done():
     rows = images(200, 0)
-    x = flip(rows, gen()).x
+    x = flip(rows, Multiclass(2), gen()).x
     turned = (x == rows.x.flip(3)).flatten(1).all(1)
     same = (x == rows.x).flatten(1).all(1)
     assert (turned ^ same).all()
@@ -41,7 +41,7 @@ def test_half_of_the_images_are_turned_and_no_other_thing_is_done():
 
 def test_colour_keeps_what_is_where():
     rows = images(50, 0)
-    x = colour(rows, gen()).x
+    x = colour(rows, Multiclass(2), gen()).x
     for one, other in zip(rows.x, x, strict=True):
         apart = one - one.mean()
         slope = (other - other.mean()).flatten() @ apart.flatten() / apart.square().sum()

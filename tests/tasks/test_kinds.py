@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from headstart.tasks import Binary, Detection, Kind, Multiclass, Multilabel, Regression, Tokens
+from headstart.tasks import Binary, Kind, Multiclass, Multilabel, Regression, Tokens
 from headstart.tasks.kinds import class_names, kind_from_json
 
 NAN = math.nan
@@ -225,11 +225,6 @@ def test_what_is_wrong_is_said(make, message):
 
 def test_one_label_can_be_a_set():
     assert class_names(["only"], least=1) == Multilabel(["only"]).classes == ("only",)
-
-
-def test_what_is_not_there_yet_says_so():
-    with pytest.raises(NotImplementedError, match="`Detection` is not there yet; use `Segmentation`"):
-        Detection(3)
 
 
 # What the rest of the library asks.

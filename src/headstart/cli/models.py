@@ -85,7 +85,7 @@ def predict(
     from ..inference import load
 
     loaded = load(model, device=device or "auto")
-    if out.is_dir() and any(kind.axes == 2 for kind in loaded.kinds.values()):
+    if out.is_dir() and any(kind.place == "pixel" for kind in loaded.kinds.values()):
         said = loaded.answer(data, task=task, skip_broken=skip_broken)
         said.to_masks(out)
         say(f"{len(said)} masks in {out}", err=True)

@@ -102,8 +102,9 @@ class Problem(Situation):
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
         augment: how images are moved at random, anew at each step, wherever a net learns from rows, with
-            reuse or without: ``"flip"``, ``"shift"`` (by up to an eighth of the side), ``"colour"``. Heads on
-            features that are computed once learn from the rows as they are.
+            reuse or without: ``"flip"``, ``"shift"`` (by up to an eighth of the side), ``"crop"`` (a part of
+            seven tenths of the sides or more, enlarged), ``"colour"``, ``"mixup"`` (another image laid over
+            it). Heads on features that are computed once learn from the rows as they are.
 
     Raises:
         TypeError: if a module gives several tensors, and it is not plain which of them are the features.

@@ -85,7 +85,7 @@ class Predictions:
             ValueError: if answers are not of pixels, or there are more classes than 256.
         """
         classes = self.kind.classes
-        if self.kind.axes != 2 or len(classes) > 256:
+        if self.kind.place != "pixel" or len(classes) > 256:
             raise wrong("the model's answers", expected="one of at most 256 classes for each pixel",
                         found=self.kind.describe())  # fmt: skip
         own = all(type(c) is int and 0 <= c <= 255 for c in classes)
@@ -94,16 +94,24 @@ class Predictions:
         write_masks(folder, value[self.kind.stored(self.outputs).numpy()], names)
 
     def to_csv(self, *, formulas: bool = False) -> str:
-        """Write a table with a row for each answer; of masks the share of each class.
+        """Write a table with a row for each answer; of masks the share of each class; a row for each box.
 
         Columns: ``file`` (where there are files), ``prediction``, ``probability`` (of that prediction,
-        where a row is of one class), ``p(...)`` of each class.
+        where a row is of one class), ``p(...)`` of each class. Of boxes ``file``, or ``row`` from 0,
+        ``prediction``, ``score``, and the sides in shares of the image.
 
         Args:
             formulas: write names that a spreadsheet would run as formulas, such as ``=1+1``, as they are; by
                 default a quote stands before them.
         """
-        if self.kind.axes == 2:
+        if self.kind.place == "object":
+            name, names = ("file", self.files) if self.files else ("row", range(len(self)))
+            found = [(at, box) for at, row in zip(names, self.labels, strict=True) for box in row]
+            sides = ("score", "left", "top", "right", "bottom")
+            told = ((side, [f"{getattr(box, side):.4f}" for _, box in found]) for side in sides)
+            named = [(name, [at for at, _ in found]), ("prediction", [box.label for _, box in found])]
+            return _table(formulas, [*named, *told])
+        if self.kind.place == "pixel":
             masks, files = self.kind.stored(self.outputs), [("file", self.files)] if self.files else []
             return _table(formulas, [*files, *((f"share({c})", _short((masks == i).double().mean((1, 2))))
                                      for i, c in enumerate(self.kind.classes))])  # fmt: skip

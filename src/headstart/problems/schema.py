@@ -139,8 +139,8 @@ class Compare(Section):
     class_weights: Literal["auto", "balanced", "none"] = Field(
         default="auto", description='"auto", "balanced" or "none"'
     )
-    augment: list[Literal["flip", "shift", "colour"]] = Field(
-        default_factory=list, description='a list of "flip", "shift" and "colour"'
+    augment: list[Literal["flip", "shift", "crop", "colour", "mixup"]] = Field(
+        default_factory=list, description='a list of "flip", "shift", "crop", "colour" and "mixup"'
     )
     seconds: float | None = Field(default=None, gt=0, description="a number above 0")
     out: str = Field(default="", description="a directory")

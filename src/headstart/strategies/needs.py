@@ -257,7 +257,7 @@ def lexicon(situation: Situation) -> str:
 
 def pixels(situation: Situation) -> str:
     """Ask for labelled images in memory, with one class for each pixel."""
-    if situation.target.kind.axes != 2:
+    if situation.target.kind.place != "pixel":
         return "the target has no answer for each pixel"
     return each_class(situation) or tensors(situation)
 

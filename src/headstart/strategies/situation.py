@@ -438,6 +438,10 @@ def _check_moves(situation: Situation) -> None:
             raise unknown("`augment`", name, MOVES)
     if situation.augment and len(row_shape(situation.target) or ()) != 3:
         raise wrong("`augment`", expected="left out, for rows that are no images", found=situation.augment)
+    apart = [t.name for t in (*situation.targets, *situation.sources) if not t.kind.per_row]
+    if "mixup" in situation.augment and apart:
+        expected = 'without "mixup", since its label is that of a whole row'
+        raise wrong("`augment`", expected=expected, found=f"answers at places in task {apart[0]!r}")
 
 
 def _square(situation: Situation) -> bool:

@@ -120,7 +120,8 @@ class Trial:
         if problem.shift and "shift" not in problem.augment:
             moves = [partial(shift, problem.shift), *moves]
         if moves:
-            stream = Moved(stream, moves, generator=self.generator("pretrain, moved"))
+            kinds = {t.name: t.kind for t in tasks}
+            stream = Moved(stream, moves, kinds, generator=self.generator("pretrain, moved"))
         steps = problem.budget.pretrain
         return net, self.train(net, tasks, steps=steps, lr=3e-3, stream=stream, phase="pretrain")
 
@@ -178,7 +179,8 @@ class Trial:
                 tasks, held = self._held_out(tasks, steps)
             stream = batches(tasks, self.problem.budget.batch, generator=self.generator(phase))
             if self.problem.moves and not isinstance(net.backbone, Given):  # features are no images
-                stream = Moved(stream, self.problem.moves, generator=self.generator(f"{phase}, moved"))
+                kinds, draws = {t.name: t.kind for t in tasks}, self.generator(f"{phase}, moved")
+                stream = Moved(stream, self.problem.moves, kinds, generator=draws)
         objective = objective or Supervised(*tasks)
         with seeded(self.seed), following(net):
             history = fit(

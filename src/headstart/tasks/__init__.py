@@ -1,13 +1,25 @@
 """Nouns: what a task is, what a batch is, what an episode is, and streams of them."""
 
 from .encoding import Encoding
-from .kinds import Binary, Detection, Kind, Label, Multiclass, Multilabel, Regression, Segmentation, Tokens
+from .kinds import (
+    Binary,
+    Box,
+    Detection,
+    Kind,
+    Label,
+    Multiclass,
+    Multilabel,
+    Regression,
+    Segmentation,
+    Tokens,
+)
 from .nouns import Batch, Episodes, Inputs, Labelled, Lazy, Shift, Task, X
 from .streams import Episode, Stream, batches, draw_episodes, episodes, pairs, shifted
 
 __all__ = [
     "Batch",
     "Binary",
+    "Box",
     "Detection",
     "Encoding",
     "Episode",

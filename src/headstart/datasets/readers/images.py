@@ -107,7 +107,7 @@ class ImageEncoding(Encoding):
         shape: of a row, ``(C, H, W)``.
     """
 
-    readers: ClassVar[tuple[str, ...]] = ("images", "masks")
+    readers: ClassVar[tuple[str, ...]] = ("images", "masks", "coco")
     shape: tuple[int, ...]
 
     @classmethod

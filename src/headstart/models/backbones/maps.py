@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .cuts import WHOLE, cuts, first_tensor, within
 
 FINEST = 16  # pixels of a side of the image for each cell, at least: finer maps are large and know little
+CELLS = 16  # of a side, that are not too fine for any image
 
 
 def whole_image(x: Tensor, size: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -44,7 +45,8 @@ def normalised(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor
 def stage_maps(model: nn.Module, x: Tensor, finest: int = FINEST) -> Tensor:
     """Run a model, and put the last map of each size side by side at the size of the largest.
 
-    Maps with more than a cell for ``finest`` pixels a side are left out, unless all are.
+    Maps with more than a cell for ``finest`` pixels a side, and more than 16 cells, are left out, unless all
+    are.
 
     Shape:
         images ``(B, 3, H, W)`` to ``(B, h, w, D)``.
@@ -70,7 +72,8 @@ def stage_maps(model: nn.Module, x: Tensor, finest: int = FINEST) -> Tensor:
     if not last:
         raise ValueError(f"no block of {type(model).__name__} gives a map")
     sides = {size: max(size) for size in last}
-    coarse = [size for size in last if sides[size] * finest <= max(x.shape[2:])]
+    most = max(CELLS, max(x.shape[2:]) // finest)
+    coarse = [size for size in last if sides[size] <= most]
     kept = coarse or [min(last, key=lambda size: sides[size])]
     return beside([last[size] for size in kept])
 

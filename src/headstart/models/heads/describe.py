@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ...tasks.kinds.placed import AtPlaces
+from ...tasks.kinds.placed import AtPlaces, Even
 from .attention import Attention
 from .layer import Layer
 from .lookup import Lookup
@@ -22,6 +22,7 @@ from .vectors import Vectors, Votes
 _MAKE: dict[str, Callable[..., nn.Module]] = {
     "linear": lambda **about: nn.Linear(about["in"], about["out"], about["bias"]),
     "relu": lambda **about: nn.ReLU(),
+    "even": lambda **about: Even(),
     "at_places": lambda **about: AtPlaces(build(about["head"]), about["size"]),
 } | {
     kind.layer: kind
@@ -44,6 +45,8 @@ def describe(head: nn.Module) -> dict[str, Any] | list[Any] | None:
             return {"layer": "linear", "in": head.in_features, "out": head.out_features, "bias": bias}
         case nn.ReLU():
             return {"layer": "relu"}
+        case Even():
+            return {"layer": "even"}
         case AtPlaces():
             inner = describe(head.head)
             size = None if head.size is None else list(head.size)

@@ -21,7 +21,7 @@ def constant(trial: Trial) -> Trained:
     """
     target, own = trial.target, trial.labelled().y
     y = own if target.prior is None else target.prior
-    head = target.kind.placed(prior(target.kind.single, y if target.kind.per_row else y.flatten(), 1))
+    head = target.kind.placed(prior(target.kind, y, 1))
     return Trained(Net(Blank(), {target.name: head}).to(trial.problem.on), {})
 
 
@@ -35,9 +35,7 @@ CONSTANT = Strategy(
 
 
 def prior(kind: Kind, y: Tensor, features: int) -> nn.Linear:
-    """Make a head that says the same of every row: the shares of the classes as logits, or the mean.
-
-    A class without rows counts half a row, so that its logit is finite.
+    """Make a head that says the same of every row: what ``kind.constant`` does.
 
     Args:
         kind: of the answers.
@@ -47,21 +45,5 @@ def prior(kind: Kind, y: Tensor, features: int) -> nn.Linear:
     head = nn.utils.skip_init(nn.Linear, features, kind.outputs)
     with torch.no_grad():
         head.weight.zero_()
-        head.bias.copy_(_logits(kind, y.cpu()) if kind.classes else _mean(y.cpu(), kind.outputs))
+        head.bias.copy_(kind.constant(y.cpu()))
     return head
-
-
-def _logits(kind: Kind, y: Tensor) -> Tensor:
-    if not kind.exclusive:  # any subset: each label by itself
-        counts = torch.stack([(y == 0).sum(0), (y == 1).sum(0)])
-    else:
-        numbers = kind.numbers(y)
-        counts = numbers[numbers >= 0].bincount(minlength=len(kind.classes))
-    logs = counts.clamp(min=0.5).log()
-    if kind.exclusive and kind.extensible:
-        return logs - logs.logsumexp(0)
-    return logs[1] - logs[0]
-
-
-def _mean(y: Tensor, outputs: int) -> Tensor:
-    return y.double().reshape(-1, outputs).nanmean(0).nan_to_num(0.0)

@@ -6,19 +6,20 @@ to a loss: every loss is the mean over the labels that are there, and 0 (with a 
 """
 
 from .binary import Binary
+from .boxes import Box
+from .detection import Detection
 from .kind import Kind, Label, kind_from_json
 from .measures import Measure
 from .missing import MISSING, known, present
 from .multiclass import Multiclass
 from .multilabel import Multilabel
 from .named import class_names
-from .planned import Detection
 from .regression import Regression
 from .segmentation import Segmentation
 from .standard import Standard
 from .tokens import Tokens
 
 __all__ = [
-    "MISSING", "Binary", "Detection", "Kind", "Label", "Measure", "Multiclass", "Multilabel", "Regression",
-    "Segmentation", "Standard", "Tokens", "class_names", "kind_from_json", "known", "present",
+    "MISSING", "Binary", "Box", "Detection", "Kind", "Label", "Measure", "Multiclass", "Multilabel",
+    "Regression", "Segmentation", "Standard", "Tokens", "class_names", "kind_from_json", "known", "present",
 ]  # fmt: skip

@@ -83,6 +83,16 @@ class Kind(ABC):
         """List features and target of each answer by itself: ``z`` and ``y`` where a row has one."""
         return z, y
 
+    def moved(self, y: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+        """Move the labels of images along, whose place ``u`` is at ``scale u + offset`` after a move.
+
+        Args:
+            y: targets ``(B, ...)``.
+            scale: of each axis, across and down, in shares of the image, ``(B, 2)``; -1 is a reflection.
+            offset: likewise.
+        """
+        return y
+
     @abstractmethod
     def loss(
         self, prediction: Tensor, y: Tensor, *, complete: bool = False, weights: Tensor | None = None
@@ -110,6 +120,23 @@ class Kind(ABC):
         counts = numbers.bincount(minlength=len(self.classes)).float()
         shares = counts * (counts > 0).sum() / max(1, len(numbers))
         return torch.where(counts > 0, 1 / shares, 1.0)
+
+    def constant(self, y: Tensor) -> Tensor:
+        """Give the outputs ``(O,)`` that fit all targets at once: the classes' shares as logits, or the mean.
+
+        A class without rows counts half a row, so that its logit is finite.
+        """
+        if not self.classes:
+            return y.double().reshape(-1, self.outputs).nanmean(0).nan_to_num(0.0)
+        if not self.exclusive:  # any subset: each label by itself
+            counts = torch.stack([(y == 0).sum(0), (y == 1).sum(0)])
+        else:
+            numbers = self.numbers(y)
+            counts = numbers[numbers >= 0].bincount(minlength=len(self.classes))
+        logs = counts.clamp(min=0.5).log()
+        if self.exclusive and self.extensible:
+            return logs - logs.logsumexp(0)
+        return logs[1] - logs[0]
 
     def standard(self, y: Tensor) -> Standard | None:
         """Measure the unit that targets are learned in; ``None`` where they are no numbers."""

@@ -46,6 +46,26 @@ class AtPlaces(nn.Module):
         return said if self.size is None else _resized(said, self.size)
 
 
+@final
+class Even(nn.Module):
+    """Bring features to mean 0 and variance 1 in each row or place: layer normalisation without weights.
+
+    Maps of several blocks side by side differ in scale by far; what learns numbers of them needs one.
+
+    Shape:
+        ``(B, D)`` to ``(B, D)``.
+
+    Example:
+        >>> import torch
+        >>> Even()(torch.tensor([[1.0, 3.0]])).round().tolist()
+        [[-1.0, 1.0]]
+    """
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the features on one scale."""
+        return F.layer_norm(z, z.shape[-1:])
+
+
 def _resized(maps: Tensor, size: tuple[int, ...]) -> Tensor:
     """Bring maps ``(B, H, W, O)`` to another size."""
     if maps.shape[1:3] == size:
@@ -77,6 +97,10 @@ class Placed(Named, ABC):
     ) -> Tensor:
         """Cross-entropy in nats per labelled place."""
         return self.single.loss(prediction.flatten(0, -2), y.flatten(), complete=complete, weights=weights)
+
+    def constant(self, y: Tensor) -> Tensor:
+        """Give the shares of the classes among all places as logits."""
+        return self.single.constant(y.flatten())
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for a target outside the classes."""

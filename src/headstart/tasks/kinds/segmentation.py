@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...errors import wrong
 from .kind import Label
 from .measures import UNIT, Measure, by_name, macro
-from .missing import known, present
+from .missing import MISSING, known, present
 from .named import class_names, listed, numbered, shares_of
 from .placed import AtPlaces, Placed
 
@@ -72,6 +72,15 @@ class Segmentation(Placed):
         if y.shape[1:] != z.shape[1:3]:
             y = F.interpolate(y[:, None].double(), z.shape[1:3], mode="nearest-exact")[:, 0].long()
         return super().entries(z, y)
+
+    def moved(self, y: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+        """Take the label of each pixel from where its middle was; missing where that is outside."""
+        (across, right), (down, below) = (
+            _from(side, scale[:, axis], offset[:, axis]) for axis, side in ((0, y.shape[2]), (1, y.shape[1]))
+        )
+        rows = torch.arange(len(y), device=y.device)[:, None, None]
+        found = y[rows, down[:, :, None], across[:, None, :]]
+        return found.where(below[:, :, None] & right[:, None, :], MISSING)
 
     def measures(self) -> dict[str, Measure]:
         """Mean intersection over union, and others, from the counts of all images together."""
@@ -130,6 +139,13 @@ class Segmentation(Placed):
     def to_json(self) -> dict[str, Any]:
         """Describe the kind as JSON, with the size of its masks."""
         return super().to_json() | {"size": list(self.size)}
+
+
+def _from(side: int, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell which of a line's pixels each one's middle was in, ``(B, side)``, and whether in the image."""
+    at = ((torch.arange(side, device=scale.device) + 0.5) / side - offset[:, None]) / scale[:, None] * side
+    at = at.floor().long()
+    return at.clamp(0, side - 1), (at >= 0) & (at < side)
 
 
 def _counts(p: Tensor, w: Tensor) -> Tensor:
