@@ -119,9 +119,10 @@ def compare(
         confirm,
     )
     _open(plan, threads)
-    with Bar("look at the backbones", 1, progress, unit="pass") as bar:
+    with Bar("look at the rows", 1, progress, unit="pass") as bar:
         bar.watch()
-        plan = replace(plan, promises=problem.promises(directory / trials.FEATURES))
+        kept = directory / trials.FEATURES
+        plan = replace(plan, promises=problem.promises(kept), shifts=problem.shifts(kept))
     named = [strategies] if isinstance(strategies, str | Strategy) else strategies
     plan, untrained = finalists.chosen(plan, named)
     with Heartbeat(directory) as heart, Bar("compare", plan.cells(), progress, unit="trial") as bar:

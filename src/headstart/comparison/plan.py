@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from ..errors import unknown, wrong
 from ..strategies import Strategy, pair
@@ -36,6 +37,7 @@ class Plan:
         confirm: whether half of the test rows choose, and the others confirm.
         left_out: ways that were added to tell sources apart: the way that each is of, and what it leaves out.
         promises: what frozen features of each of several backbones scored on held-out rows, by seed.
+        shifts: how each target with bare rows differs from the sources, before training.
         choices: how each strategy's settings are chosen, by strategy and amount.
     """
 
@@ -52,6 +54,7 @@ class Plan:
     confirm: bool = False
     left_out: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     promises: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    shifts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     choices: dict[tuple[str, int | None], Choice] = field(default_factory=dict)
 
     def options(self, name: str, amount: int | None) -> int:

@@ -45,7 +45,7 @@ from ..tasks import Labelled, Task
 from ..tasks.kinds import present
 from ..tasks.nouns import tensors
 from ..version import __version__
-from . import alarms, calibration, choice
+from . import alarms, calibration, choice, diagnosing
 from ._rank import rank
 from .question import Choice, Metric
 
@@ -261,6 +261,12 @@ class Problem(Situation):
             return None
         with seeded(0):
             return module_hash(self.build(pretrained=True))
+
+    def shifts(self, directory: Path) -> dict[str, dict[str, Any]]:
+        """Diagnose the shift from the sources to each target with bare rows."""
+        starts = self.starts(directory)
+        found = {name: diagnosing.shift(self.focused(name), starts) for name in self.names}
+        return {name: told for name, told in found.items() if told is not None}
 
     def starts(self, directory: Path) -> Starts:
         """Make what the trials of one seed share."""

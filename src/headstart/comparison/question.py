@@ -154,6 +154,12 @@ class Question(Protocol):
     def fingerprint(self) -> str:
         """Hash all that a result depends on, but the strategies and the seeds."""
 
+    def shifts(self, directory: Path) -> Mapping[str, Mapping[str, Any]]:
+        """Say, before anything is trained, how targets with bare rows differ from the sources, by name.
+
+        Facts as JSON, ``kind`` among them; what is computed of rows is kept in ``directory``.
+        """
+
     def starts(self, directory: Path) -> Starts:
         """Make what the cells of one job share, kept features in ``directory``."""
 

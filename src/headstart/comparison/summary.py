@@ -67,6 +67,8 @@ def summarise(
     }
     if each := sources.found(plan, found):
         data["sources"] = each
+    if plan.shifts:
+        data["shifts"] = {target: dict(facts) for target, facts in plan.shifts.items()}
     if alarms := sources.alarms(plan, found):
         data["alarms"] = alarms
     if summary:

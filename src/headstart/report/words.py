@@ -91,7 +91,7 @@ def reason(found: Answer, board: Board) -> str:
     if found.outcome == "no score":
         return "no trial has a score."
     said = [what(found, board), also(found, board), f"Judged {scope(found)}." * bool(scope(found))]
-    said += [harm(found, board), apart(found, board), single(found, board)]
+    said += [harm(found, board), apart(found, board), single(found, board), shifted(found)]
     said += [made(found, board), following(found, board)]
     return " ".join(filter(None, said))
 
@@ -347,6 +347,27 @@ def single(found: Answer, board: Board) -> str:
     best = max(told, key=lambda each: (1 if board.say.higher else -1) * (each.alone or 0.0))
     reached = f"{board.say.score(best.alone)} with it alone, {board.say.score(told[0].whole)} with all"
     return f"Of single sources {best.name} is the best: {best.strategy} reaches {reached}."
+
+
+def shifted(found: Answer) -> str:
+    """Say how the target's rows differ from the sources', as it was seen before training."""
+    if found.shift is None or found.shift.kind not in _SHIFTS:
+        return ""
+    told = found.shift
+    moved = sorted(told.ratios, key=lambda name: -abs(told.ratios[name] - 1))[:LISTED]
+    ratios = ", ".join(f"{name} about {told.ratios[name]:.1f} times" for name in moved)
+    return f"Before training: {_SHIFTS[told.kind].format(ratios=ratios, outside=_percent(told.outside))}."
+
+
+LISTED = 3  # classes whose shares are said
+_SHIFTS = {
+    "none": "nothing tells the target's rows from the sources'",
+    "label": "the classes come in other shares than in the sources (as common: {ratios}), under which "
+    "aligning features does harm; correct the shares (bbse)",
+    "covariate": "the target's rows are found in the sources too, in other numbers",
+    "conditional": "{outside} of the target's rows are where the sources have hardly any, so classes may "
+    "have moved",
+}
 
 
 def made(found: Answer, board: Board) -> str:

@@ -68,6 +68,7 @@ def aligning(
     weights: Sequence[float],
     paper: str,
     needs: Callable[[Situation], str] = needs.shift,
+    aligns: bool = True,
 ) -> Strategy:
     """Make the strategy of an objective of the room ``domains``."""
     return Strategy(
@@ -79,6 +80,7 @@ def aligning(
         learns="unlabelled",
         reused=BARE,
         paper=paper,
+        aligns=aligns,
     )
 
 
@@ -131,6 +133,7 @@ ALIGNING: tuple[Strategy, ...] = (
         "classes that are not confused on the target",
         (0.3, 0.1, 1.0),
         "[Jin et al. 2020](https://arxiv.org/abs/1912.03699)",
+        aligns=False,
     ),
     aligning(
         "afn",
@@ -138,6 +141,7 @@ ALIGNING: tuple[Strategy, ...] = (
         "features that grow longer on both sides",
         (0.05, 0.01, 0.1),
         "[Xu et al. 2019](https://arxiv.org/abs/1811.07456)",
+        aligns=False,
     ),
     aligning(
         "mdd",
@@ -184,6 +188,7 @@ ADABN = Strategy(
     learns="unlabelled",
     reused=BARE,
     paper="[Li et al. 2017](https://arxiv.org/abs/1603.04779)",
+    aligns=True,
 )
 
 
