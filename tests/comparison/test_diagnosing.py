@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from headstart.comparison import Problem, compare, diagnosing
+from headstart.comparison import Problem, choice, compare, diagnosing
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts
 from headstart.tasks import Inputs, Labelled, Multiclass, Task
 
@@ -66,3 +66,49 @@ def test_ways_say_whether_they_align():
         ways[name].aligns for name in ("mmd", "dann", "coral", "adabn", "coral+logreg", "tca+logreg")
     } == {True}
     assert {ways[name].aligns for name in ("source-only", "bbse", "iw+logreg", "mcc", "finetune")} == {False}
+
+
+def test_what_aligns_is_not_recommended_under_label_shift():
+    ways = ["coral+logreg", "bbse"]
+    result = compare(posed("label"), ways, 3, progress=False)
+    told = result.data["answers"][0]["without_labels"]
+    assert told["refused"] == ["coral+logreg"]
+    assert "coral+logreg" not in told["worth"]
+    assert result.recommended in ("bbse", "source+logreg", "source+svm", "source-only")
+    assert "Not trusted, because they align features: coral+logreg." in result.data["reasons"][0]
+
+
+def test_test_labels_do_not_choose():
+    """Turn all test labels around: what is recommended stays, and what it cost is told."""
+    problem = posed("conditional")
+    (target,) = problem.targets
+    turned = dataclasses.replace(target, test=Labelled(target.test.x, 1 - target.test.y))
+    one, other = (
+        compare(dataclasses.replace(problem, target=t), "coral+logreg", 3, progress=False)
+        for t in (target, turned)
+    )
+    assert one.recommended == other.recommended
+    told = other.data["answers"][0]["without_labels"]
+    assert told["worth"] == one.data["answers"][0]["without_labels"]["worth"]
+    assert told["best"] != other.recommended
+    assert told["cost"] > 0
+    assert "The choice cost" in other.data["reasons"][0]
+
+
+def test_labelled_rows_of_the_target_choose_where_they_are_asked_for():
+    problem = posed("conditional")
+    (target,) = problem.targets
+    with pytest.raises(
+        ValueError, match='`valid` of the target should be rows with labels, for validator="labels"'
+    ):
+        dataclasses.replace(problem, validator="labels")
+    with pytest.raises(ValueError, match="`validator` should be a known name"):
+        dataclasses.replace(problem, validator="oracle")
+    there = dataclasses.replace(target, valid=target.test)
+    quiet, asked = (
+        dataclasses.replace(problem, target=there, validator=name) for name in ("sound", "labels")
+    )
+    way = FURTHER["coral+logreg"]
+    assert quiet.choice(way, None).how == choice.INFORMATION
+    assert asked.choice(way, None).how == choice.VALID
+    assert asked.judge(way, 0, None, 0, Starts())[0] <= 1

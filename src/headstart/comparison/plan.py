@@ -81,7 +81,8 @@ class Plan:
         """Say how a strategy's settings are chosen; asked of the problem once."""
         if (name, amount) not in self.choices:
             found = self.problem.choice(self.strategies[name], amount)
-            if self.baseline and found.options < 2:  # nothing to choose among, and no baseline to choose
+            idle = found.options < 2 and not found.across  # nothing to choose among
+            if self.baseline and idle:  # and no baseline to choose
                 found = replace(found, how="stated defaults", when="never")
             self.choices[name, amount] = found
         return self.choices[name, amount]

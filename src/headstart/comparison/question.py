@@ -48,11 +48,14 @@ class Choice:
         when: ``"before"`` the trials, once for all seeds; ``"within"`` each trial, on a part of its own
             rows; or ``"never"``: the stated default is taken.
         options: how many settings are tried.
+        across: whether the values of all ways are held against each other: the best of them is recommended,
+            because no label of the target may choose.
     """
 
     how: str
     when: Literal["before", "within", "never"]
     options: int = 1
+    across: bool = False
 
 
 class Outcome(Protocol):

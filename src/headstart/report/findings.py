@@ -103,6 +103,34 @@ def alarms(board: Board, result: Mapping[str, Any]) -> list[Alarm]:
 
 
 @dataclass(frozen=True)
+class Untold:
+    """Hold how a way was chosen without a label of the target.
+
+    Args:
+        by: what it was judged by.
+        best: the way that scored highest on the test rows.
+        cost: what the chosen one is below that.
+        refused: ways that align features, where that does harm.
+    """
+
+    by: str
+    best: str
+    cost: float
+    refused: tuple[str, ...]
+
+
+def untold(facts: Mapping[str, Any]) -> Untold | None:
+    """Read how an answer was chosen; None where labels of the target had a part in it."""
+    told = facts.get("without_labels")
+    if not told:
+        return None
+    refused = tuple(clean(name) for name in told.get("refused") or ())
+    return Untold(
+        clean(told.get("by") or ""), clean(told.get("best") or ""), number(told.get("cost")) or 0.0, refused
+    )
+
+
+@dataclass(frozen=True)
 class Shift:
     """Hold how a target's bare rows differ from the sources', as it was seen before training.
 

@@ -98,6 +98,8 @@ def reason(found: Answer, board: Board) -> str:
 
 def what(found: Answer, board: Board) -> str:
     """Say what was found in one sentence, without a capital."""
+    if found.untold:
+        return trusted(found, board)
     say, over = board.say, beside(board, against(found, board))
     gains, makes = ("gains: its error is", "makes the error") if say.ratio else ("gains", "gains")
     if found.row is None:
@@ -126,6 +128,25 @@ def what(found: Answer, board: Board) -> str:
     return (
         f"not known yet: {best} is in front, {its}between {lowest} and {say.gain(high, signed=True)} {over}."
     )
+
+
+def trusted(found: Answer, board: Board) -> str:
+    """Say what was chosen without a label of the target, what the test rows tell of it, and what it cost."""
+    assert found.untold is not None
+    told, say = found.untold, board.say
+    said = f"{found.name} is trusted most, by {told.by}; no label of the target chose it."
+    if found.gain is not None:
+        ends = f" ({say.span(found.gain_ci)})" if found.gain_ci else ""
+        over = beside(board, against(found, board))
+        said += f" On the test rows it is {_size(board, found.gain)}{ends} {over}."
+    elif found.name == found.baseline:
+        said += " It uses the sources as they are."
+    if told.best and told.best != found.name:
+        cost = f"the error {say.gain(-told.cost)}" if say.ratio else say.gain(told.cost)
+        said += f" The choice cost {cost}: {told.best} scored highest there."
+    if told.refused:
+        said += f" Not trusted, because they align features: {', '.join(told.refused)}."
+    return said
 
 
 def beside(board: Board, other: str) -> str:
@@ -398,6 +419,8 @@ def survives(told: Check) -> str:
 
 def following(found: Answer, board: Board) -> str:
     """Say what to do next."""
+    if found.untold:
+        return f"Next: use {found.name}; a handful of labels of the target would tell whether to."
     if found.outcome == "better":
         return f"Next: use {found.name}."
     if found.outcome == "not better":
