@@ -23,7 +23,9 @@ from headstart.strategies.recipes.ways import components, coral, spread, subspac
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 from headstart.testing import check_strategy
 
-DEEP = ("coral", "cmd", "jan", "cdan", "mcc", "afn", "mdd", "mcd")
+DEEP = (
+    "coral", "cmd", "jan", "cdan", "mcc", "afn", "mdd", "mcd", "pada", "self-training", "adda", "shot",
+)  # fmt: skip
 SHALLOW = ("coral+logreg", "coral+svm", "sa+logreg", "sa+svm", "tca+logreg", "iw+logreg", "bbse")
 WITH_POT = ("deepjdot", "ot+logreg")
 POT = pytest.mark.skipif(find_spec("ot") is None, reason="POT is not installed")
@@ -240,6 +242,41 @@ def STATE(name, problem):
 
     strategy = (STRATEGIES | FURTHER)[name]
     return strategy.run(Trial(problem, dict(strategy.options[0]), 0, Starts())).net.state_dict()
+
+
+def test_two_phases_leave_the_head_and_tell_what_was_left_behind():
+    for name in ("adda", "shot"):
+        problem = posed(backbone=normalised())
+        trained = FURTHER[name].learn(trial(name, problem))
+        assert {phase.split(":")[0].split(" ")[0] for phase in trained.curves} == {"source", "target"}
+        held = problem.sources[0].train
+        outputs, y = trained.of_source(held)
+        assert torch.equal(y, held.y)
+        assert not torch.equal(outputs, predict(trained.net, "new", held.x, progress=False))
+        z = trained.net.heads["new"].weight
+        assert torch.equal(z, trained.of_source.args[0].heads["new"].weight)
+
+
+def test_several_sources_are_told_apart():
+    problem = posed()
+    assert FURTHER["multi-dann"].needs(problem) == "there is one source alone with the target's classes"
+    (source,) = problem.sources
+    two = dataclasses.replace(problem, sources=[source, dataclasses.replace(source, name="older")])
+    check_strategy(FURTHER["multi-dann"], two)
+
+
+def test_a_handful_of_labels_joins_the_loss():
+    problem = posed(rows=40)
+    few = drawn(6, 5, move=0.5)
+    target = dataclasses.replace(problem.target, train=few)
+    with_labels = dataclasses.replace(problem, target=target)
+    assert FURTHER["mmd+labels"].needs(problem) == "the target has no labelled rows"
+    turned = dataclasses.replace(
+        problem, target=dataclasses.replace(target, train=Labelled(few.x, 1 - few.y))
+    )
+    for name in ("mmd+labels", "dann+labels", "cmd+labels"):
+        check_strategy(FURTHER[name], with_labels)
+    assert not torch.equal(answers("mmd+labels", with_labels), answers("mmd+labels", turned))
 
 
 # What does not fit is said.

@@ -135,6 +135,11 @@ def transported():
     objective(lambda: domains.DeepJDOT(A), SHIFT)()
 
 
+def several_sources():
+    of_two = Labelled(SHIFT.source.x, SHIFT.source.y, group=torch.arange(len(SHIFT.source)) % 2)
+    objective(lambda: domains.MultiDANN(A, features=4, sources=2), Shift(of_two, SHIFT.target))()
+
+
 def attending():
     pixels = Labelled(normal(8, 1, 8, 8), torch.arange(8) % 2)
     task, encoder = Task("a", Multiclass(2), pixels), conv4(1, width=4, size=8)
@@ -228,6 +233,11 @@ BATTERY = {
     "domains.MDD": objective(lambda: domains.MDD(A, features=4, hidden=5), SHIFT),
     "domains.MCD": objective(lambda: domains.MCD(A, features=4), SHIFT),
     "domains.DeepJDOT": transported,
+    "domains.PADA": objective(lambda: domains.PADA(A, features=4, hidden=5), SHIFT),
+    "domains.ADDA": objective(lambda: domains.ADDA(A, net(), features=4, hidden=5), SHIFT),
+    "domains.SHOT": objective(lambda: domains.SHOT(A, torch.eye(2, 4)), SHIFT),
+    "domains.MultiDANN": several_sources,
+    "domains.centres": lambda: twice(domains.centres, SURE, normal(20, 3)),
     "multitask.pcgrad": pcgrad,
     "multitask.GradVac": lambda: check_weighing(multitask.GradVac(list("abcde"))),
     "multitask.PerTask": lambda: check_weighing(Last(["a", "b"]), of="losses", tasks=2),
@@ -298,7 +308,7 @@ BATTERY = {
 
 BATTERY |= {
     f"domains.{name}": objective(functools.partial(getattr(domains, name), A), SHIFT)
-    for name in ("AFN", "CMD", "CORAL", "JAN", "MCC")
+    for name in ("AFN", "CMD", "CORAL", "JAN", "MCC", "PseudoLabel")
 }
 ABC = ["a", "b", "c"]
 BATTERY |= {

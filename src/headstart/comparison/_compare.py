@@ -121,9 +121,10 @@ def compare(
         for name, text in (keep or {}).items():
             write_atomic(directory / name, text)
         cells.mend(plan)
-        with Bar("look at the backbones", 1, progress, unit="pass") as bar:
+        with Bar("look at the rows", 1, progress, unit="pass") as bar:
             bar.watch()
-            plan = replace(plan, promises=problem.promises(directory / trials.FEATURES))
+            kept = directory / trials.FEATURES
+            plan = replace(plan, promises=problem.promises(kept), shifts=problem.shifts(kept))
         plan, untrained = finalists.chosen(plan, named)
         with Bar("compare", plan.cells(), progress, unit="trial") as bar:
             plan, options = _run(plan, _Work(heart, bar, workers, threads))

@@ -5,8 +5,8 @@ validation rows        the target brings ``valid`` rows
 held-out rows          a quarter of the trial's own rows, where each class has at least 20
 pseudo-targets         classes held out of the sources play the target, at the same number of labels
 held-out source rows   the strategy learns from the sources alone: a fifth of their rows
-information            no target labels at all: sure and varied predictions on the unlabelled rows,
-                       among settings that keep the source's validation accuracy
+no target label        a validator says how far to trust a net, by the target's rows without labels and
+                       a fifth of the source's rows; also which strategy, where no target has a label
 stated defaults        none of these can be had
 =====================  ==========================================================================
 """
@@ -26,6 +26,7 @@ from ..datasets.shots import keep_classes
 from ..maths import random
 from ..strategies import Situation, Strategy
 from ..strategies.holding import by_group
+from ..strategies.validating import LABELS
 from ..tasks import Labelled, Task
 from ..tasks.nouns import join
 
@@ -40,15 +41,17 @@ VALID, HELD_OUT, PSEUDO, SOURCE, INFORMATION, DEFAULTS = (
     "held-out rows",
     "pseudo-targets cut from the sources",
     "held-out source rows",
-    "information in the unlabelled rows",
+    "rows without labels and held-out source rows",
     "stated defaults",
 )
 
 
 def chosen_on(problem: Situation, strategy: Strategy, count: int | None) -> str:
     """Name the rows on which a strategy's settings are chosen at a number of shots."""
-    if strategy.learns == "unlabelled":
-        return INFORMATION
+    if strategy.learns == "unlabelled" or (strategy.learns == "source" and problem.blind):
+        if problem.validator == LABELS:
+            return VALID
+        return INFORMATION if problem.target.kind.exclusive else SOURCE
     if strategy.learns == "source":
         return SOURCE
     if all(t.valid is not None for t in problem.targets):
@@ -67,10 +70,20 @@ def best(scores: Sequence[Sequence[tuple[float, float]]]) -> int:
         >>> best([[(0.5, 0.9)], [(0.7, 0.9)], [(0.9, 0.6)]])
         1
     """
-    means = [[sum(s[i] for s in row) / len(row) for i in (0, 1)] for row in scores]
-    floor = max(guard for _, guard in means) - KEEPS
-    allowed = [i for i, (_, guard) in enumerate(means) if guard >= floor]
-    return max(allowed, key=lambda i: means[i][0])
+    means = [averaged(row) for row in scores]
+    return max(guarded(means), key=lambda i: means[i][0])
+
+
+def averaged(scores: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Average values and guards over repeats."""
+    value, guard = (sum(s[i] for s in scores) / len(scores) for i in (0, 1))
+    return value, guard
+
+
+def guarded(pairs: Sequence[tuple[float, float]]) -> list[int]:
+    """Number those whose guard holds: not below the highest by more than ``KEEPS``."""
+    floor = max(guard for _, guard in pairs) - KEEPS
+    return [i for i, (_, guard) in enumerate(pairs) if guard >= floor]
 
 
 def cut(problem: Situation, count: int | None, seed: int) -> list[Task]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..maths import twoway
 from ..maths.twoway import TwoWay
-from . import cells, sources, verdicts
+from . import cells, choice, sources, verdicts
+from .diagnosing import ALIGNMENT_HARMS
 from .plan import Plan
 from .tables import Trials, read_trials, scored, tables_of
 from .trials import Seeds
@@ -56,12 +57,42 @@ def followed_at(
         plan.least,
         costs,
         instead=instead,
+        worth=worth(plan, options, target, amount),
     )
     if plan.looks:
         return verdicts.follow(asked, plan.looks)
     judged = verdicts.judge(asked, LEVEL)
     count = len(next(iter(tables.values())))
     return Followed(judged, dict.fromkeys(tables, count), LEVEL, (), count)
+
+
+def worth(plan: Plan, options: Options, target: str, amount: int | None) -> dict[str, float]:
+    """Say how far each way is to be trusted, where no label of the target may choose; else of none.
+
+    Ways whose guard does not hold are left out, and under label shift those that align features.
+    """
+    pairs = {}
+    for name in plan.strategies:
+        if target in plan.targets[name] and plan.choice(name, amount).across:
+            scores = [score for score in _judged(plan, options, name, amount) if math.isfinite(score[0])]
+            if scores:
+                pairs[name] = choice.averaged(scores)
+    fit = [name for name in pairs if name not in refused(plan, target)] or list(pairs)
+    kept = choice.guarded([pairs[name] for name in fit]) if fit else []
+    return {fit[i]: pairs[fit[i]][0] for i in kept}
+
+
+def refused(plan: Plan, target: str) -> list[str]:
+    """Name the ways that align features, where the diagnosis says that this does harm."""
+    harms = plan.shifts.get(target, {}).get("kind") == ALIGNMENT_HARMS
+    return [name for name, one in plan.strategies.items() if harms and one.aligns]
+
+
+def _judged(plan: Plan, options: Options, name: str, amount: int | None) -> list[tuple[float, float]]:
+    """Read what a way's chosen settings were worth, by repeat: values and guards."""
+    cell = (name, amount, options[name, amount])
+    files = [plan.file("settings", cell, repeat) for repeat in range(plan.problem.budget.repeats)]
+    return [tuple(cells.read(f)["score"]) for f in files if f.exists()]
 
 
 def leader(plan: Plan, options: Options) -> tuple[str, str] | None:
@@ -101,9 +132,7 @@ def _held_out(plan: Plan, options: Options, found: Trials, name: str, amount: in
         ran = found[name, amount]
         values = [ran[s]["held_out"] for s in plan.seeds if s in ran and "held_out" in ran[s]]
     elif how.when == "before":
-        cell = (name, amount, options[name, amount])
-        files = [plan.file("settings", cell, repeat) for repeat in range(plan.problem.budget.repeats)]
-        values = [cells.read(f)["score"][0] for f in files if f.exists()]
+        values = [value for value, _ in _judged(plan, options, name, amount)]
     else:
         return []
     return [v for v in values if math.isfinite(v)]

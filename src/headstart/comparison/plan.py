@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from ..errors import unknown, wrong
 from ..strategies import Strategy, pair
@@ -37,6 +38,7 @@ class Plan:
         confirm: whether half of the test rows choose, and the others confirm.
         left_out: ways that were added to tell sources apart: the way that each is of, and what it leaves out.
         promises: what frozen features of each of several backbones scored on held-out rows, by seed.
+        shifts: how each target with bare rows differs from the sources, before training.
         choices: how each strategy's settings are chosen, by strategy and amount.
     """
 
@@ -54,6 +56,7 @@ class Plan:
     confirm: bool = False
     left_out: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     promises: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    shifts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     choices: dict[tuple[str, int | None], Choice] = field(default_factory=dict)
 
     def options(self, name: str, amount: int | None) -> int:
@@ -80,7 +83,8 @@ class Plan:
         """Say how a strategy's settings are chosen; asked of the problem once."""
         if (name, amount) not in self.choices:
             found = self.problem.choice(self.strategies[name], amount)
-            if self.baseline and found.options < 2:  # nothing to choose among, and no baseline to choose
+            idle = found.options < 2 and not found.across  # nothing to choose among
+            if self.baseline and idle:  # and no baseline to choose
                 found = replace(found, how="stated defaults", when="never")
             self.choices[name, amount] = found
         return self.choices[name, amount]

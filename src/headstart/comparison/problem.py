@@ -39,13 +39,14 @@ from ..strategies import (
     bound,
 )  # fmt: skip
 from ..strategies.needs import classes
-from ..strategies.recipes.align import information, joined
+from ..strategies.recipes.align import joined, said_of_bare
 from ..strategies.recipes.pooled import ROWS
 from ..strategies.situation import check_numbers
+from ..strategies.validating import DEFAULT, SEEING, VALIDATORS
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
 from ..tasks.nouns import Lazy, tensors
-from . import alarms, calibration, choice
+from . import alarms, calibration, choice, diagnosing
 from ._rank import rank
 from .question import Choice, Metric
 
@@ -99,6 +100,9 @@ class Problem(Situation):
         importance: by how much targets count in the mean over all of them, by their names; 1 where left out.
             Settings are chosen by that mean, too.
         no_harm: targets that what is recommended over all must not harm.
+        validator: what judges nets where no label of the target may: settings are chosen by it and, where no
+            target has a label, what is recommended. ``"labels"`` takes the target's ``valid`` rows in its
+            place; labelled rows of the target choose only where that is asked for.
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
         augment: how images are moved at random, anew at each step, wherever a net learns from rows, with
@@ -240,7 +244,7 @@ class Problem(Situation):
         names = [[t.name for t in tasks] for tasks in (self.targets, self.sources)]
         settings = (
             names, self.rotations, self.shift, self.budget, self.class_weights, self.draw, self.augment,
-            sorted(self.importance.items()), self.metric,
+            sorted(self.importance.items()), self.metric, self.validator,
         )  # fmt: skip
         found["settings"] = sha256(repr(settings).encode())
         for name in self.backbones or [""]:  # of several each by its name
@@ -257,6 +261,12 @@ class Problem(Situation):
         with seeded(0):
             return module_hash(self.build(pretrained=True))
 
+    def shifts(self, directory: Path) -> dict[str, dict[str, Any]]:
+        """Diagnose the shift from the sources to each target with bare rows."""
+        starts = self.starts(directory)
+        found = {name: diagnosing.shift(self.focused(name), starts) for name in self.names}
+        return {name: told for name, told in found.items() if told is not None}
+
     def starts(self, directory: Path) -> Starts:
         """Make what the trials of one seed share."""
         return Starts(FeatureStore(directory))
@@ -270,10 +280,10 @@ class Problem(Situation):
         ours = strategy.name in self.family()  # one of them is chosen, too
         if how == choice.DEFAULTS and ours and choice.can_spare(self, amount):
             return Choice(choice.HELD_OUT, "within")
-        if how == choice.DEFAULTS or (options < 2 and not ours):
+        if how == choice.DEFAULTS or (options < 2 and not ours and not self.blind):
             return Choice(choice.DEFAULTS, "never")
         within = how == choice.HELD_OUT and amount is not None
-        return Choice(how, "within" if within else "before", options)
+        return Choice(how, "within" if within else "before", options, across=self.blind)
 
     def judge(
         self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
@@ -281,12 +291,12 @@ class Problem(Situation):
         """Score one option: the value to raise, and a guard (source validation accuracy, else 0)."""
         how, seed, settings = self.choice(strategy, amount).how, 1000 + repeat, strategy.options[option]
         if how == choice.INFORMATION:
-            pairs = [self.focused(name)._information(strategy, settings, seed) for name in self.names]
+            pairs = [self.focused(name)._unseen(strategy, settings, seed) for name in self.names]
             return _mean([value for value, _ in pairs]), _mean([guard for _, guard in pairs])
         if how == choice.SOURCE:
             names = self._applied(strategy)
-            scores = [self.focused(name)._of_source(strategy, settings, seed)[1] for name in names]
-            return _mean(scores), 0.0
+            parts = [self.focused(name)._of_source(strategy, settings, seed) for name in names]
+            return _mean([self._scored(*part) for part in parts]), 0.0
         if how == choice.PSEUDO:
             posed = choice.pseudo(self, seed)
             judged: Mapping[str, Any] = {t.name: t.test for t in posed.targets}
@@ -298,22 +308,33 @@ class Problem(Situation):
             posed, judged = self.cut(amount, repeat)._held_out(seed)
         return posed._value(strategy, settings, seed, judged, starts), 0.0
 
-    def _information(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[float, float]:
-        """Judge by the unlabelled rows, and guard by a fifth of the source's labelled ones."""
-        net, guard = self._of_source(strategy, settings, seed)
-        return information(net, self.target), guard
+    def _unseen(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[float, float]:
+        """Judge by the unlabelled rows and a fifth of the source's labelled ones; the latter may guard."""
+        net, outputs, y = self._of_source(strategy, settings, seed)
+        p, kind = self.target.kind.probabilities(outputs), self.target.kind
+        assert p is not None  # the task has classes
+        value = VALIDATORS[self.validator](said_of_bare(net, self.target), p, kind.numbers(y))
+        return value, 0.0 if self.validator in SEEING else self._scored(net, outputs, y)
 
-    def _of_source(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[Net, float]:
-        """Run on four fifths of the source's labelled rows, and score on the others."""
+    def _scored(self, net: Net, outputs: Tensor, y: Tensor) -> float:
+        """Score answers to rows of the source as the target's are; higher is better."""
+        metric = self.scored_by(self.target.name)
+        return metric.sign * _measures(self.target, outputs, y, metric.name)[metric.name]
+
+    def _of_source(
+        self, strategy: Strategy, settings: Mapping[str, Any], seed: int
+    ) -> tuple[Net, Tensor, Tensor]:
+        """Run on four fifths of the source's labelled rows; give what the net says of the others."""
         source = joined(self.target, self.shared())
         assert source.train.held  # it was joined of rows in memory
         train, valid = choice.part(source.train, 0.2, seed)
         source = dataclasses.replace(source, name="the sources", train=train, unlabelled=None)
         posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
         starts = Starts()
-        net = strategy.learn(Trial(posed, settings, seed, starts)).net
-        metric = self.scored_by(self.target.name)
-        return net, metric.sign * _score(starts, net, self.target, valid, metric.name)
+        trained = strategy.learn(Trial(posed, settings, seed, starts))
+        if trained.of_source is not None:
+            return trained.net, *trained.of_source(valid)
+        return trained.net, *_outputs(starts, trained.net, self.target, valid)
 
     def choose(
         self, strategy: Strategy, options: int, seed: int, starts: Starts, *, quarters: int = 1
@@ -467,6 +488,7 @@ class Problem(Situation):
                 for name, one in ((name, self.using(name)) for name in self.backbones)
             ],
             "steps": self.budget.facts(),
+            "validator": self.validator if self.blind else None,
             "augment": list(self.augment),
         }
 

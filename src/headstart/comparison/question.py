@@ -48,11 +48,14 @@ class Choice:
         when: ``"before"`` the trials, once for all seeds; ``"within"`` each trial, on a part of its own
             rows; or ``"never"``: the stated default is taken.
         options: how many settings are tried.
+        across: whether the values of all ways are held against each other: the best of them is recommended,
+            because no label of the target may choose.
     """
 
     how: str
     when: Literal["before", "within", "never"]
     options: int = 1
+    across: bool = False
 
 
 class Outcome(Protocol):
@@ -153,6 +156,12 @@ class Question(Protocol):
 
     def hashes(self) -> Mapping[str, str]:
         """Hash all that a result depends on, but the strategies and the seeds, by what a user calls it."""
+
+    def shifts(self, directory: Path) -> Mapping[str, Mapping[str, Any]]:
+        """Say, before anything is trained, how targets with bare rows differ from the sources, by name.
+
+        Facts as JSON, ``kind`` among them; what is computed of rows is kept in ``directory``.
+        """
 
     def starts(self, directory: Path) -> Starts:
         """Make what the cells of one job share, kept features in ``directory``."""

@@ -17,7 +17,7 @@ from ..maths import twoway
 from ..records import file_hash, write_record
 from ..version import __version__
 from . import confirming, finalists, sources
-from .judging import followed_at, leader, relative_gains
+from .judging import followed_at, leader, refused, relative_gains, worth
 from .plan import Plan
 from .pulls import pulls
 from .question import Metric
@@ -43,7 +43,10 @@ def summarise(
     metrics = {target: plan.problem.scored_by(target) for target in names}
     judged = {(t, a): followed_at(plan, options, found, t, a) for t in names for a in plan.amounts}
     adopted = sources.instead(plan, found).values()
-    answers = [{"target": t, "shots": a} | _answer(plan, a, each) for (t, a), each in judged.items()]
+    answers = [
+        {"target": t, "shots": a} | _answer(plan, a, each) | _untold(plan, options, t, a, each)
+        for (t, a), each in judged.items()
+    ]
     rows = [
         _row(plan, target, name, amount, found, judged[target, amount])
         for name, amount in found
@@ -66,6 +69,8 @@ def summarise(
     }
     if each := sources.found(plan, found):
         data["sources"] = each
+    if plan.shifts:
+        data["shifts"] = {target: dict(facts) for target, facts in plan.shifts.items()}
     if alarms := sources.alarms(plan, found):
         data["alarms"] = alarms
     if summary:
@@ -179,6 +184,23 @@ def _answer(plan: Plan, amount: int | None, followed: Followed | None) -> dict[s
         "test_rows": judged.rows,
         "level": followed.level,
     }  # fmt: skip
+
+
+def _untold(
+    plan: Plan,
+    options: Mapping[tuple[str, int | None], int],
+    target: str,
+    amount: int | None,
+    followed: Followed | None,
+) -> dict[str, Any]:
+    """Say how a way was chosen without a label of the target, and what that cost; nothing else."""
+    values = worth(plan, options, target, amount)
+    if followed is None or not values:
+        return {}
+    judged = followed.judged
+    told = {"by": plan.choice(judged.recommended, amount).how, "worth": values, "best": judged.best,
+            "cost": judged.cost, "refused": refused(plan, target)}  # fmt: skip
+    return {"without_labels": told}
 
 
 Found = Mapping[tuple[str, int | None], Followed | None]  # what was found, by target and amount

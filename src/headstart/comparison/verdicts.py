@@ -10,7 +10,7 @@ at most ``level``, however many ways there are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class Field:
         costs: what is preferred where ways are alike: seconds, then trained parameters.
         instead: ways that are recommended in the place of others.
         settled: what earlier looks at fewer seeds said of ways for good.
+        worth: how far ways are to be trusted, where no label of the target may choose: the highest is
+            recommended, and the test rows only tell what the choice was worth. None else.
     """
 
     metric: Metric
@@ -55,6 +57,7 @@ class Field:
     costs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)
     settled: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    worth: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ class Judged:
         rows: test rows, or groups of them.
         highest: which way without reuse scored highest on the test rows.
         over_highest: what the recommended one gains over that.
+        best: which way of all scored highest on the test rows.
+        cost: what the recommended one is below that.
     """
 
     baseline: str
@@ -89,6 +94,8 @@ class Judged:
     rows: int
     highest: str
     over_highest: float | None
+    best: str = ""
+    cost: float = 0.0
 
 
 def judge(asked: Field, level: float = LEVEL) -> Judged:
@@ -332,6 +339,9 @@ def _answer(
     outcome = "better" if gaining else "not better" if reuse and ruled_out else "not known yet"
     if outcome == "not better":
         top = base
+    if blind := _trusted(asked, at):
+        top = blind
+        outcome = "better" if top in gaining else "not better" if ruled_out else "not known yet"
     if not _clears(asked, found, at, top):
         outcome = "nothing works"
     leader = max(reuse, key=lambda name: means[name]) if reuse else None
@@ -345,7 +355,16 @@ def _answer(
     highest = max((n for n in names if n in asked.family), key=lambda n: means[n], default=base)
     over = None if top == highest else gain_of(asked.metric, means[top] - means[highest])
     chosen = bool(asked.chosen)
-    return Judged(base, ways, top, outcome, gain, ends, seen, needed, chosen, found.rows, highest, over)
+    best = max(names, key=lambda name: found.means[at[name]])
+    cost = gain_of(asked.metric, float(found.means[at[best]] - found.means[at[top]]))
+    return Judged(
+        base, ways, top, outcome, gain, ends, seen, needed, chosen, found.rows, highest, over, best, cost
+    )
+
+
+def _trusted(asked: Field, there: Iterable[str]) -> str:
+    """Name the way to be trusted most, where no label of the target may choose; else ""."""
+    return max((n for n in there if n in asked.worth), key=lambda n: asked.worth[n], default="")
 
 
 def _cost(asked: Field, name: str) -> tuple[int, float]:
@@ -405,10 +424,14 @@ def _unsure(asked: Field) -> Judged:
         if "scratch" in bases:
             own = None if name == "scratch" else gain_of(asked.metric, means[name] - means["scratch"])
             ways[name] |= {"gain_scratch": own, "gain_scratch_ci95": None}
-    top = max(means, key=lambda name: means[name])
+    best = max(means, key=lambda name: means[name])
+    top = _trusted(asked, means) or best
     gain = ways[top]["gain"]
     seeds, rows = next(iter(asked.tables.values())).shape
     needed, chosen = {"seeds": max(1, ENOUGH - seeds)}, bool(asked.chosen)
     highest = max(bases, key=lambda name: means[name], default=base)
     over = None if top == highest else gain_of(asked.metric, means[top] - means[highest])
-    return Judged(base, ways, top, "not known yet", gain, None, None, needed, chosen, rows, highest, over)
+    cost = gain_of(asked.metric, means[best] - means[top])
+    return Judged(
+        base, ways, top, "not known yet", gain, None, None, needed, chosen, rows, highest, over, best, cost
+    )

@@ -1,5 +1,6 @@
 """Objectives for a task that is met once with labels and once, elsewhere, without."""
 
+from ._adda import ADDA
 from ._afn import AFN
 from ._cdan import CDAN
 from ._cmd import CMD
@@ -9,7 +10,29 @@ from ._deepjdot import DeepJDOT
 from ._jan import JAN
 from ._mcc import MCC
 from ._mcd import MCD
+from ._mdann import MultiDANN
 from ._mdd import MDD
 from ._mmd import MMD
+from ._pada import PADA
+from ._pseudo import PseudoLabel
+from ._shot import SHOT, centres
 
-__all__ = ["AFN", "CDAN", "CMD", "CORAL", "DANN", "JAN", "MCC", "MCD", "MDD", "MMD", "DeepJDOT"]
+__all__ = [
+    "ADDA",
+    "AFN",
+    "CDAN",
+    "CMD",
+    "CORAL",
+    "DANN",
+    "JAN",
+    "MCC",
+    "MCD",
+    "MDD",
+    "MMD",
+    "PADA",
+    "SHOT",
+    "DeepJDOT",
+    "MultiDANN",
+    "PseudoLabel",
+    "centres",
+]

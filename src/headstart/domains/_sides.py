@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..errors import wrong
 from ..models import Net
 from ..tasks import Shift, Task
+
+TINY = 1e-12  # least probability whose logarithm is taken
 
 
 def sides(net: Net, batch: Shift, task: Task) -> tuple[Tensor, Tensor]:
@@ -34,6 +37,12 @@ def guesses(task: Task, outputs: Tensor) -> Tensor:
     p = task.kind.probabilities(outputs)
     assert p is not None  # the task has classes
     return p
+
+
+def as_it_is(module: nn.Module, x: Tensor) -> Tensor:
+    """Call a module whose parameters are not to move: the gradient goes through it to what it reads."""
+    still = {name: p.detach() for name, p in module.named_parameters()}
+    return functional_call(module, still, (x,))
 
 
 def check_weight(weight: float) -> None:

@@ -5,7 +5,16 @@ from ._labelshift import bbse, em_priors
 from ._leep import leep
 from ._logme import logme
 from ._shift import Diagnosis, kind_of_shift
-from ._validators import certainty, corr_c, density_ratio, information, snd, source_risk, weighted_risk
+from ._validators import (
+    certainty,
+    corr_c,
+    density_ratio,
+    information,
+    snd,
+    sound,
+    source_risk,
+    weighted_risk,
+)
 
 __all__ = [
     "Diagnosis",
@@ -21,6 +30,7 @@ __all__ = [
     "logme",
     "mmd",
     "snd",
+    "sound",
     "source_risk",
     "weighted_risk",
 ]

@@ -16,6 +16,7 @@ from .rows import probabilities_of, sides_of, some, two, unseen
 
 TINY = 1e-12
 MOST = 2000  # rows that are compared in pairs
+SHARPER = torch.logspace(0, -1, 21).tolist()  # temperatures
 CAP = 20.0  # times that a row counts, at most
 
 
@@ -191,6 +192,50 @@ def information(probabilities: Tensor) -> float:
     """
     p = probabilities_of(probabilities)
     return float(entropy(p.mean(0)) - entropy(p).mean())
+
+
+def sound(probabilities: Tensor, source: Tensor, labels: Tensor) -> float:
+    r"""Judge a net by both domains: right on held-out source rows, sure and varied on the target.
+
+    .. math:: H(\bar q) - \overline{H(q)} - \overline{-\ln q_{\text{source}, y}}, \qquad q \propto p^{1/T}
+
+    the sum of ``information`` and ``source_risk``, both in nats. A net that has given up the source to look
+    alike loses by the second term, one that answers one class for every row of the target by the first. Nets
+    differ in how sure they are for reasons of their own (few steps, a small rate), so answers are first made
+    as sure as the source's rows bear out: :math:`T \le 1` is what lowers the loss there most. A net that is
+    too sure is not helped.
+
+    Args:
+        probabilities: of the target's rows.
+        source: of held-out source rows.
+        labels: the classes of these; rows with -100 are left out.
+
+    Shape:
+        ``probabilities (M, K)``, ``source (N, K)``, ``labels (N,)`` int64.
+
+    Returns:
+        nats, at most :math:`\ln K`, higher is better.
+
+    Raises:
+        ValueError: if shapes do not match or a row is no probability.
+
+    Example:
+        >>> y = torch.tensor([0, 1])
+        >>> round(sound(torch.eye(2), torch.eye(2), y), 4)
+        0.6931
+        >>> round(sound(torch.eye(2), 1 - torch.eye(2), y), 1)
+        -26.9
+
+    References:
+        the two terms: Krause, Perona & Gomes (NeurIPS 2010), equation 1,
+        https://papers.nips.cc/paper/4154-discriminative-clustering-by-regularized-information-maximization;
+        Musgrave, Belongie & Lim (2022), section 3, https://arxiv.org/abs/2208.07360
+    """
+    p, q = probabilities_of(probabilities), probabilities_of(source, "source")
+    sharper = [tuple((side.clamp(min=TINY).log() / t).softmax(1) for side in (p, q)) for t in SHARPER]
+    risks = [source_risk(there, labels) for _, there in sharper]
+    at = max(range(len(risks)), key=risks.__getitem__)
+    return information(sharper[at][0]) + risks[at]
 
 
 def snd(probabilities: Tensor, temperature: float = 0.05) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .board import Board, Interval, Row, about, interval, number
-from .findings import Alarm, Model, Source, alarms, model, sources
+from .findings import Alarm, Model, Shift, Source, Untold, alarms, model, shift, sources, untold
 from .sizes import clean
 
 
@@ -54,6 +54,8 @@ class Answer:
         sources: what each source does to the ways in front.
         alarms: what looks wrong without any label; none but for the most labels.
         model: what is handed over; None but for the most labels.
+        untold: how the way was chosen without a label of the target; None where labels had a part in it.
+        shift: how the target differs from its sources; None but for the most labels.
         told: what an earlier release said of how the choice was made.
     """
 
@@ -83,6 +85,8 @@ class Answer:
     sources: tuple[Source, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     model: Model | None = None
+    untold: Untold | None = None
+    shift: Shift | None = None
     told: str = ""
 
     @property
@@ -119,7 +123,8 @@ def answers(board: Board, result: Mapping[str, Any], details: Mapping[str, Any])
     found = {each["shots"]: each for each in result["answers"] if clean(each["target"]) == board.task}
     each = [_answer(board, shots, found.get(shots, {}), result, details) for shots in board.shots]
     heard = tuple(alarms(board, result))
-    return [*each[:-1], *(replace(last, model=model(board, result), alarms=heard) for last in each[-1:])]
+    of_last = {"model": model(board, result), "alarms": heard, "shift": shift(board, result)}
+    return [*each[:-1], *(replace(last, **of_last) for last in each[-1:])]  # type: ignore[arg-type]
 
 
 def _answer(
@@ -159,6 +164,7 @@ def _answer(
         same_rows=shots is None and board.labelled,
         labelled=None if labelled is None else int(labelled),
         sources=tuple(each for each in sources(board, result, told) if each.shots == shots),
+        untold=untold(facts),
     )
 
 

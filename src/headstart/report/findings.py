@@ -103,6 +103,60 @@ def alarms(board: Board, result: Mapping[str, Any]) -> list[Alarm]:
 
 
 @dataclass(frozen=True)
+class Untold:
+    """Hold how a way was chosen without a label of the target.
+
+    Args:
+        by: what it was judged by.
+        best: the way that scored highest on the test rows.
+        cost: what the chosen one is below that.
+        refused: ways that align features, where that does harm.
+    """
+
+    by: str
+    best: str
+    cost: float
+    refused: tuple[str, ...]
+
+
+def untold(facts: Mapping[str, Any]) -> Untold | None:
+    """Read how an answer was chosen; None where labels of the target had a part in it."""
+    told = facts.get("without_labels")
+    if not told:
+        return None
+    refused = tuple(clean(name) for name in told.get("refused") or ())
+    return Untold(
+        clean(told.get("by") or ""), clean(told.get("best") or ""), number(told.get("cost")) or 0.0, refused
+    )
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Hold how a target's bare rows differ from the sources', as it was seen before training.
+
+    Args:
+        kind: ``"none"``, ``"label"``, ``"covariate"`` or ``"conditional"``.
+        ratios: by class how many times as common it is in the target.
+        outside: part of the target's rows where the sources have hardly any.
+    """
+
+    kind: str
+    ratios: Mapping[str, float]
+    outside: float
+
+
+def shift(board: Board, result: Mapping[str, Any]) -> Shift | None:
+    """Find how a target differs from its sources; None where nobody could say."""
+    named = {clean(name): facts for name, facts in (result.get("shifts") or {}).items()}
+    facts = named.get(board.task)
+    if not facts:
+        return None
+    ratios = {clean(name): number(x) for name, x in (facts.get("class_ratio") or {}).items()}
+    known = {name: x for name, x in ratios.items() if x is not None}
+    return Shift(str(facts.get("kind")), known, number(facts.get("outside")) or 0.0)
+
+
+@dataclass(frozen=True)
 class Model:
     """Hold the model that is handed over, trained once on all labelled rows.
 

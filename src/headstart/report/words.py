@@ -91,13 +91,15 @@ def reason(found: Answer, board: Board) -> str:
     if found.outcome == "no score":
         return "no trial has a score."
     said = [what(found, board), also(found, board), f"Judged {scope(found)}." * bool(scope(found))]
-    said += [harm(found, board), apart(found, board), single(found, board)]
+    said += [harm(found, board), apart(found, board), single(found, board), shifted(found)]
     said += [made(found, board), following(found, board)]
     return " ".join(filter(None, said))
 
 
 def what(found: Answer, board: Board) -> str:
     """Say what was found in one sentence, without a capital."""
+    if found.untold:
+        return trusted(found, board)
     say, over = board.say, beside(board, against(found, board))
     gains, makes = ("gains: its error is", "makes the error") if say.ratio else ("gains", "gains")
     if found.row is None:
@@ -126,6 +128,25 @@ def what(found: Answer, board: Board) -> str:
     return (
         f"not known yet: {best} is in front, {its}between {lowest} and {say.gain(high, signed=True)} {over}."
     )
+
+
+def trusted(found: Answer, board: Board) -> str:
+    """Say what was chosen without a label of the target, what the test rows tell of it, and what it cost."""
+    assert found.untold is not None
+    told, say = found.untold, board.say
+    said = f"{found.name} is trusted most, by {told.by}; no label of the target chose it."
+    if found.gain is not None:
+        ends = f" ({say.span(found.gain_ci)})" if found.gain_ci else ""
+        over = beside(board, against(found, board))
+        said += f" On the test rows it is {_size(board, found.gain)}{ends} {over}."
+    elif found.name == found.baseline:
+        said += " It uses the sources as they are."
+    if told.best and told.best != found.name:
+        cost = f"the error {say.gain(-told.cost)}" if say.ratio else say.gain(told.cost)
+        said += f" The choice cost {cost}: {told.best} scored highest there."
+    if told.refused:
+        said += f" Not trusted, because they align features: {', '.join(told.refused)}."
+    return said
 
 
 def beside(board: Board, other: str) -> str:
@@ -349,6 +370,27 @@ def single(found: Answer, board: Board) -> str:
     return f"Of single sources {best.name} is the best: {best.strategy} reaches {reached}."
 
 
+def shifted(found: Answer) -> str:
+    """Say how the target's rows differ from the sources', as it was seen before training."""
+    if found.shift is None or found.shift.kind not in _SHIFTS:
+        return ""
+    told = found.shift
+    moved = sorted(told.ratios, key=lambda name: -abs(told.ratios[name] - 1))[:LISTED]
+    ratios = ", ".join(f"{name} about {told.ratios[name]:.1f} times" for name in moved)
+    return f"Before training: {_SHIFTS[told.kind].format(ratios=ratios, outside=_percent(told.outside))}."
+
+
+LISTED = 3  # classes whose shares are said
+_SHIFTS = {
+    "none": "nothing tells the target's rows from the sources'",
+    "label": "the classes come in other shares than in the sources (as common: {ratios}), under which "
+    "aligning features does harm; correct the shares (bbse)",
+    "covariate": "the target's rows are found in the sources too, in other numbers",
+    "conditional": "{outside} of the target's rows are where the sources have hardly any, so classes may "
+    "have moved",
+}
+
+
 def made(found: Answer, board: Board) -> str:
     """Say what is handed over, its own score and how far its probabilities can be taken at their word."""
     told, say = found.model, board.say
@@ -377,6 +419,8 @@ def survives(told: Check) -> str:
 
 def following(found: Answer, board: Board) -> str:
     """Say what to do next."""
+    if found.untold:
+        return f"Next: use {found.name}; a handful of labels of the target would tell whether to."
     if found.outcome == "better":
         return f"Next: use {found.name}."
     if found.outcome == "not better":

@@ -142,6 +142,19 @@ def shift(situation: Situation) -> str:
     return one_class(situation) or source(situation)
 
 
+def several_shift(situation: Situation) -> str:
+    """Ask for ``shift``, and several sources with the target's classes."""
+    if reason := shift(situation):
+        return reason
+    many = sum(task.train.held for task in situation.shared())
+    return "" if many > 1 else "there is one source alone with the target's classes"
+
+
+def labelled_shift(situation: Situation) -> str:
+    """Ask for ``shift``, and some labelled rows of the target besides."""
+    return tensors(situation) or shift(situation)
+
+
 def shallow(situation: Situation) -> str:
     """Ask for ``shift``, and rows that are numbers or pixels, or a pretrained backbone that reads them."""
     return shift(situation) or ("" if situation.comes_pretrained() else plain(situation))

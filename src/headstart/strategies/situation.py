@@ -26,6 +26,7 @@ from .budget import Budget
 from .candidate import Candidate, candidates
 from .moves import MOVES, Move, moves
 from .ready import converted, fitted, numbers, tokens
+from .validating import DEFAULT, LABELS, VALIDATORS
 
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 DRAWS = ("equal", "random")
@@ -57,6 +58,7 @@ class Situation:
     augment: tuple[str, ...]
     importance: Mapping[str, float]
     no_harm: tuple[str, ...]
+    validator: str
     backbones: Mapping[str, Candidate]
     using_now: str = field(init=False)  # the backbone that is taken, of several
     chosen: Mapping[str, tuple[str, str]] = field(init=False)  # measure and reason, by target
@@ -82,6 +84,7 @@ class Situation:
         augment: Sequence[str] = (),
         importance: Mapping[str, float] | None = None,
         no_harm: Sequence[str] = (),
+        validator: str = DEFAULT,
         backbones: Mapping[str, Candidate | str | nn.Module | Start] | None = None,
     ) -> None:
         if target is not None and len(targets) > 1:
@@ -93,6 +96,8 @@ class Situation:
             raise unknown("`class_weights`", class_weights, CLASS_WEIGHTS)
         if draw not in DRAWS:
             raise unknown("`draw`", draw, DRAWS)
+        if validator not in (known := (*VALIDATORS, LABELS)):
+            raise unknown("`validator`", validator, known)
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
         self._set(backbone=backbone)
         self._set(
@@ -100,7 +105,7 @@ class Situation:
         )
         self._set(metric=metric)
         self._set(class_weights=class_weights, draw=draw, augment=tuple(augment))
-        self._set(importance=dict(importance or {}), no_harm=tuple(no_harm))
+        self._set(importance=dict(importance or {}), no_harm=tuple(no_harm), validator=validator)
         self._set(backbones=candidates(backbones or {}), using_now="")
         if backbones:
             self._take(_asked(self.backbones, Candidate(backbone, weights, settings or {})))
@@ -185,6 +190,13 @@ class Situation:
     def labelled(self) -> int:
         """Count the target's labelled training rows."""
         return int(self.target.train.present().sum())
+
+    @property
+    def blind(self) -> bool:
+        """Tell whether no target has a labelled training row, and all have bare ones."""
+        return not any(bool(t.train.present().any()) for t in self.targets) and all(
+            t.unlabelled is not None and len(t.unlabelled) for t in self.targets
+        )
 
     @property
     def steps(self) -> int:
@@ -299,6 +311,16 @@ def _check_tasks(situation: Situation) -> None:
     names = [t.name for t in (*targets, *sources)]
     if len(set(names)) != len(names):
         raise wrong("names of target and sources", expected="distinct", found=names)
+    if situation.validator == LABELS and any(t.valid is None for t in targets):
+        hint = (
+            "pass Task(..., valid=rows), or leave `validator` out: no label of the target is looked at then"
+        )
+        raise wrong(
+            "`valid` of the target",
+            expected='rows with labels, for validator="labels"',
+            found="None",
+            hint=hint,
+        )
     for target in targets:
         if target.test is None:
             hint = "pass Task(..., test=rows)"

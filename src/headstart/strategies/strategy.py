@@ -39,6 +39,8 @@ class Strategy:
         paper: where it is from, as a link.
         builds: whether it takes the problem's backbone; classical learners on the rows as they are do not.
         backbone: of several backbones of a problem, the one that it takes.
+        aligns: whether it makes the features of two domains agree, which does harm where the classes come
+            in other shares: such a way is then not recommended.
 
     Raises:
         ValueError: if the name holds other signs, or there is no option, or options differ in their keys.
@@ -61,6 +63,7 @@ class Strategy:
     paper: str = ""
     builds: bool = True
     backbone: str = ""
+    aligns: bool = False
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

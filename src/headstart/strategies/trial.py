@@ -5,7 +5,7 @@ Shapes: ``B`` rows, ``D`` features, ``C`` classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,11 +40,15 @@ class Trained:
         curves: the losses of its phases per step.
         told: what else the report shows, as JSON: ``layer``, the block that a backbone was cut behind, and
             the ``likelihood`` at each.
+        of_source: where the net reads the target's rows alone, what the way says of the source's: from
+            held-out source rows to outputs and answers of these, or of others of its own. ``None`` where the
+            net reads both.
     """
 
     net: Net
     curves: Curves
     told: Mapping[str, Any] = field(default_factory=dict)
+    of_source: Callable[[Labelled], tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,7 +102,8 @@ def _check_gradients(name: str, objective: Objective, net: Net, batch: Any) -> N
     require(reaches(net.backbone), f"{name} gives the backbone no gradient, or not a finite one")
     for module in learned(objective):
         for key, parameter in module.named_parameters():
-            require(parameter.grad is not None, f"{name} has a parameter {key!r} that gets no gradient")
+            idle = parameter.requires_grad and parameter.grad is None
+            require(not idle, f"{name} has a parameter {key!r} that gets no gradient")
 
 
 def _check_frozen(name: str, objective: Objective, net: Net, batch: Any) -> None:

@@ -26,9 +26,11 @@ from .places import RAW_LEXICON, RAW_PIXELS, RAW_THRESHOLD, RAW_WINDOW
 from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_RIDGE, SOURCE_SVM
 from .raw import RAW_BOOSTING, RAW_KNN, RAW_LOGREG, RAW_RIDGE, RAW_SVM, TFIDF_LOGREG, UNTRAINED_LOGREG
 from .scratch import SCRATCH
+from .several import LABELLED_TOO, MULTI_DANN
 from .sharing import MULTITASK
 from .surgical import SURGICAL
 from .tuned import LAYER_FINETUNE
+from .twophase import ADDA_STRATEGY, SHOT_STRATEGY
 from .ways import SHALLOW
 
 # Those that reuse nothing: what reuse gains is measured against the best of them.
@@ -61,7 +63,7 @@ FURTHER: dict[str, Strategy] = {
         LAYER_FINETUNE, CONTRASTIVE,
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
         MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE, MULTITASK_GROUPS,
-        *ALIGNING, ADABN, *SHALLOW,
+        *ALIGNING, ADDA_STRATEGY, SHOT_STRATEGY, MULTI_DANN, *LABELLED_TOO, ADABN, *SHALLOW,
     )
 }  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.

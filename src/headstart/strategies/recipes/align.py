@@ -6,18 +6,34 @@ References:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
-from ...domains import AFN, CDAN, CMD, CORAL, DANN, JAN, MCC, MCD, MDD, MMD, DeepJDOT
+from ...domains import (
+    AFN,
+    CDAN,
+    CMD,
+    CORAL,
+    DANN,
+    JAN,
+    MCC,
+    MCD,
+    MDD,
+    MMD,
+    PADA,
+    DeepJDOT,
+    PseudoLabel,
+)
 from ...engine import predict, seeded, settle
-from ...measure import information as informed
 from ...models import Net
 from ...seams import Objective
-from ...tasks import Labelled, Task, batches, shifted
-from ...tasks.nouns import join, rows, take
+from ...tasks import Labelled, Task, X, batches, shifted
+from ...tasks.nouns import join, take
 from .. import needs
 from ..situation import Situation, width_of
 from ..strategy import Strategy, rates
@@ -28,7 +44,7 @@ LABELS = "the source's labels"
 
 def source_only(trial: Trial) -> Trained:
     """Train on the source's labels and use the net on the target as it is."""
-    task, net = _start(trial)
+    task, net = begun(trial)
     budget, lr = trial.problem.budget, trial.settings["lr"]
     stream = batches([task], budget.batch, generator=trial.generator("source"))
     curves = trial.train(net, [task], steps=budget.pretrain, lr=lr, stream=stream, phase="source")
@@ -68,6 +84,7 @@ def aligning(
     weights: Sequence[float],
     paper: str,
     needs: Callable[[Situation], str] = needs.shift,
+    aligns: bool = True,
 ) -> Strategy:
     """Make the strategy of an objective of the room ``domains``."""
     return Strategy(
@@ -79,6 +96,7 @@ def aligning(
         learns="unlabelled",
         reused=BARE,
         paper=paper,
+        aligns=aligns,
     )
 
 
@@ -131,6 +149,7 @@ ALIGNING: tuple[Strategy, ...] = (
         "classes that are not confused on the target",
         (0.3, 0.1, 1.0),
         "[Jin et al. 2020](https://arxiv.org/abs/1912.03699)",
+        aligns=False,
     ),
     aligning(
         "afn",
@@ -138,6 +157,7 @@ ALIGNING: tuple[Strategy, ...] = (
         "features that grow longer on both sides",
         (0.05, 0.01, 0.1),
         "[Xu et al. 2019](https://arxiv.org/abs/1811.07456)",
+        aligns=False,
     ),
     aligning(
         "mdd",
@@ -161,18 +181,39 @@ ALIGNING: tuple[Strategy, ...] = (
         "[Damodaran et al. 2018](https://arxiv.org/abs/1803.10081)",
         needs.transported_shift,
     ),
+    aligning(
+        "pada",
+        partial(contend, method=PADA),
+        "as dann, where the target lacks some classes",
+        (0.3, 0.1, 1.0),
+        "[Cao et al. 2018](https://arxiv.org/abs/1808.04205)",
+    ),
+    aligning(
+        "self-training",
+        partial(match, method=PseudoLabel),
+        "own answers as labels, where they are sure",
+        (1.0, 0.3, 3.0),
+        "[Lee 2013](https://arxiv.org/abs/2001.07685)",
+        aligns=False,
+    ),
 )
 
 
 def adabn(trial: Trial) -> Trained:
     """Train on the source, then take the statistics of batch normalisation from the target's rows."""
     trained = source_only(trial)
+    before = copy.deepcopy(trained.net)
     stream = shifted(
         joined(trial.target, trial.problem.shared()), 64, generator=trial.generator("statistics")
     )
     trained.net.train()
     settle(trained.net, stream, lambda net, batch, progress: {"": net.features(batch.target.x).sum()})
-    return trained
+    return replace(trained, of_source=partial(said_of_source, before, trial.target.name))
+
+
+def said_of_source(net: Net, name: str, held: Labelled) -> tuple[Tensor, Tensor]:
+    """Give what a net that was left behind says of held-out source rows, and their answers."""
+    return predict(net, name, held.x, progress=False).cpu(), held.y.cpu()
 
 
 ADABN = Strategy(
@@ -184,6 +225,7 @@ ADABN = Strategy(
     learns="unlabelled",
     reused=BARE,
     paper="[Li et al. 2017](https://arxiv.org/abs/1603.04779)",
+    aligns=True,
 )
 
 
@@ -194,14 +236,14 @@ def align(trial: Trial, objective: Callable[[Task, Net], Objective]) -> Trained:
         trial: of a target with unlabelled rows and a source with its classes.
         objective: makes it for the joint task and the net.
     """
-    task, net = _start(trial)
+    task, net = begun(trial)
     with seeded(trial.seed):
         lower = objective(task, net)
     stream, steps = shifted(task, 64, generator=trial.generator("shift")), trial.problem.budget.pretrain
     return Trained(net, trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align"))
 
 
-def _start(trial: Trial) -> tuple[Task, Net]:
+def begun(trial: Trial) -> tuple[Task, Net]:
     """Join the sources that share the target's classes, beside the target's unlabelled rows."""
     task = joined(trial.target, trial.problem.shared())
     return task, trial.pretrained() if trial.problem.comes_pretrained() else trial.fresh()
@@ -223,12 +265,17 @@ def joined(target: Task, sources: list[Task]) -> Task:
     return Task(target.name, target.kind, train, unlabelled=target.unlabelled, weights=weights)
 
 
-def information(net: Net, task: Task, *, most: int = 2000) -> float:
-    """Judge an adapted net by ``measure.information`` over the target's unlabelled rows, in nats."""
-    bare = task.unlabelled
-    assert bare is not None
-    x = bare.x if bare.held else bare.take(torch.arange(min(most, len(bare)))).x
-    logits = predict(net, task.name, take(x, torch.arange(min(most, rows(x)))), progress=False)
+def said_of_bare(net: Net, task: Task, *, most: int = 2000) -> Tensor:
+    """Give a net's class probabilities of the target's unlabelled rows, of at most so many."""
+    logits = predict(net, task.name, some_bare(task, most), progress=False)
     p = task.kind.probabilities(logits)
     assert p is not None  # the task has classes: a source has the same
-    return informed(p)
+    return p
+
+
+def some_bare(task: Task, most: int) -> X:
+    """Take the first of a task's bare rows, at most so many."""
+    bare = task.unlabelled
+    assert bare is not None
+    at = torch.arange(min(most, len(bare)))
+    return take(bare.x, at) if bare.held else bare.take(at).x

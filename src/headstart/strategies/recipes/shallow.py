@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
@@ -19,6 +19,7 @@ from ...datasets.shots import drawn
 from ...models import Net, freeze
 from ...models.backbones.plain import Raw
 from ...models.heads import Neighbours, Vectors
+from ...tasks import Binary, Labelled
 from ...tasks.nouns import take
 from ..trial import Trained, Trial
 from .constant import prior
@@ -74,8 +75,30 @@ def adapt(trial: Trial, align: Align, learner: Learner, *, most: int = MOST, apa
     sides = both(trial, most, apart)
     aligned = align(trial, sides)
     head = fit(trial, learner, sides, aligned)
+
+    def of_source(held: Labelled) -> tuple[Tensor, Tensor]:
+        return crossed(trial, learner, sides, aligned)
+
     parts = [part for part in (aligned.map, head) if part is not None]
-    return answer(trial, sides, parts[0] if len(parts) == 1 else nn.Sequential(*parts))
+    trained = answer(trial, sides, parts[0] if len(parts) == 1 else nn.Sequential(*parts))
+    return replace(trained, of_source=of_source)
+
+
+def crossed(trial: Trial, learner: Learner, sides: Sides, aligned: Aligned) -> tuple[Tensor, Tensor]:
+    """Answer each half of the aligned source rows by what is learned from the other; give outputs and labels.
+
+    The target's rows go another way than the source's, so the head cannot be asked about these directly.
+    """
+    order = numpy.random.default_rng(0).permutation(len(sides.y))
+    halves, outputs = (order[::2], order[1::2]), []
+    for here, there in (halves, halves[::-1]):
+        weights = None if aligned.weights is None else aligned.weights[here]
+        part = Aligned(aligned.source[here], weights)
+        head = fit(trial, learner, replace(sides, y=sides.y[here]), part)
+        with torch.no_grad():
+            outputs.append(head(torch.from_numpy(aligned.source[there]).float()))
+    y = torch.from_numpy(numpy.concatenate([sides.y[half] for half in halves[::-1]]))
+    return torch.cat(outputs), y.float() if isinstance(trial.target.kind, Binary) else y
 
 
 def both(trial: Trial, most: int, apart: bool) -> Sides:

@@ -159,6 +159,7 @@ def strategy(
     *,
     own: Mapping[str, Sequence[float]] | None = None,
     needs: Callable[[Situation], str] = needs.shallow,
+    aligns: bool = True,
     **how: Any,
 ) -> Strategy:
     """Make a strategy of a way to align and the learner that its name ends in.
@@ -170,6 +171,7 @@ def strategy(
         paper: a link.
         own: the setting of the method, and what to choose from; without one it is the learner's ``C``.
         needs: of the situation.
+        aligns: as of ``Strategy``.
         how: ``most`` and ``apart`` of ``adapt``.
     """
     learner, values, words = LEARNERS[name.rpartition("+")[2]]
@@ -186,6 +188,7 @@ def strategy(
         reused=BARE,
         frozen="backbone",
         paper=paper,
+        aligns=aligns,
     )
 
 
@@ -224,6 +227,7 @@ SHALLOW: tuple[Strategy, ...] = (
         importance,
         "source rows weighed by how common they are in the target",
         "[Bickel et al. 2007](https://doi.org/10.1145/1273496.1273507)",
+        aligns=False,
         apart=False,
     ),
     Strategy(
