@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from ..models import Adapted, Net
 from ..tasks import Labelled
-from ._descent import Loss, Weights, check_steps, descend, movable
+from ._descent import Descent, Loss, Weights, check_steps, descend, movable
 
 
 @final
@@ -62,16 +62,22 @@ class ANIL:
 
     def __call__(self, net: Net, support: Labelled) -> Adapted:
         """Return ``net`` with a head that fits the support set."""
-        prefix = f"heads.{self.task}."
-        weights: Weights = dict(movable(net, self.task, prefix))
+        prefix, descent = f"heads.{self.task}.", self.descent(net)
         head, z = net.head(self.task), net.features(support.x, self.task)
 
         def lower(weights: Weights) -> Tensor:
             own = {name.removeprefix(prefix): weight for name, weight in weights.items()}
             return self.loss(functional_call(head, own, (z,)), support.y)
 
-        *_, weights = descend(lower, weights, self._move, self.steps, first_order=self.first_order)
+        start = dict(descent.weights)
+        *_, weights = descend(lower, start, self._move, self.steps, first_order=self.first_order)
         return Adapted(net, self.task, weights)
 
+    def descent(self, net: Net) -> Descent:
+        """Say which weights the steps move, and how."""
+        weights = movable(net, self.task, f"heads.{self.task}.")
+        settings = (self.loss, self._move, self.steps, self.first_order)
+        return Descent(self.task, weights, *settings, features_once=True)
+
     def _move(self, step: int, name: str, weight: Tensor, gradient: Tensor) -> Tensor:
-        return weight.sub(gradient, alpha=self.lr)
+        return weight.add(gradient, alpha=-self.lr)  # the derivative of `sub` takes two passes

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from ..models import Adapted, Net
 from ..tasks import Labelled
-from ._descent import Loss, check_steps
+from ._descent import Descent, Loss, check_steps
 from ._maml import MAML
 
 
@@ -65,5 +65,9 @@ class BOIL:
 
     def path(self, net: Net, support: Labelled) -> Iterator[Adapted]:
         """Give the net after each step."""
+        return self.descent(net).path(net, support)
+
+    def descent(self, net: Net) -> Descent:
+        """Say which weights the steps move, and how."""
         steps = MAML(self.task, self.lr, self.steps, self.first_order, "backbone.", self.loss)
-        return steps.path(net, support)
+        return steps.descent(net)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,35 @@ from ..tasks import Labelled
 Loss = Callable[[Tensor, Tensor], Tensor]
 Weights = dict[str, Tensor]
 Move = Callable[[int, str, Tensor, Tensor], Tensor]  # step, name, weight, gradient: the new weight
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Say how gradient steps on a support set move a net; ``Episodic`` takes them for all episodes at once.
+
+    Args:
+        task: head to use.
+        weights: those that move, by name, as they are at the start.
+        loss: that the steps lower.
+        move: says where a weight goes by its gradient; works for a stack of both too.
+        steps: how many.
+        first_order: treat gradients as constants.
+        features_once: whether support rows pass a trunk that stays only once.
+    """
+
+    task: str
+    weights: Mapping[str, Tensor]
+    loss: Loss
+    move: Move
+    steps: int
+    first_order: bool
+    features_once: bool = False
+
+    def path(self, net: Net, support: Labelled) -> Iterator[Adapted]:
+        """Give the net after each step, for one episode."""
+        lower = lowering(net, self.task, support, self.loss)
+        for moved in descend(lower, dict(self.weights), self.move, self.steps, first_order=self.first_order):
+            yield Adapted(net, self.task, moved)
 
 
 def check_steps(lr: float, steps: int) -> None:

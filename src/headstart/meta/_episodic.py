@@ -10,8 +10,9 @@ from torch.nn.functional import cross_entropy
 
 from ..models import Net
 from ..seams import Adaptation
-from ..tasks import Labelled
+from ..tasks import Episodes, Labelled
 from ._over import OverEpisodes
+from .folded import Folded, folded
 
 
 @final
@@ -22,10 +23,11 @@ class Episodic(OverEpisodes):
 
     .. math:: \frac{1}{T} \sum_{t=1}^{T} L\bigl(A(\theta, S_t),\, Q_t\bigr)
 
-    The episodes run side by side under ``torch.func.vmap``, with gradients equal to those of the
-    loop over episodes to rounding; ``vmap`` alone is wrong for affine norms, see ``_vectorise.py``.
-    Where a network cannot be vectorised (recurrent layers, control flow that depends on data), the
-    loop is used and a warning says why.
+    The episodes run side by side, with gradients equal to those of the loop over episodes to rounding.
+    Gradient steps on a net that is a chain of known layers are batched products and grouped convolutions
+    (``folded/``); all else goes by ``torch.func.vmap``, which alone is wrong for affine norms, see
+    ``_vectorise.py``. Where a network cannot be vectorised (recurrent layers, control flow that depends on
+    data), the loop is used and a warning says why.
 
     Args:
         adaptation: from the net and a support set to an adapted net, ``MAML``, ``ProtoNet`` or one's
@@ -33,13 +35,18 @@ class Episodic(OverEpisodes):
         loss: from outputs ``(Q, O)`` and targets ``(Q, ...)`` to a scalar, the unit of ``"query"``.
         chunk: episodes that run side by side, at least 1; ``None`` for all. The gradient of a chunk is
             taken in the forward pass, so memory is that of one chunk.
+        max_memory: bytes that a step may hold beside weights and rows. The first step chooses ``chunk`` for
+            it, by measuring one episode and two; where not even one fits, the graphs of inner steps are made
+            again rather than kept. Gradients are the same.
+        debug: compare the first step with the plain loop over episodes.
 
     Shape:
         episodes ``x (T, S, *)`` and ``(T, Q, *)``; returns ``{"query": ()}``.
 
     Raises:
         TypeError: if the batch is not ``Episodes``.
-        ValueError: if ``chunk < 1``.
+        ValueError: if ``chunk`` or ``max_memory`` is below 1, or the memory of one episode is above it.
+        RuntimeError: with ``debug``, if the gradients are not those of the loop.
 
     Example:
         >>> import torch
@@ -62,10 +69,21 @@ class Episodic(OverEpisodes):
         loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
         *,
         chunk: int | None = None,
+        max_memory: int | None = None,
+        debug: bool = False,
     ) -> None:
-        super().__init__(chunk)
+        super().__init__(chunk, max_memory=max_memory, debug=debug)
         self.adaptation, self.loss = adaptation, loss
 
     def episode(self, net: Net, support: Labelled, query: Labelled, progress: float) -> Tensor:
         """Return the query loss after adaptation."""
         return self.loss(self.adaptation(net, support)(query.x), query.y)
+
+    def folded(self, net: Net, batch: Episodes, progress: float) -> Tensor | None:
+        """Take the steps of all episodes at once, where the net is a chain of known layers."""
+
+        def last(steps: Folded) -> Tensor:
+            *_, own = steps.path(batch.support)
+            return steps.losses(own, batch.query, self.loss)
+
+        return folded(self.adaptation, net, last, self.leaves(net))

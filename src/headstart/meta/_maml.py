@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from ..models import Adapted, Net
 from ..tasks import Labelled
-from ._descent import Loss, Weights, check_steps, descend, lowering, movable
+from ._descent import Descent, Loss, check_steps, movable
 
 
 @final
@@ -75,10 +75,12 @@ class MAML:
 
     def path(self, net: Net, support: Labelled) -> Iterator[Adapted]:
         """Give the net after each step."""
-        weights: Weights = dict(movable(net, self.task, self.only))
-        lower = lowering(net, self.task, support, self.loss)
-        for moved in descend(lower, weights, self._move, self.steps, first_order=self.first_order):
-            yield Adapted(net, self.task, moved)
+        return self.descent(net).path(net, support)
+
+    def descent(self, net: Net) -> Descent:
+        """Say which weights the steps move, and how."""
+        weights = movable(net, self.task, self.only)
+        return Descent(self.task, weights, self.loss, self._move, self.steps, self.first_order)
 
     def _move(self, step: int, name: str, weight: Tensor, gradient: Tensor) -> Tensor:
-        return weight.sub(gradient, alpha=self.lr)
+        return weight.add(gradient, alpha=-self.lr)  # the derivative of `sub` takes two passes

@@ -11,8 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from ..errors import wrong
 from ..models import Adapted, Net
-from ..tasks import Labelled
+from ..tasks import Episodes, Labelled
 from ._over import OverEpisodes
+from .folded import Folded, folded
 
 
 class Stepwise(Protocol):
@@ -78,7 +79,23 @@ class MultiStep(OverEpisodes):
             *_, last = self.adaptation.path(net, support)
             return self.loss(last(query.x), query.y)
         losses = torch.stack([self.loss(a(query.x), query.y) for a in self.adaptation.path(net, support)])
+        return self._shares(losses, progress) @ losses
+
+    def folded(self, net: Net, batch: Episodes, progress: float) -> Tensor | None:
+        """Take the steps of all episodes at once, where the net is a chain of known layers."""
+
+        def weighed(steps: Folded) -> Tensor:
+            path = steps.path(batch.support)
+            if progress >= self.until:
+                *_, last = path
+                return steps.losses(last, batch.query, self.loss)
+            losses = torch.stack([steps.losses(own, batch.query, self.loss) for own in path])
+            return self._shares(losses, progress) @ losses
+
+        return folded(self.adaptation, net, weighed, self.leaves(net))
+
+    def _shares(self, losses: Tensor, progress: float) -> Tensor:
         early = (1 - progress / self.until) / len(losses)
         shares = losses.new_full((len(losses),), early)
         shares[-1] = 1 - early * (len(losses) - 1)
-        return shares @ losses
+        return shares

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from ..models import Adapted, Net
 from ..tasks import Labelled
-from ._descent import Loss, Weights, check_steps, descend, lowering, movable
+from ._descent import Descent, Loss, check_steps, movable
 
 
 class _Learned(nn.Module):
@@ -45,10 +45,12 @@ class _Learned(nn.Module):
 
     def path(self, net: Net, support: Labelled) -> Iterator[Adapted]:
         """Give the net after each step."""
-        weights: Weights = dict(movable(net, self.task, self.only))
-        lower = lowering(net, self.task, support, self.loss)
-        for moved in descend(lower, weights, self._move, self.steps, first_order=self.first_order):
-            yield Adapted(net, self.task, moved)
+        return self.descent(net).path(net, support)
+
+    def descent(self, net: Net) -> Descent:
+        """Say which weights the steps move, and how."""
+        weights = movable(net, self.task, self.only)
+        return Descent(self.task, weights, self.loss, self._move, self.steps, self.first_order)
 
     def _move(self, step: int, name: str, weight: Tensor, gradient: Tensor) -> Tensor:
         return weight - self._rate(self.rates[_key(name)], step, weight) * gradient
@@ -111,7 +113,7 @@ class MetaSGD(_Learned):
         return torch.full_like(weight, lr)
 
     def _rate(self, rates: Tensor, step: int, weight: Tensor) -> Tensor:
-        return rates if rates.shape == weight.shape else rates.mean()
+        return rates if rates.shape == weight.shape[weight.ndim - rates.ndim :] else rates.mean()
 
 
 @final

@@ -33,6 +33,27 @@ def _channels(x: Tensor) -> tuple[int, ...]:
     return (1, x.shape[1], *(1 for _ in x.shape[2:]))
 
 
+def normalised(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, axes: tuple[int, ...], eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows by the mean and the deviation over ``axes``, then the mean and the unbiased variance.
+
+    Scale and shift have the axes of ``x``. Sums rather than ``torch.var_mean``, whose derivatives pass over
+    the rows more often, as do those of a scale and a shift that come after a division by the deviation. The
+    mean is negated rather than subtracted, because subtraction negates the gradients of all rows before it
+    adds them up.
+    """
+    count = math.prod(x.shape[axis] for axis in axes)
+    minus_mean = x.sum(axes, keepdim=True) / -count
+    centred = x + minus_mean
+    var = (centred * centred).sum(axes, keepdim=True) / count
+    scale = (var + eps).rsqrt()
+    if weight is not None:
+        scale = scale * weight
+    out = centred * scale
+    return out if bias is None else out + bias, -minus_mean, var * (count / (count - 1))
+
+
 class ExactNorms(TorchFunctionMode):
     """While entered, norms are exact under ``vmap``; ``seen`` collects statistics for ``net``'s buffers.
 
@@ -77,26 +98,18 @@ class ExactNorms(TorchFunctionMode):
         eps: float = 1e-5,
     ) -> Tensor:
         shape = _channels(input)
-        axes = [axis for axis in range(input.ndim) if axis != 1]
+        axes = tuple(axis for axis in range(input.ndim) if axis != 1)
         count = math.prod(input.shape[axis] for axis in axes)
         if not training or count < 2:  # torch refuses a single value
             out = F.batch_norm(input, running_mean, running_var, training=training, eps=eps)
             return _affine(out, weight, bias, shape)
-        # Sums rather than `torch.var_mean`, whose derivatives pass over the rows more often, as do those
-        # of a scale and a shift that come after a division by the deviation. The mean is negated rather
-        # than subtracted, because subtraction negates the gradients of all rows before it adds them up.
         x = input.to(torch.promote_types(input.dtype, torch.float32))
-        minus_mean = x.sum(axes, keepdim=True) / -count
-        centred = x + minus_mean
-        var = (centred * centred).sum(axes, keepdim=True) / count
+        scale, shift = (None if v is None else v.view(shape) for v in (weight, bias))
+        out, mean, unbiased = normalised(x, scale, shift, axes, eps)
         owner = self.owners.get(id(running_mean))
         if owner is not None:
-            unbiased = var.detach().flatten() * (count / (count - 1))
-            self.seen.append((owner, -minus_mean.detach().flatten(), unbiased))
-        scale = (var + eps).rsqrt()
-        if weight is not None:
-            scale = scale * weight.view(shape)
-        return _affine(centred, scale.flatten(), bias, shape).to(input.dtype)
+            self.seen.append((owner, mean.detach().flatten(), unbiased.detach().flatten()))
+        return out.to(input.dtype)
 
     def _layer(
         self,
@@ -160,7 +173,7 @@ def over_episodes(function: Callable[..., Tensor], net: nn.Module, arguments: tu
     with torch.no_grad():
         for count, before in counts:
             count.copy_(before)
-        _track(owners, statistics)
+        track(owners, statistics)
     return values
 
 
@@ -174,11 +187,11 @@ def one_by_one(function: Callable[[int], Tensor], net: nn.Module, count: int) ->
         with torch.no_grad():
             for seen, before in counts:
                 seen.copy_(before)
-            _track([owner for owner, _, _ in norms.seen], [(m[None], v[None]) for _, m, v in norms.seen])
+            track([owner for owner, _, _ in norms.seen], [(m[None], v[None]) for _, m, v in norms.seen])
     return torch.stack(values)
 
 
-def _track(owners: list[_BatchNorm], statistics: list[tuple[Tensor, Tensor]]) -> None:
+def track(owners: list[_BatchNorm], statistics: list[tuple[Tensor, Tensor]]) -> None:
     """Move running statistics towards those of batches ``(T, C)``, in the order of episodes, then of calls.
 
     After ``n`` batches the oldest counts :math:`m (1 - m)^{n-1}` and the newest :math:`m`, as the layer's own
