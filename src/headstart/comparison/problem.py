@@ -42,7 +42,7 @@ from ..strategies.needs import classes
 from ..strategies.recipes.align import joined, said_of_bare
 from ..strategies.recipes.pooled import ROWS
 from ..strategies.situation import check_numbers
-from ..strategies.validating import DEFAULT, SEEING, VALIDATORS
+from ..strategies.validating import SEEING, VALIDATORS
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
 from ..tasks.nouns import Lazy, tensors
