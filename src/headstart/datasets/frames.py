@@ -31,6 +31,7 @@ def from_frame(
     drop: Sequence[str] = (),
     kind: Literal["classes", "numbers"] | None = None,
     tokens: str | Path | None = None,
+    ids: Sequence[str] = (),
 ) -> list[Task]:
     """Turn a pandas or polars DataFrame into tasks, as ``read`` does with a table in a file.
 
@@ -47,6 +48,7 @@ def from_frame(
         drop: columns that are to be no inputs.
         kind: what labels are, where it should not be inferred: ``"classes"`` or ``"numbers"``.
         tokens: the tokenizer that cuts the text, as for ``read``.
+        ids: columns that name users, items and the like, as for ``read``.
 
     Raises:
         TypeError: if ``frame`` is no DataFrame.
@@ -77,7 +79,7 @@ def from_frame(
     if tokens is not None and not words:
         raise wrong("`tokens`", expected="given beside `text`", found="no column of text")
     cut = "" if tokens is None else tokenizer_text(tokens)
-    encoder = partial(encode_text, column=text, tokens=cut) if words else encode_columns
+    encoder = partial(encode_text, column=text, tokens=cut) if words else partial(encode_columns, ids=ids)
     options = Options(
         split=split, encoding=known, drop=drop, kinds=dict.fromkeys(labels, kind) if kind else {}
     )

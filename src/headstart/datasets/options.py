@@ -23,6 +23,7 @@ class Options:
     Args:
         kinds: what labels are, by column, where that is said.
         tokens: the text of a tokenizer that cuts texts; "" for our own words.
+        ids: columns that name users, items and the like.
     """
 
     base: Path = Path()
@@ -33,6 +34,7 @@ class Options:
     drop: Sequence[str] = ()
     kinds: Mapping[str, LabelKind] = field(default_factory=dict)
     tokens: str = ""
+    ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from .sets import (
     medmnist,
     mnist,
     mnistm,
+    movielens,
     omniglot,
     school,
     snips,
@@ -58,6 +59,7 @@ READERS: dict[str, Reader] = {
     "fdu_mtl": fdu_mtl.READER,
     "school": school.READER,
     "adult": adult.READER,
+    "movielens": movielens.READER,
     "tox21": assays.TOX21,
     "sider": assays.SIDER,
     "clintox": assays.CLINTOX,
@@ -80,6 +82,7 @@ def read(
     drop: Sequence[str] = (),
     kind: LabelKind | Mapping[str, LabelKind] | None = None,
     tokens: str | Path | None = None,
+    ids: Sequence[str] = (),
 ) -> list[Task]:
     """Turn a data reference into tasks.
 
@@ -104,6 +107,8 @@ def read(
             ``"numbers"`` (a regression, also of whole numbers); or a mapping that says it by column.
         tokens: the tokenizer that cuts texts, as ``hs.models.tokenizer("hf:DIR")`` gives it, or the path of
             a ``tokenizer.json``; by default texts are cut into words. An ``encoding`` goes before it.
+        ids: columns of a table that name users, items and the like, each value of which is to have a vector
+            (backbone ``factors``). An ``encoding`` goes before it.
 
     Raises:
         ValueError: if the reference or the file's contents are wrong.
@@ -133,13 +138,15 @@ def read(
         hint = 'write "text:" before a table with a column of text' if READERS[name].labels else ""
         what = "`tokens` (of a backbone that reads text)"
         raise wrong(what, expected="given for text only", found=f'"{reference}"', hint=hint)
+    if ids and (not READERS[name].labels or READERS[name].texts):
+        raise wrong("`ids`", expected="given for tables only", found=f'`ids` with "{reference}"')
     known = None if encoding is None else as_encoding(encoding)
     if known is not None:
         check_alike(name, known)
     cut = "" if tokens is None else tokenizer_text(tokens)
     size = (resize, resize) if isinstance(resize, int) else resize
     kinds = dict.fromkeys(label_columns(reference, base), kind) if isinstance(kind, str) else kind or {}
-    options = Options(Path(base), split, size, skip_broken, known, drop, kinds, cut)
+    options = Options(Path(base), split, size, skip_broken, known, drop, kinds, cut, ids)
     tasks = READERS[name].read(argument, options)
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [rotations(task) for task in tasks] if turn else tasks

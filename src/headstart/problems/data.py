@@ -64,8 +64,13 @@ def _no_inputs(sections: Sequence[Data], base: Path) -> list[str]:
     """List the columns that are inputs of no table: labels, groups, those to drop or that not all have."""
     columns = {section.data: table_columns(section.data, base) for section in sections}
     _check_drop(sections, columns)
-    out = {name for s in sections for name in (*label_columns(s.data, base), *s.drop, s.split.group) if name}
+    out = {name for s in sections for name in (*label_columns(s.data, base), *s.drop, *_group(s)) if name}
     return sorted(out | _unshared(columns, out | {"split"}))
+
+
+def _group(section: Data) -> set[str]:
+    """Name the column that keeps rows together, which is an input only where it holds ids."""
+    return {section.split.group} - set(section.ids)
 
 
 def _check_drop(sections: Sequence[Data], columns: Mapping[str, Sequence[str]]) -> None:
@@ -142,6 +147,7 @@ def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
         skip_broken=section.skip_broken,
         encoding=alike,
         drop=how.drop,
+        ids=section.ids,
         kind=section.kind or _kinds(section, before),
         tokens=None if section.data.startswith("npz:") else how.tokens,  # whose rows are numbers already
     )

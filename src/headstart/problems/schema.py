@@ -48,6 +48,7 @@ class Data(Section):
         default=None, description='"classes" or "numbers"; inferred from a table\'s labels if left out'
     )
     drop: list[str] = Field(default_factory=list, description="columns that are inputs of no table")
+    ids: list[str] = Field(default_factory=list, description="columns that name users, items and the like")
 
 
 class Source(Data):

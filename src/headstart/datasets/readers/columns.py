@@ -20,6 +20,7 @@ from ...errors import wrong
 from .cells import Coded, Floats, cells, coded
 from .dates import Dates, date_format
 from .files import Table
+from .ids import Ids
 from .written import Style, blank, nothing, number, spelled, style_of
 
 CATEGORIES = 100
@@ -163,6 +164,8 @@ def column_from_json(how: Mapping[str, Any]) -> Column:
     """Read what ``to_json`` of a column gave."""
     if "categories" in how:
         return Categories(tuple(how["categories"]))
+    if "ids" in how:
+        return Ids(tuple(how["ids"]))
     if "format" in how:
         return Dates(**how)
     return Numbers(**{**how, "style": Style(**how["style"])} if how.get("style") else how)

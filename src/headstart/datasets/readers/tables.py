@@ -8,6 +8,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -23,6 +25,7 @@ from ..splits import Division, build, check_apart, divide, given, warn_duplicate
 from .cells import coded
 from .columns import Column, Numbers, check_typos, column_from_json, fit_column, reading, told
 from .files import Table, format_of, header, listed, load, load_frame
+from .ids import Ids
 from .labels import FREE_TEXT_CLASSES, answers
 from .written import nfc
 
@@ -39,7 +42,9 @@ class TableEncoding(Encoding):
     features: Mapping[str, Column]
 
     @classmethod
-    def fit(cls, table: Table, names: Sequence[str], train: Tensor, reader: str) -> Self:
+    def fit(
+        cls, table: Table, names: Sequence[str], train: Tensor, reader: str, ids: Collection[str] = ()
+    ) -> Self:
         """Learn from the train rows how columns become features.
 
         A column of numbers is standardised; where train rows miss it, the mean stands in and one more
@@ -47,12 +52,17 @@ class TableEncoding(Encoding):
         becomes one feature for each of its values, at most the 100 commonest. Left out, with a warning,
         are columns with one value in all train rows (other data would be far from it), and those of at
         least 20 words of which over 90 % differ. In a file of text, a word among nine numbers or more is
-        taken for a slip.
+        taken for a slip. Columns of ``ids`` become the number of their value, from 1 on.
 
         Raises:
-            ValueError: if no column is left, or one of numbers holds a few words, or infinity.
+            ValueError: if no column is left, one of ``ids`` is not there, or one of numbers holds a few
+                words, or infinity.
         """
-        found = {name: fit_column(table, name, train) for name in names}
+        table.check_columns(ids, ", which are to be ids")
+        found = {
+            name: (Ids.fit(table.column(name), train), "") if name in ids else fit_column(table, name, train)
+            for name in names
+        }
         said = _remarks({name: remark for name, (_, remark) in found.items()})
         features = {name: how for name, (how, _) in found.items() if how is not None}
         if not features:
@@ -71,6 +81,16 @@ class TableEncoding(Encoding):
     def _own(self) -> dict[str, Any]:
         return {"features": {name: how.to_json() for name, how in self.features.items()}}
 
+    def facts(self) -> dict[str, Any]:
+        """Say where ids stand in a row, and how many there are of each."""
+        ends = accumulate(how.width for how in self.features.values())
+        at = {
+            str(end - 1): len(how.ids)
+            for end, how in zip(ends, self.features.values(), strict=True)
+            if isinstance(how, Ids)
+        }
+        return {"ids": at} if at else {}
+
     def row_shape(self) -> tuple[int, ...]:
         """Return the number of features, all columns together."""
         return (sum(how.width for how in self.features.values()),)
@@ -81,6 +101,7 @@ class TableEncoding(Encoding):
             "turn each column of `features`, in that order, into the float32 numbers below, all in one row",
             "with `mean`, `std`, `missing`: (value - mean) / std, 0 where it is missing; nothing of that "
             "where std is 0. Where `missing` is true one more number, 1 where it is missing, else 0",
+            "with `ids`: the place of the value, as text, in that list, from 1 on; 0 where it is not there",
             "with `categories`: one number for each, 1 where the value, as text, is that one, else 0",
             "with `format` (a date): (days since 1970 - mean) / std, then sine and cosine of 2 pi times: the "
             "day of the year / 365.25, the weekday / 7 (Monday is 0), and where `hours` is true the part of "
@@ -190,7 +211,7 @@ def read_tasks(argument: str, options: Options, reader: str, encoder: Encoder) -
     check_format(argument, reader, options.base)
     file = options.base / path
     names = label_names(after, header(file, reader) if "," in after else ())
-    known = options.encoding.written() if options.encoding is not None else ()
+    known = options.encoding.written() if options.encoding is not None else options.ids
     table = load(file, reader, {*names, *known, "split", "text", options.split.group})
     return table_tasks(table, names, options, reader, encoder)
 
@@ -224,8 +245,8 @@ def table_tasks(
         (n, *answers(_labels(table, n, kind), n, table.where, options.encoding, kind))
         for n, kind in kinds.items()
     ]
-    spare = {*labels, *map(nfc, options.drop), "split", nfc(options.split.group)}
     group = options.split.group
+    spare = {*labels, *map(nfc, options.drop), "split", *({nfc(group)} - set(options.ids))}
     groups = list(map(str, table.column(group))) if group else None
     division = _division(table, targets, options, groups, "split" in labels)
     names = [n for n in table.columns if n not in spare]
@@ -273,11 +294,17 @@ def _division(
 
 
 def encode_columns(
-    table: Table, names: Sequence[str], train: Tensor, reader: str, known: Encoding | None
+    table: Table,
+    names: Sequence[str],
+    train: Tensor,
+    reader: str,
+    known: Encoding | None,
+    *,
+    ids: Collection[str] = (),
 ) -> tuple[Tensor, Encoding]:
     """Make features of columns, as the encoding says that is known, or as the train rows do."""
     if known is None:
-        made = TableEncoding.fit(table, names, train, reader)
+        made = TableEncoding.fit(table, names, train, reader, ids)
         return made.make(table), made
     made = replace(cast(TableEncoding, known).alike(), reader=reader)
     return made.make_new(table), made
@@ -285,22 +312,22 @@ def encode_columns(
 
 def read_csv(argument: str, options: Options) -> list[Task]:
     """Read ``csv:train.csv#label``, a table with a header; see ``TableEncoding.fit`` and ``answers``."""
-    return read_tasks(argument, options, "csv", encode_columns)
+    return read_tasks(argument, options, "csv", partial(encode_columns, ids=options.ids))
 
 
 def read_parquet(argument: str, options: Options) -> list[Task]:
     """Read ``parquet:train.parquet#label``, in the same way as CSV."""
-    return read_tasks(argument, options, "parquet", encode_columns)
+    return read_tasks(argument, options, "parquet", partial(encode_columns, ids=options.ids))
 
 
 def read_jsonl(argument: str, options: Options) -> list[Task]:
     """Read ``jsonl:train.jsonl#label``, an object in every line, in the same way as Parquet."""
-    return read_tasks(argument, options, "jsonl", encode_columns)
+    return read_tasks(argument, options, "jsonl", partial(encode_columns, ids=options.ids))
 
 
 def read_excel(argument: str, options: Options) -> list[Task]:
     """Read ``excel:train.xlsx#label``, the first sheet, in the same way as CSV."""
-    return read_tasks(argument, options, "excel", encode_columns)
+    return read_tasks(argument, options, "excel", partial(encode_columns, ids=options.ids))
 
 
 def _reader(read: Callable[[str, Options], list[Task]], description: str, extra: str = "") -> Reader:

@@ -21,6 +21,7 @@ from .grouped import MULTITASK_GROUPS
 from .jointly import MULTITASK_FINETUNE, SIDE_BY_SIDE, pair
 from .layers import LAYER_LOGREG
 from .lora import LORA
+from .means import RAW_MEANS
 from .near import BSS_STRATEGY, DELTA_STRATEGY
 from .places import RAW_LEXICON, RAW_PIXELS, RAW_THRESHOLD, RAW_WINDOW
 from .pooled import POOLED, POOLED_LOGREG, POOLED_RIDGE, POOLED_SVM, SOURCE_LOGREG, SOURCE_RIDGE, SOURCE_SVM
@@ -36,7 +37,7 @@ from .ways import SHALLOW
 # Those that reuse nothing: what reuse gains is measured against the best of them.
 _ALONE = (
     CONSTANT,
-    RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, RAW_LEXICON, RAW_WINDOW,
+    RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, RAW_LEXICON, RAW_WINDOW, RAW_MEANS,
     RAW_THRESHOLD, RAW_PIXELS, UNTRAINED_LOGREG,
     SCRATCH,
 )  # fmt: skip
