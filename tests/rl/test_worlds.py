@@ -66,8 +66,11 @@ def test_a_context_changes_what_happens():
 def test_episodes_are_cut_off_at_the_limit_and_begin_anew():
     stage = play([[world_of("MountainCar-v0")]], 2, [0])
     for step in range(1, 201):
-        reward, ended, cut, _ = stage.step(np.ones((1, 2), dtype=np.int64))
+        reward, ended, cut, last = stage.step(np.ones((1, 2), dtype=np.int64))
         assert cut.all() == (step == 200)
+        if step < 200:
+            np.testing.assert_array_equal(last, stage.look())
+    assert not np.isclose(last, stage.look()).all()  # the last of the old episode, the first of the new
     assert not ended.any()
     assert (reward == -1).all()
     assert (abs(stage.look()[0, :, 0] + 0.5) <= 0.1).all()

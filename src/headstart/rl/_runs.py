@@ -136,13 +136,14 @@ class Runs:
         behind = np.array([done - one.spent for one in self.lessons])
         awake = torch.from_numpy(behind >= 0).float()
         warm = torch.from_numpy(behind >= left * [one.warmup for one in self.lessons]).float()
-        given = torch.tensor([one.rate for one in self.lessons])
+        given = torch.tensor([one.rate for one in self.lessons], dtype=torch.float32)
         rate = s.lr * (1 - (1 - LEAST) * done / self.steps) * given * awake
         share = behind[self.taught] / left[self.taught]
         taught = [self.lessons[r] for r in self.taught]
         pull = torch.tensor(
             [one.pull * (max(0.0, 1 - at / one.fades) if one.fades else 1.0)
-             for one, at in zip(taught, share, strict=True)]
+             for one, at in zip(taught, share, strict=True)],
+            dtype=torch.float32,
         )  # fmt: skip
         for _ in range(s.epochs):
             order = torch.from_numpy(np.stack([rng.permutation(rows) for rng in self.rngs]))

@@ -77,6 +77,7 @@ class _Own:
         last = self.look()
         over = (ended | cut).reshape(self.shape)
         if over.any():
+            self.state = self.state.copy()  # what was seen last may be a view of it
             self.state[over.ravel()] = self._new(over)
             self.age[over.ravel()] = 0
         return reward.reshape(self.shape), ended.reshape(self.shape), cut.reshape(self.shape), last

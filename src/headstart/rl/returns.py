@@ -41,8 +41,14 @@ def returns(policies: Sequence[Net], worlds: Sequence[World], episodes: int, see
     return of_stack(Stack(policies, worlds[0].units), worlds, episodes, seed)[0]
 
 
-def of_stack(stack: Stack, worlds: Sequence[World], episodes: int, seed: int) -> tuple[Numbers, NDArray[Any]]:
-    """Give returns and lengths of the episodes of all runs of a stack, ``(R, E)`` each."""
+def of_stack(
+    stack: Stack, worlds: Sequence[World], episodes: int, seed: int, *, longest: float = float("inf")
+) -> tuple[Numbers, NDArray[Any]]:
+    """Give returns and lengths of the episodes of all runs of a stack, ``(R, E)`` each.
+
+    Args:
+        longest: steps after which an episode is no longer followed.
+    """
     stage = play([[world] for world in worlds], episodes, [seed] * len(worlds))
     total, active = np.zeros((len(worlds), episodes)), np.ones((len(worlds), episodes), bool)
     length = np.zeros(active.shape, dtype=np.int64)
@@ -52,7 +58,7 @@ def of_stack(stack: Stack, worlds: Sequence[World], episodes: int, seed: int) ->
             reward, ended, cut, _ = stage.step(_greedy(stack, x, active))
             total += np.where(active, reward, 0.0)
             length += active
-            active &= ~(ended | cut)
+            active &= ~(ended | cut) & (length < longest)
     return total, length
 
 
