@@ -160,7 +160,7 @@ class _Work:
 
     def run(self, plan: Plan, work: Sequence[trials.Job], steps: jobs.Steps, why: str = "") -> None:
         """Run the cells of some jobs; ``why`` they are more than was said before, where they are."""
-        count = sum(len(cells) for _, cells in work)
+        count = trials.size(work)
         if why:
             self.bar.extend(self.done + count, why)
         jobs.run(plan, work, steps, workers=self.workers, threads=self.threads, show=self._show)
@@ -177,17 +177,20 @@ def _run(plan: Plan, work: _Work) -> tuple[Plan, trials.Options]:
     work.run(plan, trials.tries(plan), trials.run_tries)
     options, seeds = trials.chosen(plan), trials.first_seeds(plan)
     while seeds:
-        work.run(plan, trials.trials(plan, options, seeds), trials.run_trials, "seeds, until it is decided")
+        due = trials.trials(plan, options, seeds, work.workers)
+        work.run(plan, due, trials.run_trials, "seeds, until it is decided")
         seeds = {} if plan.late() else more_seeds(plan, options)
     asking = leaving.asking(plan, options)
     while not plan.late() and (ways := leaving.asked(plan, options, asking)):
         options |= {(name, amount): 0 for name in ways for amount in plan.amounts}
         seeds = leaving.due(plan, ways)
         plan = leaving.added(plan, ways)
-        work.run(plan, trials.trials(plan, options, seeds), trials.run_trials, "without each source")
+        due = trials.trials(plan, options, seeds, work.workers)
+        work.run(plan, due, trials.run_trials, "without each source")
     if plan.confirm and not plan.late() and (told := leader(plan, options)):
         fresh, seeds = confirming.due(plan, *told)
-        work.run(fresh, trials.trials(fresh, options, seeds), trials.run_trials, "seeds that choose nothing")
+        due = trials.trials(fresh, options, seeds, work.workers)
+        work.run(fresh, due, trials.run_trials, "seeds that choose nothing")
     return plan, options
 
 

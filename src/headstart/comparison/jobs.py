@@ -31,7 +31,7 @@ def run(
         threads: of each process.
         show: told how many cells are done.
     """
-    jobs = [job for job in jobs if job[1]]
+    jobs = [job for job in jobs if any(cells for _, cells in job)]
     if workers == 1 or len(jobs) == 1:
         _here(plan, jobs, steps, threads, show)
     else:

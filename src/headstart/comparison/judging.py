@@ -91,7 +91,7 @@ def refused(plan: Plan, target: str) -> list[str]:
 def _judged(plan: Plan, options: Options, name: str, amount: int | None) -> list[tuple[float, float]]:
     """Read what a way's chosen settings were worth, by repeat: values and guards."""
     cell = (name, amount, options[name, amount])
-    files = [plan.file("settings", cell, repeat) for repeat in range(plan.problem.budget.repeats)]
+    files = [plan.file("settings", cell, repeat) for repeat in range(plan.problem.repeats)]
     return [tuple(cells.read(f)["score"]) for f in files if f.exists()]
 
 

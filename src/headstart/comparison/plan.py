@@ -92,7 +92,7 @@ class Plan:
     def cells(self) -> int:
         """Count the cells: settings to try, and trials."""
         tried = sum(
-            self.options(name, amount) * self.problem.budget.repeats
+            self.options(name, amount) * self.problem.repeats
             for name in self.strategies
             for amount in self.amounts
             if self.choice(name, amount).when == "before"

@@ -124,6 +124,11 @@ class Problem(Situation):
     """
 
     @property
+    def repeats(self) -> int:
+        """How many pseudo-targets, or validation splits, each option is tried on."""
+        return self.budget.repeats
+
+    @property
     def names(self) -> list[str]:
         """The targets' names."""
         return [t.name for t in self.targets]
@@ -270,6 +275,13 @@ class Problem(Situation):
     def starts(self, directory: Path) -> Starts:
         """Make what the trials of one seed share."""
         return Starts(FeatureStore(directory))
+
+    def grouped(self, seeds: Sequence[int], workers: int) -> list[list[int]]:
+        """Make a job of each seed, whose trials share their pretrained nets."""
+        return [[seed] for seed in seeds]
+
+    def ahead(self, ways: Sequence[tuple[Strategy, Mapping[str, Any], int]], starts: Starts) -> None:
+        """Do nothing: each trial trains by itself."""
 
     def choice(self, strategy: Strategy, amount: int | None) -> Choice:
         """Say how a strategy's settings are chosen at a number of shots."""

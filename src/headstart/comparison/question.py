@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, Self
 from numpy.typing import NDArray
 
 from ..maths.twoway import Numbers
-from ..strategies import Budget, Starts, Strategy
+from ..strategies import Starts, Strategy
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Question(Protocol):
     """
 
     @property
-    def budget(self) -> Budget:
-        """How many options are tried, and how often."""
+    def repeats(self) -> int:
+        """How often each option is tried, where options are tried before the trials."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -165,6 +165,15 @@ class Question(Protocol):
 
     def starts(self, directory: Path) -> Starts:
         """Make what the cells of one job share, kept features in ``directory``."""
+
+    def grouped(self, seeds: Sequence[int], workers: int) -> Sequence[Sequence[int]]:
+        """Say which seeds' trials make one job, because they share what is made once or train together."""
+
+    def ahead(self, ways: Sequence[tuple[Strategy, Mapping[str, Any], int]], starts: Starts) -> None:
+        """Do before the trials of a job what is cheaper for all of them together.
+
+        ``ways`` are the strategies that are due, each with its settings and its seed.
+        """
 
     def choice(self, strategy: Strategy, amount: int | None) -> Choice:
         """Say how a strategy's settings are chosen at an amount."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..maths import twoway
 from ..maths.twoway import Numbers
-from ..strategies import Starts, Strategy, Trained, Trial
+from ..strategies import Strategy
 from .alarms import contradiction
 from .plan import Plan
 from .tables import Trials, scored, tables_of
@@ -46,9 +46,8 @@ def without(
     )
 
 
-def _run(strategy: Strategy, left: Sequence[str], trial: Trial) -> Trained:
-    problem = trial.problem.with_rows(sources=[s for s in trial.problem.sources if s.name not in left])
-    return strategy.run(replace(trial, problem=problem, starts=Starts(trial.starts.store)))
+def _run(strategy: Strategy, left: Sequence[str], trial: Any) -> Any:
+    return strategy.run(replace(trial, problem=trial.problem.without(left), starts=trial.starts.anew()))
 
 
 def instead(plan: Plan, trials: Trials) -> dict[str, str]:

@@ -18,7 +18,7 @@ from .plan import Cell, Plan
 
 FEATURES = "features"  # folder of what frozen backbones said
 Options = dict[tuple[str, int | None], int]  # the option of each strategy and amount
-Job = tuple[int, list[Cell]]  # a repeat or a seed, and its cells
+Job = list[tuple[int, list[Cell]]]  # repeats or seeds, each with its cells
 
 
 def tries(plan: Plan) -> list[Job]:
@@ -30,14 +30,18 @@ def tries(plan: Plan) -> list[Job]:
         if plan.choice(name, amount).when == "before"
         for option in range(plan.options(name, amount))
     ]
-    return [(repeat, cells) for repeat in range(plan.problem.budget.repeats)]
+    return [[(repeat, cells)] for repeat in range(plan.problem.repeats)]
+
+
+def size(work: Sequence[Job]) -> int:
+    """Count the cells of some jobs."""
+    return sum(len(cells) for job in work for _, cells in job)
 
 
 def run_tries(plan: Plan, job: Job) -> Iterator[None]:
     """Score options on whatever stands in for the target's test rows."""
-    repeat, cells = job
     shared: dict[str, Starts] = {}  # pseudo-targets of all amounts share their pretrained nets
-    for name, amount, option in cells:
+    for repeat, (name, amount, option) in _cells(job):
         file = plan.file("settings", (name, amount, option), repeat)
         if not file.exists() and not plan.late():
             strategy, how = plan.strategies[name], plan.choice(name, amount).how
@@ -53,7 +57,7 @@ def run_tries(plan: Plan, job: Job) -> Iterator[None]:
 
 def chosen(plan: Plan) -> Options:
     """Choose an option for each strategy and amount, from the files of the tries; else the default."""
-    repeats, found = range(plan.problem.budget.repeats), {}
+    repeats, found = range(plan.problem.repeats), {}
     for amount in plan.amounts:
         for name in plan.strategies:
             files = [
@@ -72,6 +76,10 @@ def _pair(file: Path) -> tuple[float, float]:
     return value, guard
 
 
+def _cells(job: Job) -> Iterator[tuple[int, Cell]]:
+    return ((number, cell) for number, cells in job for cell in cells)
+
+
 Seeds = Mapping[tuple[str, int | None], Sequence[int]]  # which are due, by strategy and amount
 
 
@@ -81,18 +89,29 @@ def first_seeds(plan: Plan) -> Seeds:
     return {(name, amount): plan.seeds[:count] for amount in plan.amounts for name in plan.strategies}
 
 
-def trials(plan: Plan, options: Mapping[tuple[str, int | None], int], seeds: Seeds) -> list[Job]:
+def trials(
+    plan: Plan, options: Mapping[tuple[str, int | None], int], seeds: Seeds, workers: int = 1
+) -> list[Job]:
     """List the trials that are due, by seed, each with the option that was chosen."""
-    return [
-        (seed, [(*cell, options[cell]) for cell, due in seeds.items() if seed in due]) for seed in plan.seeds
-    ]
+    by_seed = {
+        seed: [(*cell, options[cell]) for cell, due in seeds.items() if seed in due] for seed in plan.seeds
+    }
+    groups = plan.problem.grouped([seed for seed, cells in by_seed.items() if cells], workers)
+    return [[(seed, by_seed[seed]) for seed in group] for group in groups]
 
 
 def run_trials(plan: Plan, job: Job) -> Iterator[None]:
     """Train and score, touching the test rows once per trial."""
-    seed, cells = job
     starts = plan.problem.starts(plan.directory / FEATURES)
-    for cell in cells:
+    due = {
+        (name, option, seed)
+        for seed, (name, amount, option) in _cells(job)
+        if not plan.file("trials", (name, amount, seed)).exists()
+    }
+    if due and not plan.late():
+        named = [(plan.strategies[name], option, seed) for name, option, seed in sorted(due)]
+        plan.problem.ahead([(one, one.options[option], seed) for one, option, seed in named], starts)
+    for seed, cell in _cells(job):
         name, amount, _ = cell
         file = plan.file("trials", (name, amount, seed))
         if not file.exists() and not plan.late():

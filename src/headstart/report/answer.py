@@ -160,7 +160,7 @@ def _answer(
         needed=facts.get("needed") or {},
         seeds=(min(judged), max(judged)) if judged else (0, 0),
         test_rows=None if test_rows is None else int(test_rows),
-        unit="test row" if number(about(details, board.task).get("test_groups")) is None else "test group",
+        unit=board.unit if number(about(details, board.task).get("test_groups")) is None else "test group",
         same_rows=shots is None and board.labelled,
         labelled=None if labelled is None else int(labelled),
         sources=tuple(each for each in sources(board, result, told) if each.shots == shots),

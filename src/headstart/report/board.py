@@ -18,6 +18,7 @@ from .sizes import Sizes, clean, plural
 
 Interval: TypeAlias = tuple[float, float]
 Verdict: TypeAlias = Literal["gains", "equal", "open", "harms", "unknown", "baseline", "none"]
+LABELS = "labelled row"  # what amounts are numbers of, where nothing else is said
 UNLABELLED = "source-only"  # the baseline of earlier releases where no row of the target has a label
 
 
@@ -133,6 +134,8 @@ class Board:
         per_class: whether numbers of labels are for each class, or in all.
         labelled: whether the target has any labels.
         at_random: whether rows were drawn whatever their class, so that numbers for each are on average.
+        noun: what amounts are numbers of.
+        unit: what the scores are over, beside the seeds.
         without: names of runs that leave out some source, to tell the sources apart.
         named: whether the user named the baseline, so that it may be a way of reuse as well.
     """
@@ -146,6 +149,8 @@ class Board:
     per_class: bool
     labelled: bool
     at_random: bool = False
+    noun: str = LABELS
+    unit: str = "test row"
     without: frozenset[str] = frozenset()
     named: bool = False
 
@@ -183,12 +188,14 @@ class Board:
         """Say a number of labels; all labels of a target that has none are none."""
         if shots is None and not self.labelled:
             return "no labelled rows"
-        return labels(shots, per_class=self.per_class, at_random=self.at_random)
+        return labels(shots, per_class=self.per_class, at_random=self.at_random, noun=self.noun)
 
     def short(self, shots: int | str | None) -> str:
         """Say a number of labels where there is little room."""
         if shots is None:
             return "all labels"
+        if self.noun != LABELS:
+            return plural(int(shots), self.noun)
         return f"{'about ' * self.at_random}{shots} {'per class' if self.per_class else 'rows'}"
 
     def at(self, shots: int | None) -> list[Row]:
@@ -318,6 +325,7 @@ def read(
     baselines = _baselines(result, details, name, rows)
     family = [clean(way) for way in details.get("family") or ()]
     per_class = bool(about(details, name).get("per_class", True))
+    noun = clean(about(details, name).get("amount") or LABELS)
     recommended = (result.get("recommended_by_target") or {}).get(name, result.get("recommended"))
     return Board(
         task=clean(name),
@@ -327,15 +335,17 @@ def read(
         reasons=tuple(clean(reason) for reason in result.get("reasons") or ()),
         baselines=baselines,
         per_class=per_class,
-        labelled=details.get("floor") != "" and UNLABELLED not in baselines.values(),
+        labelled=noun != LABELS or (details.get("floor") != "" and UNLABELLED not in baselines.values()),
         at_random=per_class and about(details, name).get("draw") == "random",
+        noun=noun,
+        unit=clean(about(details, name).get("unit") or "test row"),
         without=left,
-        named=len(family) == 1,
+        named=len(family) == 1 and noun == LABELS,
     )
 
 
-def labels(shots: int | None, *, per_class: bool = True, at_random: bool = False) -> str:
-    """Say a number of labelled rows.
+def labels(shots: int | None, *, per_class: bool = True, at_random: bool = False, noun: str = LABELS) -> str:
+    """Say a number of labelled rows, or of what else amounts are.
 
     Example:
         >>> labels(1), labels(5, per_class=False), labels(None)
@@ -344,6 +354,6 @@ def labels(shots: int | None, *, per_class: bool = True, at_random: bool = False
         '5 labelled rows per class on average, drawn at random'
     """
     if shots is None:
-        return "all labelled rows"
+        return f"all {noun}s"
     each = " per class" * per_class + " on average, drawn at random" * at_random
-    return plural(shots, "labelled row") + each
+    return plural(shots, noun) + each

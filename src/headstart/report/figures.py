@@ -275,12 +275,12 @@ def by_shots(board: Board, recommended: Sequence[str] = ()) -> str:
         ax.tick_params(axis="y", labelcolor=MUTED)
         ax.set_xticks(range(len(board.shots)), ["all" if n is None else str(n) for n in board.shots])
         each = f" per class{' on average' * board.at_random}" * board.per_class
-        ax.set_xlabel(f"labelled rows{each}", labelpad=8)
+        ax.set_xlabel(f"{board.noun}s{each}", labelpad=8)
         ax.tick_params(length=0)
         _name_ends(ax, ends)
     words = "; ".join(f"{name} {board.say.score(mean)}" for mean, name, _ in ends)
     return _svg(
-        figure, f"by-shots-{board.task}", f"{board.say.name} against labelled rows; at the right end {words}"
+        figure, f"by-shots-{board.task}", f"{board.say.name} against {board.noun}s; at the right end {words}"
     )
 
 

@@ -13,7 +13,7 @@ from ..errors import wrong
 from ..records import read_json
 from . import parts
 from .answer import Answer, answers
-from .board import Board, read, targets
+from .board import LABELS, Board, read, targets
 from .cards import cards
 from .findings import Check, check
 from .markup import esc, section
@@ -131,7 +131,7 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         ),
         (
             "labels",
-            f"{esc(name)} by number of labels",
+            f"{esc(name)} by number of {'labels' if board.noun == LABELS else f'{board.noun}s'}",
             each(lines),
             "Bars are 95 % intervals. Up to six strategies are named, baselines dashed; others are faint.",
         ),

@@ -397,8 +397,8 @@ def made(found: Answer, board: Board) -> str:
     if told is None or told.score is None:
         return ""
     ends = f" ({say.value(told.ci[0])} to {say.value(told.ci[1])})" if told.ci else ""
-    rows = f"all {told.rows} labelled rows" if told.rows else "all rows"
-    said = [f"{say.score(told.score)} {say.name}{ends} on the test rows"]
+    rows = f"all {told.rows} {board.noun}s" if told.rows else "all rows"
+    said = [f"{say.score(told.score)} {say.name}{ends} on the {board.unit}s"]
     if told.log_loss is not None and say.name != "log loss":
         said.append(f"log loss {told.log_loss:.3f}")
     if told.off is not None:

@@ -147,6 +147,10 @@ class Situation:
         other._set(**{name: value for name, value in values.items() if value is not None})
         return other
 
+    def without(self, names: Sequence[str]) -> Self:
+        """Return the situation without the sources of some names."""
+        return self.with_rows(sources=[one for one in self.sources if one.name not in names])
+
     @property
     def target(self) -> Task:
         """The task to learn; the first of several."""

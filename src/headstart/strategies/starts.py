@@ -36,6 +36,10 @@ class Starts:
         self._keys: dict[str, str] = {}
         self._origins: WeakKeyDictionary[nn.Module, tuple[str, Versions]] = WeakKeyDictionary()
 
+    def anew(self) -> Starts:
+        """Make one for the same rows that keeps other nets."""
+        return Starts(self.store)
+
     def get(self, name: str, make: Callable[[], tuple[Net, Curves]]) -> tuple[Net, Curves]:
         """Return a copy of the net, and the losses, that ``make`` gave when ``name`` was first asked for."""
         if name in self._made:

@@ -9,14 +9,13 @@ from typing import Any, Literal
 
 from ..errors import unknown, wrong
 from .posing import answering, posed
-from .situation import Situation
 from .trial import Trained, Trial
 
 Setting = float | str | bool | list[float] | list[str]
 NAME = re.compile(r"[A-Za-z0-9+\-_.@:]+")
 
 
-def nothing(situation: Situation) -> str:
+def nothing(situation: object) -> str:
     """Say that a strategy needs nothing beyond a target."""
     return ""
 
@@ -27,7 +26,8 @@ class Strategy:
 
     Args:
         name: letters, digits and ``+ - _ . @ :``.
-        run: trains a net for a trial. A function of a module, so that it reaches other processes.
+        run: trains a net for a ``Trial``; of worlds it says how to learn in one (``rl.Trial``). A function
+            of a module, so that it reaches other processes.
         summary: one phrase for tables and the report.
         options: settings to choose from, each a mapping of numbers, words, switches or lists of them;
             the first is the stated default. At least one, all with the same keys.
@@ -53,10 +53,10 @@ class Strategy:
     """
 
     name: str
-    run: Callable[[Trial], Trained]
+    run: Callable[[Any], Any]
     summary: str
     options: Sequence[Mapping[str, Setting]] = ({},)
-    needs: Callable[[Situation], str] = nothing
+    needs: Callable[[Any], str] = nothing
     learns: Literal["labels", "unlabelled", "both", "source"] = "labels"
     reused: str = "nothing"
     frozen: str = "nothing"
@@ -80,7 +80,7 @@ class Strategy:
     def learn(self, trial: Trial) -> Trained:
         """Run it: it meets numbers in units of the trial's own rows, and the net answers in the user's."""
         problem = posed(trial.problem)
-        trained = self.run(replace(trial, problem=problem))
+        trained: Trained = self.run(replace(trial, problem=problem))
         return replace(trained, net=answering(trained.net, problem.targets))
 
     def settings(self, given: Mapping[str, Setting]) -> dict[str, Setting]:

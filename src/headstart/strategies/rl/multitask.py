@@ -1,0 +1,39 @@
+"""Target and sources side by side: one policy that acts in all of them.
+
+Half of the episodes are the target's. All steps are charged, those in the sources too.
+
+References:
+    Tobin et al. (IROS 2017), on learning in many variants of a world, https://arxiv.org/abs/1703.06907
+"""
+
+from __future__ import annotations
+
+from ...rl import Lesson
+from ..strategy import Strategy
+from .arena import Arena
+from .trial import Trial
+
+
+def run(trial: Trial) -> Lesson:
+    """Go on learning in the target and the sources, which take turns."""
+    worlds = [world for source in trial.problem.sources for world in (trial.target, source)]
+    return trial.lesson(*trial.source(), worlds=worlds)
+
+
+def needs(problem: Arena) -> str:
+    """Ask for sources that move as the target does."""
+    if reason := problem.valued():
+        return reason
+    if problem.sources[0].env != problem.target.env:
+        return "the sources are of another environment"
+    return ""
+
+
+MULTITASK = Strategy(
+    name="multitask",
+    run=run,
+    summary="policy and value go on learning in target and sources",
+    needs=needs,
+    reused="policy and value, and the sources themselves",
+    paper="[Tobin et al. 2017](https://arxiv.org/abs/1703.06907)",
+)

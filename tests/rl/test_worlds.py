@@ -1,0 +1,176 @@
+"""Our own equations are those of Gymnasium, and what is no world is refused."""
+
+import builtins
+import math
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from headstart.rl import PHYSICS, World
+from headstart.rl.play import play
+
+gym = pytest.importorskip("gymnasium", reason="needs the extra `rl`")
+
+OTHER = {"gravity": 1.7, "length": 1.9, "force": -1.3, "torque": 0.4}  # factors; others are tripled
+CHANGED = [
+    (env, {name: one.usual * OTHER.get(name, 3.0)})
+    for env, physics in PHYSICS.items()
+    for name, one in physics.fields.items()
+    if not one.useless
+]
+
+
+def world_of(env, context=None, **more):
+    actions = 5 if "Pendulum-v1" in str(env) else None
+    return World(env, context=context or {}, actions=actions, **more)
+
+
+@pytest.mark.parametrize(("env", "context"), [*((env, {}) for env in PHYSICS), *CHANGED])
+def test_our_worlds_move_as_those_of_gymnasium(env, context):
+    ours, physics = world_of(env, context), PHYSICS[env]
+    theirs = world_of(f"gymnasium:{env}", context)
+    inner, rng = theirs.make().unwrapped, np.random.default_rng(3)
+    inner.reset(seed=1)
+    whole = {name: np.full(1, value) for name, value in ours.whole.items()}
+    state = physics.start(rng.random((1, 4)))
+    for _ in range(150):
+        action = int(rng.integers(ours.actions_count))
+        inner.state = state[0].copy()
+        inner.steps_beyond_terminated = None
+        torque = np.array([(action / 2 - 1) * ours.whole.get("torque", 0)])
+        if "Pendulum" in env:
+            np.testing.assert_allclose(theirs.action(action), torque, rtol=1e-6)
+        seen, reward, ended, _, _ = inner.step(torque if "Pendulum" in env else action)
+        after, gained, over = physics.move(state, np.array([action]), whole)
+        np.testing.assert_allclose(after[0], np.array(inner.state, float), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(physics.look(after)[0], seen, rtol=1e-6, atol=1e-6)  # theirs are float32
+        assert gained[0] == pytest.approx(reward, abs=1e-12)
+        assert over[0] == ended
+        state = physics.start(rng.random((1, 4))) if ended else after
+
+
+def test_a_context_changes_what_happens():
+    for env, context in CHANGED:
+        physics = PHYSICS[env]
+        usual, other = (world_of(env, one) for one in ({}, context))
+        state = physics.start(np.random.default_rng(0).random((1, 4))) + 0.01
+        moved = [
+            physics.move(state, np.array([0]), {k: np.full(1, v) for k, v in one.whole.items()})[0]
+            for one in (usual, other)
+        ]
+        assert not np.array_equal(*moved), (env, context)
+
+
+def test_episodes_are_cut_off_at_the_limit_and_begin_anew():
+    stage = play([[world_of("MountainCar-v0")]], 2, [0])
+    for step in range(1, 201):
+        reward, ended, cut, last = stage.step(np.ones((1, 2), dtype=np.int64))
+        assert cut.all() == (step == 200)
+        if step < 200:
+            np.testing.assert_array_equal(last, stage.look())
+    assert not np.isclose(last, stage.look()).all()  # the last of the old episode, the first of the new
+    assert not ended.any()
+    assert (reward == -1).all()
+    assert (abs(stage.look()[0, :, 0] + 0.5) <= 0.1).all()
+
+
+def test_what_a_run_draws_does_not_depend_on_the_runs_beside_it():
+    world, actions = world_of("CartPole-v1"), np.ones((2, 3), dtype=np.int64)
+    both, alone = play([[world], [world]], 3, [5, 6]), play([[world]], 3, [6])
+    for _ in range(40):
+        both.step(actions), alone.step(actions[:1])
+        np.testing.assert_array_equal(both.look()[1], alone.look()[0])
+
+
+def test_the_same_world_of_gymnasium_gives_episodes_too():
+    world = world_of("gymnasium:CartPole-v1", {"gravity": 20})
+    assert world.make().unwrapped.gravity == 20
+    stage, lengths = play([[world]], 2, [0]), np.zeros((1, 2))
+    for _ in range(30):
+        _, ended, _, _ = stage.step(np.zeros((1, 2), dtype=np.int64))
+        lengths += 1
+        assert not (ended & (lengths < 5)).any()
+        lengths[ended] = 0
+    assert stage.look().shape == (1, 2, 4)
+
+
+def test_a_world_reaches_another_process():
+    world = pickle.loads(pickle.dumps(world_of("Pendulum-v1", {"length": 1.5})))
+    assert world.whole["length"] == 1.5
+    assert world.whole["actions"] == 5
+    assert world.name == "Pendulum-v1 length=1.5"
+
+
+class Tiny(gym.Env):
+    """Two steps, with a number that matters and one that does not."""
+
+    observation_space = gym.spaces.Box(-9, 9, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, reward=1.0, steps=3):
+        self.weight, self.label, self.reward, self.steps = 1.0, 7.0, reward, steps
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = self.steps
+        return self.np_random.random(2).astype(np.float32), {}
+
+    def step(self, action):
+        self.left -= 1
+        return np.full(2, self.weight * action, np.float32), self.reward, self.left == 0, False, {}
+
+
+def test_any_environment_of_gymnasium_is_a_world():
+    world = World(Tiny, context={"weight": 2}, scale=(0, 5))
+    assert (world.observations, world.actions_count, world.points) == (2, 2, (0, 5))
+    assert world.name == "Tiny weight=2"
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: World("CartPole-v1", context={"gravty": 1}), r'did you mean "gravity"'),
+        (lambda: World("Acrobot-v1", context={"length2": 2}), "only drawn"),
+        (lambda: World("CartPole-v1", context={"length": 0}), "above 0"),
+        (lambda: World("CartPole-v1", context={"force": math.nan}), "finite"),
+        (lambda: World("Pendulum-v1"), "actions=5"),
+        (lambda: World("CartPole-v1", actions=5), "left out"),
+        (lambda: World("CartPol-v1"), "did you mean"),
+        (lambda: World("gymnasium:Pendulum-v1"), "actions=5"),
+        (lambda: World("CartPole-v1", scale=(5, 5)), "lower one first"),
+        (lambda: World(Tiny, context={"wieght": 2}, scale=(0, 1)), 'did you mean "weight"'),
+        (lambda: World(Tiny, context={"label": 2}, scale=(0, 1)), "same 3 steps"),
+        (lambda: World(Tiny), r"pass `scale=\(3, HIGH\)`"),
+        (lambda: World(lambda: Tiny(reward=math.nan), scale=(0, 1)), "NaN"),
+        (lambda: World(lambda: Tiny(steps=1), scale=(0, 1)), "ends at once"),
+    ],
+)
+def test_what_is_no_world_is_refused(make, told):
+    with pytest.raises(ValueError, match=told):
+        make()
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    def broken():
+        raise gym.error.DependencyNotInstalled("pygame is not installed")
+
+    with pytest.raises(ModuleNotFoundError, match="pygame"):
+        World(broken, scale=(0, 1))
+    real = builtins.__import__
+    monkeypatch.setattr(
+        "headstart.rl._gym.importlib",
+        SimpleNamespace(import_module=lambda name: real("no_such_gymnasium")),
+    )
+    with pytest.raises(ModuleNotFoundError, match="no_such_gymnasium"):
+        World("gymnasium:CartPole-v1")
+
+
+def test_gymnasium_missing_is_told_with_what_to_install(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name="gymnasium")
+
+    monkeypatch.setattr("headstart.rl._gym.importlib", SimpleNamespace(import_module=missing))
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "headstart\[rl\]"'):
+        World("gymnasium:CartPole-v1")
