@@ -7,6 +7,7 @@ from ._cosine import CosineProtoNet
 from ._episodic import Episodic
 from ._evaluation import EpisodeScores, evaluate_episodes
 from ._imaml import iMAML
+from ._laplacian import LaplacianShot
 from ._logistic import Logistic
 from ._maml import MAML
 from ._matching import Matching
@@ -18,6 +19,7 @@ from ._reptile import Reptile
 from ._ridge import Ridge
 from ._siamese import Contrastive, Siamese, Triplet
 from ._simpleshot import SimpleShot
+from ._tim import TIM
 from .fewshot import FewShot
 
 __all__ = [
@@ -25,12 +27,14 @@ __all__ = [
     "BOIL",
     "LSLR",
     "MAML",
+    "TIM",
     "BaselinePlusPlus",
     "Contrastive",
     "CosineProtoNet",
     "EpisodeScores",
     "Episodic",
     "FewShot",
+    "LaplacianShot",
     "Logistic",
     "Matching",
     "MetaSGD",
