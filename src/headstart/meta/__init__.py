@@ -14,6 +14,7 @@ from ._matching import Matching
 from ._multistep import MultiStep
 from ._protonet import ProtoNet
 from ._rates import LSLR, MetaSGD
+from ._recurrent import LearnedOptimizer, MetaLSTM, Unrolled
 from ._relation import Relation
 from ._reptile import Reptile
 from ._ridge import Ridge
@@ -35,8 +36,10 @@ __all__ = [
     "Episodic",
     "FewShot",
     "LaplacianShot",
+    "LearnedOptimizer",
     "Logistic",
     "Matching",
+    "MetaLSTM",
     "MetaSGD",
     "MultiStep",
     "ProtoNet",
@@ -46,6 +49,7 @@ __all__ = [
     "Siamese",
     "SimpleShot",
     "Triplet",
+    "Unrolled",
     "evaluate_episodes",
     "iMAML",
 ]
