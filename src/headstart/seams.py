@@ -22,12 +22,12 @@ Shapes: ``B`` rows, ``S`` support rows, ``Q`` query rows, ``N`` scored rows, ``D
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
 from .models import Adapted, Net
-from .tasks import Labelled
+from .tasks import Inputs, Labelled
 
 __all__ = [
     "Adaptation",
@@ -37,6 +37,7 @@ __all__ = [
     "Objective",
     "Score",
     "TaskAdaptation",
+    "Transduction",
     "learned",
 ]
 
@@ -206,6 +207,38 @@ class TaskAdaptation(Adaptation, Protocol):
     @property
     def task(self) -> str:
         """The head to use."""
+
+
+class Transduction(Protocol):
+    """Answer all query rows of an episode together: ``(net, support, query) -> logits``.
+
+    The query rows come without labels, and their answers may depend on one another. Nothing is left to use
+    on a row that comes later, so there is no ``Adapted``, and a result is never compared with that of an
+    ``Adaptation``. Features come from the net in eval mode. No gradient flows back.
+
+    Args:
+        net: whose features are taken.
+        support: rows to learn from, all of them labelled.
+        query: rows to answer.
+
+    Shape:
+        support ``x (S, *)``, ``y (S,)`` in ``[0, N)``, query ``(Q, *)``; returns ``(Q, N)``.
+
+    Example:
+        >>> from headstart.meta import TIM
+        >>> method: Transduction = TIM("coins")
+        >>> method.transductive
+        True
+    """
+
+    transductive: ClassVar[Literal[True]]
+
+    @property
+    def task(self) -> str:
+        """Whose features, where a trunk knows tasks apart."""
+
+    def __call__(self, net: Net, support: Labelled, query: Inputs, /) -> Tensor:
+        """Return the logits of the query rows."""
 
 
 class Score(Protocol):

@@ -10,15 +10,18 @@ def all_of(net, task, width):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         relation = meta.Relation(task, width, hidden=16)
+        rule, gates = meta.LearnedOptimizer(task, steps=3), meta.MetaLSTM(task, steps=3)
     return {
         "ANIL": meta.ANIL(task, lr=0.5, steps=2),
         "BOIL": meta.BOIL(task, lr=0.1, steps=2),
         "BaselinePlusPlus": meta.BaselinePlusPlus(task, steps=3),
         "CosineProtoNet": meta.CosineProtoNet(task),
         "LSLR": meta.LSLR(net, task, lr=0.1, steps=2),
+        "LearnedOptimizer": rule,
         "Logistic": meta.Logistic(task),
         "MAML": meta.MAML(task, lr=0.1, steps=2),
         "Matching": meta.Matching(task),
+        "MetaLSTM": gates,
         "MetaSGD": meta.MetaSGD(net, task, lr=0.1),
         "ProtoNet": meta.ProtoNet(task),
         "Relation": relation,
@@ -31,6 +34,7 @@ def all_of(net, task, width):
 
 
 NAMES = [
-    "ANIL", "BOIL", "BaselinePlusPlus", "CosineProtoNet", "LSLR", "Logistic", "MAML", "Matching", "MetaSGD",
-    "ProtoNet", "Relation", "Ridge", "Siamese", "SimpleShot", "SimpleShot, centred", "iMAML",
+    "ANIL", "BOIL", "BaselinePlusPlus", "CosineProtoNet", "LSLR", "LearnedOptimizer", "Logistic", "MAML",
+    "Matching", "MetaLSTM", "MetaSGD", "ProtoNet", "Relation", "Ridge", "Siamese", "SimpleShot",
+    "SimpleShot, centred", "iMAML",
 ]  # fmt: skip

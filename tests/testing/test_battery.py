@@ -12,7 +12,14 @@ from torch import nn
 from headstart import domains, measure, meta, multitask, transfer
 from headstart.models import Net, conv4, maps, mlp
 from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task, draw_episodes
-from headstart.testing import check_adaptation, check_combine, check_objective, check_score, check_weighing
+from headstart.testing import (
+    check_adaptation,
+    check_combine,
+    check_objective,
+    check_score,
+    check_transduction,
+    check_weighing,
+)
 
 ROOMS = ("transfer", "domains", "multitask", "meta", "measure")
 
@@ -82,6 +89,10 @@ def seeded(make):
 
 def adaptation(make):
     return lambda: check_adaptation(make(), net(), rows(6), rows(5, seed=1))
+
+
+def together(make):
+    return lambda: check_transduction(make(), net(), rows(6), rows(9, seed=1).inputs())
 
 
 def mixed(mix):
@@ -279,6 +290,11 @@ BATTERY = {
     "meta.BaselinePlusPlus": adaptation(lambda: meta.BaselinePlusPlus("a", steps=3)),
     "meta.CosineProtoNet": adaptation(lambda: meta.CosineProtoNet("a")),
     "meta.LSLR": adaptation(lambda: meta.LSLR(net(), "a", lr=0.1, steps=2)),
+    "meta.LearnedOptimizer": adaptation(lambda: seeded(lambda: meta.LearnedOptimizer("a", steps=3))),
+    "meta.MetaLSTM": adaptation(lambda: seeded(lambda: meta.MetaLSTM("a", steps=3))),
+    "meta.Unrolled": objective(lambda: meta.Unrolled(meta.LearnedOptimizer("a", steps=3)), episodes()),
+    "meta.LaplacianShot": together(lambda: meta.LaplacianShot("a")),
+    "meta.TIM": together(lambda: meta.TIM("a")),
     "meta.Logistic": adaptation(lambda: meta.Logistic("a")),
     "meta.Matching": adaptation(lambda: meta.Matching("a")),
     "meta.MetaSGD": adaptation(lambda: meta.MetaSGD(net(), "a", lr=0.1)),

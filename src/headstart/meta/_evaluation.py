@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from ..maths import interval, paired_interval
 from ..models import Net, device_of
 from ..models.fresh import copied
 from ..progress import Bar
-from ..seams import TaskAdaptation
+from ..seams import TaskAdaptation, Transduction
 from ..tasks import Episode, Labelled, Task
 from ..tasks.nouns import take
 from ._inductive import batched, inductive, with_outputs
@@ -73,7 +74,7 @@ class EpisodeScores:
 
 
 def evaluate_episodes(
-    methods: Mapping[str, tuple[Net, TaskAdaptation]],
+    methods: Mapping[str, tuple[Net, TaskAdaptation | Transduction]],
     tasks: Task | Sequence[Task],
     episodes: Sequence[Episode],
     *,
@@ -83,14 +84,15 @@ def evaluate_episodes(
 
     Every method is judged **inductive**: each query row is answered alone, as in use. A method whose net has
     batch normalisation that trains is judged **transductive** as well: normalisation goes by all query rows
-    together, as in most published figures, which tells the net something of the classes asked for. The two
-    are never mixed.
+    together, as in most published figures, which tells the net something of the classes asked for. So are
+    methods that answer all query rows together by themselves, as ``TIM``, and in no other way. The two are
+    never mixed.
 
     A net is taken as it is; only heads of another number of outputs than an episode has classes start from
     zeros, as in ``FewShot``. Nothing of the caller's is written to.
 
     Args:
-        methods: by name, a net and how it adapts.
+        methods: by name, a net and how it adapts, or how it answers all query rows.
         tasks: that the episodes were drawn from.
         episodes: of ``draw_episodes``, at least one.
         progress: ``None`` shows progress on stderr after two seconds, ``True`` at once, ``False`` never.
@@ -140,11 +142,14 @@ def evaluate_episodes(
 
 @torch.no_grad()
 def _answers(
-    net: Net, adaptation: TaskAdaptation, support: Labelled, query: Labelled, classes: int
+    net: Net, method: TaskAdaptation | Transduction, support: Labelled, query: Labelled, classes: int
 ) -> list[tuple[str, Tensor]]:
     """Return the outputs for the query rows, judged in each way that makes a difference."""
     device = device_of(net)
     support, query = support.to(device), query.to(device)
+    if getattr(method, "transductive", False):
+        return [(TRANSDUCTIVE, cast(Transduction, method)(net, support, query.inputs()))]
+    adaptation = cast(TaskAdaptation, method)
     if classes:
         net = with_outputs(net, adaptation, classes, take(support.x, slice(1)))
     task = adaptation.task

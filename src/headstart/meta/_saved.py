@@ -23,14 +23,15 @@ from ._maml import MAML
 from ._matching import Matching
 from ._protonet import ProtoNet
 from ._rates import LSLR, MetaSGD
+from ._recurrent import LearnedOptimizer, MetaLSTM
 from ._relation import Relation
 from ._ridge import Ridge
 from ._siamese import Siamese
 from ._simpleshot import SimpleShot
 
 ALONE: tuple[Callable[..., TaskAdaptation], ...] = (
-    ANIL, BOIL, MAML, BaselinePlusPlus, CosineProtoNet, Logistic, Matching, ProtoNet, Relation, Ridge,
-    Siamese, SimpleShot, iMAML,
+    ANIL, BOIL, MAML, BaselinePlusPlus, CosineProtoNet, LearnedOptimizer, Logistic, Matching, MetaLSTM,
+    ProtoNet, Relation, Ridge, Siamese, SimpleShot, iMAML,
 )  # fmt: skip
 OF_A_NET: tuple[Callable[..., TaskAdaptation], ...] = (LSLR, MetaSGD)
 KNOWN = {kind.__name__: kind for kind in (*ALONE, *OF_A_NET)}

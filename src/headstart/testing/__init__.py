@@ -20,6 +20,7 @@ from .laws import (
 from .objective import check_objective
 from .score import check_score
 from .strategy import check_strategy
+from .transduction import check_transduction
 from .weighing import check_weighing
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "check_objective",
     "check_score",
     "check_strategy",
+    "check_transduction",
     "check_weighing",
 ]
