@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import headstart as hs
 from headstart.models import (
     Adapted,
     Net,
@@ -287,3 +288,20 @@ def test_whole_numbers_that_a_backbone_does_not_take_are_explained(dtype):
         net(torch.ones(2, 1, 4, 4).to(dtype), "a")
     with pytest.raises(RuntimeError, match="channels"):
         net(torch.ones(2, 3, 4, 4), "a")
+
+
+@pytest.mark.parametrize("use", ["textcnn", "conv4", "mlp"])
+def test_tables_of_their_own_go_through_any_backbone_as_they_do_alone(use):
+    settings = {"textcnn": {"vocabulary": 9, "dropout": 0.0}, "conv4": {"width": 4}, "mlp": {"hidden": [4]}}[
+        use
+    ]
+    shape = {"textcnn": (5,), "conv4": (1, 16, 16), "mlp": (6,)}[use]
+    draw = torch.Generator().manual_seed(0)
+    one, other = (torch.randint(0, 9, (4, *shape), generator=draw) for _ in range(2))
+    x = {"a": one, "b": other} if use == "textcnn" else {"a": one.float(), "b": other.float()}
+    torch.manual_seed(0)
+    own = hs.backbone(use, inputs=shape, settings=settings)
+    net = Net(own, {name: nn.Linear(own.width, 2) for name in x}).eval()
+    found, _ = net.together(x, 0.0)
+    for name in x:
+        torch.testing.assert_close(found[name], net.features(x[name]))

@@ -303,8 +303,9 @@ def _by_row(module: nn.Module) -> bool:
         return True
     if type(module) is nn.Sequential:
         return all(map(_by_row, module))
-    layers = getattr(module, "chain", None)
-    return callable(layers) and not task_dependent(module) and all(map(_by_row, layers()))
+    about = as_backbone(module)
+    layers = None if about is None or task_dependent(module) else about.chain()
+    return layers is not None and all(map(_by_row, layers))
 
 
 def _rest(module: nn.Module) -> bool:
