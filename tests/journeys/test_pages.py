@@ -24,6 +24,7 @@ FOLLOWED = (
     "docs/multitask.md",
     "docs/few-shot.md",
     "docs/domains.md",
+    "docs/reinforcement.md",
     "docs/add-a-method.md",
 )
 BLOCK = re.compile(r"^```(python|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
