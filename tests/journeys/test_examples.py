@@ -9,11 +9,12 @@ import pytest
 
 from headstart.cli import main
 from headstart.models.backbones.wheel import place
-from headstart.problems import load_problem
+from headstart.problems import load_asked
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FETCHED = find_spec("torchvision") is not None and place("mobilenet_v2").exists()
 PROBLEMS = sorted(p.name for p in EXAMPLES.glob("*.toml"))
+WORLDS = "heavy_cartpole.toml"
 BUDGET = {"steps": 2, "pretrain": 2, "meta": 1, "episodes": 1, "options": 1, "batch": 8}
 
 
@@ -44,14 +45,22 @@ def test_shapes_on_textures():
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_file_is_read(name):
-    file = load_problem(EXAMPLES / name)
-    assert file.settings.target.data
+    assert load_asked(EXAMPLES / name).settings.target
     assert f"headstart compare examples/{name}" in (EXAMPLES / name).read_text()
+
+
+@pytest.mark.slow
+def test_a_problem_file_of_worlds_can_be_compared(tmp_path):
+    words = ["compare", str(EXAMPLES / WORLDS), "--strategies", "zero-shot", "--seeds", "2"]
+    words += ["--set", "budget.pretrain=64", "--set", "target.steps=[0, 64]", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert (tmp_path / "report.html").exists()
 
 
 @pytest.mark.skipif("HEADSTART_DATA" not in os.environ, reason="HEADSTART_DATA is not set")
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if "omniglot" in n else ()) for n in PROBLEMS]
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if "omniglot" in n else ()) for n in PROBLEMS if n != WORLDS],
 )
 def test_a_problem_file_can_be_compared(name, tmp_path):
     names = "scratch,probe" if "mnist.toml" in name else "source-only,mmd"

@@ -25,6 +25,7 @@ FOLLOWED = (
     "docs/few-shot.md",
     "docs/domains.md",
     "docs/recommenders.md",
+    "docs/reinforcement.md",
     "docs/add-a-method.md",
 )
 BLOCK = re.compile(r"^```(python|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

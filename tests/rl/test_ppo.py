@@ -124,6 +124,19 @@ def test_a_run_that_is_not_to_learn_stays_as_it_is():
     assert torch.equal(waiting.value.heads["act"].weight, net(1, 50).heads["act"].weight)
 
 
+def test_a_teacher_holds_a_policy_back_until_it_fades():
+    free, held, fading = (
+        lesson(0), lesson(0, teacher=net(2, 0), pull=1e3), lesson(0, teacher=net(2, 0), pull=1e3, fades=1e-9)
+    )  # fmt: skip
+    moved = []
+    for one in (free, held, fading):
+        (told,) = learn([one], [1024], settings=Settings(round=16))
+        before, after = net(2, 0).heads["act"].weight, told.policies[-1].heads["act"].weight
+        moved.append((after - before).abs().max().item())
+    assert moved[1] < 0.5 * moved[0]
+    assert moved[2] > moved[1]
+
+
 def test_only_the_weights_that_are_to_move_do():
     moves = net(2, 0)
     for parameter in moves.parameters():

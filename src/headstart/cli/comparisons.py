@@ -10,7 +10,7 @@ import typer
 from .options import AllowCode, Device, Out, Problem, Set, SkipBroken, Workers, columns, resumable, say
 
 if TYPE_CHECKING:
-    from ..problems import ProblemFile
+    from ..problems import ProblemFile, WorldFile
 
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory of a comparison.", show_default=False)
@@ -148,15 +148,15 @@ def _compare(
     skip_broken: bool = False,
     allow_code: bool = False,
 ) -> None:
-    from ..problems import load_problem
+    from ..problems import load_asked
 
-    file = load_problem(path, changes, skip_broken=skip_broken, allow_code=allow_code)
+    file = load_asked(path, changes, skip_broken=skip_broken, allow_code=allow_code)
     settings = file.compare
     directory = out or (file.base / settings.out if settings.out else Path("runs") / file.name)
     _run(file, directory, workers or settings.workers, words)
 
 
-def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> None:
+def _run(file: ProblemFile | WorldFile, directory: Path, workers: int, words: list[str]) -> None:
     """Compare as a checked file says, in a directory that keeps the file and the command."""
     import shlex
 
@@ -165,8 +165,8 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
     from ..strategies import NO_REUSE
 
     problem, strategies = file.problem(), file.strategies()
-    for target in problem.targets:
-        say(f"{target.name}: {target.kind.describe()}")
+    for name in problem.names:
+        say(f"{name}: {problem.asks(name)}")
     skipped = comparison.applicable(problem, strategies, baseline=file.compare.baseline).skipped
     named = file.compare.strategies
     told = {n: reason for n, reason in skipped.items() if n not in NO_REUSE or n in named}  # those are many
@@ -192,8 +192,8 @@ def _run(file: ProblemFile, directory: Path, workers: int, words: list[str]) -> 
     models = result.best.models if result.recommended is not None else {}
     for model in models.values():
         say(f"Model:  {model}")
-    if first := models.get(problem.target.name):
-        command = ["headstart", "predict", str(first), _from_here(file), "-o", "predictions.csv"]
+    if (first := models.get(problem.names[0])) and (rows := file.rows()):
+        command = ["headstart", "predict", str(first), rows, "-o", "predictions.csv"]
         say(f"Use it: {shlex.join(command)}")
 
 
@@ -207,16 +207,6 @@ def resume_comparison(directory: Path) -> None:
         say(f"{directory} is finished.\n\n{Result.load(directory).table()}")
     else:
         _run(kept.file, directory, kept.workers, kept.words)
-
-
-def _from_here(file: ProblemFile) -> str:
-    """Give the target's data reference as it reads from the working directory."""
-    from ..datasets.references import reads_files
-
-    data = file.targets[0].data
-    reader, colon, path = data.partition(":")
-    here = not reads_files(data) or file.base.resolve() == Path.cwd()
-    return data if here else f"{reader}{colon}{file.base / path}"
 
 
 def report(directory: Directory) -> None:

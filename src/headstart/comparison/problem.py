@@ -138,6 +138,10 @@ class Problem(Situation):
         measure, _ = self.measure(name)
         return Metric(measure.name, measure.higher_is_better, measure.bounds, measure.ratio)
 
+    def asks(self, name: str) -> str:
+        """Say what an answer to the target of that name is."""
+        return self._named(name).kind.describe()
+
     def amounts(self) -> list[int | None]:
         """The numbers of shots; ``None`` where all rows are used, or none has a label."""
         counts = self.counts() if any(self.focused(n).labelled() for n in self.names) else []

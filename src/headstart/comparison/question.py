@@ -106,6 +106,9 @@ class Question(Protocol):
     def scored_by(self, name: str) -> Metric:
         """Say how a target is scored."""
 
+    def asks(self, name: str) -> str:
+        """Say what an answer is."""
+
     def amounts(self) -> Sequence[int | None]:
         """The amounts to try, smallest first; at least one."""
 

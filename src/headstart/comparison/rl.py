@@ -89,6 +89,10 @@ class Problem(Arena):
         """Say how the target is scored: by returns on its scale."""
         return Metric(self.metric)
 
+    def asks(self, name: str) -> str:
+        """Say what an answer is."""
+        return f"one of {self.target.actions_count} actions"
+
     def amounts(self) -> list[int | None]:
         """The steps in the target."""
         return [*self.steps]
@@ -286,7 +290,7 @@ class Problem(Arena):
                     "per_class": False,
                     "amount": "step",
                     "unit": "test episode",
-                    "asks": f"one of {self.target.actions_count} actions",
+                    "asks": self.asks(self.target.name),
                     "test_rows": self.budget.episodes,
                     "scale": [low, high],
                     "metric_because": f"a return of {low:g} counts as 0, one of {high:g} as 1",

@@ -14,7 +14,9 @@ from ..comparison import Result, cells
 from ..engine import Heartbeat, to_toml
 from ..errors import wrong
 from ..records import NAME, file_hash, read_record, seal, sha256
-from .problem_file import ProblemFile, load_problem
+from .asked import load_asked
+from .problem_file import ProblemFile
+from .world_file import WorldFile
 
 FILE, COMMAND = "problem.toml", "command.json"
 
@@ -30,13 +32,13 @@ class Kept:
         finished: whether no trial is missing, and all files are as they were written.
     """
 
-    file: ProblemFile
+    file: ProblemFile | WorldFile
     words: list[str]
     workers: int
     finished: bool
 
 
-def kept_files(file: ProblemFile, words: Sequence[str], workers: int) -> dict[str, str]:
+def kept_files(file: ProblemFile | WorldFile, words: Sequence[str], workers: int) -> dict[str, str]:
     """Write the file and the command, for ``compare(keep=)``."""
     text = to_toml(file.complete())
     said = {"words": list(words), "workers": workers, "problem": sha256(text.encode()), NAME: COMMAND}
@@ -59,7 +61,7 @@ def recall(directory: Path) -> Kept:
         raise wrong(f"`{directory}`", expected=f"with {FILE} and {COMMAND}", found=found, hint=hint)
     said = _said(directory)
     done = heart.read().state == "done" and _whole(directory)
-    return Kept(load_problem(directory / FILE), said["words"], said["workers"], done)
+    return Kept(load_asked(directory / FILE), said["words"], said["workers"], done)
 
 
 def settings(directory: Path) -> dict[str, Any]:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import explain, unknown
 from .schema import section_at
 
 
-def messages(error: ValidationError, raw: Mapping[str, Any], path: Path) -> list[str]:
+def messages(
+    error: ValidationError,
+    raw: Mapping[str, Any],
+    path: Path,
+    section_at: Callable[[list[str | int]], type[BaseModel]] = section_at,
+) -> list[str]:
     """Say each wrong key once.
 
     Args:
         error: what the check of the file found.
         raw: the file as it was read.
         path: the file.
+        section_at: tells which table stands at a location.
     """
     told: dict[str, str] = {}
     for entry in error.errors():

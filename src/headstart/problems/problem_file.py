@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from ..atomic import check_regular
 from ..comparison import Problem
 from ..comparison.plan import named
+from ..datasets.references import reads_files
 from ..engine import seeded
 from ..errors import wrong
 from ..models.backbones import PREFIX, Start, code, start
@@ -100,6 +101,13 @@ class ProblemFile:
         known, backbones = STRATEGIES | FURTHER | self.variants(), self.settings.backbones
         forms = [bound(one, table.name) for one in known.values() if one.builds for table in backbones]
         return named(self.fit.strategy, known | {one.name: one for one in forms}, "`fit.strategy`")
+
+    def rows(self) -> str:
+        """Give the target's data reference as it reads from the working directory."""
+        data = self.targets[0].data
+        reader, colon, path = data.partition(":")
+        here = not reads_files(data) or self.base.resolve() == Path.cwd()
+        return data if here else f"{reader}{colon}{self.base / path}"
 
     def problem(self) -> Problem:
         """Read the data.
@@ -213,21 +221,22 @@ def load_problem(
         >>> file.settings.target.shots, file.compare.seeds
         ([1, 5], 3)
     """
-    path = Path(path)
-    raw = _parse(path)
-    for override in overrides:
-        _override(raw, override)
+    return checked(Path(path), read(Path(path), overrides), skip_broken=skip_broken, allow_code=allow_code)
+
+
+def checked(path: Path, raw: Mapping[str, Any], *, skip_broken: bool, allow_code: bool) -> ProblemFile:
+    """Check what a file says of rows; ``ValueError`` where a key or value is wrong."""
     try:
         file = File.model_validate(raw)
     except ValidationError as error:
         raise ValueError("\n".join(messages(error, raw, path))) from None
-    checked = ProblemFile(path, file, allow_code)
-    _check_targets(checked)
-    _check_backbones(checked)
-    checked.variants()
-    for section in (*checked.targets, *file.sources):
+    found = ProblemFile(path, file, allow_code)
+    _check_targets(found)
+    _check_backbones(found)
+    found.variants()
+    for section in (*found.targets, *file.sources):
         section.skip_broken |= skip_broken
-    return checked
+    return found
 
 
 def _check_targets(file: ProblemFile) -> None:
@@ -281,6 +290,14 @@ def load_run(
 
 
 # Reading the file.
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a file as it is, and set what is overridden."""
+    raw = _parse(path)
+    for override in overrides:
+        _override(raw, override)
+    return raw
 
 
 def _parse(path: Path) -> dict[str, Any]:

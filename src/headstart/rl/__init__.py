@@ -8,16 +8,23 @@ import importlib
 from typing import Any
 
 from .bridge import Walk, bridge, fitted, walk
+from .film import film
+from .imported import imported
 from .physics import PHYSICS, Field, Physics
 from .ppo import Learned, Lesson, Settings, learn
 from .returns import returns
 from .world import World
 
-_ABOVE = {"Problem": "comparison.rl", "Budget": "strategies.rl", "Trial": "strategies.rl"}
+_ABOVE = {
+    "Problem": "comparison.rl",
+    "Budget": "strategies.rl",
+    "Trial": "strategies.rl",
+    "crossing": "strategies.rl",
+}
 
 __all__ = [
     "PHYSICS", "Budget", "Field", "Learned", "Lesson", "Physics", "Problem", "Settings", "Trial", "Walk",
-    "World", "bridge", "fitted", "learn", "returns", "walk",
+    "World", "bridge", "crossing", "film", "fitted", "imported", "learn", "returns", "walk",
 ]  # fmt: skip
 
 

@@ -138,11 +138,12 @@ class Runs:
         warm = torch.from_numpy(behind >= left * [one.warmup for one in self.lessons]).float()
         given = torch.tensor([one.rate for one in self.lessons], dtype=torch.float32)
         rate = s.lr * (1 - (1 - LEAST) * done / self.steps) * given * awake
-        share = behind[self.taught] / left[self.taught]
+        at = self.taught.numpy()
+        share = behind[at] / left[at]
         taught = [self.lessons[r] for r in self.taught]
         pull = torch.tensor(
-            [one.pull * (max(0.0, 1 - at / one.fades) if one.fades else 1.0)
-             for one, at in zip(taught, share, strict=True)],
+            [one.pull * (max(0.0, 1 - gone / one.fades) if one.fades else 1.0)
+             for one, gone in zip(taught, share, strict=True)],
             dtype=torch.float32,
         )  # fmt: skip
         for _ in range(s.epochs):

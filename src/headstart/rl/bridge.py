@@ -22,6 +22,7 @@ from .stack import Stack, layers
 from .world import World
 
 SIDE = 50  # steps of each episode side by side, about
+KNOWN = 1e-4  # of the largest singular value: what hardly moves anything, as where a cart is, stays 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ def bridge(source: Walk, target: Walk) -> tuple[Numbers, Numbers]:
     left = np.einsum("nq,de->nqde", after, np.eye(size)) - np.einsum("nq,de->nqde", before, f)
     rows = (left * weight).transpose(0, 3, 1, 2).reshape(-1, before.shape[1] * size)
     right = (target.chosen @ g * weight).reshape(-1)
-    found = np.linalg.lstsq(rows, right, rcond=None)[0].reshape(before.shape[1], size)
+    found = np.linalg.lstsq(rows, right, rcond=KNOWN)[0].reshape(before.shape[1], size)
     return found[:-1] / here[:, None], found[-1]
 
 

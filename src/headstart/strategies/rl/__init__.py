@@ -7,6 +7,7 @@ from .arena import Arena, Budget
 from .bridge import BRIDGE
 from .continuing import CONTINUE
 from .critic import CRITIC
+from .crossing import crossing
 from .distill import DISTILL
 from .gate import GATE
 from .kickstart import KICKSTART
@@ -27,4 +28,4 @@ STRATEGIES: dict[str, Strategy] = {
 }  # fmt: skip
 FURTHER: dict[str, Strategy] = {one.name: one for one in (SHAPING, PROGRESSIVE)}
 
-__all__ = ["FURTHER", "STRATEGIES", "Arena", "Budget", "Shared", "Trial"]
+__all__ = ["FURTHER", "STRATEGIES", "Arena", "Budget", "Shared", "Trial", "crossing"]

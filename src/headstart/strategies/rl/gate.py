@@ -1,8 +1,8 @@
 """A few held-out episodes say whether the old policy is of use; if not, its value alone is reused.
 
-Where the old policy is worth more than a new one, by two hundredths of the world's scale, it is the start
-(``anchor``); else only the value is (``critic``). The steps of these episodes are charged: nothing is learned
-for so long.
+Where the old policy is worth more than a new one, by two hundredths of the world's scale, it is the start, as
+in ``anchor``: the more it is worth, the slower and the nearer to it is learned. Else only the value is the
+start, as in ``critic``. The steps of these episodes are charged: nothing is learned for so long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def run(trial: Trial) -> Lesson:
     old, some = trial.look(policy)
     new, more = trial.look(fresh)
     if old > new + BETTER:
-        return near(trial, policy, value, spent=some + more)
+        return near(trial, policy, value, worth=old, spent=some + more)
     return trial.lesson(fresh, value, spent=some + more)
 
 
