@@ -99,3 +99,15 @@ def unknown(what: str, name: str, known: Iterable[str], *, error: type[Exception
     """
     hint = did_you_mean(name, known)
     return wrong(what, expected="a known name", found=f'"{name}"', hint=hint, error=error)
+
+
+def failure(error: Exception) -> str:
+    """Say what went wrong in one line, with the error's type where that is not plain from its text.
+
+    Example:
+        >>> failure(ValueError("no rows")), failure(KeyError("a"))
+        ('no rows', "KeyError: 'a'")
+    """
+    said = " ".join(str(error).split())
+    plain = isinstance(error, ValueError | FloatingPointError) and said
+    return said if plain else f"{type(error).__name__}: {said}"

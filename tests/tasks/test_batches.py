@@ -1,8 +1,10 @@
 import json
 import math
 import multiprocessing
+import random
 from itertools import islice
 
+import numpy
 import pytest
 import torch
 from torch.utils.data import Dataset
@@ -371,3 +373,46 @@ UNKNOWN = Labelled(torch.zeros(2, 1), torch.tensor([-100, -100]))
 def test_what_is_wrong_is_said(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+class Noisy(Dataset):
+    """Draw at random, from each of the states that datasets draw from."""
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, index):
+        numpys, pythons = numpy.random.rand(), random.random()  # noqa: NPY002
+        return torch.tensor([float(index), torch.rand(()), numpys, pythons]), index % 2
+
+
+def drawn(seed, workers, steps, state=None, **how):
+    tasks = [Task(name, Multiclass(2), Noisy()) for name in "ab"]
+    stream = batches(tasks, 6, workers=workers, generator=torch.Generator().manual_seed(seed), **how)
+    if state is not None:
+        stream.load_state_dict(state)
+    seen = [next(stream) for _ in range(steps)]
+    return [{name: part.x for name, part in batch.items()} for batch in seen], stream.state_dict()
+
+
+def alike(some, others):
+    return all(
+        one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+        for one, other in zip(some, others, strict=True)
+    )
+
+
+@pytest.mark.parametrize("sampling", ["equal", "proportional"])
+def test_what_a_dataset_draws_depends_on_seed_and_step_alone(sampling):
+    before = torch.get_rng_state(), random.getstate()
+    first, _ = drawn(0, 0, 5, sampling=sampling)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == random.getstate()
+    torch.manual_seed(7)
+    assert alike(first, drawn(0, 0, 5, sampling=sampling)[0])
+    assert alike(first, drawn(0, 2, 5, sampling=sampling)[0])
+    assert not alike(first[:1], drawn(1, 0, 1, sampling=sampling)[0])
+    noise = torch.cat([part for batch in first for part in batch.values()])[:, 1:]
+    assert len(noise.unique()) == noise.numel()
+    _, state = drawn(0, 0, 2, sampling=sampling)
+    assert alike(first[2:], drawn(0, 1, 3, state, sampling=sampling)[0])

@@ -104,7 +104,7 @@ def sk_labels(p, t, w):
     }
 
 
-def sk_numbers(p, t, w):
+def sk_whole_numbers(p, t, w):
     found = {
         "r2": sk.r2_score(t, p, sample_weight=w),
         "rmse": sk.mean_squared_error(t, p, sample_weight=w) ** 0.5,
@@ -113,6 +113,15 @@ def sk_numbers(p, t, w):
     if (w == 1).all():  # SciPy knows no weights
         found["spearman"] = np.mean([stats.spearmanr(a, b).statistic for a, b in zip(p.T, t.T, strict=True)])
     return found
+
+
+def sk_numbers(p, t, w):
+    """Each output over its own rows, averaged; of the squared error before its root."""
+    p, t = p.reshape(len(p), -1), t.reshape(len(t), -1)
+    holes = enumerate(~t.isnan().T)
+    each = [sk_whole_numbers(p[at, k : k + 1], t[at, k : k + 1], w[at]) for k, at in holes]
+    mean = {key: sum(one[key] for one in each) / len(each) for key in each[0]}
+    return mean | {"rmse": (sum(one["rmse"] ** 2 for one in each) / len(each)) ** 0.5}
 
 
 SCIKIT_LEARN = {
@@ -136,9 +145,7 @@ def test_values_equal_those_of_scikit_learn(name, holes, weighted):
     outputs, y = outputs.double(), y.double() if y.is_floating_point() else y
     y = y.reshape(outputs.shape) if "regression" in name else y
     there = known(y)
-    if "regression" in name:
-        there = there.all(1)  # a row with a hole is left out as a whole
-    if name == "multilabel":
+    if "regression" in name or name == "multilabel":
         there = there.any(1)
     w = torch.ones(there.sum(), dtype=torch.float64)
     if weighted:
@@ -176,6 +183,8 @@ def torchmetrics_of(name):
 def test_values_equal_those_of_torchmetrics(name, holes):
     kind, outputs, y = case(name, holes)
     p, t, _ = kind.scored(outputs, y)
+    if name == "regression_many" and holes:
+        pytest.skip("torchmetrics has no numbers that are missing")
     expected = {key: float(metric(p, t)) for key, metric in torchmetrics_of(name).items()}
     found = {key: value for key, value in values(kind, outputs, y).items() if key in expected}
     assert found == pytest.approx(expected, abs=1e-5, rel=1e-4)

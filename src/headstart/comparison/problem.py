@@ -364,7 +364,7 @@ class Problem(Situation):
             for posed, judged in parts:
                 try:
                     value = posed._value(strategy, strategy.options[option], seed, judged, starts)
-                except FloatingPointError:  # diverged: the worst there is
+                except Exception:  # diverged, or what the trial will tell: the worst there is
                     value = float("-inf")
                 tried.append((value, 0.0))
             scores.append(tried)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..errors import failure
 from ..strategies import Starts
 from . import cells as kept
 from . import choice, outputs
@@ -48,7 +49,7 @@ def run_tries(plan: Plan, job: Job) -> Iterator[None]:
             starts = shared.setdefault(how, plan.problem.starts(plan.directory / FEATURES))
             try:
                 score = plan.problem.judge(strategy, option, amount, repeat, starts)
-            except FloatingPointError:  # diverged: the worst there is
+            except Exception:  # diverged, or what its trials will tell: the worst there is
                 score = (-math.inf, 0.0)
             facts = {"strategy": name, "settings": dict(strategy.options[option]), "score": score}
             kept.write(plan, file, facts)
@@ -128,9 +129,9 @@ def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> kept.Record:
             option, record["held_out"] = problem.choose(strategy, plan.options(name, amount), seed, starts)
         record["settings"] = dict(strategy.options[option])
         found = problem.train(strategy, plan.targets[name], record["settings"], seed, starts)
-    except FloatingPointError as error:
+    except Exception as error:  # one failure is one failure: the others go on
         settings = record.get("settings", dict(strategy.options[option]))
-        return record | {"settings": settings, "error": str(error), "targets": {}}
+        return record | {"settings": settings, "error": failure(error), "targets": {}}
     record["targets"] = {}
     outputs.write(plan, (name, amount, seed), found)
     for target, outcome in found.items():

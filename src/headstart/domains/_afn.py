@@ -68,7 +68,7 @@ class AFN:
     def __call__(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the weighted pull on the lengths."""
         source, target = sides(net, batch, self.task)
-        label = self.task.loss(net.head(self.task.name)(source), batch.source.y)
+        label = self.task.loss(net.answer(source, self.task.name), batch.source.y)
         pulls = [self._pull(side.flatten(1).norm(dim=1)) for side in (source, target)]
         return {"label": label, "norm": self.weight * (pulls[0] + pulls[1])}
 

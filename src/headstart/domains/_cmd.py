@@ -90,7 +90,7 @@ class CMD:
     def __call__(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the weighted distance of the moments."""
         source, target = sides(net, batch, self.task)
-        label = self.task.loss(net.head(self.task.name)(source), batch.source.y)
+        label = self.task.loss(net.answer(source, self.task.name), batch.source.y)
         span: float | Tensor | None = self.span
         if span is None:
             low, high = torch.cat([source.detach().flatten(), target.detach().flatten()]).aminmax()

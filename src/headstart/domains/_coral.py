@@ -78,7 +78,7 @@ class CORAL:
         if min(len(source), len(target)) < 2:
             found = f"{len(source)} and {len(target)}"
             raise wrong("rows of source and target", expected="at least 2 each", found=found)
-        label = self.task.loss(net.head(self.task.name)(source), batch.source.y)
+        label = self.task.loss(net.answer(source, self.task.name), batch.source.y)
         source, target = source.flatten(1), target.flatten(1)
         scale = self.weight / (4 * source.shape[1] ** 2)
         return {"label": label, "coral": scale * covariance_gap(source, target)}

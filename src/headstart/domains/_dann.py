@@ -72,7 +72,7 @@ class DANN(nn.Module):
     def forward(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the critic's loss on both."""
         source, target = sides(net, batch, self.task)
-        label = self.task.loss(net.head(self.task.name)(source), batch.source.y)
+        label = self.task.loss(net.answer(source, self.task.name), batch.source.y)
         z = torch.cat([source, target])  # (B + C, D)
         check_features(z, self.features)
         logits = self.critic(ReverseGradient.apply(z, self.weight * ramp(progress)))[:, 0]

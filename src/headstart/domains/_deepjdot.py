@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ class DeepJDOT:
     def __call__(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the weighted cost of the plan."""
         source, target = sides(net, batch, self.task)
-        head = net.head(self.task.name)
+        head = partial(net.answer, task=self.task.name)
         label = self.task.loss(head(source), batch.source.y)
         there = batch.source.present()
         p = guesses(self.task, head(target)).clamp(min=torch.finfo(target.dtype).tiny)  # (C, K)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -81,7 +82,7 @@ class JAN:
     def __call__(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the weighted joint discrepancy."""
         source, target = sides(net, batch, self.task)
-        head = net.head(self.task.name)
+        head = partial(net.answer, task=self.task.name)
         outputs = head(source)
         gap = joint_discrepancy(
             (source.flatten(1), target.flatten(1), BANDWIDTHS),

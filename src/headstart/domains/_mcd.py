@@ -5,6 +5,8 @@ Shapes: ``B`` source rows, ``C`` target rows, ``D`` features, ``K`` classes.
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from ..maths import ReverseGradient
@@ -66,7 +68,7 @@ class MCD(nn.Module):
         """Return the label losses of both heads on the source, and how far apart they are on the target."""
         source, target = sides(net, batch, self.task)
         check_features(source, self.features)
-        head, y = net.head(self.task.name), batch.source.y
+        head, y = partial(net.answer, task=self.task.name), batch.source.y
         turned = ReverseGradient.apply(target, 1.0)
         one, other = (guesses(self.task, h(turned)) for h in (head, self.second))
         return {

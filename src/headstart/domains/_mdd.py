@@ -5,6 +5,8 @@ Shapes: ``B`` source rows, ``C`` target rows, ``D`` features, ``K`` classes.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -71,7 +73,7 @@ class MDD(nn.Module):
         """Return the label loss on the source and the second head's loss on both sides."""
         source, target = sides(net, batch, self.task)
         check_features(source, self.features)
-        head = net.head(self.task.name)
+        head = partial(net.answer, task=self.task.name)
         outputs = head(source)
         here, there = (guesses(self.task, z.detach()).argmax(1) for z in (outputs, head(target)))
         z = ReverseGradient.apply(torch.cat([source, target]), self.weight * ramp(progress))

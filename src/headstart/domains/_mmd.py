@@ -78,7 +78,7 @@ class MMD:
     def __call__(self, net: Net, batch: Shift, progress: float) -> dict[str, Tensor]:
         """Return the label loss on the source and the weighted discrepancy."""
         source, target = sides(net, batch, self.task)
-        label = self.task.loss(net.head(self.task.name)(source), batch.source.y)
+        label = self.task.loss(net.answer(source, self.task.name), batch.source.y)
         return {
             "label": label,
             "mmd": self.weight * discrepancy(source.flatten(1), target.flatten(1), self.bandwidths),

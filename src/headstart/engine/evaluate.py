@@ -17,6 +17,7 @@ from ..maths import wilson
 from ..models import Adapted, Net, device_of
 from ..progress import Bar
 from ..tasks import Labelled, Lazy, Task, X
+from ..tasks.kinds.missing import said
 from ..tasks.nouns import rows, take, tensors, wrapped
 from . import devices
 from .devices import computing, moved
@@ -87,6 +88,7 @@ def predict(
     Raises:
         KeyError: if the net has no such head.
         ValueError: if ``batch`` is below 1.
+        FloatingPointError: if an answer is NaN.
 
     Example:
         >>> net = Net(nn.Linear(2, 4), {"coins": nn.Linear(4, 3)})
@@ -95,12 +97,12 @@ def predict(
     """
     places = bounds(rows(x), batch)
     if isinstance(net, Adapted):
-        return mapped(net, net.net, x, places, precision=precision, progress=progress, title="predict")
+        return said(mapped(net, net.net, x, places, precision=precision, progress=progress, title="predict"))
 
     def outputs(part: X) -> Tensor:
         return net(part, task_name)
 
-    return mapped(outputs, net, x, places, precision=precision, progress=progress, title="predict")
+    return said(mapped(outputs, net, x, places, precision=precision, progress=progress, title="predict"))
 
 
 def bounds(count: int, batch: int) -> list[int]:

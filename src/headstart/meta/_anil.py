@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from ..models import Adapted, Net
+from ..models.net import spared
 from ..tasks import Labelled
 from ._descent import Descent, Loss, Weights, check_steps, descend, movable
 
@@ -67,7 +68,7 @@ class ANIL:
 
         def lower(weights: Weights) -> Tensor:
             own = {name.removeprefix(prefix): weight for name, weight in weights.items()}
-            return self.loss(functional_call(head, own, (z,)), support.y)
+            return self.loss(functional_call(head, own, (spared(head, z),)), support.y)
 
         start = dict(descent.weights)
         *_, weights = descend(lower, start, self._move, self.steps, first_order=self.first_order)

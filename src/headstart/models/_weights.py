@@ -93,3 +93,15 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     names = plain_names(module)
     here = {name: state[plain] for name, plain in names.items() if plain in state}
     module.load_state_dict(here | {n: value for n, value in state.items() if n not in names}, strict=False)
+
+
+def check_weights(module: nn.Module, where: str) -> None:
+    """Raise ``ValueError`` for a weight that is no number; minus infinity is a class without rows."""
+    for name, value in plain_state(module).items():
+        if (
+            isinstance(value, Tensor)
+            and value.is_floating_point()
+            and (value.isnan() | value.isposinf()).any()
+        ):
+            hint = "train it again, with a lower `lr`"
+            raise wrong(f"`{name}` of {where}", expected="numbers", found="NaN or infinity", hint=hint)

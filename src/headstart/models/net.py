@@ -5,7 +5,8 @@ Shapes: ``B`` rows, ``D`` features, ``O`` outputs of a head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Self, final
 
@@ -15,7 +16,7 @@ from torch.func import functional_call
 
 from ..errors import unknown, wrong
 from ..tasks import X
-from ..tasks.nouns import convert, tensors
+from ..tasks.nouns import convert, rows, tensors
 from .fresh import copied
 from .outputs import features_of, width
 from .wrappers import unwrapped
@@ -127,6 +128,37 @@ def typed(module: nn.Module, x: X) -> X:
     return convert(x, lambda t: t.to(dtype) if t.is_floating_point() else t)
 
 
+def spared(module: nn.Module, x: X) -> X:
+    """Copy rows or features for a module that might write to them: with ``inplace`` layers, or not PyTorch's.
+
+    Example:
+        >>> z = torch.tensor([-1.0])
+        >>> net = nn.ReLU(inplace=True)
+        >>> net(spared(net, z)), z
+        (tensor([0.]), tensor([-1.]))
+    """
+    known = ("torch.nn.", "headstart.")
+    might = any(
+        getattr(part, "inplace", False) or not type(part).__module__.startswith(known)
+        for part in module.modules()
+    )
+    return convert(x, Tensor.clone) if might else x
+
+
+@contextmanager
+def _norms_of_one(module: nn.Module, x: X) -> Iterator[None]:
+    """Let batch norms rest for one row alone, which has no spread; they go by their running statistics."""
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm1d)] if rows(x) == 1 else []
+    there = [norm for norm in norms if norm.training and norm.track_running_stats]
+    for norm in there:
+        norm.training = False
+    try:
+        yield
+    finally:
+        for norm in there:
+            norm.training = True
+
+
 def width_of(module: nn.Module, x: X, task: str | None = None) -> int:
     """Tell the features ``D`` per row of a backbone: its own word, or measured on rows of ``x (B, *)``.
 
@@ -146,7 +178,7 @@ def width_of(module: nn.Module, x: X, task: str | None = None) -> int:
         return backbone.width
     training = module.training
     with torch.no_grad():
-        found = width(module.eval()(typed(module, x)))
+        found = width(module.eval()(spared(module, typed(module, x))))
     module.train(training)
     return found
 
@@ -208,11 +240,12 @@ class Net(nn.Module):
             ValueError: if rows are whole numbers and the backbone takes none.
             TypeError: if it is not plain which part of what the backbone gives are the features.
         """
-        backbone, x = self.backbone, typed(self, x)
+        backbone, x = self.backbone, spared(self.backbone, typed(self, x))
         try:
             if self.at_places(task):
                 return backbone.places(x)  # type: ignore[operator]
-            return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
+            with _norms_of_one(backbone, x):
+                return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
         except RuntimeError as error:
             _explain(x, error)
             raise
@@ -230,7 +263,7 @@ class Net(nn.Module):
         """
         about = as_backbone(self.backbone)
         if about is not None and about.joint:
-            once = {id(rows): typed(self, rows) for rows in x.values()}
+            once = {id(rows): spared(self.backbone, typed(self, rows)) for rows in x.values()}
             found: tuple[dict[str, Tensor], dict[str, Tensor]]
             try:
                 found = self.backbone({task: once[id(rows)] for task, rows in x.items()}, None, progress)
@@ -240,7 +273,7 @@ class Net(nn.Module):
                 raise
             return found
         if (tables := self._alike(x)) is not None:
-            parts = self.features(torch.cat(tables)).split([len(rows) for rows in tables])
+            parts = self.features(torch.cat(tables)).split([len(some) for some in tables])
             of = dict(zip(map(id, tables), parts, strict=True))
             return {task: of[id(rows)] for task, rows in x.items()}, {}
         seen: dict[tuple[int, bool, str | None], Tensor] = {}
@@ -275,6 +308,11 @@ class Net(nn.Module):
             return self.heads[task]
         except KeyError:
             raise unknown("head", task, self.heads, error=KeyError) from None
+
+    def answer(self, z: Tensor, task: str) -> Tensor:
+        """Return the output of a task's head on features ``(B, D)``, which stay as they are for others."""
+        head = self.head(task)
+        return head(spared(head, z))  # type: ignore[arg-type]
 
     def shared(self) -> dict[str, nn.Parameter]:
         """Name the trainable parameters of the backbone, without those that are private to a task."""

@@ -17,7 +17,7 @@ from ..errors import unknown, wrong
 from ..tasks import Encoding, Kind
 from ..tasks.kinds import kind_from_json
 from ._files import DESCRIPTION, WEIGHTS, read, understood, write
-from ._weights import check_fits, fill
+from ._weights import check_fits, check_weights, fill
 from .backbones.cuts import Cut
 from .backbones.providers import rebuild
 from .heads import build, describe
@@ -98,6 +98,7 @@ def save_with(
     if set(kinds) != set(net.heads):
         raise wrong("`kinds`", expected=f"one for each head of {list(net.heads)}", found=list(kinds))
     tensors, names = _tensors(net), plain_names(net)
+    check_weights(net, "the net")
     description = {
         "backbone": _describe_backbone(net.backbone),
         "cut": None if (known := as_backbone(net.backbone)) is None else known.cut,
@@ -158,6 +159,7 @@ def load(
             net = build()
         kinds = {n: kind_from_json(about["kinds"][n], f"kind of head {n!r}") for n in about["heads"]}
     fill(net, tensors, f'"{directory / WEIGHTS}"')
+    check_weights(net, f"`{directory / WEIGHTS}`")
     names, frozen = plain_names(net), set(without_wrappers(about["frozen"]).values())
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(names[name] not in frozen)

@@ -79,7 +79,7 @@ class Supervised:
             return {}
         features, own = net.together({task.name: rows.x for task, rows in there}, progress)
         losses = {
-            task.name: task.loss(net.head(task.name)(features[task.name]), rows.y, complete=rows.complete)
+            task.name: task.loss(net.answer(features[task.name], task.name), rows.y, complete=rows.complete)
             for task, rows in there
         }
         if both := own.keys() & losses.keys():

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ...datasets.shots import drawn
+from ...errors import wrong
 from ...models import Backbone, Net, freeze
 from ...models.backbones.plain import Raw, Words
 from ...models.heads import Neighbours, Trees, Vectors, Votes
@@ -99,6 +100,8 @@ def represent(trial: Trial, learner: Learner, *sets: tuple[Labelled, float]) -> 
     """Make the numbers of rows, not more than the learner takes, with copies that are moved."""
     kind, problem = trial.target.kind, trial.problem
     parts = [_answered(kind, rows).to("cpu") for rows, _ in sets]
+    if not any(map(len, parts)):
+        raise wrong("labelled rows", expected="some that miss no number, for such a learner", found="none")
     words = of_words(problem)
     backbone: Raw | Words = _words(problem, parts) if words else Raw(tuple(_x(parts[0]).shape[1:]))
     columns = _x(parts[0]).shape[1] if words else backbone.width

@@ -19,7 +19,7 @@ from .decisions import binary_accuracy, binary_balanced_accuracy, binary_f1
 from .deviations import binary_brier, binary_log_loss
 from .kind import Kind, Label
 from .measures import UNIT, Measure, by_name
-from .missing import MISSING
+from .missing import MISSING, said
 from .named import check_axes, class_names, listed, numbered, shares_of, suited_to
 from .ranks import auroc, average_precision
 
@@ -101,11 +101,11 @@ class Binary(Kind):
 
     def decode(self, prediction: Tensor) -> list[Label]:
         """Name the likelier class of each row."""
-        return [self.classes[int(v > 0)] for v in prediction[:, 0].tolist()]
+        return [self.classes[int(v > 0)] for v in said(prediction)[:, 0].tolist()]
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the probabilities of the negative and the positive class, ``(B, 2)``."""
-        return torch.cat([-outputs, outputs], 1).sigmoid()
+        return torch.cat([-outputs, said(outputs)], 1).sigmoid()
 
     def numbers(self, y: Tensor) -> Tensor:
         """Return 0 or 1 for each row, -100 where it is missing."""

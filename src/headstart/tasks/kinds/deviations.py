@@ -7,6 +7,7 @@ Shapes: ``R`` reweightings, ``n`` rows, ``C`` classes, ``O`` outputs. Weights ar
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -53,7 +54,10 @@ def labels_brier(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
 
 def r2(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
     """Share of the targets' variance that is explained, averaged over outputs; ``(n,)`` or ``(n, O)``."""
-    p, t = _columns(p, t, w)
+    return _over_outputs(_explained, p, t, w)
+
+
+def _explained(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
     t, p = t - t.mean(0), p - t.mean(0)
     count = w.sum(1, keepdim=True)
     spread = w @ t.square() - (w @ t).square() / count  # (R, O)
@@ -63,15 +67,25 @@ def r2(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
 
 def rmse(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
     """Root of the mean squared error, in target units; ``(n,)`` or ``(n, O)``."""
-    p, t = _columns(p, t, w)
-    squared = _mean((p - t).square().mean(1), w)
+    squared = _over_outputs(lambda p, t, w: _mean((p - t).square().mean(1), w), p, t, w)
     return squared.where(squared != 0, 1.0).sqrt().where(squared != 0, 0.0)  # no slope of a root at 0
 
 
 def mae(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
     """Mean absolute error, in target units; ``(n,)`` or ``(n, O)``."""
-    p, t = _columns(p, t, w)
-    return _mean((p - t).abs().mean(1), w)
+    return _over_outputs(lambda p, t, w: _mean((p - t).abs().mean(1), w), p, t, w)
+
+
+def _over_outputs(
+    measure: Callable[[Tensor, Tensor, Tensor], Tensor], p: Tensor, t: Tensor, w: Tensor
+) -> Tensor:
+    """Measure all outputs at once; where targets are missing (NaN), each over its own rows, and average."""
+    p, t = p.to(w).reshape(len(p), -1), t.to(w).reshape(len(t), -1)
+    there = ~t.isnan()
+    if there.all():
+        return measure(p, t, w)
+    own = [(p[at, k, None], t[at, k, None], w[:, at]) for k, at in enumerate(there.T) if at.any()]
+    return torch.stack([measure(*part) for part in own]).mean(0)
 
 
 def _mean(losses: Tensor, w: Tensor) -> Tensor:
@@ -85,7 +99,3 @@ def _mean_known(losses: Tensor, t: Tensor, w: Tensor) -> Tensor:
 
 def _nats(log: Tensor) -> Tensor:
     return -log.clamp(math.log(LEAST), math.log1p(-LEAST))
-
-
-def _columns(p: Tensor, t: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    return p.to(w).reshape(len(p), -1), t.to(w).reshape(len(t), -1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...errors import wrong
+
 MISSING = -100
 
 
@@ -32,3 +34,17 @@ def present(y: Tensor) -> Tensor:
 def mean_over_present(losses: Tensor, there: Tensor) -> Tensor:
     """Average ``losses`` where ``there``; 0 with a graph where nothing is."""
     return torch.where(there, losses, 0).sum() / there.sum().clamp(min=1)
+
+
+def said(outputs: Tensor) -> Tensor:
+    """Return a head's outputs ``(B, ...)``, of which any is an answer.
+
+    Raises:
+        FloatingPointError: if one is NaN, which names no class; the message has its row.
+    """
+    if outputs.is_floating_point() and (bad := outputs.isnan()).any():
+        rows = bad.flatten(1).any(1) if bad.ndim > 1 else bad
+        found = f"NaN in row {int(rows.int().argmax())}, {int(rows.sum())} of {len(rows)} rows in all"
+        hint = "weights or rows may be no numbers; look at them by `isfinite()`"
+        raise wrong("answers", expected="numbers", found=found, hint=hint, error=FloatingPointError)
+    return outputs

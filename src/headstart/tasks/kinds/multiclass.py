@@ -17,7 +17,7 @@ from .decisions import accuracy, balanced_accuracy, classes_f1
 from .deviations import classes_brier, classes_log_loss
 from .kind import Label
 from .measures import UNIT, Measure, by_name
-from .missing import MISSING, known
+from .missing import MISSING, known, said
 from .named import Named, below_the_top, check_axes, check_numbers, numbered, shares_of, suited_to
 from .ranks import classes_auroc, classes_average_precision
 
@@ -90,11 +90,11 @@ class Multiclass(Named):
 
     def decode(self, prediction: Tensor) -> list[Label]:
         """Name the likeliest class of each row."""
-        return [self.classes[i] for i in prediction.argmax(1).tolist()]
+        return [self.classes[i] for i in said(prediction).argmax(1).tolist()]
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax of the logits, ``(B, C)``."""
-        return outputs.softmax(1)
+        return said(outputs).softmax(1)
 
     def numbers(self, y: Tensor) -> Tensor:
         """Return the targets, which are the classes' numbers."""

@@ -19,7 +19,7 @@ from .decisions import labels_f1
 from .deviations import labels_brier, labels_log_loss
 from .kind import Label
 from .measures import UNIT, Measure, by_name
-from .missing import MISSING
+from .missing import MISSING, said
 from .named import Named, listed, numbered
 from .ranks import labels_auroc, labels_average_precision
 
@@ -92,11 +92,13 @@ class Multilabel(Named):
 
     def decode(self, prediction: Tensor) -> list[list[Label]]:
         """List the labels of each row whose probability is over one half."""
-        return [[c for c, v in zip(self.classes, row, strict=True) if v > 0] for row in prediction.tolist()]
+        return [
+            [c for c, v in zip(self.classes, row, strict=True) if v > 0] for row in said(prediction).tolist()
+        ]
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the probability of each label by itself, ``(B, C)``."""
-        return outputs.sigmoid()
+        return said(outputs).sigmoid()
 
     def shares(self, y: Tensor) -> dict[Label, float]:
         """Give the share of each label among the rows where it is not missing."""

@@ -69,7 +69,7 @@ def labels_average_precision(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
 
 
 def spearman(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Correlation of the ranks, averaged over outputs; ``p``, ``t (n,)`` or ``(n, O)``.
+    """Correlation of the ranks, averaged over outputs; ``p``, ``t (n,)`` or ``(n, O)``, NaN where missing.
 
     Rows that tie share the middle of their ranks.
 
@@ -77,9 +77,15 @@ def spearman(p: Tensor, t: Tensor, w: Tensor) -> Tensor:
         Spearman (1904), The proof and measurement of association, https://doi.org/10.2307/1412159
     """
     columns = zip(p.reshape(len(p), -1).T, t.reshape(len(t), -1).T, strict=True)
-    ranks = [(_standing(a, w), _standing(b, w)) for a, b in columns]
-    each = [(w * a * b).sum(1) / ((w * a * a).sum(1) * (w * b * b).sum(1)).sqrt() for a, b in ranks]
-    return torch.stack(each).mean(0)
+    return torch.stack([_correlation(a, b, w) for a, b in columns if not b.isnan().all()]).mean(0)
+
+
+def _correlation(a: Tensor, b: Tensor, w: Tensor) -> Tensor:
+    there = ~b.isnan()
+    if not there.all():
+        a, b, w = a[there], b[there], w[:, there]
+    a, b = _standing(a, w), _standing(b, w)
+    return (w * a * b).sum(1) / ((w * a * a).sum(1) * (w * b * b).sum(1)).sqrt()
 
 
 # One class, or label, at a time: (R, n) weights are held, never (R, n, C).

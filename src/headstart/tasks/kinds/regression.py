@@ -79,12 +79,10 @@ class Regression(Kind):
         return self.metric, "numbers: the share of their variance that is explained"
 
     def scored(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Line up the rows where no number is missing, numbered among those that have any."""
+        """Line up the rows that have a number; NaN where one of several is missing."""
         y = y.reshape(outputs.shape).to(outputs.dtype)
         there = present(y)
-        outputs, y = outputs[there], y[there]
-        full = known(y).all(1)
-        return outputs[full].squeeze(1), y[full].squeeze(1), full.nonzero()[:, 0]
+        return outputs[there].squeeze(1), y[there].squeeze(1), torch.arange(int(there.sum()))
 
     def check(self, y: Tensor) -> None:
         """Raise ``ValueError`` for integer targets, a wrong width or an infinite number."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...errors import wrong
 from .kind import Label
 from .measures import UNIT, Measure, by_name, macro
-from .missing import MISSING, known, present
+from .missing import MISSING, known, present, said
 from .named import class_names, listed, numbered, shares_of
 from .placed import AtPlaces, Placed
 
@@ -130,7 +130,7 @@ class Segmentation(Placed):
 
     def decode(self, prediction: Tensor) -> list[np.ndarray]:
         """Name the likeliest class of each pixel: an array ``(H, W)`` for each image."""
-        return list(np.array(self.classes)[self._said(prediction).cpu().numpy()])
+        return list(np.array(self.classes)[self._said(said(prediction)).cpu().numpy()])
 
     def shares(self, y: Tensor) -> dict[Label, float]:
         """Give the share of each class among the labelled pixels."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .kind import Label
 from .measures import UNIT, Measure
-from .missing import MISSING, known, present
+from .missing import MISSING, known, present, said
 from .multiclass import MEASURES
 from .named import below_the_top, listed, numbered, shares_of, suited_to
 from .placed import Placed
@@ -91,7 +91,7 @@ class Tokens(Placed):
 
     def decode(self, prediction: Tensor) -> list[list[Label]]:
         """Name the likeliest class of each token."""
-        return [[self.classes[i] for i in row] for row in prediction.argmax(2).tolist()]
+        return [[self.classes[i] for i in row] for row in said(prediction).argmax(2).tolist()]
 
     def shares(self, y: Tensor) -> dict[Label, float]:
         """Give the share of each class among the labelled tokens."""

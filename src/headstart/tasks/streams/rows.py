@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random as python_random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ...errors import wrong
 from ...maths import random
-from ..nouns import Inputs, Labelled, Lazy, collate
+from ..nouns import Inputs, Labelled, Lazy, collate, convert, join
+
+AHEAD = 8  # the fewest rows that a worker loads at a time
 
 
 class Rows:
     """Read rows of one data set in an order that is a new permutation in every epoch.
 
     ``at(start, count)`` is a function of its arguments alone: row ``start`` of the endless
-    sequence of epochs, and the ``count - 1`` rows behind it.
+    sequence of epochs, and the ``count - 1`` rows behind it. What a dataset draws at random while it loads a
+    row depends on the key and on the row's place in that sequence, not on who loads it.
     """
 
     def __init__(self, data: Labelled | Inputs | Lazy, index: Tensor, workers: int = 0) -> None:
         self.data, self.index, self.workers = data, index, workers
         self.count = len(index)
         self._order: tuple[tuple[int, ...], Tensor] | None = None
-        self._ahead: tuple[tuple[int, ...], Iterator[Any]] | None = None
+        self._ahead: _Ahead | None = None
 
     def _permutation(self, *key: int) -> Tensor:
         if self._order is None or self._order[0] != key:
@@ -41,36 +47,99 @@ class Rows:
 
     def at(self, start: int, count: int, *key: int) -> Any:
         """Return the rows themselves: a slice of the tensors, or a collated batch of a dataset."""
-        if self.data.held or not self.workers:
+        if self.data.held:
             return self.data.take(self.rows(start, count, *key))
-        here = (start, count, *key)
-        if self._ahead is None or self._ahead[0] != here:
-            loader = DataLoader(
-                self.data.data,
-                batch_sampler=_Plan(self.index, start, count, key),
-                num_workers=self.workers,
+        if not self.workers:
+            numbers = self.rows(start, count, *key).tolist()
+            return collate([_load(self.data.data, n, (*key, at)) for at, n in enumerate(numbers, start)])
+        if self._ahead is None or (self._ahead.start, self._ahead.key) != (start, key):
+            self._ahead = _Ahead(self.data.data, self.index, start, max(AHEAD, count), key, self.workers)
+        return self._ahead.take(count)
+
+
+class _Ahead:
+    """Rows that workers load ahead, as many at a time as were first asked for, handed out in any number."""
+
+    def __init__(
+        self, data: Any, index: Tensor, start: int, size: int, key: tuple[int, ...], workers: int
+    ) -> None:
+        self.start, self.key = start, key
+        self._loader = iter(
+            DataLoader(
+                _Placed(data, key),
+                batch_sampler=_Plan(index, start, size, key),
+                num_workers=workers,
                 collate_fn=collate,
                 generator=torch.Generator(),
             )
-            self._ahead = here, iter(loader)
-        batch = next(self._ahead[1])
-        self._ahead = (start + count, count, *key), self._ahead[1]
-        return batch
+        )
+        self._left: Any = None
+
+    def take(self, count: int) -> Any:
+        """Hand out the next rows."""
+        while self._left is None or len(self._left) < count:
+            more = next(self._loader)
+            self._left = more if self._left is None else _joined(self._left, more)
+        self.start += count
+        if len(self._left) == count:
+            whole, self._left = self._left, None
+            return whole
+        given = convert(self._left, lambda t: t[:count])
+        self._left = convert(self._left, lambda t: t[count:])
+        return given
+
+
+def _joined(one: Any, other: Any) -> Any:
+    x = join(one.x, other.x)
+    return Inputs(x) if isinstance(one, Inputs) else Labelled(x, torch.cat([one.y, other.y]))
+
+
+class _Placed(Dataset[Any]):
+    """A dataset whose rows are asked for by their place in the sequence and their number."""
+
+    def __init__(self, data: Any, key: tuple[int, ...]) -> None:
+        self.data, self.key = data, key
+
+    def __getitem__(self, asked: tuple[int, int]) -> Any:
+        place, number = asked
+        return _load(self.data, number, (*self.key, place))
 
 
 class _Plan:
-    """The endless sequence of row numbers of steps of equal size, for a worker loader."""
+    """The endless sequence of places and row numbers of steps of equal size, for a worker loader."""
 
     def __init__(self, index: Tensor, start: int, count: int, key: tuple[int, ...]) -> None:
         # Rows of its own: in a cycle with the loader, the loader's workers would outlive it for seconds.
         self.rows = Rows(Inputs(index), index)
         self.start, self.count, self.key = start, count, key
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         start = self.start
         while True:
-            yield self.rows.rows(start, self.count, *self.key).tolist()
+            yield list(enumerate(self.rows.rows(start, self.count, *self.key).tolist(), start))
             start += self.count
+
+
+def _load(data: Any, number: int, key: Sequence[int]) -> Any:
+    """Load a row with the random states that its key gives."""
+    with _drawn(key):
+        return data[number]
+
+
+@contextmanager
+def _drawn(key: Sequence[int]) -> Iterator[None]:
+    """Seed what datasets draw from (PyTorch, NumPy, Python) for a while, and put it back afterwards."""
+    seed = random.generator(*key, "row").initial_seed()
+    ours, numpys, pythons = torch.get_rng_state(), numpy.random.get_state(), python_random.getstate()  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    numpy.random.seed(seed % 2**32)  # noqa: NPY002 (the states that others draw from)
+    python_random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(ours)
+        numpy.random.set_state(numpys)  # noqa: NPY002
+        python_random.setstate(pythons)
 
 
 def labelled_rows(data: Labelled | Lazy, name: str) -> Tensor:

@@ -1,0 +1,84 @@
+"""One failure is one failure: it is told, and the comparison goes on."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import headstart as hs
+from headstart.tasks import Labelled, Multiclass, Regression
+
+from .problems import few_without_reuse
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch):
+    few_without_reuse(monkeypatch, "raw+knn", "scratch")
+
+
+X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+BUDGET = hs.strategies.Budget(steps=5, options=1)
+
+
+def task(y, kind, rows=40):
+    return hs.Task("t", kind, Labelled(X[:rows], y[:rows]), test=Labelled(X[rows:], y[rows:]))
+
+
+class Logarithm(nn.Module):
+    """Give NaN for some rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 8)
+
+    def forward(self, x):
+        return torch.log(self.layer(x))
+
+
+def failed(result):
+    return {row["strategy"]: row["error"] for row in result.details["budget"]["failed"]}
+
+
+def test_features_that_are_no_numbers_fail_what_reads_them():
+    problem = hs.Problem(task(torch.arange(60) % 2, Multiclass(2)), backbone=Logarithm(), budget=BUDGET)
+    result = hs.compare(problem, ["raw+knn", "features+logreg", "probe"], seeds=2, progress=False)
+    errors = failed(result)
+    assert {"features+logreg", "probe"} <= errors.keys()
+    assert "NaN" in errors["features+logreg"]
+    by_name = {row["strategy"]: row["mean"] for row in result.rows}
+    assert by_name["raw+knn"] is not None
+
+
+def test_labels_of_one_class_fail_what_needs_two():
+    y = torch.cat([torch.zeros(40, dtype=torch.long), torch.arange(20) % 3])
+    backbone = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    problem = hs.Problem(task(y, Multiclass(3)), backbone=backbone, budget=BUDGET)
+    result = hs.compare(problem, ["features+logreg", "probe"], seeds=2, progress=False)
+    assert "features+logreg" in failed(result)
+    assert next(row for row in result.rows if row["strategy"] == "probe")["mean"] is not None
+
+
+@pytest.mark.parametrize("error", [TypeError("odd"), KeyError("lost"), RuntimeError("torch"), MemoryError()])
+def test_any_error_of_a_strategy_is_told_with_its_type(tmp_path, error):
+    def run(trial):
+        raise error
+
+    own = hs.Strategy(name="mine", run=run, summary="fails")
+    problem = hs.Problem(task(torch.arange(60) % 2, Multiclass(2)), budget=BUDGET)
+    result = hs.compare(problem, [own, "raw+knn"], seeds=2, progress=False, out=tmp_path / "c")
+    assert failed(result)["mine"].startswith(type(error).__name__)
+    cell = json.loads((tmp_path / "c" / "trials" / "mine-all-0.json").read_text())
+    assert type(error).__name__ in json.dumps(cell)
+
+
+def test_each_output_is_scored_over_its_own_rows():
+    y = X[:, :2].clone()
+    y[::2, 0] = y[1::2, 1] = torch.nan
+    result = hs.compare(
+        hs.Problem(task(y, Regression(2)), budget=hs.strategies.Budget(steps=200, options=1)),
+        ["scratch", "raw+ridge"], seeds=2, progress=False,
+    )  # fmt: skip
+    by_name = {row["strategy"]: row["mean"] for row in result.rows}
+    assert by_name["scratch"] > 0
+    assert "miss no number" in failed(result)["raw+ridge"]
