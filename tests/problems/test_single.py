@@ -50,7 +50,7 @@ def test_other_data_are_refused_with_what_changed_and_since_when(file):
     assert reopen(place) is None, "what is finished stays so"
     status = place / "status.json"
     write_record(status, read_record(status) | {"state": "interrupted"})
-    with pytest.raises(ValueError, match="rows of label of run .* found others after step 8 of 8"):
+    with pytest.raises(ValueError, match=r"rows of label of run .* found others after step 8 of 8"):
         reopen(place)
     write_record(status, read_record(status) | {"state": "done"})
     assert {p: b for p, b in kept.items() if p != status} == {p: p.read_bytes() for p in kept if p != status}
