@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .atomic import check_regular, write_atomic
-from .errors import wrong
+from .errors import is_told, wrong
 
 MARK, NAME = "sha256", "file"
 
@@ -111,6 +112,29 @@ def read_json(path: Path, *, hint: str = "") -> dict[str, Any]:
     """
     found = _object(path, hint)
     return read_record(path, hint=hint) if MARK in found else found
+
+
+@contextmanager
+def understood(*paths: Path, hint: str = "") -> Iterator[None]:
+    """Turn what goes wrong where JSON is followed, whole but written by who knows whom, into a named error.
+
+    Args:
+        paths: the files that are followed.
+        hint: what to do about them.
+
+    Example:
+        >>> with understood(Path("a.json")):
+        ...     {"steps": 3}["seed"]
+        Traceback (most recent call last):
+        ValueError: `a.json` should be what this release writes; found KeyError: 'seed'
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError) as error:
+        if is_told(error):
+            raise
+        what, found = " or ".join(f"`{path}`" for path in paths), f"{type(error).__name__}: {error}"
+        raise wrong(what, expected="what this release writes", found=found, hint=hint) from error
 
 
 def _object(path: Path, hint: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Bench:
             _picture(rng).save(root / f"one.{suffix}")
         x = rng.normal(size=(40, 2)).astype(np.float32)
         np.savez(root / "rows.npz", x=x, y=np.array(["a", "b"] * 20))
-        small = ["--set", "budget.steps=2"]
+        small = ["--set", "budget.steps=2", "--set", "target.shots=2"]
         self._must("fit", "problem.toml", *small, "--set", "target.data=images:photos", "--set", "sources=[]",
                    "--set", "backbone={use='conv4', width=2, halvings=1}", "--out", "seen")  # fmt: skip
 

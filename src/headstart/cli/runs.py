@@ -57,6 +57,9 @@ def resume(directory: Directory) -> None:
     if (directory / "comparison.json").is_file():
         resume_comparison(directory)
         return
+    if not (directory / "run.toml").is_file():
+        expected, found = "the directory of a run or a comparison", "no run.toml and no comparison.json in it"
+        raise wrong(f"`{directory}`", expected=expected, found=found, error=FileNotFoundError)
     if (single := reopen(directory)) is None:
         say(f"{directory} is finished.")
     else:
@@ -106,6 +109,11 @@ def _open(root: Path, name: str) -> Path:
     for directory in (root / name, Path(name)):
         if _is_run(directory):
             return directory
+        if directory.is_dir() and (root == directory.parent or any(directory.glob("*.json"))):
+            lost = (
+                "status.json" if not (directory / "status.json").is_file() else "run.toml or comparison.json"
+            )
+            raise wrong(f"`{directory}`", expected="a run or a comparison", found=f"no {lost} in it")
     if known := [str(d.relative_to(root)) for d in _directories(root)]:
         raise unknown(f"run in {root}", name, known)
     hint = "pass `--root` with the directory where runs lie"
@@ -125,6 +133,7 @@ def _settings(directory: Path) -> dict[str, Any]:
 def _results(directory: Path) -> dict[str, float]:
     """Read final losses and scores of a run, or the means of a comparison."""
     from ..engine import Run
+    from ..records import understood
 
     results: dict[str, float] = {}
     scores = _scores(directory)  # which sees that the losses are as they were written
@@ -133,6 +142,13 @@ def _results(directory: Path) -> dict[str, float]:
             results |= {f"loss {phase}: {name}": value for name, value in losses.items()}
     results |= scores
     data = _json(directory / "result.json")
+    with understood(directory / "result.json"):
+        return results | _means(data)
+
+
+def _means(data: Mapping[str, Any]) -> dict[str, float]:
+    """Read the means of a comparison."""
+    results: dict[str, float] = {}
     several = len({row.get("target") for row in data.get("rows", [])}) > 1
     for row in data.get("rows", []):
         if row["mean"] is not None:

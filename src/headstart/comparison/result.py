@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import report
 from ..atomic import write_atomic
 from ..errors import wrong
-from ..records import file_hash, read_json, write_record
+from ..records import file_hash, read_json, understood, write_record
 from .question import Question
 from .trials import of_target
 
@@ -174,14 +175,20 @@ class Result:
 
     def table(self) -> str:
         """Lay the rows out as text."""
-        return report.table(self.data, self.details)
+        with self._understood():
+            return report.table(self.data, self.details)
 
     def report(self, path: str | Path) -> Path:
         """Write the self-contained HTML report."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, report.page(self.data, self.details))
+        with self._understood():
+            page = report.page(self.data, self.details)
+        write_atomic(path, page)
         return path
+
+    def _understood(self) -> AbstractContextManager[None]:
+        return understood(*(self.directory / name for name in ("result.json", "details.json")), hint=AGAIN)
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``result.json`` as a dict."""

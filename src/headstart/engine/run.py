@@ -96,7 +96,7 @@ class Run:
             run._check_mine()
             if overwrite:
                 run._clear()
-            elif path.exists() and _text(path) != text:
+            elif path.exists() and run.settings() != tomllib.loads(text):
                 raise wrong(
                     f"output directory `{run.directory}`",
                     expected="new or a run with these settings",
@@ -188,7 +188,10 @@ class Run:
         text = _text(path)
         if there.exists() and file_hash(path) != self.environment().get("settings"):
             raise wrong(f"`{path}`", expected="as the run began with it", found="altered", hint=ANEW)
-        return tomllib.loads(text)
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise wrong(f"`{path}`", expected="TOML", found=str(error), hint=ANEW) from None
 
     def status(self) -> Status:
         """Read how the run is, and judge whether a run that says "running" still does."""

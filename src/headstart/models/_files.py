@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -69,16 +68,6 @@ def _check_lengths(path: Path, about: Any, tensors: Mapping[str, Tensor]) -> Non
             expected = f"of the sizes of its {len(tensors)} tensors"
             raise wrong(f'"{path}"', expected=expected, found=found, hint=AGAIN)
         waiting += inside
-
-
-@contextmanager
-def understood(directory: Path) -> Iterator[None]:
-    """Turn what goes wrong where a description is followed into an error that names its file."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        expected, found = "what `hs.models.save` writes", f"{type(error).__name__}: {error}"
-        raise wrong(f'"{directory / DESCRIPTION}"', expected=expected, found=found, hint=AGAIN) from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import unknown, wrong
+from ..records import understood
 from ..tasks import Encoding, Kind
 from ..tasks.kinds import kind_from_json
-from ._files import DESCRIPTION, WEIGHTS, read, understood, write
+from ._files import AGAIN, DESCRIPTION, WEIGHTS, read, write
 from ._weights import check_fits, check_weights, fill
 from .backbones.cuts import Cut
 from .backbones.providers import rebuild
@@ -152,7 +153,7 @@ def load(
         trunk = trunk if about.get("cut") is None else Cut(trunk, **about["cut"])
         return Net(trunk, _build_heads(about["heads"], heads or {}))
 
-    with understood(directory):
+    with understood(directory / DESCRIPTION, hint=AGAIN):
         if backbone is None and not heads:
             check_fits(build, tensors, f'"{directory / DESCRIPTION}"')
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten

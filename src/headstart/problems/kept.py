@@ -13,7 +13,7 @@ from typing import Any
 from ..comparison import Result, cells
 from ..engine import Heartbeat, to_toml
 from ..errors import wrong
-from ..records import NAME, file_hash, read_record, seal, sha256
+from ..records import NAME, file_hash, read_record, seal, sha256, understood
 from .asked import load_asked
 from .problem_file import ProblemFile
 from .world_file import WorldFile
@@ -74,7 +74,9 @@ def _said(directory: Path) -> dict[str, Any]:
     """Read the command, once it is seen that the file is the one that it was given."""
     hint = "give the command of its report"
     said = read_record(directory / COMMAND, hint=hint)
-    if file_hash(directory / FILE) != said["problem"]:
+    with understood(directory / COMMAND, hint=hint):
+        mark, _, _ = said["problem"], said["words"], said["workers"]
+    if file_hash(directory / FILE) != mark:
         raise wrong(f"`{directory / FILE}`", expected="as it was written", found="altered", hint=hint)
     return said
 

@@ -12,7 +12,7 @@ from ..engine import Estimate, Run, evaluate
 from ..engine.run import SETTINGS
 from ..errors import wrong
 from ..models import save
-from ..records import file_hash, read_record, write_record
+from ..records import file_hash, read_record, understood, write_record
 from ..strategies import Strategy, Trial
 from ..version import __version__
 from .problem_file import ProblemFile, load_run
@@ -103,12 +103,13 @@ def scores(directory: Path) -> dict[str, Estimate]:
         ValueError: if a file is damaged; it is told which.
     """
     found = read_record(directory / SCORES, hint=AGAIN)
-    for name, mark in found["files"].items():
-        path = directory / name
-        check_regular(path)
-        if file_hash(path) != mark:
-            raise wrong(f"`{path}`", expected="as the run left it", found="altered", hint=AGAIN)
-    return {name: Estimate(**value) for name, value in found["scores"].items()}
+    with understood(directory / SCORES, hint=AGAIN):
+        for name, mark in found["files"].items():
+            path = directory / name
+            check_regular(path)
+            if file_hash(path) != mark:
+                raise wrong(f"`{path}`", expected="as the run left it", found="altered", hint=AGAIN)
+        return {name: Estimate(**value) for name, value in found["scores"].items()}
 
 
 def _whole(directory: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..atomic import write_atomic
 from ..errors import wrong
-from ..records import read_json
+from ..records import read_json, understood
 from . import parts
 from .answer import Answer, answers
 from .board import LABELS, Board, read, targets
@@ -252,7 +252,8 @@ def write(directory: str | Path) -> Path:
     details = read_json(beside, hint=AGAIN) if beside.is_file() else {}
     if (directory / "check.json").is_file():
         details["check"] = read_json(directory / "check.json", hint=AGAIN)
-    text = page(result, details)
+    with understood(directory / "result.json", beside, hint=AGAIN):
+        text = page(result, details)
     target = directory / "report.html"
     write_atomic(target, text)
     return target

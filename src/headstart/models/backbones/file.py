@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from ...errors import wrong
-from .._files import read, understood
+from ...records import understood
+from .._files import AGAIN, DESCRIPTION, read
 from .._weights import fill
 from ..net import Backbone
 from .cuts import Cut
@@ -27,7 +28,7 @@ def _build(directory: str, inputs: Shape | None, weights: str | None, settings: 
     if weights not in (None, "default"):
         raise wrong('`weights` of "file:"', expected='"default" or None', found=weights)
     about, tensors = read(Path(directory))
-    with understood(Path(directory)):
+    with understood(Path(directory) / DESCRIPTION, hint=AGAIN):
         if weights is None:
             return _built(about)
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten

@@ -1,0 +1,163 @@
+"""What nobody foresaw is told without a traceback, and nothing that is printed steers a terminal."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart.cli import main
+from headstart.errors import clean, wrong
+from headstart.inference.predictions import Predictions
+from headstart.tasks import Multiclass
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def refused(call: Call) -> Callable[..., str]:
+    """Run a command that is wrong, beside files that nobody may look into."""
+
+    def run(*words: object) -> str:
+        answer = call(*words)
+        assert answer.status == 2, answer
+        return answer.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("'int' is not"), KeyError("mean"), AttributeError("x"), RecursionError()]
+)
+def test_an_internal_error_says_where_its_details_lie(
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: Exception, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("headstart.cli.listing._own", fail)
+    answer = call("list", "strategies")
+    assert answer.status == 2
+    assert answer.err.startswith(f"internal error: {type(error).__name__}: ")
+    assert "`--debug`" in answer.err
+    (file,) = tmp_path.glob("headstart-*.txt")
+    assert str(file) in answer.err
+    assert "Traceback" in file.read_text()
+    assert "headstart list strategies" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")],
+)
+def test_memory_that_ran_out_is_told_as_such(
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("headstart.cli.listing._own", fail)
+    answer = call("list", "strategies")
+    assert answer.status == 2
+    assert answer.err.startswith("error: memory ran out: ")
+
+
+def test_debug_shows_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("headstart.cli.listing._own", lambda *_: 1 / 0)
+    assert main(["--debug", "list", "strategies"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sign", ["\x1b]0;title\x07", "\x1b[2J", "\u202e", "\x9b31m"])
+def test_names_out_of_files_do_not_steer_the_terminal(
+    call: Call, table: Path, problem: Path, sign: str
+) -> None:
+    table.write_text(table.read_text().replace("bolt", f"bolt{sign}").replace("f0", f"f{sign}"))
+    quick = ["--set", "fit.strategy=constant", "--set", "sources=[]", "--set", "fit.settings={}"]
+    answers = [
+        call("fit", problem.name, *quick, "--out", f"runs/a{sign}"),
+        call("fit", problem.name, "--set", "target.data=csv:new.csv#lab"),
+        call("adapt", f"runs/a{sign}/model", "csv:new.csv#label", "-o", "few"),
+        call("runs"),
+    ]
+    for answer in answers:
+        assert sign not in answer.out + answer.err
+    assert [answer.status for answer in answers] == [0, 2, 0, 0]
+    assert "bolt" in answers[2].out
+
+
+def test_messages_of_the_library_are_clean() -> None:
+    assert str(wrong("\x1b", expected="a name", found="\u202e")) == r"\x1b should be a name; found \u202e"
+    assert clean("two\nlines\tand \udcff") == "two\nlines\tand \\udcff"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd", "-x", "@sum", "\tx", "\r=1"])
+def test_predicted_cells_cannot_start_a_formula(name: str) -> None:
+    import torch
+
+    said = Predictions(Multiclass([name, "b"]), torch.tensor([[9.0, 0.0]]), files=["=photo.png"])
+    lines = said.to_csv().split("\n", 1)[1]
+    assert lines.startswith(f"'=photo.png,'{name},")
+    assert said.to_csv(formulas=True).split("\n", 1)[1].startswith(f"=photo.png,{name},")
+
+
+def test_numbers_that_are_classes_stay_numbers() -> None:
+    import torch
+
+    said = Predictions(Multiclass([-1, 1]), torch.tensor([[9.0, 0.0]]))
+    assert said.to_csv().split("\n")[1].startswith("-1,")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "problem.toml"])
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(
+    refused: Callable[..., str], model: Path, problem: Path, name: str
+) -> None:
+    path = problem if name == problem.name else model / name
+    path.unlink()
+    os.mkfifo(path)
+    words = ["fit", path] if path == problem else ["predict", model, "csv:new.csv", "-o", "p.csv"]
+    said = refused(*words)
+    assert name in said
+    assert "a pipe, a socket or a device" in said
+
+
+def test_endless_and_deep_files_are_refused_at_once(refused: Callable[..., str], problem: Path) -> None:
+    assert "a pipe, a socket or a device" in refused("fit", "/dev/zero")
+    Path("deep.toml").write_text("[target]\ndata=" + "[" * 3000 + "]" * 3000)
+    assert "deep.toml" in refused("fit", "deep.toml")
+    with Path("huge.toml").open("wb") as file:
+        file.truncate(2**40)
+    assert "at most" in refused("compare", "huge.toml")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["fit", "compare"])
+def test_a_signal_interrupts_and_the_same_command_goes_on(
+    call: Call, problem: Path, number: signal.Signals, command: str
+) -> None:
+    words = [command, problem.name, "--out", "out", "--set", "budget.steps=3000", "--set", "target.shots=2"]
+    process = subprocess.Popen([sys.executable, "-m", "headstart", *words], stderr=subprocess.PIPE, text=True)
+    status = Path("out/status.json")
+    for _ in range(3000):
+        if status.exists() and (
+            '"fit"' in status.read_text() or '"trials"' in status.read_text() or '"all"' in status.read_text()
+        ):
+            break
+        time.sleep(0.02)
+    process.send_signal(number)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, said
+    assert "interrupted; go on with: headstart resume out" in said
+    assert '"interrupted"' in status.read_text()
