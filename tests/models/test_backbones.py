@@ -14,6 +14,7 @@ from headstart.models import (
     freeze,
     load,
     mlp,
+    parameter_groups,
     reinitialise,
     save,
     stages,
@@ -163,6 +164,27 @@ def test_stages_go_from_the_input_to_the_output():
     assert list(stages(textcnn(9))) == ["words", "windows"]
     resnet = stages(torchvision("resnet18", weights=None))
     assert list(resnet) == [f"model.{n}" for n in ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]]
+
+
+def test_a_list_of_blocks_between_other_parts_is_several_stages():
+    pytest.importorskip("timm", reason="timm is not installed")
+    lite = backbone("timm:tf_efficientnet_lite0", weights=None)
+    blocks = [f"blocks.{i}" for i in range(7)]
+    assert list(stages(lite)) == [f"model.{n}" for n in ["conv_stem", "bn1", *blocks, "conv_head", "bn2"]]
+    vit = backbone("timm:vit_tiny_patch16_224", weights=None)
+    assert list(stages(vit))[:3] == [
+        "model",
+        "model.patch_embed",
+        "model.blocks.0",
+    ]  # it has a token of its own
+    large = stages(torchvision("mobilenet_v3_small", weights=None))
+    assert list(large)[-2:] == ["model.features.12", "model.classifier"]
+    for net in (lite, vit):
+        groups = parameter_groups(Net(net, {}), 1.0, factor=0.5)
+        ours = [p for group in groups for p in group["params"]]
+        assert {id(p) for p in ours} == {id(p) for p in net.parameters()}
+        assert len(ours) == len(list(net.parameters()))  # each once
+        assert [g["lr"] for g in groups] == sorted((g["lr"] for g in groups), reverse=True)
 
 
 @pytest.mark.parametrize(

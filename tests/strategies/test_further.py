@@ -1,16 +1,20 @@
 """The strategies that run where they are named: what makes each of them that one."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 import torch
 from torch import nn
 
+from headstart.comparison import Problem
 from headstart.engine import Run
 from headstart.engine.phase import Phase
 from headstart.strategies import FURTHER, Budget, Starts, Trial
+from headstart.tasks import Labelled, Multiclass, Regression, Task
+from headstart.transfer import CoTuning
 
-from .test_tuned import owner, posed
+from .test_tuned import owner, posed, rows
 
 BUDGET = Budget(steps=8, options=1)
 
@@ -32,12 +36,12 @@ def test_surgical_moves_one_block_and_no_other_by_a_bit():
 
 def test_decay_moves_lower_blocks_less():
     trained, start = ran("finetune-decay", posed(budget=BUDGET))
-    rows = {
+    sizes = {
         n: (v - start[n]).norm() / v.numel() ** 0.5
         for n, v in trained.net.backbone.named_parameters()
         if v.ndim == 4
     }
-    moves = list(rows.values())
+    moves = list(sizes.values())
     assert len(moves) == 4
     assert moves[0] < moves[1] < moves[2]
 
@@ -80,6 +84,45 @@ def test_means_differ_from_the_last_weights():
     assert not torch.equal(swa, ema)
     assert swa.isfinite().all()
     assert not torch.equal(last, swa)
+
+
+def test_logit_adjustment_moves_answers_towards_rare_classes():
+    problem = posed(each=12, budget=Budget(steps=30, options=1))
+    few = torch.cat([torch.arange(12) * 3, torch.tensor([1, 2])])  # 12 rows of the first, one of the others
+    target = replace(problem.target, train=problem.target.train.take(few))
+    rare = replace(problem, target=target, class_weights="none")
+    sides = []
+    for strength in (0.0, 2.0):
+        net = ran("logit-adjusted", rare, strength=strength)[0].net.eval()
+        with torch.no_grad():
+            said = net(target.test.x, "new")
+            sides.append((said[:, 1:].mean(1) - said[:, 0]).mean())
+    assert sides[1] > sides[0] + 0.05
+
+
+def test_cotuning_teaches_the_source_s_head_and_hands_over_the_target_s_alone(monkeypatch):
+    target, old = rows(6, 1), Task("old", Multiclass(5), rows(8, 3, classes=5))
+    task = Task("new", Multiclass(3), target, test=rows(6, 2))
+    problem = Problem(task, [old], settings={"width": 4}, rotations=False, budget=Budget(steps=8, pretrain=8))
+    seen = []
+    real = CoTuning.__call__
+
+    def called(self, net, batch, progress):
+        seen.append(self)
+        return real(self, net, batch, progress)
+
+    monkeypatch.setattr(CoTuning, "__call__", called)
+    trained, start = ran("cotuning", problem, weight=0.5)
+    assert list(trained.net.heads) == ["new"]
+    assert (seen[0].source, seen[0].weight, seen[0].related.shape) == ("old", 0.5, (3, 5))
+    assert any("cotuning" in name for name in trained.curves)
+    moved = [not torch.equal(v, start[n]) for n, v in trained.net.backbone.named_parameters()]
+    assert any(moved)
+    told = FURTHER["cotuning"].needs
+    assert told(posed()) == "the backbone comes without the head of what it was pretrained on"
+    assert told(
+        replace(problem, sources=[Task("old", Regression(), Labelled(old.train.x, torch.zeros(40)))])
+    ).startswith("there is no source")
 
 
 class Stopped(Exception):

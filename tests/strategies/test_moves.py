@@ -1,6 +1,7 @@
 """Images that are moved at random while nets learn."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ import headstart as hs
 from headstart.comparison import Problem
 from headstart.problems import load_problem
 from headstart.strategies import STRATEGIES, Budget, Starts, Trial
-from headstart.strategies.moves import Moved, colour, flip, moves
-from headstart.tasks import Labelled, Multiclass, Task
+from headstart.strategies.moves import Moved, colour, crop, flip, mixup, moves, shift
+from headstart.tasks import Labelled, Multiclass, Segmentation, Task
 
 TINY = Budget(steps=4, pretrain=4, options=1)
 
@@ -50,6 +51,56 @@ def test_colour_keeps_what_is_where():
         torch.testing.assert_close(other - other.mean(), slope * apart)
     assert len(x.mean((1, 2, 3)).unique()) == 50
     assert torch.equal(rows.x, images(50, 0).x)  # what is given stays
+
+
+def test_a_crop_is_a_part_of_seven_tenths_or_more_enlarged_to_the_whole():
+    middle = (torch.arange(16) + 0.5) / 16
+    ramp = torch.stack([middle.expand(16, 16), middle[:, None].expand(16, 16)])  # each pixel says where it is
+    x = crop(Labelled(ramp.expand(40, 2, 16, 16), torch.zeros(40).long()), Multiclass(2), gen()).x
+    for image in x:
+        across, down = image[0, 8, 2:14], image[1, 2:14, 8]  # at the edges pixels have one neighbour only
+        sides = [(line[-1] - line[0]).item() * 16 / 11 for line in (across, down)]
+        assert sides[0] == pytest.approx(sides[1], abs=1e-5)
+        assert 0.7 <= sides[0] <= 1
+        corner = across[0] - sides[0] * middle[2]
+        assert -1e-5 <= corner <= 1 - sides[0] + 1e-5
+    assert len(x.flatten(1).unique(dim=0)) == 40
+
+
+def test_labels_move_along_with_every_move_of_pixels():
+    y = torch.randint(3, (30, 16, 16), generator=gen())
+    kind = Segmentation(3, (16, 16))
+    flat = y.repeat_interleave(8, 1).repeat_interleave(8, 2)  # so fine that interpolation mixes few
+    large, fine = Segmentation(3, (128, 128)), Labelled(flat[:, None].float(), flat)
+    for move, of, rows, least in (
+        (flip, kind, Labelled(y[:, None].float(), y), 1.0),
+        (partial(shift, 3), kind, Labelled(y[:, None].float(), y), 1.0),
+        (crop, large, fine, 0.8),
+    ):
+        moved = move(rows, of, gen(1))
+        there = moved.y >= 0
+        assert (moved.x[:, 0].round() == moved.y)[there].double().mean() >= least
+        assert there.double().mean() > 0.6
+        assert not torch.equal(moved.y, rows.y)
+        assert moved.y.dtype == torch.long
+
+
+def test_mixup_lowers_the_same_expected_loss_as_both_labels_do():
+    kind, x = Multiclass(2), torch.eye(2)[:, :, None, None].repeat(20_000, 1, 1, 1)
+    y = torch.arange(2).repeat(20_000)
+    head = torch.tensor([[1.5, -0.5], [-1.0, 0.7]], dtype=torch.float64)
+    mixed = mixup(Labelled(x.double(), y), kind, gen())
+    ours = kind.loss(mixed.x.flatten(1) @ head, mixed.y)
+    one, other = (torch._standard_gamma(torch.full((40_000, 1), 0.2).double(), gen(s)) for s in (5, 6))
+    share = one / (one + other)
+    partner = torch.randperm(40_000, generator=gen(3))
+    flat = x.double().flatten(1)
+    said = (share * flat + (1 - share) * flat[partner]) @ head
+    each = [torch.nn.functional.cross_entropy(said, of, reduction="none") for of in (y, y[partner])]
+    theirs = (share[:, 0] * each[0] + (1 - share[:, 0]) * each[1]).mean()
+    assert ours.item() == pytest.approx(theirs.item(), abs=0.02)
+    assert abs(kind.loss(flat @ head, y) - theirs) > 0.05  # and it is another loss than without
+    assert torch.equal(mixed.y, y)
 
 
 def test_all_ways_that_train_on_rows_see_moved_ones_and_heads_on_features_do_not(monkeypatch):
@@ -100,3 +151,6 @@ def test_what_is_asked_for_wrongly_is_told():
     with pytest.raises(ValueError, match="`augment` should be left out, for rows that are no images"):
         hs.Problem(Task("new", Multiclass(2), rows, test=rows), augment=["flip"])
     assert moves([], 8) == []
+    masks = Task("masks", Segmentation(2, (16, 16)), Labelled(images(4, 0).x, torch.zeros(4, 16, 16).long()))
+    with pytest.raises(ValueError, match=r'without "mixup".*; found answers at places in task .masks.'):
+        hs.Problem(Task("new", Multiclass(2), images(4, 0), test=images(4, 1)), [masks], augment=["mixup"])

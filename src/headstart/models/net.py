@@ -409,22 +409,50 @@ def fix_norms(module: nn.Module) -> nn.Module:
 def stages(module: nn.Module) -> dict[str, nn.Module]:
     """List the parts of a backbone that have parameters, from the input to the output.
 
-    Wrappers with a single such part are looked through.
+    Wrappers with a single such part are looked through. Where one part alone is a list of blocks, as between
+    the stem and the head of an EfficientNet, its blocks stand in its place. A module with weights of its own
+    beside its parts, as of the places of a vision transformer, stands whole before them.
 
     Example:
         >>> list(stages(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))))
         ['0', '2']
     """
-    prefix = ""
-    while True:
-        parts = {n: m for n, m in module.named_children() if next(m.parameters(), None) is not None}
-        own = any(True for _ in module.parameters(recurse=False))
-        if own or not parts:
-            return {prefix.rstrip("."): module}
-        if len(parts) > 1:
-            return {prefix + n: m for n, m in parts.items()}
+    path, module = _unwrapped(module)
+    parts = _parts(module)
+    own = {path: module} if not parts or any(True for _ in module.parameters(recurse=False)) else {}
+    inner = {name: _unwrapped(part) for name, part in parts.items()}
+    stacks = [name for name, (_, part) in inner.items() if _is_stack(part)]
+    found: dict[str, nn.Module] = {}
+    for name, part in parts.items():
+        if stacks == [name]:
+            found |= {f"{_joined(name, inner[name][0])}.{n}": m for n, m in _parts(inner[name][1]).items()}
+        else:
+            found[name] = part
+    return own | {_joined(path, name): part for name, part in found.items()}
+
+
+def _parts(module: nn.Module) -> dict[str, nn.Module]:
+    return {n: m for n, m in module.named_children() if next(m.parameters(), None) is not None}
+
+
+def _joined(*names: str) -> str:
+    return ".".join(filter(None, names))
+
+
+def _unwrapped(module: nn.Module) -> tuple[str, nn.Module]:
+    """Go down to the first module with weights of its own, or several parts; tell its name and it."""
+    path = ""
+    while len(parts := _parts(module)) == 1 and not any(True for _ in module.parameters(recurse=False)):
         name, module = next(iter(parts.items()))
-        prefix += name + "."
+        path = _joined(path, name)
+    return path, module
+
+
+def _is_stack(module: nn.Module) -> bool:
+    """Tell whether a module is a list of blocks, each made of parts itself."""
+    blocks = _parts(module).values()
+    lists = type(module) in (nn.Sequential, nn.ModuleList)
+    return lists and len(blocks) > 1 and all(any(True for _ in block.children()) for block in blocks)
 
 
 def blocks(module: nn.Module) -> list[str]:
@@ -464,9 +492,11 @@ def parameter_groups(net: Net, lr: float, *, factor: float = 1.0) -> list[dict[s
     if not 0 < factor <= 1:
         raise wrong("`factor`", expected="in (0, 1]", found=factor)
     groups = [{"name": "heads", "params": list(net.heads.parameters()), "lr": lr}]
+    placed = set[int]()
     for depth, (name, part) in enumerate(reversed(stages(net.backbone).items()), start=1):
-        label = f"backbone.{name}" if name else "backbone"
-        groups.append({"name": label, "params": list(part.parameters()), "lr": lr * factor**depth})
+        params = [p for p in part.parameters() if id(p) not in placed]
+        placed |= set(map(id, params))
+        groups.append({"name": _joined("backbone", name), "params": params, "lr": lr * factor**depth})
     return [g for g in groups if g["params"]]
 
 

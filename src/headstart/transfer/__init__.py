@@ -1,6 +1,8 @@
 """Tasks met one after another: what to lower while a pretrained net learns a new task, and mixing weights."""
 
+from ._adjusted import LogitAdjusted
 from ._bss import BSS
+from ._cotuning import CoTuning, relation
 from ._delta import DELTA
 from ._distil import Distil
 from ._l2sp import L2SP
@@ -17,11 +19,14 @@ __all__ = [
     "BSS",
     "DELTA",
     "L2SP",
+    "CoTuning",
     "Distil",
+    "LogitAdjusted",
     "Plus",
     "SupCon",
     "Supervised",
     "lora",
+    "relation",
     "relative_gradients",
     "soup",
     "task_arithmetic",

@@ -79,7 +79,8 @@ LP_FT = Strategy(
 def gradual(trial: Trial) -> Trained:
     """Train the head, then unfreeze one stage at a time from the top down."""
     net, lr = trial.pretrained(), trial.settings["lr"]
-    parts = list(stages(net.backbone).values())
+    fix_norms(net.backbone)
+    parts = [s for s in stages(net.backbone).values() if any(p.requires_grad for p in s.parameters())]
     steps = trial.problem.steps // (len(parts) + 1)
     curves = trial.train_head(net, steps=steps, lr=HEAD_LR)
     freeze(net.backbone)
