@@ -131,7 +131,7 @@ def test_images_and_columns_have_theirs() -> None:
 
     for shape, other, hint in (
         ((1, 8, 8), (1, 9, 9), "resize the images"),
-        ((3,), (4,), "choose common columns"),
+        ((3,), (4,), r"map the source's columns to the target's: .*map_columns.*"),
     ):
         with pytest.raises(ValueError, match=f"; {hint}$"):
             Problem(noise("new", *shape), [noise("old", *other)])

@@ -2,6 +2,7 @@
 
 from ..tasks.encoding import Encoding
 from .classes import rotations
+from .featuremaps import FeatureMap, columns_by_name, map_columns, map_pairs, match_by_label, transferable
 from .frames import from_frame
 from .options import Reader
 from .references import READERS, encode, encoding_from_json, read
@@ -11,14 +12,20 @@ from .splits import SplitSpec
 __all__ = [
     "READERS",
     "Encoding",
+    "FeatureMap",
     "Reader",
     "SplitSpec",
+    "columns_by_name",
     "encode",
     "encoding_from_json",
     "from_frame",
+    "map_columns",
+    "map_pairs",
+    "match_by_label",
     "random_shots",
     "read",
     "rotations",
     "shots",
+    "transferable",
     "unlabel",
 ]

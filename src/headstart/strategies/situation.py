@@ -402,7 +402,9 @@ def _likeness(task: Task) -> str:
     row = one_row(task)
     if row is not None and row.ndim == 2 and not row.is_floating_point():
         return 'write both as tables ("text:new.csv#label"), so that sources are read by the target\'s words'
-    return "resize the images" if row is not None and row.ndim == 4 else "choose common columns"
+    if row is not None and row.ndim == 4:
+        return "resize the images"
+    return "map the source's columns to the target's: `hs.datasets.map_columns(target, columns)(source)`"
 
 
 def _metric(target: Task, asked: str | Mapping[str, str] | None) -> tuple[str, str]:

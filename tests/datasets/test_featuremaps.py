@@ -1,0 +1,136 @@
+"""Rows of another space as rows of the target's."""
+
+import numpy
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression
+
+import headstart as hs
+from headstart.datasets import (
+    FeatureMap,
+    columns_by_name,
+    from_frame,
+    map_columns,
+    map_pairs,
+    match_by_label,
+    transferable,
+)
+from headstart.strategies import Budget
+from headstart.tasks import Inputs, Labelled, Multiclass, Task
+
+
+def correlated(rows, seed):
+    """Draw four columns, the last two of which follow from the first two but for some noise."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 2, generator=g)
+    more = x @ torch.tensor([[1.0, -1.0], [2.0, 0.5]]) + 0.1 * torch.randn(rows, 2, generator=g) + 3
+    y = (x[:, 0] + 0.3 * torch.randn(rows, generator=g) > 0).long()
+    return torch.cat([x, more], 1), y
+
+
+def new(rows=60, **parts):
+    x, y = correlated(rows, 0)
+    return Task("new", Multiclass(2), Labelled(x, y), test=Labelled(*correlated(80, 1)), **parts)
+
+
+def test_shared_columns_stay_and_others_are_filled_from_them():
+    target = new()
+    x, _ = correlated(40, 2)
+    own = torch.cat([torch.full((40, 1), 9.0), x[:, [1, 0]]], 1)  # one of its own, then two shared
+    made = map_columns(target, [None, 1, 0])
+    assert (made.shared, made.filled) == ((0, 1), (2, 3))
+    found = made.rows(own)
+    assert found.dtype == own.dtype
+    torch.testing.assert_close(found[:, :2], x[:, :2])
+    assert (found[:, 2:] - x[:, 2:]).std() < 0.2
+    fit = LinearRegression().fit(target.train.x[:, :2].numpy(), target.train.x[:, 2:].numpy())
+    expected = torch.from_numpy(fit.predict(x[:, :2].numpy())).float()
+    torch.testing.assert_close(found[:, 2:], expected, atol=0.02, rtol=0.02)
+
+
+def test_bare_rows_of_the_target_fill_and_its_test_rows_do_not():
+    x, _ = correlated(60, 0)
+    target = new(unlabelled=Inputs(x + 5))
+    assert not torch.equal(map_columns(target, [0, 1]).bias, map_columns(new(), [0, 1]).bias)
+    moved = Labelled(target.test.x + 100, target.test.y)
+    other = Task("new", target.kind, target.train, unlabelled=target.unlabelled, test=moved)
+    assert torch.equal(map_columns(target, [0, 1]).weight, map_columns(other, [0, 1]).weight)
+
+
+def test_a_mapped_source_is_compared():
+    target = new(40)
+    x, y = correlated(60, 4)
+    source = Task("old", Multiclass(2), Labelled(torch.cat([x[:, :2], torch.ones(60, 3)], 1), y))
+    with pytest.raises(ValueError, match="map the source's columns to the target's"):
+        hs.Problem(target, [source])
+    mapped = map_columns(target, [0, 1, None, None, None])(source)
+    assert mapped.train.y is source.train.y
+    problem = hs.Problem(target, [mapped], shots=[4], budget=Budget(steps=4, pretrain=4, options=1))
+    result = hs.compare(problem, "pooled+logreg", 2, baseline="raw+logreg", progress=False)
+    rows = {row["strategy"]: row["mean"] for row in result.rows}
+    assert rows["pooled+logreg"] > rows["raw+logreg"]
+
+
+def test_all_canonical_directions_are_least_squares_and_few_are_of_lower_rank():
+    g = torch.Generator().manual_seed(0)
+    s = torch.randn(80, 5, generator=g).double()
+    t = s @ torch.randn(5, 3, generator=g).double() + torch.randn(80, 3, generator=g).double() + 2
+    fit = LinearRegression().fit(s.numpy(), t.numpy())
+    whole = map_pairs(t, s, ridge=0)
+    numpy.testing.assert_allclose(whole.rows(s), fit.predict(s.numpy()), atol=1e-8)
+    assert torch.linalg.matrix_rank(map_pairs(t, s, dims=1, ridge=0).weight) == 1
+    one = numpy.corrcoef((map_pairs(t, s, dims=1, ridge=0).rows(s)[:, 0]).numpy(), t[:, 0].numpy())[0, 1]
+    assert one > 0.3
+
+
+def test_rows_are_paired_with_rows_of_their_class():
+    target, source = Labelled(*correlated(20, 0)), Labelled(torch.randn(15, 7), torch.arange(15) % 3)
+    one, other = match_by_label(target, source, torch.Generator().manual_seed(0))
+    assert other.shape == (10, 7)  # a class that the target lacks is left out
+    classes = {tuple(row.tolist()): int(y) for row, y in zip(target.x, target.y, strict=True)}
+    expected = source.y[source.y < 2].tolist()
+    assert [classes[tuple(row.tolist())] for row in one] == expected
+
+
+def test_columns_whose_relation_to_the_label_turns_are_left_out():
+    target = new(100)
+    x, y = correlated(100, 5)
+    turned = x.clone()
+    turned[:, 2] = -turned[:, 2]
+    source = Task("old", Multiclass(2), Labelled(turned, y))
+    assert transferable(target, source, [0, 1, 2, 3]) == [0, 1, None, 3]
+    assert transferable(target, source, [0, None, 2, 3], least=100) == [0, None, 2, 3]
+    with pytest.raises(ValueError, match="labelled rows of target and source should be at least 10 each"):
+        transferable(new(5), source, [0])
+
+
+def test_tables_are_matched_by_name():
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    one = pandas.DataFrame({"age": range(40), "job": ["cook", "clerk"] * 20, "y": [0, 1, 1, 0] * 10})
+    other = pandas.DataFrame({"job": ["cook", "smith"] * 20, "age": range(1, 41), "y": [0, 1, 1, 0] * 10})
+    (first,), (second,) = (from_frame(frame, label="y") for frame in (one, other))
+    # the names: age, job = clerk, job = cook; and job = cook, job = smith, age
+    assert columns_by_name(first.encoding, second.encoding) == [2, None, 0]
+    with pytest.raises(TypeError, match="encoding should be that of a table"):
+        columns_by_name(first.encoding, None)
+
+
+@pytest.mark.parametrize("columns", [[None, None], [0, 0], [4], [-1]])
+def test_columns_that_cannot_be_are_refused(columns):
+    with pytest.raises(ValueError, match="`columns` should be distinct, of the target's 4, and some"):
+        map_columns(new(), columns)
+
+
+def test_other_rows_are_refused():
+    made = FeatureMap(torch.eye(3), torch.zeros(3))
+    with pytest.raises(ValueError, match="rows to be mapped should be tables of 3 columns"):
+        made.rows(torch.zeros(2, 4))
+    pictures = Task("old", Multiclass(2), Labelled(torch.zeros(12, 1, 3, 3), torch.arange(12) % 2))
+    with pytest.raises(ValueError, match="rows to be mapped should be tables in a tensor"):
+        made(pictures)
+    with pytest.raises(ValueError, match="paired rows should be as many of both sides, at least 10"):
+        map_pairs(torch.zeros(9, 2), torch.zeros(9, 2))
+    with pytest.raises(ValueError, match="`dims` and `ridge` should be at least 1 and at least 0"):
+        map_pairs(torch.zeros(10, 2), torch.zeros(10, 2), dims=0)
+    with pytest.raises(ValueError, match="rows of 'new' should be at least 10; found 4"):
+        map_columns(new(4), [0])
