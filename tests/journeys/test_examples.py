@@ -28,6 +28,15 @@ def test_few_shot_parts():
     assert runpy.run_path(str(EXAMPLES / "few_shot_parts.py"))["main"](steps=20) > 0.5
 
 
+@pytest.mark.parametrize("count", [1, pytest.param(150, marks=pytest.mark.slow)])
+def test_two_tasks_at_once(count):
+    gains = runpy.run_path(str(EXAMPLES / "two_tasks_at_once.py"))["main"](
+        count=count, tested=2 if count == 1 else 40
+    )
+    assert list(gains) == ["height", "level"]
+    assert count == 1 or all(low > 0 for low, _ in gains.values())
+
+
 @pytest.mark.skipif(
     find_spec("torchvision") is None or not place("mobilenet_v2").exists(),
     reason="weights are not fetched: headstart weights mobilenet_v2",

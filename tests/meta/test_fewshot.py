@@ -36,8 +36,9 @@ def fitted(net, adaptation):
     return FewShot(net, adaptation).fit(x, ["bolt"] + ["nut"] * 4 + ["bolt"] * 2)
 
 
-# The head of BOIL is learned for a number of classes, and the comparison of Relation by meta-training.
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("BOIL", "Relation")])
+# The head of BOIL is learned for a number of classes, the comparison of Relation and the rule of
+# LearnedOptimizer by meta-training.
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("BOIL", "LearnedOptimizer", "Relation")])
 def test_from_rows_to_labels_and_back_from_disk(net, name, tmp_path):
     adaptation = all_of(net, "parts", 40)[name]
     before = {n: t.clone() for n, t in net.state_dict().items()}
@@ -72,7 +73,7 @@ def test_from_rows_to_labels_and_back_from_disk(net, name, tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("name", ["BOIL", "Relation"])
+@pytest.mark.parametrize("name", ["BOIL", "LearnedOptimizer", "Relation"])
 def test_what_is_learned_for_its_classes_is_saved(name, tmp_path):
     net = a_net(outputs=2)
     parts = fitted(net, all_of(net, "parts", 40)[name])

@@ -61,6 +61,26 @@ def objective(make, batch):
     return check
 
 
+def numbers():
+    rows = Labelled(normal(3, 4, 3, seed=2), normal(3, 4, 1, seed=3))
+    return Episodes(rows, rows, 0)
+
+
+def joint():
+    return meta.Joint({"a": nn.functional.cross_entropy, "b": nn.functional.mse_loss}, lr=0.1, steps=2)
+
+
+def jointly():
+    own, x = net(), normal(5, 3)
+    before = [p.clone() for p in own.parameters()]
+    support = {"a": rows(6), "b": Labelled(normal(4, 3), normal(4, 1))}
+    adapted = joint()(own, support)
+    assert adapted["a"](x).shape == (5, 2)
+    assert adapted["b"](x).shape == (5, 1)
+    assert adapted["a"].weights.keys() == {name for name, _ in own.named_parameters()}
+    assert all(map(torch.equal, before, own.parameters()))
+
+
 def losses(net):
     x = normal(5, 3).to(next(net.parameters()))
     return {name: net(x, name).square().mean() for name in net.heads}
@@ -290,6 +310,8 @@ BATTERY = {
     "meta.BaselinePlusPlus": adaptation(lambda: meta.BaselinePlusPlus("a", steps=3)),
     "meta.CosineProtoNet": adaptation(lambda: meta.CosineProtoNet("a")),
     "meta.LSLR": adaptation(lambda: meta.LSLR(net(), "a", lr=0.1, steps=2)),
+    "meta.Joint": jointly,
+    "meta.JointEpisodic": objective(lambda: meta.JointEpisodic(joint()), {"a": episodes(), "b": numbers()}),
     "meta.LearnedOptimizer": adaptation(lambda: seeded(lambda: meta.LearnedOptimizer("a", steps=3))),
     "meta.MetaLSTM": adaptation(lambda: seeded(lambda: meta.MetaLSTM("a", steps=3))),
     "meta.Unrolled": objective(lambda: meta.Unrolled(meta.LearnedOptimizer("a", steps=3)), episodes()),

@@ -7,6 +7,7 @@ from ._cosine import CosineProtoNet
 from ._episodic import Episodic
 from ._evaluation import EpisodeScores, evaluate_episodes
 from ._imaml import iMAML
+from ._joint import Joint, JointEpisodic
 from ._laplacian import LaplacianShot
 from ._logistic import Logistic
 from ._maml import MAML
@@ -35,6 +36,8 @@ __all__ = [
     "EpisodeScores",
     "Episodic",
     "FewShot",
+    "Joint",
+    "JointEpisodic",
     "LaplacianShot",
     "LearnedOptimizer",
     "Logistic",

@@ -434,6 +434,10 @@ def inputs_of(batch: Batch) -> dict[str, X]:
     Rows that promise to be complete are left out.
     """
     given = parts(batch)
+    for name, rows in tuple(given.items()):
+        if isinstance(rows, Episodes):  # several tasks at once, each with episodes
+            given = {n: r for n, r in given.items() if n != name}
+            given |= {f"{name}, {side}": part for side, part in rows.parts().items()}
     loose = {name: rows.x for name, rows in given.items() if not rows.complete}
     if not loose:
         return {}
