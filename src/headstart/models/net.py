@@ -312,7 +312,7 @@ class Net(nn.Module):
     def answer(self, z: Tensor, task: str) -> Tensor:
         """Return the output of a task's head on features ``(B, D)``, which stay as they are for others."""
         head = self.head(task)
-        return head(spared(head, z))  # type: ignore[arg-type]
+        return head(spared(head, z))
 
     def shared(self) -> dict[str, nn.Parameter]:
         """Name the trainable parameters of the backbone, without those that are private to a task."""

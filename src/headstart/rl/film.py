@@ -42,7 +42,8 @@ def film(policy: Net, world: World, *, frames: int = 8, every: int = 10, seed: i
         hint = "Gymnasium draws its own: `render_mode='rgb_array'`"
         raise wrong("`world`", expected="one of our own equations", found=world.name, hint=hint)
     stage, stack = play([[world]], 1, [seed]), Stack([policy], world.units)
-    drawn, step, over = [], 0, False
+    drawn: list[tuple[int, list[np.ndarray]]] = []
+    step, over = 0, False
     with torch.no_grad():
         while not over and len(drawn) < frames:
             if step % every == 0:
