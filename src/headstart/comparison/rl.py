@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
@@ -42,11 +42,17 @@ class Problem(Arena):
     most steps the end. Scores are returns on the world's scale: 0 is hardly any skill, 1 is solved.
 
     Args:
+        target: the world to act in.
+        sources: worlds of one environment, to learn in beforehand.
+        policy: a net with one head, learned in the sources where it is left out.
+        steps: in the target, several for a learning curve; 0 is before anything is learned there.
+        budget: how long to learn beforehand, and by how many episodes policies are judged.
         metric: ``"score"``, that of the policy after so many steps; or ``"area"``, its mean over all steps up
             to there.
 
     Raises:
-        ValueError: as ``Arena`` does, or for an unknown metric.
+        ValueError: if worlds share a name, ask for other numbers of actions, sources have several
+            environments, steps do not rise, the policy does not fit, or for an unknown metric.
 
     Example:
         >>> from headstart.rl import World
@@ -57,6 +63,7 @@ class Problem(Arena):
     """
 
     metric: Literal["score", "area"] = "score"
+    upto: int | None = field(default=None, init=False)  # steps of a trial; None for all
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -235,7 +242,7 @@ class Problem(Arena):
 
     def cut(self, amount: int | None, seed: int) -> Self:
         """Keep the steps up to an amount; what was learned is learned for the most of them."""
-        return self._with(steps=self.steps, amount=self.steps[-1] if amount is None else amount)
+        return self._with(upto=amount)
 
     def _with(self, **values: Any) -> Self:
         other = copy.copy(self)
@@ -257,8 +264,8 @@ class Problem(Arena):
         learned, seconds = starts.done[strategy.name, seed]
         if not np.isfinite(learned.returns).all():
             raise FloatingPointError("a policy is not finite any more")
-        amount: int = getattr(self, "amount", self.steps[-1])
-        count = list(learned.steps).index(amount) + 1
+        upto = self.steps[-1] if self.upto is None else self.upto
+        count = list(learned.steps).index(upto) + 1
         return {self.target.name: Acted(self, learned, count, seconds)}
 
     def final(
@@ -332,7 +339,7 @@ class Acted:
         world, returns = self.problem.target, self.learned.returns[: self.count]
         steps = self.learned.steps[: self.count]
         curve = scaled(world, returns.mean(1))
-        area = replace_metric(self.problem, "area").counted(world.name, returns, self.truth).mean()
+        area = self.problem._with(metric="area").counted(world.name, returns, self.truth).mean()
         reached = next((at for at, value in zip(steps, curve, strict=True) if value >= SOLVED), None)
         return {
             "score": float(self.problem.counted(world.name, returns, self.truth).mean()),
@@ -369,8 +376,3 @@ class Acted:
 
 def _told(world: World) -> str:
     return f"{world.env} {sorted(world.context.items())} {world.actions} {world.points}"
-
-
-def replace_metric(problem: Problem, metric: str) -> Problem:
-    """Return a problem that is scored in another way."""
-    return problem._with(metric=metric)
