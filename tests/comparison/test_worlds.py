@@ -163,6 +163,18 @@ def _broken(trial):
     return trial.lesson(policy, value)
 
 
+def test_a_strategy_that_fails_fails_alone():
+    bad = Strategy(name="bad", run=_nothing, summary="gives no lesson", reused="nothing")
+    result = hs.compare(problem(steps=[64]), [bad, "zero-shot"], seeds=2, progress=False)
+    (told, _) = result.details["budget"]["failed"]
+    assert "a `Lesson`" in str(told["error"])
+    assert next(r for r in result.rows if r["strategy"] == "zero-shot")["mean"] is not None
+
+
+def _nothing(trial):
+    return None
+
+
 def test_other_protocols_are_other_budgets():
     posed = problem().protocols()
     assert posed["half the steps in the sources"].budget.pretrain == 128

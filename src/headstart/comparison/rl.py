@@ -195,15 +195,11 @@ class Problem(Arena):
         groups: dict[tuple[object, ...], list[tuple[str, int, Lesson]]] = {}
         begun, count = time.perf_counter(), len(ways)
         for strategy, settings, seed in ways:
-            lesson = strategy.run(Trial(self, settings, seed, starts))
-            if not isinstance(lesson, Lesson):
-                found = type(lesson).__name__
-                raise wrong(
-                    f"what strategy {strategy.name!r} gives",
-                    expected="a `Lesson`",
-                    found=found,
-                    error=TypeError,
-                )
+            try:
+                lesson = _lesson(strategy, Trial(self, settings, seed, starts))
+            except Exception as error:  # told by its own trials; the others go on
+                starts.failed[strategy.name, seed] = error
+                continue
             kinds = shape(lesson.policy), shape(lesson.value), {world.physics for world in lesson.worlds}
             groups.setdefault(tuple(map(str, kinds)), []).append((strategy.name, seed, lesson))
         before = (time.perf_counter() - begun) / count
@@ -259,9 +255,12 @@ class Problem(Arena):
             FloatingPointError: if it diverged.
         """
         assert isinstance(starts, Shared)
-        if (strategy.name, seed) not in starts.done:
+        key = strategy.name, seed
+        if key not in starts.done and key not in starts.failed:
             self.ahead([(strategy, settings, seed)], starts)
-        learned, seconds = starts.done[strategy.name, seed]
+        if key in starts.failed:
+            raise starts.failed[key]
+        learned, seconds = starts.done[key]
         if not np.isfinite(learned.returns).all():
             raise FloatingPointError("a policy is not finite any more")
         upto = self.steps[-1] if self.upto is None else self.upto
@@ -316,6 +315,14 @@ class Problem(Arena):
         if not self.sources:
             return "no"
         return f"in the sources, {self.budget.pretrain} steps, anew for every seed"
+
+
+def _lesson(strategy: Strategy, trial: Trial) -> Lesson:
+    lesson = strategy.run(trial)
+    if not isinstance(lesson, Lesson):
+        what, found = f"what strategy {strategy.name!r} gives", type(lesson).__name__
+        raise wrong(what, expected="a `Lesson`", found=found, error=TypeError)
+    return lesson
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,7 @@ class Shared(Starts):
         self.seeds = list(seeds)
         self.before: dict[tuple[tuple[str, ...], int], Learned] = {}
         self.done: dict[tuple[str, int], tuple[Learned, float]] = {}
+        self.failed: dict[tuple[str, int], Exception] = {}
 
     def anew(self) -> Shared:
         """Return this one: it keeps nets by the names of their sources."""
