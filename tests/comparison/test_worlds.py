@@ -90,6 +90,37 @@ def test_a_policy_of_the_callers_own_is_the_start():
     assert not torch.equal(next(scratch.parameters()), next(policy.parameters()))
 
 
+def wide():
+    """Make CartPole with its observations doubled, the second half negated."""
+    import gymnasium as gym
+
+    env = gym.make("CartPole-v1")
+    space = gym.spaces.Box(-np.inf, np.inf, (8,), np.float32)
+    return gym.wrappers.TransformObservation(env, _doubled, space)
+
+
+def _doubled(x):
+    return np.concatenate([x, -x])
+
+
+def test_other_observations_are_bridged_and_a_new_policy_reads_them():
+    pytest.importorskip("gymnasium", reason="needs the extra `rl`")
+    asked = Problem(World(wide, name="wide", scale=(20, 475)), [CART], net(), [0, 512], TINY)
+    assert "reads 4: `bridge` applies" in asked.applies(STRATEGIES["continue"], "wide")
+    assert not asked.applies(STRATEGIES["bridge"], "wide")
+    lesson = STRATEGIES["bridge"].run(Trial(asked, {}, 0, Shared()))
+    assert next(lesson.policy.parameters()).shape == (6, 8)
+    assert lesson.spent == 200
+    assert next(STRATEGIES["scratch"].run(Trial(asked, {}, 0, Shared())).policy.parameters()).shape == (6, 8)
+
+
+def test_a_world_that_is_not_linear_is_not_bridged():
+    pytest.importorskip("gymnasium", reason="needs the extra `rl`")
+    pendulum = World("Pendulum-v1", actions=2)
+    asked = Problem(CART, [pendulum], steps=[64], budget=TINY)
+    assert "does not move linearly" in asked.applies(STRATEGIES["bridge"], CART.name)
+
+
 @pytest.mark.slow
 def test_every_strategy_gives_a_lesson_or_a_reason():
     asked = problem(sources=[CART, LIGHT])
@@ -130,6 +161,18 @@ def _broken(trial):
     policy, value = trial.fresh()
     nn.init.constant_(policy.heads["act"].weight, float("nan"))
     return trial.lesson(policy, value)
+
+
+def test_a_strategy_that_fails_fails_alone():
+    bad = Strategy(name="bad", run=_nothing, summary="gives no lesson", reused="nothing")
+    result = hs.compare(problem(steps=[64]), [bad, "zero-shot"], seeds=2, progress=False)
+    (told, _) = result.details["budget"]["failed"]
+    assert "a `Lesson`" in str(told["error"])
+    assert next(r for r in result.rows if r["strategy"] == "zero-shot")["mean"] is not None
+
+
+def _nothing(trial):
+    return None
 
 
 def test_other_protocols_are_other_budgets():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
@@ -42,11 +42,17 @@ class Problem(Arena):
     most steps the end. Scores are returns on the world's scale: 0 is hardly any skill, 1 is solved.
 
     Args:
+        target: the world to act in.
+        sources: worlds of one environment, to learn in beforehand.
+        policy: a net with one head, learned in the sources where it is left out.
+        steps: in the target, several for a learning curve; 0 is before anything is learned there.
+        budget: how long to learn beforehand, and by how many episodes policies are judged.
         metric: ``"score"``, that of the policy after so many steps; or ``"area"``, its mean over all steps up
             to there.
 
     Raises:
-        ValueError: as ``Arena`` does, or for an unknown metric.
+        ValueError: if worlds share a name, ask for other numbers of actions, sources have several
+            environments, steps do not rise, the policy does not fit, or for an unknown metric.
 
     Example:
         >>> from headstart.rl import World
@@ -57,6 +63,7 @@ class Problem(Arena):
     """
 
     metric: Literal["score", "area"] = "score"
+    upto: int | None = field(default=None, init=False)  # steps of a trial; None for all
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,15 +195,11 @@ class Problem(Arena):
         groups: dict[tuple[object, ...], list[tuple[str, int, Lesson]]] = {}
         begun, count = time.perf_counter(), len(ways)
         for strategy, settings, seed in ways:
-            lesson = strategy.run(Trial(self, settings, seed, starts))
-            if not isinstance(lesson, Lesson):
-                found = type(lesson).__name__
-                raise wrong(
-                    f"what strategy {strategy.name!r} gives",
-                    expected="a `Lesson`",
-                    found=found,
-                    error=TypeError,
-                )
+            try:
+                lesson = _lesson(strategy, Trial(self, settings, seed, starts))
+            except Exception as error:  # told by its own trials; the others go on
+                starts.failed[strategy.name, seed] = error
+                continue
             kinds = shape(lesson.policy), shape(lesson.value), {world.physics for world in lesson.worlds}
             groups.setdefault(tuple(map(str, kinds)), []).append((strategy.name, seed, lesson))
         before = (time.perf_counter() - begun) / count
@@ -235,7 +238,7 @@ class Problem(Arena):
 
     def cut(self, amount: int | None, seed: int) -> Self:
         """Keep the steps up to an amount; what was learned is learned for the most of them."""
-        return self._with(steps=self.steps, amount=self.steps[-1] if amount is None else amount)
+        return self._with(upto=amount)
 
     def _with(self, **values: Any) -> Self:
         other = copy.copy(self)
@@ -252,13 +255,16 @@ class Problem(Arena):
             FloatingPointError: if it diverged.
         """
         assert isinstance(starts, Shared)
-        if (strategy.name, seed) not in starts.done:
+        key = strategy.name, seed
+        if key not in starts.done and key not in starts.failed:
             self.ahead([(strategy, settings, seed)], starts)
-        learned, seconds = starts.done[strategy.name, seed]
+        if key in starts.failed:
+            raise starts.failed[key]
+        learned, seconds = starts.done[key]
         if not np.isfinite(learned.returns).all():
             raise FloatingPointError("a policy is not finite any more")
-        amount: int = getattr(self, "amount", self.steps[-1])
-        count = list(learned.steps).index(amount) + 1
+        upto = self.steps[-1] if self.upto is None else self.upto
+        count = list(learned.steps).index(upto) + 1
         return {self.target.name: Acted(self, learned, count, seconds)}
 
     def final(
@@ -311,6 +317,14 @@ class Problem(Arena):
         return f"in the sources, {self.budget.pretrain} steps, anew for every seed"
 
 
+def _lesson(strategy: Strategy, trial: Trial) -> Lesson:
+    lesson = strategy.run(trial)
+    if not isinstance(lesson, Lesson):
+        what, found = f"what strategy {strategy.name!r} gives", type(lesson).__name__
+        raise wrong(what, expected="a `Lesson`", found=found, error=TypeError)
+    return lesson
+
+
 @dataclass(frozen=True, eq=False)
 class Acted:
     """What one run gave: its policy after so many looks, and the returns of the test episodes."""
@@ -332,7 +346,7 @@ class Acted:
         world, returns = self.problem.target, self.learned.returns[: self.count]
         steps = self.learned.steps[: self.count]
         curve = scaled(world, returns.mean(1))
-        area = replace_metric(self.problem, "area").counted(world.name, returns, self.truth).mean()
+        area = self.problem._with(metric="area").counted(world.name, returns, self.truth).mean()
         reached = next((at for at, value in zip(steps, curve, strict=True) if value >= SOLVED), None)
         return {
             "score": float(self.problem.counted(world.name, returns, self.truth).mean()),
@@ -369,8 +383,3 @@ class Acted:
 
 def _told(world: World) -> str:
     return f"{world.env} {sorted(world.context.items())} {world.actions} {world.points}"
-
-
-def replace_metric(problem: Problem, metric: str) -> Problem:
-    """Return a problem that is scored in another way."""
-    return problem._with(metric=metric)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import failure
-from ..strategies import Starts
+from ..strategies import Starts, Strategy
 from . import cells as kept
 from . import choice, outputs
 from .plan import Cell, Plan
@@ -103,21 +104,27 @@ def trials(
 
 def run_trials(plan: Plan, job: Job) -> Iterator[None]:
     """Train and score, touching the test rows once per trial."""
-    starts = plan.problem.starts(plan.directory / FEATURES)
+    starts, begun = plan.problem.starts(plan.directory / FEATURES), False
+    for seed, cell in _cells(job):
+        name, amount, _ = cell
+        file = plan.file("trials", (name, amount, seed))
+        if not file.exists() and not plan.late():
+            if not begun:
+                plan.problem.ahead(_due(plan, job), starts)
+                begun = True
+            kept.write(plan, file, _trial(plan, cell, seed, starts))
+        yield
+
+
+def _due(plan: Plan, job: Job) -> list[tuple[Strategy, Mapping[str, Any], int]]:
+    """List the ways that a job has trials of to run, each once for all amounts."""
     due = {
         (name, option, seed)
         for seed, (name, amount, option) in _cells(job)
         if not plan.file("trials", (name, amount, seed)).exists()
     }
-    if due and not plan.late():
-        named = [(plan.strategies[name], option, seed) for name, option, seed in sorted(due)]
-        plan.problem.ahead([(one, one.options[option], seed) for one, option, seed in named], starts)
-    for seed, cell in _cells(job):
-        name, amount, _ = cell
-        file = plan.file("trials", (name, amount, seed))
-        if not file.exists() and not plan.late():
-            kept.write(plan, file, _trial(plan, cell, seed, starts))
-        yield
+    named = [(plan.strategies[name], option, seed) for name, option, seed in sorted(due)]
+    return [(one, one.options[option], seed) for one, option, seed in named]
 
 
 def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> kept.Record:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..errors import wrong
 from ..models import Net
@@ -42,7 +44,7 @@ def film(policy: Net, world: World, *, frames: int = 8, every: int = 10, seed: i
         hint = "Gymnasium draws its own: `render_mode='rgb_array'`"
         raise wrong("`world`", expected="one of our own equations", found=world.name, hint=hint)
     stage, stack = play([[world]], 1, [seed]), Stack([policy], world.units)
-    drawn: list[tuple[int, list[np.ndarray]]] = []
+    drawn: list[tuple[int, list[NDArray[Any]]]] = []
     step, over = 0, False
     with torch.no_grad():
         while not over and len(drawn) < frames:
@@ -55,7 +57,7 @@ def film(policy: Net, world: World, *, frames: int = 8, every: int = 10, seed: i
     return _strip(drawn, f"{world.name}, every {every} steps")
 
 
-def _strip(drawn: list[tuple[int, list[np.ndarray]]], title: str) -> str:
+def _strip(drawn: list[tuple[int, list[NDArray[Any]]]], title: str) -> str:
     parts = []
     for place, (step, lines) in enumerate(drawn):
         moved = [

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from torch import nn
+
 from ...errors import wrong
 from ...models import Net
 from ...rl import Settings, World
@@ -96,7 +98,9 @@ class Arena:
     def _check(self, policy: Net) -> None:
         if len(policy.heads) != 1:
             raise wrong("`policy`", expected="a net with one head", found=f"{len(policy.heads)} heads")
-        chain = [one for one in layers(policy) if hasattr(one, "in_features")]
+        chain = [one for one in layers(policy) if isinstance(one, nn.Linear)]
+        if len(chain) < 2:
+            raise wrong("`policy`", expected="with a hidden layer at least", found="one layer")
         reads, says = chain[0].in_features, chain[-1].out_features
         wants = (self.sources or [self.target])[0].observations
         if reads != wants or says != self.target.actions_count:
@@ -106,6 +110,14 @@ class Arena:
                 found=f"from {reads} to {says}",
                 hint="observations of another size need a source world; then `bridge` applies",
             )
+
+    def shape(self) -> tuple[list[int], str]:
+        """Tell the sizes of the layers of a policy, and what stands between them."""
+        if self.policy is None:
+            return [*self.budget.hidden], "tanh"
+        chain = layers(self.policy)
+        sizes = [one.out_features for one in chain if isinstance(one, nn.Linear)]
+        return sizes[:-1], "tanh" if any(isinstance(one, nn.Tanh) for one in chain) else "relu"
 
     def without(self, names: Sequence[str]) -> Self:
         """Return the problem without the sources of some names."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from torch import nn
 from ...engine import seeded
 from ...maths import random
 from ...models import Net, mlp
-from ...models.fresh import copied, reinitialise
+from ...models.fresh import copied
 from ...rl import Learned, Lesson, World, learn
 from ...rl.returns import of_stack
 from ...rl.stack import Stack, layers
@@ -36,8 +35,9 @@ class Shared(Starts):
     def __init__(self, seeds: Sequence[int] = ()) -> None:
         super().__init__()
         self.seeds = list(seeds)
-        self.before: dict[tuple[object, ...], tuple[Learned, float]] = {}
+        self.before: dict[tuple[tuple[str, ...], int], Learned] = {}
         self.done: dict[tuple[str, int], tuple[Learned, float]] = {}
+        self.failed: dict[tuple[str, int], Exception] = {}
 
     def anew(self) -> Shared:
         """Return this one: it keeps nets by the names of their sources."""
@@ -47,14 +47,12 @@ class Shared(Starts):
         """Give what was learned in some worlds at a seed; learned when it is first asked for."""
         names = tuple(world.name for world in worlds)
         if (names, seed) not in self.before:
-            seeds, begun = sorted({*self.seeds, seed}), time.perf_counter()
+            seeds = sorted({*self.seeds, seed})
             trials = [Trial(replace(problem, policy=None), {}, each, self) for each in seeds]
             lessons = [Lesson(worlds, *trial.fresh(worlds[0]), trial.number("source")) for trial in trials]
             found = learn(lessons, [problem.budget.pretrain], settings=problem.budget.learning)
-            seconds = (time.perf_counter() - begun) / len(seeds)
-            for each, one in zip(seeds, found, strict=True):
-                self.before[names, each] = one, seconds
-        return self.before[names, seed][0]
+            self.before |= {(names, each): one for each, one in zip(seeds, found, strict=True)}
+        return self.before[names, seed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +87,9 @@ class Trial:
             return self._net(world, world.actions_count, FLAT), self._net(world, 1, 1.0)
 
     def _net(self, world: World, outputs: int, size: float) -> Net:
-        if self.problem.policy is not None:
-            backbone = reinitialise(copied(self.problem.policy.backbone))
-            (head,) = self.problem.policy.heads.values()
-            assert isinstance(head, nn.Linear)
-            width = head.in_features
-        else:
-            hidden = list(self.problem.budget.hidden)
-            backbone, width = mlp(world.observations, hidden=hidden, activation="tanh"), hidden[-1]
-        net = Net(backbone, {HEAD: nn.Linear(width, outputs)})
+        hidden, activation = self.problem.shape()
+        backbone = mlp(world.observations, hidden=hidden, activation=activation)
+        net = Net(backbone, {HEAD: nn.Linear(hidden[-1], outputs)})
         chain = [one for one in layers(net) if isinstance(one, nn.Linear)]
         with torch.no_grad():
             for one in chain:
