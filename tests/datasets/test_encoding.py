@@ -1,6 +1,7 @@
 """Encodings as values: what was written as plain JSON is read, and rows are made of what is in memory."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,8 @@ def test_what_was_written_before_is_read_and_written_again_to_the_byte(files, re
     assert type(encoding) is family
     assert json.dumps(encoding.to_json()) == json.dumps(old["encoding"])
     (task,) = read(reference, base=files)
-    assert task.encoding == encoding
+    new = {"columns": ()} if family is ArrayEncoding else {}  # older models took arrays as they are
+    assert replace(task.encoding, **new) == encoding
     file = reference.partition(":")[2].partition("#")[0]
     for known in (encoding, old["encoding"]):
         rows = encode(file, known, base=files)
@@ -175,8 +177,10 @@ def test_rows_of_arrays(files, frame):
     (task,) = read("npz:rows.npz#x,y", base=files)
     x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     table = frame({"a": [1.0, 3.0], "b": [2.0, 4.0]})
-    for value in (x, x.numpy(), x.tolist(), x.double().requires_grad_(), x.bfloat16(), table):
+    for value in (x, x.double().requires_grad_(), x.bfloat16()):  # are rows
         assert torch.equal(task.encoding.rows(value), x)
+    for value in (x.numpy(), x.tolist(), table):  # become rows
+        assert torch.equal(task.encoding.rows(value), task.encoding.scaled(x))
     for wrong, found in (
         ([[1, 2], [3]], "rows that differ"),
         (["a"], r"<U1 \(1,\)"),

@@ -1,11 +1,15 @@
 import json
+import os
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
+import headstart as hs
 from headstart.datasets import SplitSpec, encode, read
 from headstart.datasets.readers.images import load_images
+from headstart.tasks.arrays import lit
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -219,3 +223,71 @@ def test_of_an_animation_the_first_picture_is_taken_and_that_is_said(folder):
     ):
         (task,) = read("images:parts", base=folder, split=SplitSpec(test=0))
     assert (task.train.x == 0).flatten(1).all(1).sum() == 1
+
+
+# Bytes until a batch is used.
+
+
+def test_parts_are_pieces_of_one_array_and_bytes_where_they_are_many(folder, monkeypatch):
+    (task,) = read("images:parts", base=folder)
+    monkeypatch.setattr("headstart.tasks.arrays.MANY", 0)
+    (small,) = read("images:parts", base=folder)
+    assert small.train.x.dtype == torch.uint8
+    assert small.train.x.untyped_storage().data_ptr() == small.test.x.untyped_storage().data_ptr()
+    for part in ("train", "test"):
+        one, other = getattr(task, part), getattr(small, part)
+        assert torch.equal(one.x, lit(other.x))
+        assert torch.equal(one.y, other.y)
+        assert torch.equal(task.encoding.division[part], small.encoding.division[part])
+
+
+def test_a_broken_image_leaves_the_parts_whole(folder):
+    (folder / "parts" / "nut" / "3.png").write_bytes(b"broken")
+    with pytest.warns(UserWarning, match="1 of 10 images do not decode"):
+        (task,) = read("images:parts", base=folder, skip_broken=True)
+    rows = torch.cat(list(task.encoding.division.values()))
+    assert rows.sort().values.tolist() == list(range(9))
+    files = [folder / "parts" / name / f"{i}.png" for name in ("bolt", "nut") for i in range(5)]
+    files.remove(folder / "parts" / "nut" / "3.png")
+    x, kept = load_images(files, None)
+    assert len(kept) == 9
+    assert torch.equal(x[task.encoding.division["train"]], task.train.x)
+
+
+@pytest.mark.parametrize("name", [b"b\xff", b"caf\xe9", "cafe\u0301".encode()])
+def test_folders_and_files_of_any_bytes(folder, name):
+    odd = os.fsencode(folder / "parts") + b"/" + name
+    os.mkdir(odd)
+    for i in range(3):
+        os.rename(folder / "parts" / "nut" / f"{i}.png", odd + b"/%d\xfe.png" % i)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (task,) = read("images:parts", base=folder, split=SplitSpec(test=0))
+    json.dumps(task.encoding.to_json(), ensure_ascii=False).encode()
+    assert len(task.kind.classes) == 3
+    assert any(c.isprintable() and ("\\x" in c or c == "café") for c in task.kind.classes)
+
+
+@pytest.mark.slow
+def test_every_strategy_learns_from_bytes_as_from_floats(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for k, name in enumerate("ab"):
+        for i in range(16):
+            path = tmp_path / "im" / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((rng.integers(0, 120, (8, 8, 3)) + 100 * k).astype("u1")).save(path)
+
+    def scores():
+        (task,) = read("images:im", base=tmp_path, split=SplitSpec(test=0.5))
+        budget = hs.strategies.Budget(steps=3, options=1)
+        problem = hs.Problem(task, budget=budget, settings={"width": 4})
+        names = ["scratch", "raw+knn", "raw+svm", "raw+boosting"]
+        result = hs.compare(problem, names, seeds=2, progress=False)
+        return task, result, {row["strategy"]: row["seeds"] for row in result.rows}
+
+    floats, _, expected = scores()
+    monkeypatch.setattr("headstart.tasks.arrays.MANY", 0)
+    task, result, found = scores()
+    assert (floats.train.x.dtype, task.train.x.dtype) == (torch.float32, torch.uint8)
+    assert found == expected
+    assert not result.details["budget"]["failed"]

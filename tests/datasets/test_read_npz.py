@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from headstart.datasets import SplitSpec, encode, read
+from headstart.datasets import SplitSpec, encode, encoding_from_json, read
 from headstart.tasks import Multiclass, Multilabel, Regression
 
 X = np.random.default_rng(0).random((20, 3))
@@ -115,3 +117,31 @@ def test_floats_are_numbers_also_where_all_are_whole(tmp_path):
     np.savez(tmp_path / "a.npz", x=X[:12], y=np.arange(12.0) % 3)
     (task,) = read("npz:a.npz#x,y", base=tmp_path)
     assert task.kind == Regression()
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e-6, 3.0])
+def test_columns_of_numbers_are_standardised_as_those_of_a_table(tmp_path, unit):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(80, 3)) * [unit, 1, 1] + [5 * unit, 0, 2], np.arange(80) % 2
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    np.savetxt(tmp_path / "a.csv", np.c_[x, y], "%.9g", ",", header="a,b,c,y", comments="")
+    (task,), (table,) = read("npz:a.npz#x,y", base=tmp_path), read("csv:a.csv#y", base=tmp_path)
+    assert torch.allclose(task.train.x, table.train.x, atol=1e-5)
+    assert torch.allclose(task.test.x, table.test.x, atol=1e-5)
+    again = encoding_from_json(json.loads(json.dumps(task.encoding.to_json())))
+    made = encode("npz:a.npz", again, base=tmp_path)
+    assert torch.equal(made[task.encoding.division["test"]], task.test.x)
+    assert torch.equal(again.rows(x.astype("f4")), made)
+    (later,) = read("npz:a.npz#x,y", base=tmp_path, encoding=task.encoding, split=SplitSpec(test=0))
+    assert torch.equal(later.train.x, made)
+
+
+def test_a_constant_column_and_an_outlier_of_an_array(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    x[:, 1], x[7, 0] = 14.62, 1e12
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(200) % 2)
+    (task,) = read("npz:a.npz#x,y", base=tmp_path, split=SplitSpec(test=0))
+    assert task.train.x[:, 1].abs().max() == 0
+    assert task.train.x[:, 0].std() > 0.9
+    assert task.train.x.abs().max() < 6

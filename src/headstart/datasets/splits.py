@@ -250,7 +250,10 @@ def alike(*parts: X) -> str:
         >>> alike(torch.tensor([[0.0], [1.0]]))
         ''
     """
-    found = np.concatenate([_hashes(x) for x in parts])
+    return _few(np.concatenate([_hashes(x) for x in parts]))
+
+
+def _few(found: np.ndarray) -> str:
     different = int(np.count_nonzero(np.diff(np.sort(found)))) + 1
     return f"{different} different rows among {len(found)}" if different < len(found) / 2 else ""
 
@@ -285,10 +288,11 @@ def warn_duplicates(x: X, division: Division, where: str) -> int:
     """
     if "test" not in division:
         return 0
-    (count,) = count_duplicates(take(x, division["test"]), [take(x, division["train"])])
+    found = _hashes(x)
+    count = _among(found[division["test"].numpy()], np.sort(found[division["train"].numpy()]))
     if not count:
         return 0
-    if few := alike(x):
+    if few := _few(found):
         told = f"many rows of {where} are alike: {few}; {EXPECTED}"
     else:
         told = (
@@ -314,7 +318,7 @@ def build(
     group = {name: None if number is None else number[index] for name, index in division.items()}
     return [
         Task(
-            _task_name(name),
+            task_name(name),
             kind,
             **{part: Labelled(parts[part], y[at], group=group[part]) for part, at in division.items()},  # type: ignore[arg-type]
             unlabelled=None if unlabelled is None else Inputs(unlabelled),
@@ -324,7 +328,7 @@ def build(
     ]
 
 
-def _task_name(column: str) -> str:
+def task_name(column: str) -> str:
     """Turn a column's name into a task's: no dots, and none of the words that modules use themselves."""
     name = column.replace(".", "_")
     return f"{name}_" if name in RESERVED else name

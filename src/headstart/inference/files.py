@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..datasets import Encoding, encode
+from ..datasets.readers.written import readable
 from ..errors import wrong
 
 
@@ -33,7 +34,7 @@ def rows_of(reference: str, encoding: Encoding, skip_broken: bool = False) -> tu
         return encode(reference, encoding), []
     x, kept = encoding.load(files, skip_broken)
     warn_of_sizes(reference, encoding)
-    return x, [str(files[i]) for i in kept]
+    return x, [readable(str(files[i])) for i in kept]
 
 
 def warn_of_sizes(reference: str, encoding: Encoding) -> None:

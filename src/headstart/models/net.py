@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from ..errors import unknown, wrong
 from ..tasks import X
+from ..tasks.arrays import lit
 from ..tasks.nouns import convert, rows, tensors
 from .fresh import copied
 from .outputs import features_of, width
@@ -118,14 +119,22 @@ def _explain(x: X, error: RuntimeError) -> None:
 def typed(module: nn.Module, x: X) -> X:
     """Bring floating rows to the type of a module's first floating weights; whole numbers stay.
 
+    But a ``Backbone`` is given pixels of 8 bits as floats in [0, 1].
+
     Example:
         >>> typed(nn.Linear(2, 2), torch.zeros(1, 2, dtype=torch.float64)).dtype
         torch.float32
     """
+    if as_backbone(module.backbone if isinstance(module, Net) else module) is not None:
+        x = _lit(x)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
     if dtype is None or all(t.dtype == dtype or not t.is_floating_point() for t in tensors(x)):
         return x
     return convert(x, lambda t: t.to(dtype) if t.is_floating_point() else t)
+
+
+def _lit(x: X) -> X:
+    return convert(x, lit) if any(t.dtype == torch.uint8 and t.ndim > 2 for t in tensors(x)) else x
 
 
 def spared(module: nn.Module, x: X) -> X:

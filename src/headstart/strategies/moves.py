@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..maths import random
 from ..tasks import Kind, Labelled, Stream, X
+from ..tasks.arrays import lit
 
 Move = Callable[[Labelled, Kind, torch.Generator], Labelled]
 MOVES = ("flip", "shift", "crop", "colour", "mixup")
@@ -170,7 +171,7 @@ def _gamma(shape: float, count: int, generator: torch.Generator) -> Tensor:
 
 def _images(rows: Labelled) -> Tensor:
     assert isinstance(rows.x, Tensor)  # the situation asked for it
-    return rows.x
+    return lit(rows.x)
 
 
 def _with(rows: Labelled, kind: Kind, x: Tensor, scale: Tensor, offset: Tensor) -> Labelled:

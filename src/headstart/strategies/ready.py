@@ -23,7 +23,7 @@ from ..models.net import as_backbone, device_of, task_dependent
 from ..models.outputs import width
 from ..models.wrappers import unwrapped
 from ..tasks import Lazy, Task, X
-from ..tasks.arrays import channels_first
+from ..tasks.arrays import channels_first, lit, many
 from ..tasks.nouns import SMALL, collate, convert, move, take, tensors
 
 PARTS = ("train", "valid", "test", "unlabelled")
@@ -46,8 +46,8 @@ def tokens(x: X) -> X:
 def numbers(x: X) -> X:
     """Make rows float32 that are one tensor.
 
-    Pixels of 8 bits, in ``(B, *, *)`` and more axes, are divided by 255, as readers do it, and channels that
-    come last come first; other whole numbers become floats as they are.
+    Pixels of 8 bits, in ``(B, *, *)`` and more axes, are divided by 255, as readers do it (over a gigabyte of
+    them when a batch is used), and channels that come last come first; other whole numbers become floats.
 
     Example:
         >>> numbers(torch.tensor([[1, 2], [3, 4]]))
@@ -56,8 +56,9 @@ def numbers(x: X) -> X:
     """
     if not isinstance(x, Tensor):
         return floats(x)
-    made = _float(x)
-    return channels_first(made / 255 if _pixels(x) else made)
+    if many(x):
+        return channels_first(x)
+    return channels_first(_float(lit(x)))
 
 
 def _pixels(x: Tensor) -> bool:
@@ -179,4 +180,5 @@ def _passed(module: nn.Module, conversion: Callable[[X], X], row: X) -> Any:
         row = conversion(move(convert(row, Tensor.clone), "cpu"))
         kind = next((p.dtype for p in inner.parameters() if p.is_floating_point() and not is_lazy(p)), None)
         row = convert(row, lambda t: t.to(kind) if kind is not None and t.is_floating_point() else t)
+        row = convert(row, lit) if as_backbone(inner) is not None else row
         return inner(move(row, device_of(inner)))

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..errors import wrong
 
+MANY = 2**30  # bytes as float32
+
 
 def inputs(array: np.ndarray, what: str) -> Tensor:
     """Make an array into inputs ``(N, *)`` float32: 8-bit images over 255, all else as it is.
@@ -32,6 +34,21 @@ def inputs(array: np.ndarray, what: str) -> Tensor:
         )
     pixels = array.dtype == np.uint8 and array.ndim > 2
     return torch.from_numpy(np.asarray(array, dtype=np.float32) / (255 if pixels else 1))
+
+
+def lit(x: Tensor) -> Tensor:
+    """Bring pixels of 8 bits, in ``(N, *, *)`` and more axes, to floats in [0, 1]; all else stays as it is.
+
+    Example:
+        >>> lit(torch.tensor([[[0, 51, 255]]], dtype=torch.uint8))
+        tensor([[[0.0000, 0.2000, 1.0000]]])
+    """
+    return x.float() / 255 if x.dtype == torch.uint8 and x.ndim > 2 else x
+
+
+def many(x: Tensor) -> bool:
+    """Tell whether pixels of 8 bits are so many that they stay so until a batch of them is used."""
+    return x.dtype == torch.uint8 and x.ndim > 2 and 4 * x.numel() > MANY
 
 
 def channels_first(x: Tensor) -> Tensor:

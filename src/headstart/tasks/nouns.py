@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from ..errors import wrong
+from .arrays import lit
 from .encoding import Encoding
 from .kinds import Kind, Standard, present
 
@@ -143,8 +144,12 @@ def move(x: X, device: torch.device | str) -> X:
 
 def join(*some: X) -> X:
     """Concatenate row by row; mappings must have the same names."""
-    joined = {name: torch.cat([parts(x)[name] for x in some]) for name in parts(some[0])}
+    joined = {name: _cat([parts(x)[name] for x in some]) for name in parts(some[0])}
     return joined.get("", joined)
+
+
+def _cat(some: list[Tensor]) -> Tensor:
+    return torch.cat([lit(part) for part in some] if len({part.dtype for part in some}) > 1 else some)
 
 
 def _equal_rows(x: X) -> int:

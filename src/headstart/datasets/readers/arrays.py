@@ -5,11 +5,12 @@ Shapes: ``N`` rows.
 
 from __future__ import annotations
 
+import math
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,30 +24,40 @@ from ...tasks.arrays import channels_first, inputs, ready
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from ..splits import build, check_apart, divide, warn_duplicates
+from .columns import Numbers, numbers_of
 from .files import existing
 from .labels import answers
+
+CHUNK = 1 << 14  # rows that are standardised at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayEncoding(Encoding):
-    """Rows are arrays as they are, 8-bit images over 255, channels first; see `Encoding` for what all have.
+    """Rows of numbers are standardised, images stay: of 8 bits over 255, channels first; see `Encoding`.
 
     Args:
         keys: names that the inputs may have in an archive.
         shape: of a row.
+        columns: of rows of numbers, how each column is standardised; none where arrays stay as they are.
     """
 
     readers: ClassVar[tuple[str, ...]] = ("npz",)
     keys: tuple[str, ...] = ()
     shape: tuple[int, ...]
+    columns: tuple[Numbers, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` gave."""
-        return cls(**common(about), keys=tuple(about.get("keys", ())), shape=tuple(about["shape"]))
+        columns = tuple(
+            Numbers(mean, std, missing=False, most=most) for mean, std, most in about.get("columns", ())
+        )
+        shape = tuple(about["shape"])
+        return cls(**common(about), keys=tuple(about.get("keys", ())), shape=shape, columns=columns)
 
     def _own(self) -> dict[str, Any]:
-        return {"keys": list(self.keys), "shape": list(self.shape)}
+        columns = {"columns": [[how.mean, how.std, how.most] for how in self.columns]} if self.columns else {}
+        return {"keys": list(self.keys), "shape": list(self.shape)} | columns
 
     def row_shape(self) -> tuple[int, ...]:
         """Return the shape of a row."""
@@ -54,7 +65,25 @@ class ArrayEncoding(Encoding):
 
     def preparation(self) -> list[str]:
         """Say how an array becomes rows."""
-        return [f"take rows of shape {list(self.shape)} as float32; divide 8-bit images by 255"]
+        steps = [f"take rows of shape {list(self.shape)} as float32; divide 8-bit images by 255"]
+        scaled = (
+            "with the three numbers of `columns` for each: (value - first) / second, or 0 where that is 0"
+        )
+        ends = "; where the third is above 0, end at plus and minus it"
+        return [*steps, *([scaled + ends] if self.columns else [])]
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Standardise rows, where they are rows of numbers."""
+        if not self.columns:
+            return x
+        mean, std, most = torch.tensor(
+            [(how.mean, how.std, how.most or math.inf) for how in self.columns], dtype=torch.float64
+        ).T
+        made = torch.empty_like(x)
+        for part, out in zip(x.split(CHUNK), made.split(CHUNK), strict=True):
+            each = ((part - mean) / std.where(std > 0, 1.0)).where(std > 0, 0.0)
+            out.copy_(each.clamp(-most, most))
+        return made
 
     def encode(self, path: Path) -> Tensor:
         """Take the inputs of an archive, with or without labels."""
@@ -62,11 +91,16 @@ class ArrayEncoding(Encoding):
         key = next((k for k in (*self.keys, "x", "x_test") if k in arrays), None)
         if key is None:
             raise unknown(f"array of `{path}`", (*self.keys, "x")[0], arrays)
-        return ready(arrays[key], self.shape, f"`{key}` of `{path}`")
+        return self.scaled(ready(arrays[key], self.shape, f"`{key}` of `{path}`"))
 
     def _made(self, value: Any) -> Tensor:
-        """Take an array, a tensor, a DataFrame or lists, of numbers alone."""
-        return ready(value, self.shape)
+        """Take an array, a DataFrame or lists, of numbers alone."""
+        return self.scaled(ready(value, self.shape))
+
+
+def standardised(x: Tensor, train: Tensor) -> tuple[Numbers, ...]:
+    """Learn from the train rows of ``x (N, D)`` how columns are standardised; one of one value is 0."""
+    return tuple(numbers_of(column.double()) for column in x[train].T)
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
@@ -123,7 +157,8 @@ def read_npz(argument: str, options: Options) -> list[Task]:
 
     Where the archive also holds ``x_test`` and ``y_test`` (and ``x_valid``, ``y_valid``) they are the
     test (and valid) part; ``x_train`` stands for ``x``. Else rows are divided by ``split``. Images with their
-    channels last become ``(C, H, W)``, with a warning.
+    channels last become ``(C, H, W)``, with a warning; columns of numbers, ``(N, D)``, are standardised by
+    the train rows, as those of ``csv:`` are.
     """
     path, mark, after = argument.rpartition("#")
     path, keys = (path, [k.strip() for k in after.split(",")]) if mark else (argument, ["x", "y"])
@@ -170,9 +205,16 @@ def read_npz(argument: str, options: Options) -> list[Task]:
         groups = array(options.split.group, "train").tolist() if options.split.group else None
         strata = list(zip(*classes, strict=True)) if classes else None
         division = dict(divide(options.split, len(x), strata, groups))
-    count = warn_duplicates(x, division, where)
-    encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=tuple(x.shape[1:]), duplicates=count)
-    return build(asked, x, division, encoding, groups=groups)
+    count, shape = warn_duplicates(x, division, where), tuple(x.shape[1:])
+    known = options.encoding
+    if known is not None:
+        columns = known.columns if isinstance(known, ArrayEncoding) else ()
+    else:
+        columns = standardised(x, division["train"]) if x.ndim == 2 else ()
+    encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=shape, columns=columns, duplicates=count)
+    if columns and len(columns) != shape[0]:
+        raise wrong(f"`{keys[0]}` of {where}", expected=f"{len(columns)} columns, as then", found=shape[0])
+    return build(asked, encoding.scaled(x), division, encoding, groups=groups)
 
 
 READER = Reader(read_npz, 'arrays: "npz:file.npz#x,y"', encoding=ArrayEncoding)

@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -286,26 +286,36 @@ def _fit_numbers(
     if not len(there) or there.min() == there.max():
         return (Numbers(float(there[0]), 0.0, missing=True, style=style), "") if some else (None, ONE_VALUE)
     said = COUNTING if _counts_rows(name, array) else ""
+    made = replace(numbers_of(there), missing=some, style=style)
+    if made.most:
+        far = float(there[(there - made.mean).abs().argmax()])
+        count = int(((there - made.mean).abs() > made.most * made.std * (1 + 1e-9)).sum())
+        said = f"has {count} rows that are far from all others, such as {far:g}; "
+        said += f"these end at {made.most:.3g} spreads"
+    return made, said
+
+
+def numbers_of(there: Tensor) -> Numbers:
+    """Learn from numbers ``(N,)`` float64, none missing, how they are standardised."""
     usual, most = _usual(there), 0.0
+    if not len(there) or there.min() == there.max():
+        return Numbers(float(there[0]) if len(there) else 0.0, 0.0, missing=False)
     mean, std = float(usual.mean()), float(usual.std(correction=0))
     if len(usual) < len(there):
         most = float((usual - mean).abs().max()) / std
-        far = float(there[(there - mean).abs().argmax()])
-        said = (
-            f"has {len(there) - len(usual)} rows that are far from all others, such as {far:g}; "
-            f"these end at {most:.3g} spreads"
-        )
-    return Numbers(mean, std, missing=some, style=style, most=most), said
+    return Numbers(mean, std, missing=False, most=most)
 
 
 def _usual(there: Tensor) -> Tensor:
     """Leave out the few numbers that would decide the scale of all others, where there are such."""
     some = there[:: max(1, len(there) // SAMPLE)]
+    if len(there) < NAMES:
+        return there
     middle = some.median()
     distances = (some - middle).abs()
     usual = distances[distances > 0].median() if distances.any() else distances.max()
     limit = OUTLIER * float(usual)
-    if max(float(there.max() - middle), float(middle - there.min())) <= limit or len(there) < NAMES:
+    if max(float(there.max() - middle), float(middle - there.min())) <= limit:
         return there
     near = there[(there - middle).abs() <= limit]
     few = len(there) - len(near) <= max(1, OUTLIERS * len(there))

@@ -17,15 +17,16 @@ import torch
 from torch import Tensor
 
 from ...errors import wrong
-from ...tasks import Multiclass, Task
-from ...tasks.arrays import ready
+from ...tasks import Labelled, Multiclass, Task
+from ...tasks.arrays import lit, many, ready
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader, need
-from ..splits import PARTS, build, divide, warn_duplicates
+from ..splits import PARTS, divide, task_name, warn_duplicates
 from .arrays import ArrayEncoding
 from .files import existing
 from .memory import items
-from .pixels import decode, failures, image_files, pixels, warn_left_out
+from .pixels import decode, failures, image_files, in_unit, look, pixels, warn_left_out
+from .written import readable
 
 
 def load_images(
@@ -49,14 +50,23 @@ def load_images(
     Raises:
         ValueError: if an image does not decode, or sizes differ and ``size`` is ``None``.
     """
+    x, kept = decoded(files, size, skip_broken, channels)
+    return lit(x), kept
+
+
+def decoded(
+    files: Sequence[Path], size: tuple[int, int] | None, skip_broken: bool, channels: int | None
+) -> tuple[Tensor, list[int]]:
+    """Decode images as ``load_images`` does, into bytes where all have 8 bits: one array, made beforehand."""
     need("PIL", "images")
-    decoded: dict[int, np.ndarray] = {}
-    broken, notes = [], dict[str, list[Path]]()
+    looks = [look(path) for path in files]
+    grey = channels == 1 if channels is not None else all(one.grey for one in looks if one)
+    exact = all(one.deep is False and (one.grey or not grey) for one in looks if one)
+    made: np.ndarray | None = None
+    kept, broken, notes = list[int](), [], dict[str, list[Path]]()
     for number, path in enumerate(files):
         try:
-            decoded[number], noted = decode(path, size)
-            for note in noted:
-                notes.setdefault(note, []).append(path)
+            image, noted = decode(path, size)
         except failures() as error:
             if not skip_broken:
                 raise wrong(
@@ -66,29 +76,33 @@ def load_images(
                     hint="remove it, or pass `skip_broken=True` (`--skip-broken`)",
                 ) from None
             broken.append(path)
+            continue
+        for note in noted:
+            notes.setdefault(note, []).append(path)
+        if made is None:
+            high, wide = image.shape[:2]
+            made = np.empty((len(files), 1 if grey else 3, high, wide), np.uint8 if exact else np.float32)
+        if image.shape[:2] != made.shape[2:]:
+            raise wrong(
+                f"`{path}`",
+                expected=f"{made.shape[2:]} pixels, as `{files[kept[0]]}`",
+                found=image.shape[:2],
+                hint="pass `resize=` (a side, or height and width)",
+            )
+        made[len(kept)] = _channels(image if exact else in_unit(image), made.shape[1])
+        kept.append(number)
     if broken:
         warnings.warn(
             f"{len(broken)} of {len(files)} images do not decode and were left out, the first is {broken[0]}",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     for note, some in notes.items():
         told = f"{len(some)} of {len(files)} images {note}; the first is {some[0]}"
-        warnings.warn(told, UserWarning, stacklevel=2)
-    if not decoded:
+        warnings.warn(told, UserWarning, stacklevel=3)
+    if made is None:
         raise wrong("images", expected="at least one that decodes", found="none")
-    first = next(iter(decoded))
-    for number, found in decoded.items():
-        if found.shape[:2] != decoded[first].shape[:2]:
-            raise wrong(
-                f"`{files[number]}`",
-                expected=f"{decoded[first].shape[:2]} pixels, as `{files[first]}`",
-                found=found.shape[:2],
-                hint="pass `resize=` (a side, or height and width)",
-            )
-    if channels is None:
-        channels = 3 if any(one.ndim == 3 for one in decoded.values()) else 1
-    return torch.from_numpy(np.stack([_channels(p, channels) for p in decoded.values()])), list(decoded)
+    return torch.from_numpy(made[: len(kept)]), kept
 
 
 def _channels(image: np.ndarray, channels: int) -> np.ndarray:
@@ -179,7 +193,9 @@ class ImageEncoding(Encoding):
             if not _of_pillow(some[0]):
                 return ready(value, self.shape, "images")
             channels, high, wide = self.shape
-            return torch.from_numpy(np.stack([_channels(pixels(i, (high, wide)), channels) for i in some]))
+            return torch.from_numpy(
+                np.stack([_channels(in_unit(pixels(i, (high, wide))), channels) for i in some])
+            )
         return self.load([existing(path) for path in paths])[0]
 
 
@@ -198,7 +214,8 @@ def _folders(folder: Path) -> list[Path]:
 def read_images(argument: str, options: Options) -> list[Task]:
     """Read ``images:folder``: a sub-folder per class, or ``train/``, ``valid/``, ``test/`` of such.
 
-    Classes are the names of the sub-folders. Files of every format that Pillow decodes are read; others are
+    Classes are the names of the sub-folders. More pixels than fit a gigabyte as floats stay in bytes until
+    a batch of them is used. Files of every format that Pillow decodes are read; others are
     left out, with a warning that counts them. Pixels are float32 in [0, 1] (``pixels`` says on what scale),
     grey where every image is, else RGB; transparent parts are shown on white, and of an animation the first
     picture is taken. All images must have one size, or ``resize`` brings them to one.
@@ -216,7 +233,7 @@ def read_images(argument: str, options: Options) -> list[Task]:
     parts = {p: PARTS[p.name] for p in _folders(folder) if p.name in PARTS}
     fixed = bool(parts) and set(parts) == set(_folders(folder))
     places = [(part, c) for top, part in (parts.items() if fixed else [(folder, "")]) for c in _folders(top)]
-    listed = [(file, place.name, part) for part, place in places for file in image_files(place)]
+    listed = [(file, readable(place.name), part) for part, place in places for file in image_files(place)]
     names = sorted({name for _, name, _ in listed})
     if len(names) < 2:
         raise wrong(
@@ -225,7 +242,7 @@ def read_images(argument: str, options: Options) -> list[Task]:
             found=names or "no image",
             hint="put the images of each class into a folder of its own",
         )
-    empty = sorted({place.name for _, place in places} - set(names))
+    empty = sorted({readable(place.name) for _, place in places} - set(names))
     if empty:
         raise wrong(f"class folder `{empty[0]}` of `{folder}`", expected="images", found="none")
     warn_left_out(folder, [file for file, _, _ in listed])
@@ -235,11 +252,10 @@ def read_images(argument: str, options: Options) -> list[Task]:
     size = (high, wide) if known else None
     if options.resize is not None:
         size = options.resize
-    x, kept = load_images([f for f, _, _ in listed], size, options.skip_broken, channels)
     kind = Multiclass(classes)
-    y = kind.encode([listed[i][1] for i in kept])
+    y = kind.encode([name for _, name, _ in listed])
     if fixed:
-        sides = [listed[i][2] for i in kept]
+        sides = [side for _, _, side in listed]
         division: Mapping[str, Tensor] = {
             part: torch.tensor([i for i, side in enumerate(sides) if side == part])
             for part in ("train", "valid", "test")
@@ -249,9 +265,29 @@ def read_images(argument: str, options: Options) -> list[Task]:
             raise wrong(f"`{folder}`", expected="a folder `train`", found=sorted(set(sides)))
     else:
         division = divide(options.split, len(y), y.tolist())
-    count = warn_duplicates(x, division, f"`{folder}`")
-    encoding = ImageEncoding(reader="images", shape=tuple(x.shape[1:]), duplicates=count)
-    return build([(folder.resolve().name, kind, y)], x, division, encoding)
+    order = torch.cat(
+        list(division.values())
+    ).tolist()  # part by part, so that each is one piece of the whole
+    x, kept = decoded([listed[i][0] for i in order], size, options.skip_broken, channels)
+    place = torch.tensor([order[k] for k in kept])
+    numbers = place.argsort().argsort()  # of those that decoded, as they are listed
+    sides = [torch.isin(place, at).nonzero().flatten() for at in division.values()]
+    pieces = {
+        part: slice(int(at[0]), int(at[-1]) + 1) for part, at in zip(division, sides, strict=True) if len(at)
+    }
+    if "train" not in pieces:
+        raise wrong(f"train part of `{folder}`", expected="an image that decodes", found="none")
+    count = warn_duplicates(x, {part: torch.arange(len(x))[at] for part, at in pieces.items()}, f"`{folder}`")
+    encoding = ImageEncoding(
+        reader="images",
+        shape=tuple(x.shape[1:]),
+        duplicates=count,
+        division={part: numbers[at] for part, at in pieces.items()},
+    )
+    shown = {part: x[at] if many(x) else lit(x[at]) for part, at in pieces.items()}
+    rows = {part: Labelled(shown[part], y[place[at]]) for part, at in pieces.items()}
+    name = readable(folder.resolve().name)
+    return [Task(task_name(name), kind, **rows, encoding=encoding.asking(name, kind))]  # type: ignore[arg-type]
 
 
 READER = Reader(

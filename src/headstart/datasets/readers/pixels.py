@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,40 @@ def failures() -> tuple[type[Exception], ...]:
     return OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError
 
 
+@dataclass(frozen=True)
+class Look:
+    """What the header of an image tells.
+
+    Args:
+        grey: whether it has one channel.
+        deep: whether its pixels have more than 8 bits, or are floats.
+    """
+
+    grey: bool
+    deep: bool
+
+
+def look(path: Path) -> Look | None:
+    """Read the header of an image; ``None`` where there is none."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoding tells
+            with Image.open(path) as opened:
+                return Look(_grey(opened), _deep(opened))
+    except failures():
+        return None
+
+
+def _deep(image: Image) -> bool:
+    return image.mode.startswith(("I", "F"))
+
+
+def _grey(image: Image) -> bool:
+    return _deep(image) or image.mode in ("1", "L", "LA", "La")
+
+
 def decode(path: Path, size: tuple[int, int] | None) -> tuple[np.ndarray, list[str]]:
     """Decode one file as ``pixels`` does, and say what a reader of many has to tell of it."""
     from PIL import Image
@@ -83,10 +118,10 @@ def decode(path: Path, size: tuple[int, int] | None) -> tuple[np.ndarray, list[s
 
 
 def pixels(image: Image, size: tuple[int, int] | None) -> np.ndarray:
-    """Turn an image of Pillow into ``(H, W)`` or ``(H, W, 3)`` float32 in [0, 1].
+    """Turn an image of Pillow into ``(H, W)`` or ``(H, W, 3)``: bytes, or float32 where it has deeper pixels.
 
-    It is turned as its EXIF says. Transparent parts are shown on white. Whole numbers are divided by the
-    largest of their 8 or 16 bits, 32 bits as if they were 16; floats stay as they are.
+    It is turned as its EXIF says. Transparent parts are shown on white. ``in_unit`` divides bytes by 255;
+    whole numbers of 16 bits are divided by the largest, those of 32 as if they were 16; floats stay.
 
     Args:
         image: of any mode; of several frames the one that it is at.
@@ -98,15 +133,19 @@ def pixels(image: Image, size: tuple[int, int] | None) -> np.ndarray:
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
-    deep = image.mode.startswith(("I", "F"))
-    grey = deep or image.mode in ("1", "L", "LA", "La")
-    top = (1 if image.mode == "F" else DEEPEST) if deep else 255
+    deep, grey = _deep(image), _grey(image)
+    top = 1 if image.mode == "F" else DEEPEST
     image = image.convert("F") if deep else _on_white(image).convert("L" if grey else "RGB")
     if deep:
         _check_range(image, top)
     if size is not None and image.size != size[::-1]:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(image, dtype=np.float32) / top
+    return np.asarray(image, dtype=np.float32) / top if deep else np.asarray(image)
+
+
+def in_unit(image: np.ndarray) -> np.ndarray:
+    """Bring pixels to float32 in [0, 1]."""
+    return image / np.float32(255) if image.dtype == np.uint8 else image
 
 
 def _on_white(image: Image) -> Image:

@@ -161,6 +161,16 @@ def nfc(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def readable(name: str) -> str:
+    """Write the name of a file as text that any program can write, whatever its bytes are.
+
+    Example:
+        >>> readable("b\\udcff"), readable("café")
+        ('b\\\\xff', 'café')
+    """
+    return nfc(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+
+
 def spelled(value: Any) -> str:
     """Write a value in one way, whichever reader it came from: truths, whole numbers, and accents.
 

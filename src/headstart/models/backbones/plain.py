@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...tasks import X
+from ...tasks.arrays import lit
 from ...tasks.nouns import parts
 from ..net import Backbone
 
@@ -51,7 +52,7 @@ class Raw(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the numbers of each row, ``(B, D)``."""
-        x = x.to(self.mean.dtype)
+        x = lit(x).to(self.mean.dtype)
         if self.sides:
             x = F.adaptive_avg_pool2d(x, self.sides)
         return (x.flatten(1) - self.mean) / self.spread

@@ -20,6 +20,7 @@ from ...models import Net, freeze
 from ...models.backbones.plain import Raw
 from ...models.heads import Neighbours, Vectors
 from ...tasks import Binary, Labelled
+from ...tasks.arrays import lit
 from ...tasks.nouns import take
 from ..trial import Trained, Trial
 from .constant import prior
@@ -121,6 +122,7 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
     if not trial.problem.comes_pretrained():
         assert isinstance(x, Tensor)
         assert isinstance(source.x, Tensor)
+        source, x = replace(source, x=lit(source.x)), lit(x)
         old, new = Raw(tuple(x.shape[1:])), Raw(tuple(x.shape[1:]))
         standardise(old, source.x.cpu())
         standardise(new, x.cpu() if apart else source.x.cpu())
