@@ -151,13 +151,12 @@ def test_a_signal_interrupts_and_the_same_command_goes_on(
     process = subprocess.Popen([sys.executable, "-m", "headstart", *words], stderr=subprocess.PIPE, text=True)
     status = Path("out/status.json")
     for _ in range(3000):
-        if status.exists() and (
-            '"fit"' in status.read_text() or '"trials"' in status.read_text() or '"all"' in status.read_text()
-        ):
+        if status.exists() and '"phase": ""' not in status.read_text():
             break
         time.sleep(0.02)
     process.send_signal(number)
     said = process.communicate(timeout=120)[1]
-    assert process.returncode == 130, said
+    # Python gives -SIGINT, which shells show as 130, where the signal came while it made a dataclass.
+    assert process.returncode in (130, -signal.SIGINT), said
     assert "interrupted; go on with: headstart resume out" in said
     assert '"interrupted"' in status.read_text()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from .. import engine, models
-from ..datasets import encoding_from_json
+from ..datasets import Encoding, encoding_from_json
+from ..errors import wrong
 from ..meta import FewShot
+from ..models._files import AGAIN, DESCRIPTION
+from ..records import understood
 from .model import Model
 
 
@@ -56,9 +60,19 @@ def load(
     return Model(
         (few or saved).net.to(place),
         saved.kinds,
-        encoding_from_json(about) if "reader" in about else None,
+        _encoding(Path(directory), about) if "reader" in about else None,
         notes,
         few,
         where=f"model {directory}",
         directory=Path(directory),
     )
+
+
+def _encoding(directory: Path, about: Mapping[str, Any]) -> Encoding:
+    """Make the encoding that a description tells of."""
+    with understood(directory / DESCRIPTION, hint=AGAIN):
+        made = encoding_from_json(about)
+        if 0 in made.row_shape():
+            what = f"encoding in `{directory / DESCRIPTION}`"
+            raise wrong(what, expected="of rows that hold something", found=made.row_shape(), hint=AGAIN)
+        return made

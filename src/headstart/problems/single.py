@@ -109,7 +109,10 @@ def scores(directory: Path) -> dict[str, Estimate]:
             check_regular(path)
             if file_hash(path) != mark:
                 raise wrong(f"`{path}`", expected="as the run left it", found="altered", hint=AGAIN)
-        return {name: Estimate(**value) for name, value in found["scores"].items()}
+        return {
+            name: Estimate(float(e["value"]), float(e["low"]), float(e["high"]), int(e["n"]))
+            for name, e in found["scores"].items()
+        }
 
 
 def _whole(directory: Path) -> bool:
