@@ -144,6 +144,6 @@ def test_the_recorded_script_runs_small():
         for c, left, top, right, bottom in row[row[:, 0] >= 0].tolist():
             inner = mask[math.ceil(48 * top) : int(48 * bottom), math.ceil(48 * left) : int(48 * right)]
             assert (inner == c + 1).double().mean() > 0.4
-    figures = shapes.train(both, 2, backbone=conv4(3, width=4, size=48), pretrained=True)
-    assert set(figures) == {"masks.miou", "boxes.map", "boxes.map50", "cpu_seconds"}
+    net = shapes.train(both, 2, backbone=conv4(3, width=4, size=48), pretrained=True)
+    assert set(shapes.measured(net, both)) == {"masks.miou", "boxes.map", "boxes.map50"}
     assert len(shapes.ways(both)) == 7

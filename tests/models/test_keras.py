@@ -18,8 +18,8 @@ from torch.func import functional_call
 
 import headstart as hs
 from headstart.models import Net, backbone, freeze, load, save, stages, unfreeze, widths
+from headstart.models.backbones import hub, wheel
 from headstart.models.backbones import keras as source
-from headstart.models.backbones import wheel
 from headstart.models.backbones.timm import import_timm
 from headstart.tasks import Multiclass
 
@@ -148,7 +148,7 @@ def test_an_application_prepares_pixels_as_keras_does(
     plain = backbone(use, weights=None, settings={"config": net.settings["config"]}).eval()
     plain.load_state_dict(net.state_dict())
     torch.testing.assert_close(net(x), plain(torch.from_numpy(prepared).movedim(-1, 1)))
-    monkeypatch.setattr(source, "answers", lambda host: False)
+    monkeypatch.setattr(hub, "answers", lambda host: False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with pytest.raises(ConnectionError, match="no network"):
         backbone(use)

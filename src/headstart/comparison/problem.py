@@ -105,6 +105,7 @@ class Problem(Situation):
             place; labelled rows of the target choose only where that is asked for.
         draw: which labelled rows ``shots`` keeps: ``"equal"`` as many of each class, however common it is;
             ``"random"`` as many in all, at random whatever their class, but one of each at least.
+        fetch: whether a backbone that is not on this machine may be fetched: ``"yes"`` or ``"never"``.
         augment: how images are moved at random, anew at each step, wherever a net learns from rows, with
             reuse or without: ``"flip"``, ``"shift"`` (by up to an eighth of the side), ``"crop"`` (a part of
             seven tenths of the sides or more, enlarged), ``"colour"``, ``"mixup"`` (another image laid over

@@ -18,7 +18,7 @@ from ..comparison.plan import named
 from ..datasets.references import reads_files
 from ..engine import seeded
 from ..errors import wrong
-from ..models.backbones import PREFIX, Start, code, start
+from ..models.backbones import PREFIX, Start, code
 from ..strategies import FURTHER, STRATEGIES, Budget, Candidate, Strategy, bound
 from .data import read_data
 from .messages import messages
@@ -147,7 +147,7 @@ class ProblemFile:
         if self.settings.backbones:
             return {}
         one = self._candidates[""]
-        return {"backbone": one.use, "weights": one.weights, "settings": one.settings}
+        return {"backbone": one.use, "weights": one.weights, "settings": one.settings, "fetch": one.fetch}
 
     @cached_property
     def _candidates(self) -> dict[str, Candidate]:
@@ -160,7 +160,7 @@ class ProblemFile:
         settings, weights = dict(table.model_extra or {}), _weights(table.weights, self.base)
         if table.use.startswith(PREFIX):
             return Candidate(self._code(table), weights)
-        return Candidate(_under(self.base, table.use), weights, settings)
+        return Candidate(_under(self.base, table.use), weights, settings, table.fetch)
 
     def _code(self, table: Backbone) -> Start:
         """Give what code makes, where that is allowed."""
@@ -178,7 +178,7 @@ class ProblemFile:
     def _tokenizer(self) -> str | None:
         """Give what cuts the texts for the backbones; ``None`` for words of our own."""
         named = [one for one in self._candidates.values() if one.use != "auto"]
-        cut = [start(one.use).tokenizer(one.settings) for one in named]
+        cut = [one.tokenizer() for one in named]
         if len(set(cut)) > 1:
             raise wrong(
                 f"`backbones` of {self.path}",

@@ -80,6 +80,7 @@ class Backbone(Section):
         description='a name such as "conv4", "torchvision:resnet18" or "python:my.module:function"',
     )
     weights: str = Field(default="default", description='"default", "none", a name or a path')
+    fetch: Literal["yes", "never"] = Field(default="yes", description='"yes" or "never"')
 
 
 class Candidate(Backbone):

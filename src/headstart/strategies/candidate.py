@@ -10,7 +10,8 @@ from typing import Any
 from torch import nn
 
 from ..errors import wrong
-from ..models.backbones import Start
+from ..models.backbones import Start, start
+from ..models.backbones.hub import fetching
 
 NAME = re.compile(r"[A-Za-z0-9+\-_.]+")
 
@@ -23,6 +24,7 @@ class Candidate:
         use: a name for ``hs.backbone``, a pretrained module, or what builds one.
         weights: as for ``hs.backbone``.
         settings: the backbone's own.
+        fetch: as for ``hs.backbone``.
 
     Example:
         >>> from headstart.strategies import Candidate
@@ -33,6 +35,12 @@ class Candidate:
     use: str | nn.Module | Start
     weights: str | None = "default"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    fetch: str = "yes"
+
+    def tokenizer(self) -> str:
+        """Give the text of the ``tokenizer.json`` that rows have to be cut by; empty where there is none."""
+        with fetching(self.fetch):
+            return start(self.use).tokenizer(self.settings)
 
 
 def candidates(given: Mapping[str, Candidate | str | nn.Module | Start]) -> dict[str, Candidate]:

@@ -17,6 +17,7 @@ from ..errors import unknown, wrong
 from ..models import device_of
 from ..models.backbones import Start, fitting, start
 from ..models.backbones import width_of as measured_width
+from ..models.backbones.hub import fetching
 from ..models.net import gives_places
 from ..tasks import Task, X
 from ..tasks.finite import check_finite_rows
@@ -46,6 +47,7 @@ class Situation:
     backbone: str | nn.Module | Start
     weights: str | None
     settings: Mapping[str, Any]
+    fetch: str
     shots: int | Sequence[int] | None
     rotations: bool
     shift: int
@@ -86,6 +88,7 @@ class Situation:
         no_harm: Sequence[str] = (),
         validator: str = DEFAULT,
         backbones: Mapping[str, Candidate | str | nn.Module | Start] | None = None,
+        fetch: str = "yes",
     ) -> None:
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
@@ -99,7 +102,7 @@ class Situation:
         if validator not in (known := (*VALIDATORS, LABELS)):
             raise unknown("`validator`", validator, known)
         self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
-        self._set(backbone=backbone)
+        self._set(backbone=backbone, fetch=fetch)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
         )
@@ -127,6 +130,7 @@ class Situation:
     def _take(self, name: str) -> None:
         one = self.backbones[name]
         self._set(backbone=one.use, weights=one.weights, settings=dict(one.settings), using_now=name)
+        self._set(fetch=one.fetch)
 
     def using(self, backbone: str) -> Self:
         """Take another of the backbones that the problem names."""
@@ -218,12 +222,13 @@ class Situation:
 
     def build(self, *, pretrained: bool) -> nn.Module:
         """Make the backbone on its device, with pretrained weights or (global random state) new ones."""
-        built = self.start.build(
-            inputs=row_shape(self.target),
-            weights=(self.weights or "default") if pretrained and self.comes_pretrained() else None,
-            settings=self.settings,
-            facts=facts_of(self.target),
-        )
+        with fetching(self.fetch):
+            built = self.start.build(
+                inputs=row_shape(self.target),
+                weights=(self.weights or "default") if pretrained and self.comes_pretrained() else None,
+                settings=self.settings,
+                facts=facts_of(self.target),
+            )
         return built.to(self.on, torch.float32)
 
     @property
@@ -358,7 +363,7 @@ def _check_places(situation: Situation) -> None:
         return
     start = situation.start
     weights = "default" if start.use is None else None  # a module is not to be drawn anew
-    with seeded(0):
+    with seeded(0), fetching(situation.fetch):
         built = start.build(
             inputs=row_shape(situation.target),
             weights=weights,

@@ -1,17 +1,51 @@
-"""Files of models from huggingface.co: from its cache on this machine, or over the network."""
+"""Files of models: from a cache on this machine, or over the network, where that may be asked."""
 
 from __future__ import annotations
 
 import importlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from ...errors import wrong
+from ...errors import unknown, wrong
 
 HUB = "huggingface.co"
 WAIT = 3.0  # seconds for an answer of the hub, before it is said that there is no network
+
+
+FETCH = ("yes", "never")
+_policy: ContextVar[str] = ContextVar("policy", default="yes")
+
+
+@contextmanager
+def fetching(policy: str) -> Iterator[None]:
+    """Say, for what is built within, whether the network may be asked: ``"yes"`` or ``"never"``.
+
+    Raises:
+        ValueError: for another word.
+
+    Example:
+        >>> with fetching("never"):
+        ...     why_not("huggingface.co")
+        'fetch = "never"'
+    """
+    if policy not in FETCH:
+        raise unknown("`fetch`", policy, FETCH)
+    token = _policy.set(policy)
+    try:
+        yield
+    finally:
+        _policy.reset(token)
+
+
+def why_not(host: str) -> str:
+    """Say why nothing is fetched from a host, or "" where it may be asked and answers."""
+    if _policy.get() == "never":
+        return 'fetch = "never"'
+    return "" if answers(host) else "no network"
 
 
 def answers(host: str) -> bool:
@@ -37,14 +71,14 @@ def fetched(use: str, name: str, fetch: Callable[[Any, bool], str], hint: str) -
     """
     hub = importlib.import_module("huggingface_hub")
     missing = importlib.import_module("huggingface_hub.errors").LocalEntryNotFoundError
-    offline = not answers(HUB)
+    offline = why_not(HUB)
     try:
-        return Path(fetch(hub, offline))
+        return Path(fetch(hub, bool(offline)))
     except (missing, OSError, ValueError) as error:
         raise wrong(
             f"weights of {use!r}",
             expected=f'"{name}" in the cache of {HUB}, or a network to fetch it',
-            found="no network" if offline else str(error).splitlines()[0],
+            found=offline or str(error).splitlines()[0],
             hint=hint,
             error=ConnectionError,
         ) from error

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ...errors import explain, unknown, wrong
 from ..net import Backbone
-from .hub import answers
+from .hub import why_not
 from .provider import Provider, Shape, check_settings
 from .torchvision import as_colour
 
@@ -210,11 +210,11 @@ def _application(keras: ModuleType, name: str, weights: str | None) -> Any:
     if weights == "default":
         kept = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
         there = any(f.name.replace("_", "").lower().startswith(own.lower()) for f in kept.glob("*"))
-        if not there and not answers(HOST):
+        if not there and (offline := why_not(HOST)):
             raise wrong(
                 f"weights of keras:{name}",
                 expected=f"in {kept}, or a network to fetch them",
-                found="no network",
+                found=offline,
                 hint="pass `weights=PATH` for a file that you have, or `weights=None` for random weights",
                 error=ConnectionError,
             )

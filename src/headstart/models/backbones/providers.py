@@ -11,6 +11,7 @@ from ..sharing import PATTERNS
 from ..sharing.pattern import restored
 from .cuts import Cut
 from .hf import HF
+from .hub import fetching
 from .keras import KERAS
 from .own import OWN
 from .plain import PLAIN
@@ -49,7 +50,8 @@ def rebuild(about: Mapping[str, Any] | None) -> Backbone:
         found = "a module of its writer's own" if about is None else f'"{about["use"]}"'
         hint = "build that module and pass `load(directory, backbone=module)`"
         raise wrong("backbone of the model", expected="one of `hs.backbone`", found=found, hint=hint)
-    return start.build(weights=None, settings=about["settings"])
+    with fetching("never"):
+        return start.build(weights=None, settings=about["settings"])
 
 
 def _encoder(about: Mapping[str, Any]) -> Backbone:

@@ -12,6 +12,7 @@ from ..net import Backbone
 from ..wrappers import unwrapped
 from . import providers
 from .file import FILE
+from .hub import fetching
 from .module import Module
 from .provider import Named, Provider, Start
 
@@ -29,6 +30,7 @@ def backbone(
     inputs: tuple[int, ...] | None = None,
     weights: str | None = "default",
     settings: Mapping[str, Any] | None = None,
+    fetch: str = "yes",
 ) -> Backbone:
     """Build a backbone from its name, all of it trainable.
 
@@ -44,11 +46,12 @@ def backbone(
             from the global random state. ``"default"``: torchvision's best, those of the saved
             model, random for our own.
         settings: of the backbone, by the names in its function's signature; they go before ``inputs``.
+        fetch: ``"yes"``: what is not on this machine is fetched over the network; ``"never"``.
 
     Raises:
         ValueError: for an unknown name, source or setting, a setting that is missing, or rows that
             the backbone does not take.
-        ConnectionError: if weights have to be downloaded and cannot be.
+        ConnectionError: if weights have to be downloaded and cannot or must not be.
         ModuleNotFoundError: if the library that a name needs is not installed.
 
     Example:
@@ -58,7 +61,8 @@ def backbone(
         Traceback (most recent call last):
         ValueError: `use` of a backbone should be a known name; found "conv5"; did you mean "conv4"?
     """
-    return _named(use).build(inputs=inputs, weights=weights, settings=settings)
+    with fetching(fetch):
+        return _named(use).build(inputs=inputs, weights=weights, settings=settings)
 
 
 def start(use: str | nn.Module | Start) -> Start:
