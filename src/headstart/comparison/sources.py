@@ -134,6 +134,21 @@ def alarms(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
     return rows
 
 
+def troubles(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
+    """List what looks wrong in the losses of a way at most of its seeds, with the step at the middle one."""
+    rows, amount = [], plan.amounts[-1]
+    for target in plan.problem.names:
+        for name in (n for n in plan.strategies if target in plan.targets[n] and n not in plan.left_out):
+            facts = scored(trials[name, amount], target).values()
+            told = [each for fact in facts for each in (fact.get("told") or {}).get("troubles", [])]
+            for kind in sorted({each["alarm"] for each in told}):
+                steps = sorted(each["step"] for each in told if each["alarm"] == kind)
+                if 2 * len(steps) > len(facts):
+                    step = steps[len(steps) // 2]
+                    rows.append({"target": target, "strategy": name, "alarm": kind, "value": step})
+    return rows
+
+
 def _difference(plan: Plan, target: str, whole: Numbers, less: Numbers, many: int) -> dict[str, Any]:
     metric, k = plan.problem.scored_by(target), min(len(whole), len(less))
     facts = {"with": float(whole[:k].mean()), "without": float(less[:k].mean())}

@@ -71,7 +71,7 @@ def summarise(
         data["sources"] = each
     if plan.shifts:
         data["shifts"] = {target: dict(facts) for target, facts in plan.shifts.items()}
-    if alarms := sources.alarms(plan, found):
+    if alarms := [*sources.alarms(plan, found), *sources.troubles(plan, found)]:
         data["alarms"] = alarms
     if summary:
         data |= {"summary": summary, "recommended_by_target": by_target}

@@ -73,9 +73,10 @@ class Alarm:
     """Hold what looks wrong in answers to rows without labels, judged by no label.
 
     Args:
-        kind: ``"one class"``, ``"class shares"``, ``"little information"`` or ``"contradiction"``.
+        kind: ``"one class"``, ``"class shares"``, ``"little information"`` or ``"contradiction"``; or of its
+            losses ``"label loss rises"``, ``"critic has won"`` or ``"critic is lost"``.
         way: whose answers they are, and of which source alone.
-        value: a share of the rows, or of the information that there is.
+        value: a share of the rows, or of the information that there is; of losses the step.
         sources: the two that contradict each other.
     """
 

@@ -522,6 +522,11 @@ def alarms(found: Answer) -> list[str]:
         here = [each for each in found.alarms if each.kind == kind]
         if named := ", ".join(f"{each.way} ({_percent(each.value)})" for each in here if not each.sources):
             said.append(f"Alarm, without any label: {words}: {named}.")
+    said += [
+        f"Trouble in training {each.way}, from step {each.value:.0f} on: {_TROUBLES[each.kind]}."
+        for each in found.alarms
+        if each.kind in _TROUBLES
+    ]
     for each in found.alarms:
         if each.sources:
             one, other = each.sources
@@ -532,6 +537,11 @@ def alarms(found: Answer) -> list[str]:
     return said
 
 
+_TROUBLES = {
+    "label loss rises": "its loss on the source's labels rises, so its weight is too large",
+    "critic has won": "its critic tells nearly every row's side, so features stay apart; raise its weight",
+    "critic is lost": "its critic says the same of every row and has stopped learning",
+}
 _ALARMS = {
     "one class": "nearly all rows get one class",
     "class shares": "the answers' class shares are not the sources'; so much of the answers is wrong, unless "

@@ -38,6 +38,7 @@ from .. import needs
 from ..situation import Situation, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
+from .health import troubles
 
 LABELS = "the source's labels"
 
@@ -240,7 +241,8 @@ def align(trial: Trial, objective: Callable[[Task, Net], Objective]) -> Trained:
     with seeded(trial.seed):
         lower = objective(task, net)
     stream, steps = shifted(task, 64, generator=trial.generator("shift")), trial.problem.budget.pretrain
-    return Trained(net, trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align"))
+    curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align")
+    return Trained(net, curves, told={"troubles": troubles(curves)})
 
 
 def begun(trial: Trial) -> tuple[Task, Net]:

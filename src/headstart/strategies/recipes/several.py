@@ -17,6 +17,7 @@ from .. import needs
 from ..situation import width_of
 from ..trial import Trained, Trial
 from .align import BARE, aligning, begun, contend, joined, match
+from .health import troubles
 
 
 def with_sources(trial: Trial) -> Trained:
@@ -30,7 +31,8 @@ def with_sources(trial: Trial) -> Trained:
         width, weight = width_of(net.backbone, task), trial.settings["weight"]
         lower = MultiDANN(task, features=width, sources=len(counts), weight=weight)
     stream, steps = shifted(task, 64, generator=trial.generator("shift")), trial.problem.budget.pretrain
-    return Trained(net, trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align"))
+    curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align")
+    return Trained(net, curves, told={"troubles": troubles(curves)})
 
 
 MULTI_DANN = aligning(

@@ -19,6 +19,7 @@ from ..starts import Curves
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
 from .align import BARE, begun, said_of_source, some_bare
+from .health import troubles
 
 LATER = 3e-4  # rate of the second phase, which starts from a net that knows the source
 TURNS = 3  # in each of which the centres of the classes are found anew
@@ -33,7 +34,8 @@ def adda(trial: Trial) -> Trained:
         lower = ADDA(task, before, features=width, weight=weight).to(trial.problem.on)
     stream = shifted(task, 64, generator=trial.generator("shift"))
     curves |= trial.train(net, [task], lower, steps=half, lr=LATER, stream=stream, phase="target")
-    return Trained(net, curves, of_source=partial(said_of_source, before, task.name))
+    found = {"troubles": troubles(curves)}
+    return Trained(net, curves, found, of_source=partial(said_of_source, before, task.name))
 
 
 def shot(trial: Trial) -> Trained:
