@@ -12,7 +12,7 @@ import headstart as hs
 from headstart.comparison import Result
 from headstart.maths.statistics import interquartile_mean, stratified
 from headstart.models import Net, mlp
-from headstart.rl import Budget, Lesson, Problem, Settings, World
+from headstart.rl import Budget, Lesson, Problem, Settings, World, crossing
 from headstart.strategies import Strategy
 from headstart.strategies.rl import STRATEGIES, Shared, Trial
 from headstart.strategies.rl.trial import scaled
@@ -231,3 +231,19 @@ def test_the_interquartile_mean_of_a_case_worked_by_hand():
     assert interquartile_mean([7.0]) == 7.0
     low, high = stratified([[0.0, 2.0], [10.0, 10.0]], lambda v: sum(v) / len(v))
     assert (low, high) == (5.0, 6.0)  # of (0, 0) and (2, 2) beside the tens
+
+
+def test_which_world_helps_which():
+    twice = World("CartPole-v1", context={"length": 1.0})
+    scores = crossing([CART, twice], seeds=2, budget=TINY)
+    assert scores.shape == (2, 2, 2)
+    assert np.isfinite(scores).all()
+    with pytest.raises(ValueError, match="distinct"):
+        crossing([CART, World("CartPole-v1")], seeds=1, budget=TINY)
+
+
+def test_a_world_that_a_function_makes_has_the_same_hash_in_another_process():
+    pytest.importorskip("gymnasium", reason="needs the extra `rl`")
+    told = Problem(World(wide, name="wide", scale=(20, 475))).hashes()["world wide"]
+    assert told == Problem(World(wide, name="wide", scale=(20, 475))).hashes()["world wide"]
+    assert told != Problem(World("gymnasium:CartPole-v1", name="wide")).hashes()["world wide"]

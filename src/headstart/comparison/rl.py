@@ -200,8 +200,8 @@ class Problem(Arena):
             except Exception as error:  # told by its own trials; the others go on
                 starts.failed[strategy.name, seed] = error
                 continue
-            kinds = shape(lesson.policy), shape(lesson.value), {world.physics for world in lesson.worlds}
-            groups.setdefault(tuple(map(str, kinds)), []).append((strategy.name, seed, lesson))
+            kind = shape(lesson.policy), shape(lesson.value)
+            groups.setdefault(kind, []).append((strategy.name, seed, lesson))
         before = (time.perf_counter() - begun) / count
         for group in groups.values():
             begun = time.perf_counter()
@@ -382,4 +382,6 @@ class Acted:
 
 
 def _told(world: World) -> str:
-    return f"{world.env} {sorted(world.context.items())} {world.actions} {world.points}"
+    made_by = getattr(world.env, "__qualname__", type(world.env).__name__)
+    env = world.env if isinstance(world.env, str) else f"{world.env.__module__}.{made_by}"
+    return f"{env} {sorted(world.context.items())} {world.actions} {world.points}"

@@ -37,9 +37,9 @@ def crossing(worlds: Sequence[World], *, seeds: int = 3, budget: Budget | None =
         (2, 2, 2)
     """
     budget, starts = budget or Budget(), Shared(range(seeds))
+    problem = Arena(worlds[0], worlds[1:], budget=budget)
     scores = np.zeros((seeds, len(worlds), len(worlds)))
     for place, source in enumerate(worlds):
-        problem = Arena(worlds[place - 1], [w for w in worlds if w is not worlds[place - 1]], budget=budget)
         policies = [starts.learned_in([source], problem, seed).policies[-1] for seed in range(seeds)]
         for to, world in enumerate(worlds):
             told = returns(policies, [world] * seeds, budget.episodes, EPISODES)
