@@ -373,6 +373,27 @@ def sources(file: Path = ROOT / "benchmarks" / "trust" / "sources.json") -> str:
     return f"{markdown(head, rows)}\nOver {told['seeds']} seeds and 400 test rows each.\n"
 
 
+def worlds(directory: Path = QUALITY / "rl_contexts") -> str:
+    """Show what reuse gained in other contexts of the classic controls, family by family as they were run."""
+    file = directory / "figures.json"
+    if not file.exists():
+        return "`benchmarks/quality/rl_contexts/run.py` has not been run yet.\n"
+    told, lines = json.loads(file.read_text()), []
+    for which, mark in (("contexts", ""), ("unseen", " *")):
+        for family in told.get(which, {}).get("families", {}).values():
+            for one in family:
+                cells = [one["context"] + mark, f"{one['ways']['scratch']['area']:.0f}"]
+                for way in ("continue", "gate"):
+                    row = one["ways"][way]
+                    low, high = row["gain_ci95"]
+                    verdict = {"gains": " **gains**", "harms": " did harm"}.get(row["verdict"], "")
+                    cells += [f"{row['jump']:+.0f}", f"{row['gain']:+.0f} [{low:+.0f}, {high:+.0f}]{verdict}"]
+                lines.append(cells)
+    head = ["context", "`scratch`, area", "`continue`, jump start", "gain in area", "`gate`, jump start",
+            "gain in area"]  # fmt: skip
+    return markdown(head, lines)
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -386,6 +407,7 @@ def write(directory: Path) -> None:
         ("rates", rates()),
         ("copies", copies()),
         ("sources", sources()),
+        ("worlds", worlds()),
     ):
         (directory / f"{name}.md").write_text(text)
 
