@@ -11,7 +11,7 @@ from .options import columns, say
 
 WHATS = (
     "strategies", "patterns", "objectives", "weights", "weighings", "adaptations", "scores", "backbones",
-    "datasets",
+    "datasets", "worlds", "policies",
 )  # fmt: skip
 EPISODIC = ("meta.Contrastive", "meta.Episodic", "meta.MultiStep", "meta.Reptile", "meta.Triplet")
 What = Annotated[
@@ -21,7 +21,7 @@ What = Annotated[
 
 
 def show(what: What = None) -> None:
-    """List strategies, methods, backbones and readers of data."""
+    """List strategies, methods, backbones, readers of data, worlds and ways of reuse in them (policies)."""
 
     if what is not None and what not in WHATS:
         raise unknown("`list` of what", what, WHATS)
@@ -54,6 +54,17 @@ def _own(what: str) -> dict[str, str]:
         from ..datasets import READERS
 
         return {name: reader.description for name, reader in READERS.items()}
+    if what == "worlds":
+        from ..rl import PHYSICS
+
+        fields = {name: [f for f, one in p.fields.items() if not one.useless] for name, p in PHYSICS.items()}
+        return {name: f"context: {', '.join(known)}" for name, known in fields.items()}
+    if what == "policies":
+        from ..strategies.rl import FURTHER as BY_NAME
+        from ..strategies.rl import STRATEGIES as OF_WORLDS
+
+        named = {name: f"where it is named: {one.summary}" for name, one in BY_NAME.items()}
+        return {name: one.summary for name, one in OF_WORLDS.items()} | named
     if what == "weights":
         return {name: text for name, text in _room("transfer").items() if _of_weights(name)}
     rooms = {
