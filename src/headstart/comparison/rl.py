@@ -292,12 +292,11 @@ class Problem(Arena):
             "targets": [
                 {
                     "name": self.target.name,
-                    "classes": [str(n) for n in range(self.target.actions_count)],
                     "per_class": False,
                     "amount": "step",
                     "unit": "test episode",
                     "asks": self.asks(self.target.name),
-                    "test_rows": self.budget.episodes,
+                    "episodes": self.budget.episodes,
                     "scale": [low, high],
                     "metric_because": f"a return of {low:g} counts as 0, one of {high:g} as 1",
                 }

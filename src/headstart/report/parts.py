@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import words
-from .board import Board, about, number
+from .board import LABELS, Board, about, number
 from .figures import PALETTE, curve, line_style, loss_names
 from .markup import breakable, definitions, esc, grid, listed
 from .sizes import clean, seconds, sentence
@@ -48,7 +48,7 @@ def _scored(board: Board, target: Mapping[str, Any]) -> str:
 
 
 def _target(board: Board, target: Mapping[str, Any]) -> str:
-    rows = [f"{target[key]} {word} rows" for key, word in _PARTS if target.get(key) is not None]
+    rows = [f"{target[key]} {word}" for key, word in _PARTS if target.get(key) is not None]
     if target.get("labelled") is not None and target["labelled"] != target.get("train_rows"):
         rows.insert(1, f"{target['labelled']} of them labelled")
     classes = target.get("classes") or []
@@ -58,7 +58,7 @@ def _target(board: Board, target: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, about_it))
 
 
-_PARTS = (("train_rows", "training"), ("test_rows", "test"))
+_PARTS = (("train_rows", "training rows"), ("test_rows", "test rows"), ("episodes", "test episodes"))
 
 
 def _size(classes: object) -> object:
@@ -323,9 +323,10 @@ def _every_score(board: Board, named: bool) -> str:
         for shots in board.shots
         for row in board.at(shots)
     ]
+    amounts = "labels" if board.noun == LABELS else f"{board.noun}s"
     table = grid(
         f"{esc(board.say.unit)} of each seed, in order",
-        ["strategy", "labels", *(f"#{i + 1}" for i in range(most))],
+        ["strategy", amounts, *(f"#{i + 1}" for i in range(most))],
         rows,
     )
     title = f"Every score{f' of {esc(board.task)}' * named} ({most} seed{'s' * (most != 1)})"
