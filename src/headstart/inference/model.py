@@ -42,10 +42,12 @@ from ..meta import (
     SimpleShot,
 )
 from ..models import Net, device_of, width_of
+from ..models.net import as_backbone
 from ..seams import TaskAdaptation
 from ..tasks import Kind, Label, Labelled, Multiclass, Task, X
+from ..tasks.arrays import lit
 from ..tasks.finite import check_finite_rows
-from ..tasks.nouns import Lazy, move, take
+from ..tasks.nouns import Lazy, move, take, tensors
 from ..tasks.nouns import rows as count
 from . import card, exporting, files, rows
 from .labels import as_task, check_alike, check_one_class, check_same, labelled, of_classes, renumbered
@@ -162,7 +164,7 @@ class Model:
             made = rows.encoded(x, self.encoding)
         else:
             dtype = next((p.dtype for p in self.net.parameters() if p.is_floating_point()), torch.float32)
-            made = rows.plain(x, partial(self._try, name), dtype)
+            made = rows.plain(x, partial(self._try_as_given, name), dtype)
         check_finite_rows(made, "`x`")
         return made
 
@@ -455,10 +457,19 @@ class Model:
         """Make rows of a task's into rows that the net takes indeed; ``ValueError`` where it does not."""
         return rows.taken([self.rows(x, task=name)], partial(self._try, name))
 
+    def _try_as_given(self, name: str, x: X) -> None:
+        """Run the net as ``_try`` does, but take no bytes: the scale that it was trained on is not known."""
+        if as_backbone(self.net.backbone) is not None and any(t is not lit(t) for t in tensors(x)):
+            raise ValueError("pixels of 8 bits")
+        self._try(name, x)
+
     def _try(self, name: str, x: X) -> None:
         """Run the net on the first rows; an error of any kind where it does not take them."""
         some = take(x, torch.arange(min(2, count(x))))
-        said = engine.predict(self.net, name, some, progress=False)
+        try:
+            said = engine.predict(self.net, name, some, progress=False)
+        except FloatingPointError:  # the form fits, and `rows` tells of what is no number
+            return
         if len(said) != count(some):
             raise ValueError(f"{len(said)} answers to {count(some)} rows")
 

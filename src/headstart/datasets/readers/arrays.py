@@ -208,12 +208,12 @@ def read_npz(argument: str, options: Options) -> list[Task]:
     count, shape = warn_duplicates(x, division, where), tuple(x.shape[1:])
     known = options.encoding
     if known is not None:
-        columns = known.columns if isinstance(known, ArrayEncoding) else ()
+        scales = known.columns if isinstance(known, ArrayEncoding) else ()
     else:
-        columns = standardised(x, division["train"]) if x.ndim == 2 else ()
-    encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=shape, columns=columns, duplicates=count)
-    if columns and len(columns) != shape[0]:
-        raise wrong(f"`{keys[0]}` of {where}", expected=f"{len(columns)} columns, as then", found=shape[0])
+        scales = standardised(x, division["train"]) if x.ndim == 2 else ()
+    encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=shape, columns=scales, duplicates=count)
+    if scales and len(scales) != shape[0]:
+        raise wrong(f"`{keys[0]}` of {where}", expected=f"{len(scales)} columns, as then", found=shape[0])
     return build(asked, encoding.scaled(x), division, encoding, groups=groups)
 
 

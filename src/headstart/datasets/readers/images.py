@@ -271,9 +271,11 @@ def read_images(argument: str, options: Options) -> list[Task]:
     x, kept = decoded([listed[i][0] for i in order], size, options.skip_broken, channels)
     place = torch.tensor([order[k] for k in kept])
     numbers = place.argsort().argsort()  # of those that decoded, as they are listed
-    sides = [torch.isin(place, at).nonzero().flatten() for at in division.values()]
+    at_parts = [torch.isin(place, at).nonzero().flatten() for at in division.values()]
     pieces = {
-        part: slice(int(at[0]), int(at[-1]) + 1) for part, at in zip(division, sides, strict=True) if len(at)
+        part: slice(int(at[0]), int(at[-1]) + 1)
+        for part, at in zip(division, at_parts, strict=True)
+        if len(at)
     }
     if "train" not in pieces:
         raise wrong(f"train part of `{folder}`", expected="an image that decodes", found="none")

@@ -101,8 +101,11 @@ class TableEncoding(Encoding):
             "turn each column of `features`, in that order, into the float32 numbers below, all in one row",
             "with `mean`, `std`, `missing`: (value - mean) / std, 0 where it is missing; nothing of that "
             "where std is 0. Where `missing` is true one more number, 1 where it is missing, else 0",
+            "with `style`: numbers are written with its marks before decimals and between thousands, and its "
+            "unit; with `most`: the first number ends at plus and minus it",
             "with `ids`: the place of the value, as text, in that list, from 1 on; 0 where it is not there",
-            "with `categories`: one number for each, 1 where the value, as text, is that one, else 0",
+            "with `categories`: one number for each, 1 where the value, as text, is that one, else 0; "
+            "truths are true and false, whole numbers have no point, accents are composed (NFC)",
             "with `format` (a date): (days since 1970 - mean) / std, then sine and cosine of 2 pi times: the "
             "day of the year / 365.25, the weekday / 7 (Monday is 0), and where `hours` is true the part of "
             "the day; all 0 where it is missing; `missing` as above",
