@@ -17,7 +17,7 @@ def resident() -> int:
 
 
 def over(kind: str, root: Path, times: int, first: int) -> tuple[int, int]:
-    """Make a run or a comparison so many times: the bytes that are held after the ``first``, and at the end."""
+    """Make one of a kind so many times: the bytes that are held after the ``first``, and at the end."""
     held = []
     for number in range(1, times + 1):
         status, said = make(kind, root / "again")

@@ -9,9 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..atomic import current
 from ..datasets import Encoding
 from ..models import Net, count_parameters
 from ..models.net import as_backbone
+from ..records import read_json
 from ..tasks import Kind
 from ..version import __version__
 from .exporting import FORMATS, TOLERANCE, Checked
@@ -104,7 +106,7 @@ def _source(directory: Path | None) -> dict[str, Any] | None:
     """Name the saved model, and the file of the run that made it."""
     if directory is None:
         return None
-    about = directory / "model.json"
+    about = current(directory / "model.json")
     weights = json.loads(about.read_text()).get("weights") if about.is_file() else None
     run = directory.parent / "run.toml"
     repeat = {"repeat": f"headstart fit {run}"} if run.is_file() else {}
@@ -121,7 +123,7 @@ def _comparison(
     )
     if place is None:
         return None
-    data, details = (json.loads((place / name).read_text()) for name in ("result.json", "details.json"))
+    data, details = (read_json(place / name) for name in ("result.json", "details.json"))
     rows = [r for r in data["rows"] if r["strategy"] == notes.get("strategy") and r["target"] in targets]
     if not rows:
         return None
@@ -133,7 +135,7 @@ def _comparison(
         "metric": details.get("metrics", {}).get(row["target"], {}).get("name", data["metric"]),
         "baseline": answer.get("baseline"),
         "recommended": data["recommended"] == row["strategy"],
-        "fingerprint": json.loads((place / "comparison.json").read_text()).get("fingerprint"),
+        "fingerprint": read_json(place / "comparison.json").get("fingerprint"),
         "repeat": details.get("command") or "",
     } | {key: row.get(key) for key in ("shots", "mean", "ci95", "gain", "gain_ci95", "verdict", "judged_on")}
 
