@@ -1,5 +1,6 @@
 """What is not on this machine is fetched where that may be, and else said to be missing."""
 
+import urllib.error
 from importlib.util import find_spec
 
 import pytest
@@ -18,7 +19,13 @@ from headstart.tasks import Labelled, Multiclass, Task
 def asked(monkeypatch, tmp_path):
     """List the hosts that are asked, none of which answers, with empty caches."""
     hosts = []
+
+    def unreached(request, *_, **__):
+        hosts.append(request.host)
+        raise urllib.error.URLError("no network")
+
     monkeypatch.setattr(hub, "answers", lambda host: hosts.append(host))
+    monkeypatch.setattr(torch.hub, "urlopen", unreached)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     return hosts
 

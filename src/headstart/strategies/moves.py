@@ -143,7 +143,7 @@ def colour(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
 
 
 def mixup(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
-    r"""Lay another image of the batch over each; the label stays that of the one that shows more.
+    r"""Lay another image of the batch over each; the label stays that of the image, which mostly shows more.
 
     .. math:: x = \lambda x_i + (1 - \lambda) x_j, \quad y = y_i, \quad
         \lambda \sim \mathrm{Beta}(\alpha + 1, \alpha)

@@ -100,7 +100,8 @@ def _boxes(
     crowds = 0
     for entry in about["annotations"]:
         for key, those in (("image_id", images), ("category_id", classes)):
-            if not isinstance(entry, dict) or entry.get(key) not in those:
+            known = isinstance(entry, dict) and isinstance(entry.get(key), int | str)
+            if not known or entry[key] not in those:
                 told = repr(entry)[:80]
                 raise wrong(f"annotation of `{path.name}`", expected=f"a known {key}", found=told)
         if entry.get("iscrowd"):

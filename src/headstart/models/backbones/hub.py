@@ -41,11 +41,14 @@ def fetching(policy: str) -> Iterator[None]:
         _policy.reset(token)
 
 
+def refused() -> str:
+    """Say that nothing may be fetched, or "" where it may."""
+    return 'fetch = "never"' if _policy.get() == "never" else ""
+
+
 def why_not(host: str) -> str:
     """Say why nothing is fetched from a host, or "" where it may be asked and answers."""
-    if _policy.get() == "never":
-        return 'fetch = "never"'
-    return "" if answers(host) else "no network"
+    return refused() or ("" if answers(host) else "no network")
 
 
 def answers(host: str) -> bool:

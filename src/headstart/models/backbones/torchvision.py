@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, final
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import explain, unknown, wrong
 from .._weights import SUFFIXES, fill, read_weights
 from ..net import Backbone
-from .hub import why_not
+from .hub import refused
 from .maps import normalised, stage_maps, whole_image
 from .provider import Provider, Shape, check_settings, raw
 
@@ -114,7 +113,7 @@ class _Torchvision(Backbone):
         """Take the weights from torchvision's cache, or from its server."""
         file = Path(torch.hub.get_dir()) / "checkpoints" / Path(self.entry.url).name
         try:
-            if not file.exists() and (reason := why_not(urlparse(self.entry.url).netloc)):
+            if not file.exists() and (reason := refused()):
                 raise ConnectionError(reason)
             return self.entry.get_state_dict(
                 progress=False, check_hash=True, weights_only=True, map_location="cpu"

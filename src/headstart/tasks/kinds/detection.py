@@ -50,8 +50,8 @@ BELIEVED = 0.3  # score from which on a box is told
 class Detection(Named):
     r"""Boxes around the objects in an image, each with one of several classes.
 
-    .. math:: \frac{1}{P} \Big( \sum_{L \times C} \text{focal} + \sum_{P} (1 - \text{GIoU}) +
-        \sum_{P} \text{BCE}(q, \text{IoU}) \Big)
+    .. math:: \frac{1}{P} \Big( \sum_{L \times C} \text{focal} + \sum_{P} (1 - \text{GIoU} +
+        \text{smooth L1} + \text{BCE}(q, \text{IoU})) \Big)
 
     over all cells and over the :math:`P` that answer for an object: those whose middle lies in its box, at
     most 1.5 cells from the box's own middle, and the one that this lies in; of several objects for the
@@ -59,8 +59,9 @@ class Detection(Named):
     surest is told.
 
     Differs from the paper:
-        sides are told with the middle, so that a box smaller than a cell can be told too; how well a box
-        fits (IoU) is learned in the place of centre-ness; there is one map, no pyramid.
+        sides are told with the middle, so that a box smaller than a cell can be told too; that the numbers
+        of a box are off counts beside its overlap (smooth L1), which has no slope where boxes are far too
+        small; how well a box fits (IoU) is learned in the place of centre-ness; there is one map, no pyramid.
 
     Args:
         classes: how many, or the user's own names; one is enough.
@@ -108,17 +109,17 @@ class Detection(Named):
         shape, many = said.shape[1:3], len(self.classes)
         answers, which = _answering(y, shape)
         said = said.flatten(1, 2)
-        class_ = y[:, :, 0].gather(1, which).long().clamp(min=0)
-        wanted = F.one_hot(class_, many).to(said) * answers[..., None]
-        sure = _focal(said[..., :many] - RARE, wanted).sum()
+        numbers = y[:, :, 0].gather(1, which).long().clamp(min=0)
+        wanted = F.one_hot(numbers, many).to(said) * answers[..., None]
+        classes = _focal(said[..., :many] - RARE, wanted).sum()
         told = _boxes(said[..., many:-1], shape)[answers]
-        there_ = y[:, :, 1:].gather(1, which[..., None].expand(-1, -1, 4))[answers]
-        fit = overlaps(told, there_).detach()
+        boxes = y[:, :, 1:].gather(1, which[..., None].expand(-1, -1, 4))[answers]
         cells = _middles(shape, y).expand(len(y), -1, -1)[answers]
-        off = F.smooth_l1_loss(said[..., many:-1][answers], _numbers(there_, cells, shape), reduction="sum")
-        apart = (1 - agreement(told, there_)).sum() + off
-        believed = F.binary_cross_entropy_with_logits(said[..., -1][answers], fit, reduction="sum")
-        return (sure + apart + believed) / answers.sum().clamp(min=1)
+        off = F.smooth_l1_loss(said[..., many:-1][answers], _numbers(boxes, cells, shape), reduction="sum")
+        apart = (1 - agreement(told, boxes)).sum()
+        fit = overlaps(told, boxes).detach()
+        fits = F.binary_cross_entropy_with_logits(said[..., -1][answers], fit, reduction="sum")
+        return (classes + apart + off + fits) / answers.sum().clamp(min=1)
 
     def constant(self, y: Tensor) -> Tensor:
         """Say one box in the middle of each cell, of the mean size, as likely of each class as it occurs."""
