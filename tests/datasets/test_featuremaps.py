@@ -48,6 +48,23 @@ def test_shared_columns_stay_and_others_are_filled_from_them():
     torch.testing.assert_close(found[:, 2:], expected, atol=0.02, rtol=0.02)
 
 
+def test_a_mapped_task_varies_as_the_target_does():
+    target = new(200)
+    target.train.x[:, 3] = torch.randn(
+        200, generator=torch.Generator().manual_seed(9)
+    )  # follows from nothing
+    x, y = correlated(300, 4)
+    made = map_columns(target, [0, 1])
+    source = Task("old", Multiclass(2), Labelled(x[:, :2], y))
+    expected, found = made.rows(source.train.x), made(source).train.x
+    assert expected[:, 3].std() < 0.3
+    assert 0.8 < found[:, 3].std() < 1.2
+    assert torch.equal(found[:, :2], x[:, :2])
+    assert torch.equal(found, made(source).train.x)
+    off = (found - expected)[:, 2:].double()
+    assert torch.cdist(off, made.residuals).min(1).values.max() < 1e-5  # both of one row of the target
+
+
 def test_bare_rows_of_the_target_fill_and_its_test_rows_do_not():
     x, _ = correlated(60, 0)
     target = new(unlabelled=Inputs(x + 5))

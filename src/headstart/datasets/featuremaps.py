@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import wrong
+from ..maths import random
 from ..tasks import Encoding, Inputs, Labelled, Lazy, Task
 from .readers.columns import Categories, Numbers
 from .readers.tables import TableEncoding
@@ -35,6 +36,9 @@ class FeatureMap:
         bias: ``(D,)``.
         shared: target columns that are a source column as it is.
         filled: target columns that are made of others.
+        residuals: what filled columns of rows of the target were off by, ``(R, F)``; a mapped task gets one
+            such row, drawn at random, on each of its own, or filled columns would vary less than the target's
+            and be taken at more than their worth. ``None`` adds nothing.
 
     Example:
         >>> double = FeatureMap(torch.tensor([[2.0, 0.0]]), torch.zeros(1))
@@ -46,9 +50,10 @@ class FeatureMap:
     bias: Tensor
     shared: tuple[int, ...] = ()
     filled: tuple[int, ...] = ()
+    residuals: Tensor | None = None
 
     def rows(self, x: Tensor) -> Tensor:
-        """Map rows ``(*, E)`` to ``(*, D)``; ``ValueError`` for another width."""
+        """Map rows ``(*, E)`` to ``(*, D)`` as they are expected; ``ValueError`` for another width."""
         if x.ndim != 2 or x.shape[1] != self.weight.shape[1]:
             expected = f"tables of {self.weight.shape[1]} columns"
             raise wrong("rows to be mapped", expected=expected, found=tuple(x.shape))
@@ -57,18 +62,27 @@ class FeatureMap:
     def __call__(self, task: Task) -> Task:
         """Map all rows of a source, which then stands beside the target; its labels stay."""
         parts: dict[str, Any] = {
-            name: None if (rows := getattr(task, name)) is None else replace(rows, x=self.rows(_table(rows)))
+            name: None if (rows := getattr(task, name)) is None else replace(rows, x=self._drawn(rows, name))
             for name in ("train", "valid", "test", "unlabelled")
         }
         return replace(task, **parts, encoding=None)
+
+    def _drawn(self, rows: Labelled | Inputs | Lazy, part: str) -> Tensor:
+        """Map rows, with residuals of the target's rows drawn at random, the same every time."""
+        x = self.rows(_table(rows))
+        if self.residuals is not None:
+            generator = random.generator("filled columns", part)
+            at = torch.randint(len(self.residuals), (len(x),), generator=generator)
+            x[:, list(self.filled)] += self.residuals[at].to(x)
+        return x
 
 
 def map_columns(target: Task, columns: Columns) -> FeatureMap:
     """Keep the columns that a source shares with the target, and fill the target's others from them.
 
-    How the others go with the shared ones is learned from all rows of the target, with labels or without,
-    by ridge regressions whose penalty is chosen by leaving rows out. Columns of the source alone are left
-    out: no row of the target has them.
+    How the others go with the shared ones, and how far that is off, is learned from all rows of the target,
+    with labels or without, by ridge regressions whose penalty is chosen by leaving rows out. Columns of the
+    source alone are left out: no row of the target has them.
 
     Args:
         target: with its rows in tensors; at least ten, test rows aside.
@@ -86,7 +100,8 @@ def map_columns(target: Task, columns: Columns) -> FeatureMap:
         tensor([[3., 6.]])
 
     References:
-        Hoerl & Kennard (Technometrics 1970), https://doi.org/10.1080/00401706.1970.10488634
+        Hoerl & Kennard (Technometrics 1970), https://doi.org/10.1080/00401706.1970.10488634; with residuals
+        drawn at random: Little & Rubin (2019), section 4.3.2, https://doi.org/10.1002/9781119482260
     """
     from sklearn.linear_model import RidgeCV
 
@@ -107,7 +122,11 @@ def map_columns(target: Task, columns: Columns) -> FeatureMap:
         fit = RidgeCV([r * len(x) for r in RIDGES]).fit(known / scale, other)
         weight[numpy.ix_(filled, [there[k] for k in shared])] = fit.coef_ / scale
         bias[filled] = fit.intercept_
-    return FeatureMap(torch.from_numpy(weight), torch.from_numpy(bias), tuple(shared), tuple(filled))
+        residuals = torch.from_numpy(other - fit.predict(known / scale))
+    else:
+        residuals = None
+    made = torch.from_numpy(weight), torch.from_numpy(bias)
+    return FeatureMap(*made, tuple(shared), tuple(filled), residuals)
 
 
 def map_pairs(target: Tensor, source: Tensor, dims: int | None = None, ridge: float = 1e-3) -> FeatureMap:

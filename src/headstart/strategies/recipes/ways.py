@@ -33,7 +33,6 @@ from .plain import LOGISTIC, Learner, Rows, by_planes, layer, planes
 from .shallow import MOST, Align, Aligned, Matrix, Sides, adapt, answer, both, fit
 
 PAIRED = 1000  # rows of a side, where all pairs are compared
-RIDGE = 1.0  # that is added to covariances of features with variance 1, as in the paper
 RARE = 1e-3  # times that a class is as common in the target, at least
 
 
@@ -53,11 +52,15 @@ def spread(z: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def coral(trial: Trial, sides: Sides) -> Aligned:
-    r"""Whiten the source and colour it like the target: :math:`S (C_S + I)^{-1/2} (C_T + I)^{1/2}`."""
-    z = sides.source
+    r"""Whiten the source and colour it like the target: :math:`S (C_S + r I)^{-1/2} (C_T + r I)^{1/2}`.
+
+    The paper's ridge of 1 is for features of variance 1 and more rows than features; a large one leaves the
+    source as it is.
+    """
+    z, ridge = sides.source, float(trial.settings["ridge"])
     for side, power in ((sides.source, -0.5), (sides.target, 0.5)):
         values, vectors = spread(side)
-        z = RIDGE**power * z + (z @ vectors * ((values + RIDGE) ** power - RIDGE**power)) @ vectors.T
+        z = ridge**power * z + (z @ vectors * ((values + ridge) ** power - ridge**power)) @ vectors.T
     return Aligned(z)
 
 
@@ -194,6 +197,7 @@ def strategy(
 
 SUN = "[Sun et al. 2016](https://arxiv.org/abs/1511.05547)"
 FERNANDO = "[Fernando et al. 2013](https://doi.org/10.1109/ICCV.2013.368)"
+RIDGES = {"ridge": (1.0, 10.0, 100.0)}
 DIMS = {"dims": (50, 20, 100)}
 COLOURED, TURNED = (
     "source features with the target's covariance",
@@ -201,8 +205,8 @@ COLOURED, TURNED = (
 )
 
 SHALLOW: tuple[Strategy, ...] = (
-    strategy("coral+logreg", coral, COLOURED, SUN),
-    strategy("coral+svm", coral, COLOURED, SUN),
+    strategy("coral+logreg", coral, COLOURED, SUN, own=RIDGES),
+    strategy("coral+svm", coral, COLOURED, SUN, own=RIDGES),
     strategy("sa+logreg", subspace, TURNED, FERNANDO, own=DIMS),
     strategy("sa+svm", subspace, TURNED, FERNANDO, own=DIMS),
     strategy(
