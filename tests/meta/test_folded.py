@@ -279,6 +279,7 @@ def test_a_limit_below_any_step_is_explained():
 
 def test_debug_compares_with_the_loop(monkeypatch):
     net, episodes = make("batch")
+    net.float()
     before = [b.clone() for b in net.buffers()]
     objective = Episodic(MAML("a", lr=0.4, steps=2), debug=True)
     moved = Episodic(MAML("a", lr=0.4, steps=2))(copy.deepcopy(net), episodes, 0.0)["query"]
