@@ -25,7 +25,7 @@ class Written(nn.Module):
 
     def forward(self, x):
         x = F.max_pool2d(F.relu(self.norm(self.conv(x)), inplace=True), 2)
-        return torch.tanh(self.lin(torch.flatten(x, 1)))
+        return F.leaky_relu(self.lin(torch.flatten(x, 1)), 0.1, True)
 
 
 def convs(norm, groups=1):
@@ -102,11 +102,12 @@ def test_folded_is_the_loop(kind, steps, first_order, mode):
         lambda net: ANIL("a", lr=0.4, steps=3),
         lambda net: ANIL("a", lr=0.4, steps=2, first_order=True),
         lambda net: MAML("a", lr=0.4, steps=3, only="heads."),
+        lambda net: MAML("a", lr=0.4, steps=2, only="backbone.1"),
         lambda net: BOIL("a", lr=0.4, steps=2),
         lambda net: MetaSGD(net, "a", lr=0.4, steps=2).double(),
         lambda net: LSLR(net, "a", lr=0.4, steps=3).double(),
     ],
-    ids=["anil", "anil, first order", "heads", "boil", "metasgd", "lslr"],
+    ids=["anil", "anil, first order", "heads", "one layer", "boil", "metasgd", "lslr"],
 )
 def test_relatives_of_maml(adapt, kind):
     net, episodes = make(kind)
@@ -195,6 +196,13 @@ class Twice(nn.Module):
         return self.out(self.lin(self.lin(x.flatten(1))))
 
 
+class Idle(Twice):
+    """A layer that `forward` leaves out."""
+
+    def forward(self, x):
+        return self.out(x.flatten(1))
+
+
 class Skipping(Twice):
     def forward(self, x):
         x = x.flatten(1)
@@ -207,7 +215,7 @@ def hooked():
     return nn.Sequential(nn.Flatten(), layer)
 
 
-@pytest.mark.parametrize("backbone", [Twice, Skipping, hooked])
+@pytest.mark.parametrize("backbone", [Twice, Skipping, Idle, hooked])
 def test_what_is_no_chain_of_known_layers_is_left_to_vmap(backbone):
     torch.manual_seed(0)
     net, (_, episodes) = Net(backbone(), {"a": nn.Linear(16, WAYS)}).double(), make("none")
@@ -271,6 +279,7 @@ def test_a_limit_below_any_step_is_explained():
 
 def test_debug_compares_with_the_loop(monkeypatch):
     net, episodes = make("batch")
+    net.float()
     before = [b.clone() for b in net.buffers()]
     objective = Episodic(MAML("a", lr=0.4, steps=2), debug=True)
     moved = Episodic(MAML("a", lr=0.4, steps=2))(copy.deepcopy(net), episodes, 0.0)["query"]

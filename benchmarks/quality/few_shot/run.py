@@ -2,7 +2,10 @@
 
 Needs ``HEADSTART_DATA`` with Omniglot. ``STEPS`` steps of eight episodes on one thread are far below what
 papers train for (60,000 steps of 32): the figures say that methods learn, not which is best at length. They
-are written beside this file: accuracies and mean squared errors, each with half its 95 % interval.
+are written beside this file: accuracies and mean squared errors, each with half its 95 % interval. Seconds
+are those of machines that did other things as well. ``at length`` trains MAML on sine curves for 30,000
+steps, four minutes of a processor: 0.39 +- 0.04 after one step from 10 points, where the paper of Meta-SGD
+has 0.85 +- 0.14 for it.
 """
 
 from __future__ import annotations
@@ -193,13 +196,11 @@ def main(names):
     torch.set_num_threads(1)
     path = HERE / "figures.json"
     found = json.loads(path.read_text()) if path.is_file() else {"sine": {}, "omniglot": {}}
-    parts = {
-        "sine": {**sines(names), **at_length(names)},
-        "omniglot": {**omniglot(names), **baselines(names)},
-    }
-    for problem, rows in parts.items():
-        found[problem] |= rows
-    path.write_text(json.dumps(found, indent=1) + "\n")
+    for problem, part in (
+        ("sine", sines), ("sine", at_length), ("omniglot", omniglot), ("omniglot", baselines)
+    ):  # fmt: skip
+        found[problem] |= part(names)
+        path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from ..errors import wrong
 from ..models import Net
+from ..models.fresh import copied
 from ..tasks import Episodes, Labelled, X
+from ..tasks.nouns import convert
 from ._memory import episodes_within
 from ._vectorise import Accumulated, one_by_one, over_episodes
 
@@ -107,15 +110,17 @@ class OverEpisodes(nn.Module):
         )
 
     def _check(self, net: Net, batch: Episodes, progress: float) -> None:
-        """Raise ``RuntimeError`` where the way that is chosen differs from the plain loop."""
-        weights, found = self._weights(net), []
-        for way in (self._mean, lambda *given: self._loop(*given).mean()):
-            with _same_buffers(net), torch.enable_grad():
-                loss = way(net, batch, progress)
+        """Raise ``RuntimeError`` where the way that is chosen differs from the plain loop, in float64."""
+        wide, own = copy.deepcopy(self).double(), copied(net).double()
+        rows = convert(batch, lambda part: part.double() if part.is_floating_point() else part)
+        weights, found = wide._weights(own), []
+        for way in (wide._mean, lambda *given: wide._loop(*given).mean()):
+            with torch.enable_grad():
+                loss = way(own, rows, progress)
                 slopes = torch.autograd.grad(loss, weights, materialize_grads=True)
             found.append(torch.cat([loss.detach()[None], *(slope.flatten() for slope in slopes)]))
         away = (found[0] - found[1]).norm() / found[1].norm()
-        if not away < torch.finfo(away.dtype).eps ** 0.5:
+        if not away < 1e-6:
             raise wrong(
                 "gradients of all episodes at once",
                 expected="those of the loop over episodes",

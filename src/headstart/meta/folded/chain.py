@@ -107,8 +107,7 @@ def _trace(module: nn.Module, prefix: str) -> Links | None:
         if node.op == "placeholder" and last is None:
             last = node
             continue
-        given = [a for a in fx.node.map_arg(node.args, lambda n: n) or () if isinstance(a, fx.Node)]
-        if last is None or node.all_input_nodes != [last] or node.args[:1] != (last,) or len(given) != 1:
+        if last is None or node.all_input_nodes != [last] or node.args[:1] != (last,):
             return None
         if node.op == "output":
             return tuple(found)
@@ -134,6 +133,8 @@ def _link(node: fx.Node, root: nn.Module, prefix: str) -> Link | None:
         return Link("each", getattr(torch, str(target)))
     if node.op == "call_function" and target in FUNCTIONS:
         options.pop("inplace", None)
+        if options.get("return_indices"):
+            return None
         call: Call = target  # type: ignore[assignment]
         return Link(FUNCTIONS[target], lambda x: call(x, *rest, **options))
     return None

@@ -51,12 +51,10 @@ class Folded:
         # A batch norm takes a bias in front of it away again: its gradient is 0.
         self._idle = {name: p for name, p in self._start.items() if name in normed}
         self._wanted = frozenset(self.descent.weights) - normed
-        moves = [
-            i for i, a in enumerate(self.links) if a.name and any(n.startswith(a.name) for n in self._wanted)
-        ]
-        if not moves:
-            raise Unfolded("no layer of the chain moves")
-        self._first = moves[0]
+        at = {n: i for i, a in enumerate(self.links) if a.name for n in self._wanted if n.startswith(a.name)}
+        if not at or len(at) < len(self._wanted):
+            raise Unfolded("a weight that moves is in no layer of the chain")
+        self._first = min(at.values())
 
     def path(self, support: Labelled) -> Iterator[Weights]:
         """Give the weights that the tasks have of their own after each step."""
@@ -64,7 +62,7 @@ class Folded:
         second = torch.is_grad_enabled() and not descent.first_order
         with torch.set_grad_enabled(second):
             sweep = self._sweep(self._start, {}, len(support.y))
-            z = sweep.run(self.links[: self._first], self._laid_out(support), self.links[self._first :])
+            z = sweep.run(self.links[: self._first], self._laid_out(support))
         own: Weights = {}
         for step in range(descent.steps):
             if not (step and descent.features_once):

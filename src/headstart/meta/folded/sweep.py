@@ -56,9 +56,8 @@ class Sweep:
     seen: list[tuple[_BatchNorm, Tensor, Tensor]] = field(default_factory=list)
     _dropped: Tensor | None = None
 
-    def run(self, links: Links, x: Tensor, following: Links = ()) -> Tensor:
-        """Return what the links give; ``following`` are those that come after them."""
-        behind = (*links[1:], *following)
+    def run(self, links: Links, x: Tensor) -> Tensor:
+        """Return what the links give."""
         for index, link in enumerate(links):
             if link.form == "each":
                 x = self._each(link, x, links[index - 1] if index else None)
@@ -67,7 +66,7 @@ class Sweep:
             elif link.form == "maps":
                 x = link.call(_maps(x))
             else:
-                x = self._layer(link, x, drop_bias=index < len(behind) and batched(behind[index]))
+                x = self._layer(link, x, drop_bias=any(map(batched, links[index + 1 : index + 2])))
         return x
 
     def _each(self, link: Link, x: Tensor, before: Link | None) -> Tensor:
