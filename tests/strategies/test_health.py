@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from headstart.strategies.recipes.health import troubles
 
 from headstart.report import words
 from headstart.report.findings import Alarm
+from headstart.strategies.recipes.health import troubles
 
 
 def test_a_label_loss_that_falls_is_fine_and_one_that_rises_is_told_with_its_step():
