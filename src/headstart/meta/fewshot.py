@@ -23,6 +23,7 @@ from ..records import sha256
 from ..seams import TaskAdaptation
 from ..tasks import Encoding, Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
+from ..tasks.kinds.missing import said
 from ..tasks.nouns import as_tensors, join, move, parts, rows, take
 from ._inductive import inductive, with_outputs
 from ._saved import build, describe
@@ -183,7 +184,7 @@ class FewShot:
             miss: as in ``known``.
         """
         classes, x = self.classes, self._rows(x)
-        found = [classes[i] for i in self.predict_proba(x, batch=batch).argmax(1).tolist()]
+        found = [classes[i] for i in said(self.predict_proba(x, batch=batch)).argmax(1).tolist()]
         if unknown is None:
             return found
         seen = self.known(x, batch=batch, miss=miss).tolist()

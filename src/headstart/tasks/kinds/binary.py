@@ -105,7 +105,7 @@ class Binary(Kind):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the probabilities of the negative and the positive class, ``(B, 2)``."""
-        return torch.cat([-outputs, said(outputs)], 1).sigmoid()
+        return torch.cat([-outputs, outputs], 1).sigmoid()
 
     def numbers(self, y: Tensor) -> Tensor:
         """Return 0 or 1 for each row, -100 where it is missing."""

@@ -94,7 +94,7 @@ class Multiclass(Named):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax of the logits, ``(B, C)``."""
-        return said(outputs).softmax(1)
+        return outputs.softmax(1)
 
     def numbers(self, y: Tensor) -> Tensor:
         """Return the targets, which are the classes' numbers."""

@@ -98,7 +98,7 @@ class Multilabel(Named):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the probability of each label by itself, ``(B, C)``."""
-        return said(outputs).sigmoid()
+        return outputs.sigmoid()
 
     def shares(self, y: Tensor) -> dict[Label, float]:
         """Give the share of each label among the rows where it is not missing."""
