@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -216,3 +217,34 @@ def test_a_full_disk_stops_the_run_with_what_it_has(tmp_path, monkeypatch):
     assert run.status().state == "failed"
     monkeypatch.undo()
     assert same(unbroken, train_here(Run.open(tmp_path))[0])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_signal_within_a_phase_saves_a_checkpoint_first(tmp_path):
+    unbroken, _, _ = train_here(None)
+    net, stream, task = setting()
+
+    def objective(net, batch, progress):
+        if round(progress * 10) == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {"a": task.kind.loss(net(batch["a"].x, "a"), batch["a"].y)}
+
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
+    with pytest.raises(KeyboardInterrupt), Run.create(tmp_path, {}) as run:
+        fit(net, stream, objective, steps=10, optimizer=optimizer, run=run)
+    assert (run.status().state, run.status().step) == ("interrupted", 7)
+    resumed, _, taken = train_here(Run.open(tmp_path))
+    assert taken == [7, 8, 9]
+    assert same(unbroken, resumed)
+
+
+def test_losses_that_were_altered_are_computed_again(tmp_path):
+    unbroken, _, _ = train_here(Run.create(tmp_path, {}, every_steps=2))
+    path = tmp_path / "metrics.jsonl"
+    metrics = path.read_bytes()
+    path.write_bytes(metrics.replace(b"1", b"2", 1))
+    with pytest.warns(UserWarning, match=r"the losses in metrics.jsonl up to there are others"):
+        resumed, _, taken = train_here(Run.open(tmp_path))
+    assert taken == list(range(10))
+    assert same(unbroken, resumed)
+    assert path.read_bytes() == metrics

@@ -1,8 +1,10 @@
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from dataclasses import asdict
@@ -108,7 +110,8 @@ def test_a_run_that_is_gone_is_lost(tmp_path):
     assert run.status().state == "lost"
 
 
-def test_a_run_of_another_process_is_not_joined(tmp_path):
+def test_a_run_of_another_process_is_not_joined(tmp_path, monkeypatch):
+    monkeypatch.setattr("headstart.engine.status.LOOK", 0.1)
     with Run.create(tmp_path, {}) as run:
         pass
     tamper(run, state="running", boot="another", pid=os.getpid() + 1)
@@ -123,6 +126,54 @@ def test_a_run_of_another_process_is_not_joined(tmp_path):
     tamper(run, time=time.time() - 61)
     with Run.open(tmp_path) as run:
         assert run.status().host == platform.node()
+
+
+def test_a_run_elsewhere_is_seen_to_beat_whatever_its_clock_says(tmp_path, monkeypatch):
+    monkeypatch.setattr("headstart.engine.status.LOOK", 2.0)
+    monkeypatch.setattr("headstart.engine.status.BEAT", 0.1)
+    with Run.create(tmp_path, {}) as run:
+        pass
+    tamper(run, state="running", boot="another", host="another", time=1.0)
+    beat = threading.Timer(0.2, lambda: tamper(run, time=2.0))
+    beat.start()
+    with pytest.raises(FileExistsError, match="on another; wait until it ends"), Run.open(tmp_path):
+        pass
+    beat.join()
+    tamper(run, time=time.time() + 10**8)  # a clock that is ahead keeps nobody out
+    assert run.status().state == "lost"
+
+
+def test_the_heart_beats_from_a_thread_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("headstart.engine.status.BEAT", 0.02)
+    with Run.create(tmp_path, {}) as run:
+        first = run.status().time
+        for _ in range(200):  # of work that tells nothing
+            time.sleep(0.01)
+            if run.status().time > first:
+                break
+        assert run.status().time > first
+        assert run.heart.spent() >= run.status().seconds > 0
+    spent = run.status().seconds
+    with Run.open(tmp_path) as again:
+        pass
+    assert again.status().seconds > spent
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_work_as_ctrl_c_does(tmp_path, number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), Run.create(tmp_path, {}) as run:
+        signal.raise_signal(number)
+    assert run.status().state == "interrupted"
+    assert signal.getsignal(number) == before
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        with Run.open(tmp_path) as run:  # as under nohup
+            os.kill(os.getpid(), number)
+    finally:
+        signal.signal(number, before)
+    assert run.status().state == "done"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -116,7 +116,7 @@ class Run:
             raise wrong(
                 f"output directory `{self.directory}`",
                 expected="new, empty or a run",
-                found="other content",
+                found=f"other content, and no {SETTINGS}",
                 hint="choose another (`--out`)",
                 error=FileExistsError,
             )

@@ -140,7 +140,7 @@ def _quoted(value: Any) -> str:
     if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return text
     try:
-        float(text)
+        list(map(float, text.split()))  # several answers stand in one cell
     except ValueError:
         return f"'{text}"
     return text
