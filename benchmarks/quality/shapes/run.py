@@ -2,8 +2,8 @@
 
 Discs, squares and triangles of mixed texture stand on crops of scikit-learn's two photographs; training
 crops are of the left two thirds of each, test crops of the rest. Needs ``headstart weights
-efficientnet_lite0``; about two minutes of one thread for each of seven nets (of which the last is not recorded). The figures are written
-beside this file.
+efficientnet_lite0``; about two minutes of one thread for each of seven nets, of which the last, boxes alone
+from new weights, is not recorded. The figures are written beside this file.
 """
 
 from __future__ import annotations
