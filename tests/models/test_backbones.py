@@ -1,4 +1,5 @@
 import json
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from headstart.models import (
     textcnn,
     torchvision,
 )
+from headstart.strategies.recipes.finetune import lower
 from headstart.tasks import Multiclass
 
 NORMS = ["batch", "group", "layer", "instance", "none"]
@@ -167,7 +169,8 @@ def test_stages_go_from_the_input_to_the_output():
 
 
 def test_a_list_of_blocks_between_other_parts_is_several_stages():
-    pytest.importorskip("timm", reason="timm is not installed")
+    if find_spec("timm") is None:
+        pytest.skip("timm is not installed")
     lite = backbone("timm:tf_efficientnet_lite0", weights=None)
     blocks = [f"blocks.{i}" for i in range(7)]
     assert list(stages(lite)) == [f"model.{n}" for n in ["conv_stem", "bn1", *blocks, "conv_head", "bn2"]]
@@ -179,6 +182,8 @@ def test_a_list_of_blocks_between_other_parts_is_several_stages():
     ]  # it has a token of its own
     large = stages(torchvision("mobilenet_v3_small", weights=None))
     assert list(large)[-2:] == ["model.features.12", "model.classifier"]
+    assert lower(Net(lite, {})) ** 11 == pytest.approx(1 / 64)  # the lowest stage still learns
+    assert lower(Net(conv4(1), {})) == 0.5
     for net in (lite, vit):
         groups = parameter_groups(Net(net, {}), 1.0, factor=0.5)
         ours = [p for group in groups for p in group["params"]]

@@ -20,8 +20,14 @@ from ..strategy import Strategy, rates
 from ..trial import Curves, Trained, Trial
 
 LOWER = 0.5  # ratio of the step sizes of neighbouring stages, from the head down
+LOWEST = 1 / 64  # of the head's step size, for the lowest of many stages
 HEAD_LR = 1e-2  # of the head alone, over frozen features; the choice is for the later phase
 START = "the pretrained backbone, as a start"
+
+
+def lower(net: Net) -> float:
+    """Give the ratio of the step sizes of neighbouring stages: a half, nearer to 1 where there are many."""
+    return max(LOWER, LOWEST ** (1 / len(stages(net.backbone))))
 
 
 def finetune(trial: Trial) -> Trained:
@@ -39,7 +45,7 @@ def head_then_all(
     curves = trial.train_head(net, steps=steps // 4, lr=HEAD_LR)
     rest = steps - steps // 4
     return curves | trial.train(
-        net, [trial.target], objective, steps=rest, lr=lr, factor=LOWER, watch=watch, phase="all"
+        net, [trial.target], objective, steps=rest, lr=lr, factor=lower(net), watch=watch, phase="all"
     )
 
 
@@ -87,7 +93,7 @@ def gradual(trial: Trial) -> Trained:
     for depth, part in enumerate(reversed(parts), start=1):
         fix_norms(unfreeze(part))
         phase = f"top {depth}"
-        curves |= trial.train(net, [trial.target], steps=steps, lr=lr, factor=LOWER, phase=phase)
+        curves |= trial.train(net, [trial.target], steps=steps, lr=lr, factor=lower(net), phase=phase)
     return Trained(net, curves)
 
 

@@ -67,7 +67,7 @@ from ..ready import first_row
 from ..situation import Situation, row_shape, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .finetune import LOWER
+from .finetune import lower
 
 PREFIX = "multitask:"
 EXPERTS = 3  # encoders that all tasks mix, and candidates for each block
@@ -369,7 +369,7 @@ def then_alone(trial: Trial) -> Trained:
             [target],
             steps=steps // 4,
             lr=lr / 3,
-            factor=LOWER,
+            factor=lower(own[target.name]),
             phase=f"{target.name} alone",
         )
     row = first_row(trial.target)

@@ -12,7 +12,7 @@ from ...seams import Combine
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Curves, Trained, Trial
-from .finetune import LOWER
+from .finetune import lower
 
 
 def multitask(trial: Trial) -> Trained:
@@ -48,6 +48,6 @@ def together(trial: Trial, start: Net, lr: float, *, combine: Combine = total) -
     curves = trial.train(net, tasks, steps=steps - steps // 4, lr=lr, combine=combine, phase="together")
     net = Net(net.backbone, {t.name: net.heads[t.name] for t in targets})
     curves |= trial.train(
-        net, targets, steps=steps // 4, lr=lr / 3, factor=LOWER, combine=combine, phase="target"
+        net, targets, steps=steps // 4, lr=lr / 3, factor=lower(net), combine=combine, phase="target"
     )
     return net, curves
