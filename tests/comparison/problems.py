@@ -15,6 +15,7 @@ ELSEWHERE = (
     "raw+pixels",
     "source+ridge",
     "pooled+ridge",
+    "multi-dann",
 )  # for other tasks
 TINY = Budget(steps=4, pretrain=6, meta=2, episodes=2, options=2, repeats=1)
 SMALL = {"width": 4}  # of conv4

@@ -185,9 +185,8 @@ def test_a_baseline_that_learns_from_sources_is_asked_too():
                      learns="source")  # fmt: skip
     result = compare(bare(GOOD, BAD), first, 3, baseline="source+logreg")
     told = {(each["strategy"], each["source"]): each["verdict"] for each in result.data["sources"]}
-    assert list(told) == [
-        ("first", "good"), ("first", "bad"), ("source+logreg", "good"), ("source+logreg", "bad")
-    ]  # fmt: skip
+    ways = {("first", "good"), ("first", "bad"), ("source+logreg", "good"), ("source+logreg", "bad")}
+    assert set(told) == ways
     assert told["source+logreg", "bad"] == "harms"
     assert told["first", "bad"] == "open"
     assert result.recommended in ("first", "source+logreg-without-bad")

@@ -46,6 +46,8 @@ def test_shared_columns_stay_and_others_are_filled_from_them():
     fit = LinearRegression().fit(target.train.x[:, :2].numpy(), target.train.x[:, 2:].numpy())
     expected = torch.from_numpy(fit.predict(x[:, :2].numpy())).float()
     torch.testing.assert_close(found[:, 2:], expected, atol=0.02, rtol=0.02)
+    one = map_columns(target, [0, 1, 3])  # a single column is left to be filled
+    assert one.residuals.shape == (60, 1)
 
 
 def test_a_mapped_task_varies_as_the_target_does():

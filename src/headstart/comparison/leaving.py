@@ -105,7 +105,8 @@ def _ways(plan: Plan, options: Options) -> tuple[list[str], bool]:
     sign = plan.problem.scored_by(target).sign
     learning.sort(key=lambda n: (n != judged.recommended, -sign * judged.ways[n]["mean"]))
     sorts = {plan.problem.takes_answers(plan.strategies[n]): n for n in reversed(learning)}
-    ways = [n for n in learning if n in (*sorts.values(), judged.baseline)]
+    untold = judged.best if plan.choice(judged.recommended, amount).across else ""  # by no label in front
+    ways = [n for n in learning if n in (*sorts.values(), judged.baseline, untold)]
     return [n for n in ways if len(trials[n, amount]) >= ENOUGH], judged.baseline in learning
 
 

@@ -122,7 +122,7 @@ def map_columns(target: Task, columns: Columns) -> FeatureMap:
         fit = RidgeCV([r * len(x) for r in RIDGES]).fit(known / scale, other)
         weight[numpy.ix_(filled, [there[k] for k in shared])] = fit.coef_ / scale
         bias[filled] = fit.intercept_
-        residuals = torch.from_numpy(other - fit.predict(known / scale))
+        residuals = torch.from_numpy(other - fit.predict(known / scale).reshape(other.shape))
     else:
         residuals = None
     made = torch.from_numpy(weight), torch.from_numpy(bias)
