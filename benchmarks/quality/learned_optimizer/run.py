@@ -154,7 +154,8 @@ def compare(name):
         _, high = paired_interval(learned[:, k].tolist(), others[int(best[k])][:, k].tolist())
         wins.append(high < 0)
     found = {
-        "trained for": steps, "seconds": round(seconds, 1), "loss after steps": figures,
+        "trained for": steps, "by steps of Adam": family["trained"], "seconds": round(seconds, 1),
+        "loss after steps": figures,
         "better than both, interval below 0, at steps": spans(wins),
     }  # fmt: skip
     print(name, json.dumps(found, indent=1), flush=True)
