@@ -216,8 +216,9 @@ def main(names):
     path = HERE / "figures.json"
     for name, run in parts.items():
         if not names or name in names:
+            row = run()
             found = json.loads(path.read_text()) if path.is_file() else {}
-            path.write_text(json.dumps(found | {name: run()}, indent=1) + "\n")
+            path.write_text(json.dumps(found | {name: row}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
