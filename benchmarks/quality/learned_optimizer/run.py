@@ -154,7 +154,8 @@ def compare(name):
         _, high = paired_interval(learned[:, k].tolist(), others[int(best[k])][:, k].tolist())
         wins.append(high < 0)
     found = {
-        "trained for": steps, "seconds": round(seconds, 1), "loss after steps": figures,
+        "trained for": steps, "by steps of Adam": family["trained"], "seconds": round(seconds, 1),
+        "loss after steps": figures,
         "better than both, interval below 0, at steps": spans(wins),
     }  # fmt: skip
     print(name, json.dumps(found, indent=1), flush=True)
@@ -215,8 +216,9 @@ def main(names):
     path = HERE / "figures.json"
     for name, run in parts.items():
         if not names or name in names:
+            row = run()
             found = json.loads(path.read_text()) if path.is_file() else {}
-            path.write_text(json.dumps(found | {name: run()}, indent=1) + "\n")
+            path.write_text(json.dumps(found | {name: row}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
