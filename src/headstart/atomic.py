@@ -45,7 +45,7 @@ def write_atomic(path: str | Path, data: bytes | str, *, sync: bool = True) -> N
         ...     (Path(directory) / "a.txt").read_text()
         'hello'
     """
-    path, data = Path(path), data.encode() if isinstance(data, str) else data
+    path, data = Path(path), _encoded(data) if isinstance(data, str) else data
     if path.exists() and not path.is_file():
         with writing(path), open(path, "wb") as file:
             file.write(data)
@@ -66,6 +66,11 @@ def write_atomic(path: str | Path, data: bytes | str, *, sync: bool = True) -> N
             raise
         if sync:
             _sync(target.parent)
+
+
+def _encoded(text: str) -> bytes:
+    """Write text as UTF-8; what stands for bytes that are no text, in names of files, as JSON escapes it."""
+    return text.encode(errors="backslashreplace")
 
 
 def check_regular(path: Path) -> None:

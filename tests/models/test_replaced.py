@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.atomic import is_new, sweep, write_together
+from headstart.atomic import is_new, sweep, write_atomic, write_together
 from headstart.meta import FewShot, ProtoNet
 from headstart.models import Net, load, mlp, save
 from headstart.tasks import Multiclass
@@ -113,3 +113,10 @@ def test_files_wait_in_a_folder_that_readers_look_into_first(tmp_path):
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["a", "b"]
     with pytest.raises(FileExistsError):
         write_together(tmp_path / "m" / "a", {"x": b""})
+
+
+def test_names_that_are_no_text_are_written_and_come_back(tmp_path):
+    save(net(1.0), tmp_path / "m", kinds={"a": Multiclass(["\udcff", "b"])})
+    assert load(tmp_path / "m").kinds["a"].classes == ("\udcff", "b")
+    write_atomic(tmp_path / "a.csv", "\udcff")
+    assert (tmp_path / "a.csv").read_text() == "\\udcff"

@@ -31,7 +31,9 @@ def write(
     weights = sealed.pack(tensors)
     facts = seal({"format": FORMAT, "weights": sha256(weights), **about})
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
-    write_together(directory, {**beside, WEIGHTS: weights, DESCRIPTION: text.encode()})
+    write_together(
+        directory, {**beside, WEIGHTS: weights, DESCRIPTION: text.encode(errors="backslashreplace")}
+    )
 
 
 def read(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
