@@ -11,6 +11,7 @@ ELSEWHERE = (
     "tfidf+logreg",
     "raw+lexicon",
     "raw+window",
+    "raw+means",
     "raw+threshold",
     "raw+pixels",
     "source+ridge",

@@ -384,7 +384,7 @@ def test_write_names_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="should be JSON"):
         write(tmp_path)
     (tmp_path / "result.json").write_text("[]")
-    with pytest.raises(ValueError, match="should be a JSON object; found list"):
+    with pytest.raises(ValueError, match="should be an object of JSON; found list"):
         write(tmp_path)
 
 
