@@ -358,7 +358,8 @@ def test_no_runs(call: Call) -> None:
         Path("runs", name[:3]).mkdir(parents=True)
         Path("runs", name[:3], name).write_text("mine")
     assert call("runs").out == "there is no run in runs\n"
-    assert "found no run in runs; pass `--root`" in call("runs", "show", "run").err
+    assert "found no run in runs; pass `--root`" in call("runs", "show", "other").err
+    assert "found no status.json in it" in call("runs", "show", "run").err
 
 
 def test_columns_of_nothing() -> None:

@@ -25,7 +25,7 @@ def test_a_result_is_checked_and_says_so_from_then_on(compared):
     told = result.check(seeds=2)
     assert told.strategy == "features+logreg"
     kept = json.loads((result.directory / "check.json").read_text())
-    assert kept == told.to_dict() | {"target": "new"}
+    assert kept.items() >= (told.to_dict() | {"target": "new"}).items()
     assert "half the steps" in result.table() + (result.directory / "report.html").read_text()
     assert "other protocols" in " ".join(result.table().split())
     assert "other protocols" in " ".join(Result.load(result.directory).table().split())

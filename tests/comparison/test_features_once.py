@@ -55,7 +55,7 @@ def forwarded(tmp_path):
     return sum(n for n in map(int, (tmp_path / "rows").read_text().split()) if n > 1)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_each_row_is_forwarded_once_over_seeds_shots_settings_and_strategies(problem, tmp_path, workers):
     result = compare(
         problem, FROZEN, 4, baseline="scratch", out=tmp_path / "out", workers=workers, progress=False

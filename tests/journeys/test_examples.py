@@ -41,6 +41,7 @@ def test_two_tasks_at_once(count):
     find_spec("torchvision") is None or not place("mobilenet_v2").exists(),
     reason="weights are not fetched: headstart weights mobilenet_v2",
 )
+@pytest.mark.slow
 def test_textbook_finetuning():
     scores = runpy.run_path(str(EXAMPLES / "textbook_finetuning.py"))["main"](steps=25)
     assert scores["all"] > scores["head"] > 0.6
@@ -69,7 +70,7 @@ def test_a_problem_file_of_worlds_can_be_compared(tmp_path):
 @pytest.mark.skipif("HEADSTART_DATA" not in os.environ, reason="HEADSTART_DATA is not set")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if "omniglot" in n else ()) for n in PROBLEMS if n != WORLDS],
+    [pytest.param(n, marks=pytest.mark.slow if "mnist" in n else ()) for n in PROBLEMS if n != WORLDS],
 )
 def test_a_problem_file_can_be_compared(name, tmp_path):
     names = "scratch,probe" if "mnist.toml" in name else "source-only,mmd"

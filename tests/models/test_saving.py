@@ -160,7 +160,7 @@ def test_damaged_weights_are_refused(tmp_path, harm):
         ({"backbone": {"use": "os:system", "settings": {}}}, "backbone=module"),
         (
             {"backbone": {"use": "mlp", "settings": {"features": 9, "hidden": [4]}}},
-            "of a model of 22 weights, as its file holds; found 50",
+            "of a model of 26 weights, as its file holds; found 50",
         ),
         ({"heads": {}}, "2 more"),
         *(

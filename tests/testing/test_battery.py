@@ -245,6 +245,9 @@ BATTERY = {
         lambda: transfer.Plus(transfer.Supervised(A, B), transfer.L2SP(net(), weight=0.1)), TABLES
     ),
     "transfer.L2SP": objective(lambda: transfer.L2SP(net(), weight=0.1, head_weight=0.01), TABLES),
+    "transfer.LogitAdjusted": objective(lambda: transfer.LogitAdjusted(A), TABLES),
+    "transfer.CoTuning": objective(lambda: transfer.CoTuning(A, "b", torch.eye(2)), TABLES),
+    "transfer.relation": lambda: twice(lambda p: transfer.relation(p, A.train.y, 2), SURE[:8]),
     "transfer.BSS": objective(lambda: transfer.BSS(0.1, 2), TABLES),
     "transfer.DELTA": objective(lambda: transfer.DELTA(net(), weight=0.1), TABLES),
     "transfer.SupCon": objective(lambda: transfer.SupCon(A), TABLES),
@@ -338,6 +341,7 @@ BATTERY = {
     "measure.leep": lambda: check_score(measure.leep),
     "measure.logme": lambda: check_score(measure.logme),
     "measure.source_risk": lambda: check_score(measure.source_risk),
+    "measure.sound": lambda: twice(measure.sound, SURE, SURE, normal(20, 1).flatten().gt(0).long()),
     "measure.weighted_risk": weighted,
     "measure.Diagnosis": diagnosed,
     "measure.kind_of_shift": diagnosed,

@@ -80,8 +80,7 @@ def from_frame(
         raise wrong("`tokens`", expected="given beside `text`", found="no column of text")
     cut = "" if tokens is None else tokenizer_text(tokens)
     encoder = partial(encode_text, column=text, tokens=cut) if words else partial(encode_columns, ids=ids)
-    options = Options(
-        split=split, encoding=known, drop=drop, kinds=dict.fromkeys(labels, kind) if kind else {}
-    )
+    kinds = dict.fromkeys(labels, kind) if kind else {}
+    options = Options(split=split, encoding=known, drop=drop, kinds=kinds, ids=ids)
     tasks = carve(table_tasks(table, labels, options, reader, encoder), split)
     return [replace(task, name=name) for task in tasks] if name else tasks

@@ -157,9 +157,10 @@ def spared(module: nn.Module, x: X) -> X:
 @contextmanager
 def _norms_of_one(module: nn.Module, x: X) -> Iterator[None]:
     """Let batch norms rest for one row alone, which has no spread; they go by their running statistics."""
-    alone = module.training and rows(x) == 1  # an exported net must not look at how many rows there are
-    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm1d)] if alone else []
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm1d)]
     there = [norm for norm in norms if norm.training and norm.track_running_stats]
+    if there and rows(x) != 1:  # an exported net must not look at how many rows there are
+        there = []
     for norm in there:
         norm.training = False
     try:

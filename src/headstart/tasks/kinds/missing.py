@@ -42,7 +42,7 @@ def said(outputs: Tensor) -> Tensor:
     Raises:
         FloatingPointError: if one is NaN, which names no class; the message has its row.
     """
-    if outputs.is_floating_point() and (bad := outputs.isnan()).any():
+    if outputs.is_floating_point() and not outputs.is_meta and (bad := outputs.isnan()).any():
         rows = bad.flatten(1).any(1) if bad.ndim > 1 else bad
         found = f"NaN in row {int(rows.int().argmax())}, {int(rows.sum())} of {len(rows)} rows in all"
         hint = "weights or rows may be no numbers; look at them by `isfinite()`"
