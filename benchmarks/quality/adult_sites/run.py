@@ -116,7 +116,7 @@ def main():
         "the map over the shared columns alone": over_shared(target, source, columns),
         "labels that say nothing": compared(target, useless, columns),
     }
-    (HERE / "result.json").write_text(json.dumps(found, indent=1) + "\n")
+    (HERE / "figures.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 
 

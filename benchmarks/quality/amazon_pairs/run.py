@@ -22,7 +22,7 @@ SOURCE, VALIDATOR = "source-only 0.001", "sound"
 
 
 def main():
-    kept = json.loads((HERE.parent / "validators" / "result.json").read_text())["pairs"]
+    kept = json.loads((HERE.parent / "validators" / "figures.json").read_text())["pairs"]
     rows = {}
     for pair, dann, svm in zip(PAIRS, DANN, SVM, strict=True):
         scores, chosen = kept[pair]["scores"], kept[pair]["chosen"][VALIDATOR]
@@ -40,7 +40,7 @@ def main():
     names = ("score", "source-only", "over source-only", "best score", "published DANN", "linear SVM")
     means = {name: round(sum(row[name] for row in rows.values()) / len(rows), 2) for name in names}
     means["worst over source-only"] = min(row["over source-only"] for row in rows.values())
-    (HERE / "result.json").write_text(json.dumps({"pairs": rows, "mean": means}, indent=1) + "\n")
+    (HERE / "figures.json").write_text(json.dumps({"pairs": rows, "mean": means}, indent=1) + "\n")
     print(json.dumps(means, indent=1))
 
 

@@ -142,7 +142,7 @@ def main():
             for way in pairs[reviews[0]]["scores"]
         },
     }
-    (HERE / "result.json").write_text(json.dumps(found, indent=1) + "\n")
+    (HERE / "figures.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps({key: value for key, value in found.items() if key != "pairs"}, indent=1))
 
 
