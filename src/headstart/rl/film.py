@@ -37,7 +37,7 @@ def film(policy: Net, world: World, *, frames: int = 8, every: int = 10, seed: i
     Example:
         >>> from torch import nn
         >>> still = Net(nn.Linear(4, 1), {"act": nn.Linear(1, 2)})
-        >>> film(still, World("CartPole-v1"), frames=2).count("<g ")
+        >>> film(still, World("CartPole-v1"), frames=2, every=2).count("<g ")
         2
     """
     if world.physics is None:
