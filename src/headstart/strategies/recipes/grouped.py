@@ -15,15 +15,14 @@ from torch import Tensor
 from ...engine.devices import to
 from ...models import Net
 from ...models.fresh import copied
-from ...multitask import Soft, affinity, groups
+from ...multitask import affinity, groups
 from ...tasks import Task, batches
 from ...transfer import Supervised
 from .. import needs
-from ..ready import first_row
 from ..starts import Curves
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .jointly import LOOKS, RATES, matrix, shared
+from .jointly import LOOKS, RATES, apart, matrix, shared, wanted
 
 MOMENTS = 4  # of a joint run, after each of which affinities are looked at
 SHARE = 4  # a joint run takes one step in so many
@@ -31,26 +30,24 @@ SHARE = 4  # a joint run takes one step in so many
 
 def run(trial: Trial) -> Trained:
     """Learn all for a quarter of the steps, look ahead along the way, then learn each group anew."""
-    targets = [t for t in trial.targets if bool(t.train.present().any())]
+    targets = wanted(trial)
     tasks = [*targets, *trial.problem.sources]
     found, curves = look(trial, tasks)
     divided = [[tasks[k] for k in group] for group in groups(found)]
     lr, steps = trial.settings["lr"], trial.problem.steps
     own: dict[str, Net] = {}
     for number, group in enumerate(divided, 1):
-        wanted = [t for t in group if t in targets]
-        if not wanted:
+        learned = [t for t in group if t in targets]
+        if not learned:
             continue
         net = shared("hard", trial, group)
         curves |= trial.train(net, group, steps=steps, lr=lr, phase=f"group {number}")
-        own |= {t.name: Net(copied(net.backbone), {t.name: net.heads[t.name]}) for t in wanted}
-    row = first_row(trial.target)
-    apart = Soft({t.name: own[t.name].backbone for t in targets}, weight=0.0, x=row)
+        own |= {t.name: Net(copied(net.backbone), {t.name: net.heads[t.name]}) for t in learned}
     told = {
         "affinity": {"tasks": [t.name for t in tasks], "values": matrix(found)},
         "groups": [[t.name for t in group] for group in divided],
     }
-    return Trained(Net(apart, {t.name: own[t.name].heads[t.name] for t in targets}), curves, told)
+    return Trained(apart(trial, {t.name: own[t.name] for t in targets}), curves, told)
 
 
 def look(trial: Trial, tasks: Sequence[Task]) -> tuple[Tensor, Curves]:

@@ -11,7 +11,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -315,7 +315,7 @@ def allows(pattern: str, weighing: str, situation: Situation) -> str:
 
 def run(pattern: str, weighing: str, trial: Trial) -> Trained:
     """Train all tasks side by side for all steps; a head for each target is left."""
-    targets = [t for t in trial.targets if bool(t.train.present().any())]
+    targets = wanted(trial)
     tasks = [*targets, *trial.problem.sources]
     net = shared(pattern, trial, tasks)
     lr, steps = trial.settings["lr"], trial.problem.steps
@@ -358,7 +358,7 @@ def shared(pattern: str, trial: Trial, tasks: Sequence[Task]) -> Net:
 
 def then_alone(trial: Trial) -> Trained:
     """Train all tasks on one encoder, then go on with a copy of it for each target, on its rows alone."""
-    targets = [t for t in trial.targets if bool(t.train.present().any())]
+    targets = wanted(trial)
     tasks, steps = [*targets, *trial.problem.sources], trial.problem.steps
     net, lr = shared("hard", trial, tasks), trial.settings["lr"]
     curves = trial.train(net, tasks, steps=steps - steps // 4, lr=lr, phase="together")
@@ -372,9 +372,18 @@ def then_alone(trial: Trial) -> Trained:
             factor=lower(own[target.name]),
             phase=f"{target.name} alone",
         )
-    row = first_row(trial.target)
-    apart = Soft({name: one.backbone for name, one in own.items()}, weight=0.0, x=row)
-    return Trained(Net(apart, {name: one.heads[name] for name, one in own.items()}), curves)
+    return Trained(apart(trial, own), curves)
+
+
+def wanted(trial: Trial) -> list[Task]:
+    """List the targets that have a label to learn from."""
+    return [t for t in trial.targets if bool(t.train.present().any())]
+
+
+def apart(trial: Trial, own: Mapping[str, Net]) -> Net:
+    """Make one net of a net for each target, which share nothing."""
+    encoders = Soft({name: one.backbone for name, one in own.items()}, weight=0.0, x=first_row(trial.target))
+    return Net(encoders, {name: one.heads[name] for name, one in own.items()})
 
 
 MULTITASK_FINETUNE = Strategy(
