@@ -6,6 +6,7 @@ Shapes: ``K`` tasks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ..errors import wrong
 from ..models import Net
+from ..models.resting import resting
 from ..seams import Objective
 from ._backward import dense
 
@@ -64,12 +66,9 @@ def affinity(
     """
     if not lr > 0:
         raise wrong("`lr`", expected="a step size above 0", found=lr)
-    modes = {part: part.training for part in net.modules()}
     shared = list(net.shared().values())
-    kept = [weight.detach().clone() for weight in shared]
     total, met = torch.zeros(2, len(tasks), len(tasks), dtype=torch.float64)
-    net.eval()
-    try:
+    with resting(net):
         for batch in batches:
             losses = objective(net, batch, progress)
             there = [
@@ -87,8 +86,8 @@ def affinity(
                 ]
                 for k, name in there
             }
-            with torch.no_grad():
-                for k, slopes in steps.items():
+            for k, slopes in steps.items():
+                with torch.no_grad(), _kept(shared):
                     for weight, slope in zip(shared, slopes, strict=True):
                         if slope is not None:
                             weight.sub_(slope, alpha=lr)
@@ -97,15 +96,19 @@ def affinity(
                         if before[name] != 0:
                             total[k, other] += 1 - float(after[name]) / before[name]
                             met[k, other] += 1
-                    for weight, value in zip(shared, kept, strict=True):
-                        weight.copy_(value)
+    return (total / met).float()
+
+
+@contextmanager
+def _kept(weights: Sequence[Tensor]) -> Iterator[None]:
+    """Give weights their values back afterwards, whatever happened."""
+    values = [weight.detach().clone() for weight in weights]
+    try:
+        yield
     finally:
         with torch.no_grad():
-            for weight, value in zip(shared, kept, strict=True):
+            for weight, value in zip(weights, values, strict=True):
                 weight.copy_(value)
-        for part, mode in modes.items():
-            part.training = mode
-    return (total / met).float()
 
 
 def groups(affinities: Tensor) -> list[list[int]]:

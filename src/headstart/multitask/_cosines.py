@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models import Net
+from ..models.resting import resting
 from ..seams import Objective
 from ._backward import dense, gramian
 
@@ -46,11 +47,9 @@ def cosines(
     References:
         Yu et al. (NeurIPS 2020), definition 1, https://arxiv.org/abs/2001.06782
     """
-    modes = {part: part.training for part in net.modules()}
     shared = list(net.shared().values())
     total, met = torch.zeros(2, len(tasks), len(tasks), dtype=torch.float64)
-    net.eval()
-    try:
+    with resting(net):
         for batch in batches:
             losses = objective(net, batch, progress)
             at = [k for k, name in enumerate(tasks) if name in losses and losses[name].requires_grad]
@@ -66,7 +65,4 @@ def cosines(
             place = torch.tensor(at)
             total[place[:, None], place] += cosine.where(finite, 0)
             met[place[:, None], place] += finite
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     return (total / met).float()
