@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import wrong
 from ..models import Adapted, Net
+from ..models.resting import resting
 from ..seams import Adaptation, TaskAdaptation
 from ..tasks import Labelled, X
 
@@ -105,32 +106,9 @@ def batched(net: nn.Module) -> Iterator[list[_BatchNorm]]:
 
     Gives those of them that keep running statistics.
     """
-    before = _modes(net)
-    norms = [m for m in net.train().modules() if isinstance(m, _BatchNorm) and m.training]
-    net.eval()
-    for norm in norms:
-        norm.train()
-    try:
+    with resting(net):
+        norms = [m for m in net.train().modules() if isinstance(m, _BatchNorm) and m.training]
+        net.eval()
+        for norm in norms:
+            norm.train()
         yield [norm for norm in norms if norm.running_mean is not None]
-    finally:
-        _restore(before)
-
-
-@contextmanager
-def resting(net: nn.Module) -> Iterator[None]:
-    """Put a net into eval mode for a while."""
-    before = _modes(net)
-    net.eval()
-    try:
-        yield
-    finally:
-        _restore(before)
-
-
-def _modes(net: nn.Module) -> dict[nn.Module, bool]:
-    return {module: module.training for module in net.modules()}
-
-
-def _restore(modes: dict[nn.Module, bool]) -> None:
-    for module, mode in modes.items():
-        module.training = mode

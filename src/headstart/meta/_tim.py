@@ -12,8 +12,8 @@ from torch.nn.functional import normalize
 from ..errors import wrong
 from ..maths.distances import squared_distances
 from ..models import Net
+from ..models.resting import resting
 from ..tasks import Inputs, Labelled
-from ._inductive import resting
 from ._members import class_means, members
 from ._ridge import check_positive
 
