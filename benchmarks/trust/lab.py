@@ -14,7 +14,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 SHARES = {"few": (0.25, 0.06, 0.003, 0.006, 0.45), "all": (0.65, 0.17, 0.0008, 0.002, 0.09)}
-HELD = {"few": 20, "all": 80}  # rows that choose the baseline: for each seed, or for all together
+HELD = {"few": 20, "all": 80}  # rows that choose the baseline, for each seed or each of ``REPEATS`` quarters
+REPEATS = 5
 
 
 def levels(accuracies: Sequence[float]) -> np.ndarray:
@@ -48,9 +49,16 @@ def truth(accuracies: Sequence[float]) -> np.ndarray:
 
 
 def held_out(accuracies: Sequence[float], kind: str, seeds: int, g: np.random.Generator) -> np.ndarray:
-    """Score ways on the rows that choose the baseline."""
+    """Score ways on the rows that choose the baseline, ``(ways, seeds or repeats)``.
+
+    With few labelled rows each seed holds some of its own apart; all of them are held out by quarters, drawn
+    anew for each repeat.
+    """
     if kind == "few":
-        return np.mean(
-            [World(accuracies, HELD[kind], kind, g).seeds(1).mean((1, 2)) for _ in range(seeds)], 0
+        return np.stack(
+            [World(accuracies, HELD[kind], kind, g).seeds(1).mean((1, 2)) for _ in range(seeds)], 1
         )
-    return World(accuracies, HELD[kind], kind, g).seeds(1).mean((1, 2))
+    rows = 4 * HELD[kind]
+    drawn = World(accuracies, rows, kind, g).seeds(REPEATS)
+    quarters = [g.permutation(rows)[: HELD[kind]] for _ in range(REPEATS)]
+    return np.stack([drawn[:, i, quarter].mean(1) for i, quarter in enumerate(quarters)], 1)

@@ -197,6 +197,20 @@ def test_copies_are_all_in_the_set_and_a_way_far_below_is_not():
     assert chance[2] < 1e-3
 
 
+def test_the_leaders_chance_is_how_often_it_is_the_best(monkeypatch):
+    """Without a prior the leader of these is said to be the best with .53, and is so in .39."""
+    monkeypatch.setattr(twoway, "DRAWS", 1000)
+    said, true = [], []
+    for seed in range(150):
+        g = np.random.default_rng(seed)
+        rates = g.normal(0.5, 0.03, 8)
+        table = g.normal(rates[:, None, None], 0.4, (8, 5, 100))
+        _, chance = possible_bests(two_way(table + g.normal(0, 0.3, (8, 1, 100))), 0.05)
+        said.append(chance.max())
+        true.append(chance.argmax() == rates.argmax())
+    assert np.mean(said) == pytest.approx(np.mean(true), abs=0.1)
+
+
 def test_one_way_alone_is_the_best():
     found = two_way(drawn(ways=1))
     keep, chance = possible_bests(found, 0.05)

@@ -17,6 +17,7 @@ from .trials import Seeds
 from .verdicts import LEVEL, Field, Followed
 
 Options = Mapping[tuple[str, int | None], int]
+NEAR = 0.5  # standard errors behind the best, up to which held-out rows do not tell a way from it
 
 
 def more_seeds(plan: Plan, options: Options) -> Seeds:
@@ -106,21 +107,23 @@ def leader(plan: Plan, options: Options) -> tuple[str, str] | None:
 def chosen(
     plan: Plan, options: Options, found: Trials, amount: int | None, family: Sequence[str]
 ) -> list[str]:
-    """List the ways without reuse that held-out rows cannot tell from the best; none without such rows.
-
-    A way is told from the best where it is below by more than a standard error, over the repeats or seeds.
-    """
+    """List the ways without reuse that held-out rows cannot tell from the best; none without such rows."""
     if plan.baseline:
         return [plan.baseline] if plan.baseline in family else []
     held = {name: _held_out(plan, options, found, name, amount) for name in family}
     if any(not values for values in held.values()) or not held:
         return []
+    return in_front(held)
+
+
+def in_front(held: Mapping[str, Sequence[float]]) -> list[str]:
+    """List the ways that repeats or seeds on held-out rows cannot tell from the best: ``NEAR`` errors behind."""
     best = max(held, key=lambda name: float(np.mean(held[name])))
     near = []
     for name, values in held.items():
         behind = np.subtract(held[best], values) if len(values) == len(held[best]) else np.zeros(0)
         error = behind.std(ddof=1) / len(behind) ** 0.5 if len(behind) > 1 else 0.0
-        if name == best or (len(behind) and behind.mean() <= error):
+        if name == best or (len(behind) and behind.mean() <= NEAR * error):
             near.append(name)
     return near
 

@@ -23,7 +23,7 @@ from .question import Metric
 Verdict = Literal["gains", "harms", "equal", "open"]
 LEAST = 0.01  # a point of a bounded measure, or of a ratio of errors
 LEVEL = 0.05  # one-sided, of a fixed number of seeds
-SPENT = {5: 0.01, 8: 0.02, 12: 0.035}  # level at each look, where seeds are added until it is decided
+SPENT = {5: 0.005, 8: 0.02, 12: 0.05}  # level at each look, where seeds are added until it is decided
 ENOUGH = 3  # seeds below which there is no verdict
 POWER = 0.8416  # normal quantile of 80 %: how sure a gain should have been to be seen
 BEST = 0.05  # chance that the truly best way is missing from the set
@@ -169,7 +169,7 @@ def follow(asked: Field, spent: Mapping[int, float] = SPENT) -> Followed:
     """Judge at each look that there are seeds for; stop where every way of reuse has its verdict.
 
     A way that harms, or has its verdict and is beaten by another one, goes no further. A verdict stays.
-    The levels of the looks sum to .065; because they share their seeds, the chance of any false verdict is
+    The levels of the looks sum to .075; because they share their seeds, the chance of any false verdict is
     less than that (``benchmarks/trust/rates.json``).
 
     Args:

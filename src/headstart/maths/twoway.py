@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,9 +153,15 @@ def drawn_errors(found: TwoWay, ways: Sequence[int], base: int) -> Numbers:
 
 def _draw(covariance: Numbers) -> Numbers:
     values, vectors = np.linalg.eigh(covariance)
-    normal = np.random.default_rng(SEED).standard_normal((DRAWS, len(covariance)))
-    drawn: Numbers = normal @ (vectors * np.sqrt(values.clip(0))).T
+    drawn: Numbers = _normal(DRAWS, len(covariance)) @ (vectors * np.sqrt(values.clip(0))).T
     return drawn
+
+
+@lru_cache(maxsize=4)
+def _normal(draws: int, ways: int) -> Numbers:
+    normal = np.random.default_rng(SEED).standard_normal((draws, ways))
+    normal.setflags(write=False)
+    return normal
 
 
 def as_normal(t: Numbers, freedom: Numbers) -> Numbers:
@@ -208,6 +215,9 @@ def widths(found: Differences, limit: Numbers | float = NORMAL) -> Numbers:
 def possible_bests(found: TwoWay, level: float) -> tuple[NDArray[np.bool_], Numbers]:
     """Find the ways that no other beats, and the chance of each to be the best.
 
+    The chances are those of the true means given what was measured, where these are spread around a common
+    one. Without that, the highest of many near equals would be the best too often.
+
     Args:
         found: of all ways; higher is better.
         level: the chance that the best one is missing.
@@ -227,20 +237,34 @@ def possible_bests(found: TwoWay, level: float) -> tuple[NDArray[np.bool_], Numb
     count = len(found.means)
     if count == 1:
         return np.ones(1, bool), np.ones(1)
-    errors, keep, degrees = _draw(found.covariance), np.ones(count, bool), []
+    errors, keep, degrees = np.ascontiguousarray(_draw(found.covariance).T), np.ones(count, bool), []
     for way in range(count):
-        others = [other for other in range(count) if other != way]
+        others = np.delete(np.arange(count), way)
         over = differences(found, others, way)
-        gap = errors[:, others] - errors[:, [way]]
-        spread = gap.std(0)
-        limit = np.quantile((gap / np.where(spread > 0, spread, 1)).max(1), 1 - level)
+        gap = errors[others] - errors[way]
+        spread = np.sqrt((gap**2).mean(1, keepdims=True))
+        limit = np.quantile((gap / np.where(spread > 0, spread, 1)).max(0), 1 - level)
         keep[way] = not (as_normal(over.estimate / over.error, over.freedom) > limit).any()
         degrees.append(np.median(over.freedom))
     keep[found.means.argmax()] = True
-    freedom = float(np.median(degrees))
-    scale = np.sqrt(freedom / np.random.default_rng(SEED + 1).chisquare(freedom, (DRAWS, 1)))
-    tops = (found.means + errors * scale).argmax(1)
+    tops = _true_means(found, float(np.median(degrees))).argmax(1)
     return keep, np.bincount(tops, minlength=count) / DRAWS
+
+
+def _true_means(found: TwoWay, freedom: float) -> Numbers:
+    r"""Draw true means ``(draws, W)`` given the measured ones, up to what all have in common.
+
+    Each direction of the centred means is normal around what ``shrunken`` keeps of it, with variance
+    :math:`\tau^2 \lambda / (\tau^2 + \lambda)`; :math:`\tau` is drawn by its likelihood.
+    """
+    spread, g = _spread(found.means, found.covariance), np.random.default_rng(SEED + 1)
+    grid, likelihood = spread.grid[1:], spread.likelihood[1:]  # not 0: some way is the best
+    likely = np.exp(likelihood - likelihood.max())
+    chosen = g.choice(grid, size=(DRAWS, 1), p=likely / likely.sum())
+    error = spread.errors * freedom / g.chisquare(freedom, (DRAWS, 1))
+    kept = chosen / (chosen + error)
+    drawn: Numbers = kept * spread.apart + np.sqrt(kept * error) * g.standard_normal((DRAWS, len(error.T)))
+    return drawn @ spread.directions.T
 
 
 def shrunken(found: TwoWay, ways: Sequence[int]) -> Numbers:
@@ -257,18 +281,44 @@ def shrunken(found: TwoWay, ways: Sequence[int]) -> Numbers:
         Efron & Morris (JASA 1975), https://doi.org/10.1080/01621459.1975.10479864
     """
     at = np.asarray(ways, dtype=int)
-    means, count = found.means[at], len(at)
-    if count < 2:
+    means = found.means[at]
+    if len(at) < 2:
         return means
-    centre = np.eye(count) - 1 / count
-    errors, vectors = np.linalg.eigh(centre @ found.covariance[np.ix_(at, at)] @ centre)
-    apart = vectors.T @ (centre @ means)
-    real = errors > 1e-9 * errors.max()
-    widest = 2 * max(float(np.abs(means - means.mean()).max()), 1e-12)
-    grid = np.linspace(0, widest, 81) ** 2
-    likely = [-(np.log(errors[real] + t) + apart[real] ** 2 / (errors[real] + t)).sum() for t in grid]
-    spread = grid[int(np.argmax(likely))]
-    kept: Numbers = means.mean() + vectors @ (
-        np.where(real, spread / (spread + errors.clip(1e-300)), 0) * apart
+    spread = _spread(means, found.covariance[np.ix_(at, at)])
+    likeliest = spread.grid[int(spread.likelihood.argmax())]
+    kept: Numbers = means.mean() + spread.directions @ (
+        likeliest / (likeliest + spread.errors) * spread.apart
     )
     return kept
+
+
+@dataclass(frozen=True, eq=False)
+class _Spread:
+    """Hold how far apart means are, ``D`` directions in which their errors are independent of each other.
+
+    Args:
+        directions: ``(W, D)``, orthonormal; the common mean is not among them.
+        apart: the means along each, ``(D,)``.
+        errors: variances of their errors, ``(D,)``.
+        grid: variances that the true means may have.
+        likelihood: the logarithm of each one's.
+    """
+
+    directions: Numbers
+    apart: Numbers
+    errors: Numbers
+    grid: Numbers
+    likelihood: Numbers
+
+
+def _spread(means: Numbers, covariance: Numbers) -> _Spread:
+    centre = np.eye(len(means)) - 1 / len(means)
+    errors, vectors = np.linalg.eigh(centre @ covariance @ centre)
+    real = errors > 1e-9 * errors.max()
+    errors, vectors = errors[real], vectors[:, real]
+    apart = vectors.T @ (centre @ means)
+    widest = 2 * max(float(np.abs(means - means.mean()).max()), 1e-12)
+    grid = np.linspace(0, widest, 81) ** 2
+    whole = errors + grid[:, None]
+    likelihood = -(np.log(whole) + apart**2 / whole).sum(1) / 2
+    return _Spread(vectors, apart, errors, grid, likelihood)
