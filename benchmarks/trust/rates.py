@@ -3,8 +3,8 @@
     python benchmarks/trust/rates.py [--runs 100] [--workers 2] [--only null ladder] [--out FILE]
 
 Twelve ways are held against five learners without reuse, of which held-out rows choose some. Numbers are
-shares of runs, or of 1 where they are accuracies. Limits are taken from a quarter of the product's normal draws,
-which moves them by some hundredths. It takes about half an hour on two cores.
+shares of runs, or of 1 where they are accuracies. Limits are taken from a quarter of the product's normal
+draws, which moves them by some hundredths. It takes about half an hour on two cores.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
 
 It needs NumPy alone and shares no code with the library. It reads ``result.json`` and ``details.json`` for
 what was asked (the baseline, the seeds, the level) and ``outputs/*.npz`` for the answers, computes each row's
-``mean``, ``ci95``, ``gain`` and ``gain_ci95``, and says the largest difference to what ``result.json`` holds.
+``mean``, ``ci95``, ``gain`` and ``gain_scratch`` with their intervals, ``may_be_best`` and
+``best_probability``, and each answer's ``gain``, and says the largest difference to what is there.
 Comparisons with a fixed number of seeds are understood, scored by accuracy or by R2.
 
 The steps, each a function below:
@@ -16,6 +17,8 @@ The steps, each a function below:
 4. a difference to the baseline, its standard error and its degrees of freedom             ``difference``
 5. a limit that holds for all ways of reuse together, by draws of their errors             ``limits``
 6. the interval: as many errors wide as the t quantile of that limit's level               ``ends``
+7. the ways that no other beats, and the chance of each to be the best                     ``bests``
+8. the gain of what is recommended, its mean pulled towards those of other ways of reuse   ``shrunken``
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import numpy as np
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
 TOLERANCE = 1e-6
+BEST = 0.05  # level of the set of those that may be the best
 
 
 # Quantiles.
@@ -142,20 +146,29 @@ def difference(found, ways: list[int], base: int | None, seeds: int, rows: int):
 
 def draws(found, ways: list[int], base: int, count: int, seed: int) -> np.ndarray:
     """Draw the errors of differences together, each with variance 1."""
+    whole, at = covariance(found), np.array(ways)
+    joint = whole[np.ix_(at, at)] + whole[base, base] - whole[at, base][:, None] - whole[at, base][None]
+    drawn = normals(joint, count, seed)
+    spread = drawn.std(0)
+    return drawn / np.where(spread > 0, spread, 1)
+
+
+def covariance(found) -> np.ndarray:
+    """Give the covariances of the errors of means; one variance and one covariance of the seeds' part."""
     _, by_seed, by_row, by_rest = found
     size = len(by_seed)
-    own = np.diag(by_seed).mean()  # one variance and one covariance of the seeds' part for all ways
+    own = np.diag(by_seed).mean()
     shared = (by_seed.sum() - size * own) / max(1, size * (size - 1))
     whole = np.full((size, size), shared) + (own - shared) * np.eye(size) + by_row - by_rest
     values, vectors = np.linalg.eigh(whole)
-    whole = (vectors * values.clip(1e-8 * max(values.max(), 1e-12))) @ vectors.T
-    at = np.array(ways)
-    joint = whole[np.ix_(at, at)] + whole[base, base] - whole[at, base][:, None] - whole[at, base][None]
-    values, vectors = np.linalg.eigh(joint)
-    normal = np.random.default_rng(seed).standard_normal((count, len(ways)))
-    drawn = normal @ (vectors * np.sqrt(values.clip(0))).T
-    spread = drawn.std(0)
-    return drawn / np.where(spread > 0, spread, 1)
+    return (vectors * values.clip(1e-8 * max(values.max(), 1e-12))) @ vectors.T
+
+
+def normals(covariances: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draw normal numbers with these covariances."""
+    values, vectors = np.linalg.eigh(covariances)
+    normal = np.random.default_rng(seed).standard_normal((count, len(values)))
+    return normal @ (vectors * np.sqrt(values.clip(0))).T
 
 
 def limits(z: np.ndarray, drawn: np.ndarray, level: float) -> np.ndarray:
@@ -176,6 +189,53 @@ def ends(estimate, error, freedom, up, down) -> list[tuple[float, float]]:
         t = [inverted(lambda x, d=degrees: t_below(x, d), normal_below(limit)) for limit in (low, high)]
         found.append((value - t[0] * each, value + t[1] * each))
     return found
+
+
+def bests(found, seeds: int, rows: int, made: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Find the ways that no other beats, and how often each is the highest among drawn true means."""
+    means, size, freedoms = found[0], len(found[0]), []
+    if size == 1:
+        return np.ones(1, bool), np.ones(1)
+    drawn, kept = normals(covariance(found), made["count"], made["seed"]), np.ones(size, bool)
+    for way in range(size):
+        others = [other for other in range(size) if other != way]
+        estimate, error, freedom = difference(found, others, way, seeds, rows)
+        ahead = drawn[:, others] - drawn[:, [way]]
+        spread = np.sqrt((ahead**2).mean(0))
+        limit = np.quantile((ahead / np.where(spread > 0, spread, 1)).max(1), 1 - BEST)
+        z = [as_normal(v / e, f) for v, e, f in zip(estimate, error, freedom, strict=True)]
+        kept[way] = max(z) <= limit
+        freedoms.append(np.median(freedom))
+    kept[means.argmax()] = True
+    vectors, along, errors, variances, chance = spreads(means, covariance(found))
+    g, freedom = np.random.default_rng(made["seed"] + 1), float(np.median(freedoms))
+    chance = np.exp(chance[1:] - chance[1:].max())
+    true = g.choice(variances[1:], size=(made["count"], 1), p=chance / chance.sum())
+    errors = errors * freedom / g.chisquare(freedom, (made["count"], 1))
+    share = true / (true + errors)
+    told = share * along + np.sqrt(share * errors) * g.standard_normal(errors.shape)
+    return kept, np.bincount((told @ vectors.T).argmax(1), minlength=size) / made["count"]
+
+
+def shrunken(found, ways: list[int]) -> np.ndarray:
+    """Pull means together, as far as their errors explain that they differ."""
+    means = found[0][ways]
+    if len(ways) < 2:
+        return means
+    vectors, along, errors, variances, chance = spreads(means, covariance(found)[np.ix_(ways, ways)])
+    true = variances[chance.argmax()]
+    return means.mean() + vectors @ (true / (true + errors) * along)
+
+
+def spreads(means: np.ndarray, covariances: np.ndarray):
+    """Turn centred means so that their errors are independent; say how likely true variances are."""
+    centre = np.eye(len(means)) - 1 / len(means)
+    errors, vectors = np.linalg.eigh(centre @ covariances @ centre)
+    vectors, errors = vectors[:, errors > 1e-9 * errors.max()], errors[errors > 1e-9 * errors.max()]
+    along = vectors.T @ (centre @ means)
+    variances = np.linspace(0, 2 * max(float(np.abs(means - means.mean()).max()), 1e-12), 81) ** 2
+    whole = errors + variances[:, None]
+    return vectors, along, errors, variances, -(np.log(whole) + along**2 / whole).sum(1) / 2
 
 
 # One target at one amount.
@@ -229,20 +289,31 @@ def recheck(directory: Path, answer: dict, rows: list[dict], details: dict, made
             (row["strategy"], "ci95", t, score(f)) for t, f in zip(row["ci95"], (low, high), strict=True)
         ]
     reuse = [i for i, name in enumerate(names) if name not in details["family"]]
-    others = [i for i in range(len(names)) if i not in reuse and i != base]
-    for group in (reuse, others):
-        if not group:
-            continue
-        over = difference(found, group, base, seeds, units)
-        up = down = np.full(len(group), NORMAL)
-        if group is reuse:
-            drawn = draws(found, group, base, made["count"], made["seed"])
-            z = np.array([as_normal(v / e, d) for v, e, d in zip(*over, strict=True)])
-            up, down = limits(z, drawn, answer["level"]), limits(-z, -drawn, answer["level"])
-        for i, value, interval in zip(group, over[0], ends(*over, up, down), strict=True):
-            told.append((names[i], "gain", rows[i]["gain"], gain(value)))
-            pairs = zip(rows[i]["gain_ci95"], interval, strict=True)
-            told += [(names[i], "gain_ci95", t, gain(f)) for t, f in pairs]
+    for key, below in {
+        "gain": base,
+        "gain_scratch": names.index("scratch") if "scratch" in names else base,
+    }.items():
+        for group in (reuse, [i for i in range(len(names)) if i not in reuse and i != below]):
+            if not group or key not in rows[group[0]]:
+                continue
+            over = difference(found, group, below, seeds, units)
+            up = down = np.full(len(group), NORMAL)
+            if group is reuse:
+                drawn = draws(found, group, below, made["count"], made["seed"])
+                z = np.array([as_normal(v / e, d) for v, e, d in zip(*over, strict=True)])
+                up, down = limits(z, drawn, answer["level"]), limits(-z, -drawn, answer["level"])
+            for i, value, interval in zip(group, over[0], ends(*over, up, down), strict=True):
+                told.append((names[i], key, rows[i][key], gain(value)))
+                pairs = zip(rows[i][f"{key}_ci95"], interval, strict=True)
+                told += [(names[i], f"{key}_ci95", t, gain(f)) for t, f in pairs]
+    kept, chances = bests(found, seeds, units, made)
+    for row, holds, chance in zip(rows, kept, chances, strict=True):
+        told.append((row["strategy"], "may_be_best", float(row["may_be_best"]), float(holds)))
+        told.append((row["strategy"], "best_probability", row["best_probability"], chance))
+    if (top := names.index(answer["strategy"])) != base:
+        means = found[0].copy()
+        means[reuse] = shrunken(found, reuse)
+        told.append((names[top], "gain of the answer", answer["gain"], gain(means[top] - means[base])))
     return told
 
 

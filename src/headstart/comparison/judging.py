@@ -117,7 +117,7 @@ def chosen(
 
 
 def in_front(held: Mapping[str, Sequence[float]]) -> list[str]:
-    """List the ways that repeats or seeds on held-out rows cannot tell from the best: ``NEAR`` errors behind."""
+    """List the ways that held-out rows do not tell from the best, given their scores by repeat or seed."""
     best = max(held, key=lambda name: float(np.mean(held[name])))
     near = []
     for name, values in held.items():

@@ -239,7 +239,7 @@ def possible_bests(found: TwoWay, level: float) -> tuple[NDArray[np.bool_], Numb
         return np.ones(1, bool), np.ones(1)
     errors, keep, degrees = np.ascontiguousarray(_draw(found.covariance).T), np.ones(count, bool), []
     for way in range(count):
-        others = np.delete(np.arange(count), way)
+        others = [other for other in range(count) if other != way]
         over = differences(found, others, way)
         gap = errors[others] - errors[way]
         spread = np.sqrt((gap**2).mean(1, keepdims=True))
