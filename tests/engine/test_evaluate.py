@@ -117,3 +117,13 @@ def test_scores_of_a_comparison_show_no_progress(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     evaluate(net, task, rows)
     assert "row" in capsys.readouterr().err
+
+
+def test_rows_of_any_form_are_answered_and_one_alone_is_refused():
+    net = Net(nn.Linear(2, 4), {"coins": nn.Linear(4, 3)})
+    x = torch.randn(5, 2)
+    whole = predict(net, "coins", x)
+    assert torch.equal(predict(net, "coins", x.numpy()), whole)
+    assert torch.equal(predict(net, "coins", x.tolist()), whole)
+    with pytest.raises(ValueError, match=r"rows should be one or more; found \[2\], one; pass `x\[None\]`"):
+        predict(net, "coins", x[0])

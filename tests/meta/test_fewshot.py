@@ -349,3 +349,13 @@ def test_frozen_norms_keep_their_statistics():
     with torch.no_grad():
         expected = MAML("t", lr=0.01)(net, Labelled(x, torch.arange(6) % 2))(x).softmax(1)
     torch.testing.assert_close(clf.predict_proba(x), expected)
+
+
+def test_one_row_alone_is_refused_with_what_mends_it():
+    few = FewShot(Net(nn.Linear(4, 8), {"a": nn.Linear(8, 2)}), ProtoNet("a"))
+    few.fit(torch.randn(6, 4, requires_grad=True), ["x", "y"] * 3)
+    for ask in (few.predict, few.predict_proba, few.known):
+        with pytest.raises(
+            ValueError, match=r"`x` should be rows of \[4\]; found shape \[4\]; for one row pass"
+        ):
+            ask(torch.randn(4))

@@ -80,3 +80,13 @@ def test_a_module_that_keeps_its_last_call_is_copied():
     twin(x).sum().backward()
     assert module[0].weight_v.grad is None
     assert twin[0].weight_v.grad is not None
+
+
+def test_a_scripted_module_and_one_that_waits_for_its_first_row_are_copied():
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 8)))
+    scripted[0].bias.requires_grad_(False)
+    made = copied(scripted)
+    assert [(p.is_leaf, p.requires_grad) for p in made.parameters()] == [(True, True), (True, False)]
+    lazy = nn.Sequential(nn.LazyLinear(8), nn.LazyBatchNorm1d())
+    assert copied(lazy).eval()(torch.zeros(1, 3)).shape == (1, 8)
+    assert torch.nn.parameter.is_lazy(lazy[0].weight)

@@ -286,8 +286,17 @@ def test_whole_numbers_that_a_backbone_does_not_take_are_explained(dtype):
         ValueError, match=r"rows should be of the types that the backbone takes; .*x.float\(\)"
     ):
         net(torch.ones(2, 1, 4, 4).to(dtype), "a")
-    with pytest.raises(RuntimeError, match="channels"):
-        net(torch.ones(2, 3, 4, 4), "a")
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [((2, 3, 4, 4), "3 channels"), ((1, 4, 4), r"x\[None\]"), ((2, 6, 8, 3), r"x.movedim\(3, 1\)")],
+)
+def test_rows_of_another_shape_are_told_with_what_mends_them(shape, hint):
+    convolution = nn.Conv2d(3 if shape[-1] == 3 else 1, 2, 3)
+    net = Net(nn.Sequential(convolution, nn.BatchNorm2d(2)).eval(), {"a": nn.Flatten()})
+    with pytest.raises(ValueError, match=f"rows should be of the shape that the backbone takes; .*{hint}"):
+        net(torch.ones(shape), "a")
 
 
 @pytest.mark.parametrize("use", ["textcnn", "conv4", "mlp"])

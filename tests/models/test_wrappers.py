@@ -77,3 +77,17 @@ def test_the_module_itself_is_not_changed(around):
     before = copy.deepcopy(module.state_dict())
     plain_names(around(module))
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_a_part_that_a_module_has_under_two_names_is_saved_and_filled(tmp_path):
+    def twice():
+        module = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        module.append(module[0])
+        return module
+
+    net = Net(twice(), {"a": nn.Linear(4, 2)}).eval()
+    save(net, tmp_path / "model", kinds={"a": Multiclass(2)})
+    made = load(tmp_path / "model", backbone=twice()).net
+    x = torch.randn(3, 4)
+    assert torch.equal(made(x, "a"), net(x, "a"))
+    assert made.backbone[0] is made.backbone[2]

@@ -25,7 +25,7 @@ fit = {strategy = "scratch"}
 RUN, COMPARISON = "run", "comparison"
 COMMANDS = {  # how each is made, or gone on with
     RUN: ["fit", "problem.toml", "--set", "target.shots=2", "--out"],
-    COMPARISON: ["compare", "problem.toml", "--out"],
+    COMPARISON: ["compare", "problem.toml", "--set", "budget.steps=6", "--out"],
 }
 
 

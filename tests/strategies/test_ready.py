@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from headstart import Problem
-from headstart.strategies.ready import converted, numbers
+from headstart import Net, Problem
+from headstart.engine import predict
+from headstart.strategies.ready import converted, fitted, numbers
 from headstart.tasks import Inputs, Labelled, Multiclass, Task
 
 Y = torch.arange(12) % 2
@@ -153,3 +154,53 @@ def test_floats_among_several_inputs_become_float32_and_ids_stay():
     x = {"ids": torch.arange(12), "size": torch.rand(12, dtype=torch.float64)}
     made = converted([task(x)], numbers)[0].train.x
     assert [part.dtype for part in made.values()] == [torch.int64, torch.float32]
+
+
+class Counting(nn.Module):
+    """Writes to what it keeps whenever it is called: in place, and by putting another in its place."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 8)
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("last", torch.zeros(4))
+
+    def forward(self, x):
+        self.calls.add_(1)
+        self.last = x[0].detach()
+        return self.layer(x)
+
+
+def test_a_module_that_counts_its_calls_is_as_it_was():
+    module = Counting()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    kept = module.calls
+    problem = Problem(task(TABLE), backbone=module)
+    predict(Net(module, {"new": nn.Linear(8, 2)}), "new", problem.target.test.x)
+    assert module.calls is kept
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize("bag", [False, True])
+def test_sparse_gradients_become_dense_in_a_copy(bag):
+    own = nn.EmbeddingBag(20, 8, sparse=True) if bag else nn.Embedding(20, 8, sparse=True)
+    module = own if bag else nn.Sequential(own, nn.Flatten())
+    made, _ = fitted(module, task(torch.randint(0, 20, (12, 5))))
+    copy = made if bag else made[0]
+    assert (own.sparse, copy.sparse) == (True, False)
+    assert torch.equal(copy.weight, own.weight)
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        (
+            nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8, track_running_stats=False)),
+            "batch norm `1` of the",
+        ),
+        (nn.Linear(4, 8, device="meta"), 'none, on the device "meta"'),
+    ],
+)
+def test_what_has_no_answer_for_a_row_is_refused_before_anything_runs(module, told):
+    with pytest.raises(ValueError, match=told):
+        Problem(task(TABLE), backbone=module)

@@ -267,3 +267,33 @@ def test_small_labels_of_a_dataset_become_int64():
     data = [(numpy.zeros(2), numpy.int32(1)), (numpy.zeros(2), numpy.int32(0))]
     rows = collate(data)
     assert (rows.y.tolist(), rows.y.dtype) == ([1, 0], torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("x", "hint"),
+    [
+        (torch.ones(3, 2) + 1j, "view_as_real"),
+        (torch.eye(3).to_sparse(), "to_dense"),
+        (numpy.ones(3) * 1j, "real"),
+    ],
+)
+def test_complex_and_sparse_rows_are_refused_with_what_mends_them(x, hint):
+    for value in (x, {"part": x}):
+        with pytest.raises(TypeError, match=f"`x`.* should be a dense tensor of real numbers; .*{hint}"):
+            Inputs(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "hint"),
+    [
+        (Multiclass(2), torch.tensor([True, False]), r"y.long\(\)"),
+        (Multiclass(2), torch.tensor([[0], [1]]), r"y.squeeze\(1\)"),
+        (Multiclass(2), torch.eye(2).long(), r"y.argmax\(1\)"),
+        (Binary(), torch.tensor([True, False]), r"y.float\(\)"),
+    ],
+)
+def test_labels_of_another_form_are_refused_with_what_mends_them(kind, y, hint):
+    with pytest.raises(ValueError, match=hint):
+        kind.check(y)
+    with pytest.raises(TypeError, match=r"kind.encode\(labels\)"):
+        Labelled(torch.zeros(2, 1), numpy.array(["x", "y"]))

@@ -10,15 +10,17 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.data import Dataset
 
 from ..errors import wrong
 from ..maths import wilson
 from ..models import Adapted, Net, device_of
+from ..models.resting import resting as asked
 from ..progress import Bar
 from ..tasks import Labelled, Lazy, Task, X
 from ..tasks.kinds.missing import said
-from ..tasks.nouns import rows, take, tensors, wrapped
+from ..tasks.nouns import as_tensors, rows, take, tensors, wrapped
 from . import devices
 from .devices import computing, moved
 
@@ -52,15 +54,22 @@ class Estimate:
 
 @contextmanager
 def resting(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode without gradients, and every part back into its mode afterwards."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        with torch.no_grad():
+    """Put a module into eval mode without gradients; parts and buffers are afterwards as they were."""
+    kept = [
+        (part, name, value, value.detach().clone())
+        for part in module.modules()
+        for name, value in part.named_buffers(recurse=False)
+        if not is_lazy(value)
+    ]
+    with asked(module), torch.no_grad():
+        try:
             yield
-    finally:
-        for part in training:
-            part.training = True
+        finally:
+            for part, name, value, before in kept:
+                if getattr(part, name) is not value:
+                    setattr(part, name, value)
+                if not torch.equal(value, before):
+                    value.copy_(before)
 
 
 def predict(
@@ -77,7 +86,7 @@ def predict(
     Args:
         net: its parts are back in their own modes afterwards; an ``Adapted`` knows its task itself.
         task_name: which head.
-        x: rows ``(n, *)`` or a mapping of tensors; moved to the net's device piece by piece.
+        x: rows ``(n, *)``, a tensor, an array or a mapping of them; moved to the net's device piece by piece.
         batch: rows at a time, at least 1.
         precision: as in ``fit``.
         progress: as in ``fit``.
@@ -87,7 +96,7 @@ def predict(
 
     Raises:
         KeyError: if the net has no such head.
-        ValueError: if ``batch`` is below 1.
+        ValueError: if ``batch`` is below 1, or rows are of a shape or a type that the net does not take.
         FloatingPointError: if an answer is NaN.
 
     Example:
@@ -95,14 +104,18 @@ def predict(
         >>> predict(net, "coins", torch.zeros(5, 2)).shape
         torch.Size([5, 3])
     """
+    x = as_tensors(x)
     places = bounds(rows(x), batch)
-    if isinstance(net, Adapted):
-        return said(mapped(net, net.net, x, places, precision=precision, progress=progress, title="predict"))
 
     def outputs(part: X) -> Tensor:
-        return net(part, task_name)
+        found = net(part) if isinstance(net, Adapted) else net(part, task_name)
+        if found.ndim < 2:
+            shape = list(tensors(x)[0].shape)
+            raise wrong("rows", expected="one or more", found=f"{shape}, one", hint="pass `x[None]`")
+        return found
 
-    return said(mapped(outputs, net, x, places, precision=precision, progress=progress, title="predict"))
+    whole = net.net if isinstance(net, Adapted) else net
+    return said(mapped(outputs, whole, x, places, precision=precision, progress=progress, title="predict"))
 
 
 def bounds(count: int, batch: int) -> list[int]:

@@ -24,7 +24,7 @@ from ..seams import TaskAdaptation
 from ..tasks import Encoding, Label, Labelled, Multiclass, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.kinds.missing import said
-from ..tasks.nouns import as_tensors, join, move, parts, rows, take
+from ..tasks.nouns import as_tensors, convert, join, move, parts, rows, take
 from ._inductive import inductive, with_outputs
 from ._saved import build, describe
 
@@ -169,7 +169,7 @@ class FewShot:
     def predict_proba(self, x: Any, *, batch: int = 512) -> Tensor:
         """Return the probabilities of ``classes`` for rows ``(B, *)``, as ``(B, N)``, ``batch`` at a time."""
         net, task = self._fitted().net, self.adaptation.task
-        return self._map(lambda some: net(some, task).softmax(1), self._rows(x), batch)
+        return self._map(lambda some: net(some, task).softmax(1), self._new(x), batch)
 
     def predict(
         self, x: Any, *, batch: int = 512, unknown: Label | None = None, miss: float = 0.05
@@ -183,7 +183,7 @@ class FewShot:
                 answers a class in any case.
             miss: as in ``known``.
         """
-        classes, x = self.classes, self._rows(x)
+        classes, x = self.classes, self._new(x)
         found = [classes[i] for i in said(self.predict_proba(x, batch=batch)).argmax(1).tolist()]
         if unknown is None:
             return found
@@ -216,7 +216,7 @@ class FewShot:
         apart = _distances(known, known).fill_diagonal_(torch.inf).amin(1).sort().values
         allowed = apart[min(len(apart), math.ceil((len(apart) + 1) * (1 - miss))) - 1]
         return self._map(
-            lambda some: _distances(self._features(some), known).amin(1) <= allowed, self._rows(x), batch
+            lambda some: _distances(self._features(some), known).amin(1) <= allowed, self._new(x), batch
         )
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
@@ -294,9 +294,20 @@ class FewShot:
             raise wrong(
                 "`x`", expected="rows in a tensor or an array", found=found, hint=hint, error=TypeError
             )
-        ready = as_tensors(x)
+        ready = convert(as_tensors(x), Tensor.detach)
         check_finite_rows(ready, "`x`")
         return ready
+
+    def _new(self, x: Any) -> X:
+        """Make rows to be answered; ``ValueError`` where they are no rows such as were learned from."""
+        x, known = self._rows(x), self._fitted().support.x
+        for name, part in parts(x).items():
+            learned = parts(known)[name].shape if name in parts(known) else None
+            if learned is not None and part.ndim != len(learned):
+                one = part.ndim + 1 == len(learned)
+                expected, hint = f"rows of {list(learned[1:])}", "for one row pass `x[None]`" if one else ""
+                raise wrong("`x`", expected=expected, found=f"shape {list(part.shape)}", hint=hint)
+        return x
 
     def _features(self, x: X) -> Tensor:
         return self._fitted().net.features(x, self.adaptation.task)

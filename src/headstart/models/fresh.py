@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -15,7 +16,7 @@ def copied(module: M) -> M:
     """Copy a module with all that it holds.
 
     Tensors that a module keeps of its last call with their graph, as ``torch.nn.utils.weight_norm`` does,
-    are copied without it.
+    are copied without it. So are scripted modules, and those that wait for their first row.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -25,7 +26,15 @@ def copied(module: M) -> M:
     """
     kept = (value for part in module.modules() for value in vars(part).values())
     graphs = [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
-    return copy.deepcopy(module, {id(value): value.detach().clone() for value in graphs})
+    memo: dict[int, object] = {id(value): value.detach().clone() for value in graphs}
+    waiting = [value for value in module.buffers() if isinstance(value, UninitializedBuffer)]
+    memo |= {id(value): UninitializedBuffer(device=value.device, dtype=value.dtype) for value in waiting}
+    with torch.no_grad():  # else a scripted module's copy has the weights with their graph
+        new = copy.deepcopy(module, memo)
+    for old, made in zip(module.parameters(), new.parameters(), strict=True):
+        if made.requires_grad != old.requires_grad:
+            made.requires_grad_(old.requires_grad)
+    return new
 
 
 def reinitialise(module: M) -> M:

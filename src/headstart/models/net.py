@@ -5,6 +5,7 @@ Shapes: ``B`` rows, ``D`` features, ``O`` outputs of a head.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..errors import unknown, wrong
+from ..errors import is_told, unknown, wrong
 from ..tasks import X
 from ..tasks.arrays import lit
 from ..tasks.nouns import convert, rows, tensors
@@ -105,15 +106,33 @@ def task_dependent(module: nn.Module) -> bool:
     return backbone is not None and backbone.task_dependent
 
 
-def _explain(x: X, error: RuntimeError) -> None:
-    """Raise ``ValueError`` where PyTorch tells of types and rows are whole numbers."""
+_OF_SHAPES = re.compile(r"shapes? |size of tensor|channels|\dD\b|dimensions? ", re.IGNORECASE)
+
+
+def _explain(x: X, error: Exception) -> None:
+    """Raise ``ValueError`` where PyTorch tells of types and rows are whole numbers, or of shapes."""
+    said, about = " ".join(str(error).split()), ""
     whole = [str(t.dtype) for t in tensors(x) if not t.is_floating_point()]
-    if whole and "type" in str(error):
+    if whole and "type" in said:
+        about, found = "types", ", ".join(whole)
         hint = "pass `x.float()`; pixels of 8 bits as `x / 255`"
-        found = f"{', '.join(whole)} ({' '.join(str(error).split())})"
-        raise wrong(
-            "rows", expected="of the types that the backbone takes", found=found, hint=hint
-        ) from error
+    elif _OF_SHAPES.search(said) and not is_told(error):
+        about, found = "shape", ", ".join(str(list(t.shape)) for t in tensors(x))
+        hint = _as_meant(x)
+    if about:
+        expected = f"of the {about} that the backbone takes"
+        raise wrong("rows", expected=expected, found=f"{found} ({said})", hint=hint) from error
+
+
+def _as_meant(x: X) -> str:
+    """Say how rows of another shape may have been meant."""
+    if not isinstance(x, Tensor):
+        return ""
+    if x.ndim == 3 and x.shape[0] in (1, 3, 4):
+        return "for one image pass `x[None]`"
+    if x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
+        return "channels come first, as in `x.movedim(3, 1)`"
+    return "for one row pass `x[None]`" if x.ndim < 2 else ""
 
 
 def typed(module: nn.Module, x: X) -> X:
@@ -248,7 +267,7 @@ class Net(nn.Module):
         eighth digit on. Of a mapping or a tuple ``features_of`` takes the features.
 
         Raises:
-            ValueError: if rows are whole numbers and the backbone takes none.
+            ValueError: if rows are whole numbers and the backbone takes none, or of a shape that it does not.
             TypeError: if it is not plain which part of what the backbone gives are the features.
         """
         backbone, x = self.backbone, spared(self.backbone, typed(self, x))
@@ -257,7 +276,7 @@ class Net(nn.Module):
                 return backbone.places(x)  # type: ignore[operator]
             with _norms_of_one(backbone, x):
                 return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             _explain(x, error)
             raise
 
@@ -278,7 +297,7 @@ class Net(nn.Module):
             found: tuple[dict[str, Tensor], dict[str, Tensor]]
             try:
                 found = self.backbone({task: once[id(rows)] for task, rows in x.items()}, None, progress)
-            except RuntimeError as error:
+            except (RuntimeError, ValueError) as error:
                 for rows in x.values():
                     _explain(rows, error)
                 raise

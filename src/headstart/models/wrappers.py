@@ -30,9 +30,13 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 def _inner(module: nn.Module) -> str:
     """Say under which name a wrapper keeps what it is around; "" for a module that is none."""
-    parts = dict(module.named_children())
-    found = next((name for name in WITHIN if name in parts), "")
+    found = next((name for name in WITHIN if name in _children(module)), "")
     return found or (PARALLEL if isinstance(module, AROUND) else "")
+
+
+def _children(module: nn.Module) -> list[str]:
+    """List the names of a module's parts; one that it has twice under both."""
+    return [name for name, part in module._modules.items() if part is not None]
 
 
 def _plain_paths(module: nn.Module) -> dict[str, str | None]:
@@ -43,7 +47,7 @@ def _plain_paths(module: nn.Module) -> dict[str, str | None]:
         inner = _inner(part)
         if inner:
             wrappers.add(path)
-        for name, _ in part.named_children():
+        for name in _children(part):
             longer = ".".join(filter(None, (paths[path], name)))
             paths[".".join(filter(None, (path, name)))] = paths[path] if name == inner else longer
     return {path: None if path in wrappers else plain for path, plain in paths.items()}

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 from torch.utils.data import Dataset
 
@@ -137,7 +138,8 @@ def fitted(module: nn.Module, task: Task) -> tuple[nn.Module, Callable[[X], X]]:
     """See that a module of the caller's own takes a task's rows, and say what they have to become for it.
 
     One row is passed through, as it is and then as ``numbers`` makes it. A module with weights that wait for
-    their first row (``nn.LazyLinear``) is copied, and the copy has them, drawn from a seed of its own.
+    their first row (``nn.LazyLinear``) is copied, and the copy has them, drawn from a seed of its own. So is
+    one whose embeddings have sparse gradients, to have dense ones.
 
     Args:
         module: is not changed.
@@ -150,8 +152,11 @@ def fitted(module: nn.Module, task: Task) -> tuple[nn.Module, Callable[[X], X]]:
         ValueError: if it takes the row in neither form, or gives no table of features;
             ``TypeError`` if it is not plain what it gives.
     """
-    if any(map(is_lazy, (*module.parameters(), *module.buffers()))):
+    _check(module)
+    if any(map(is_lazy, (*module.parameters(), *module.buffers()))) or _sparse(module):
         module = copied(module)
+    for part in _sparse(module):
+        part.sparse = False  # the same gradients, in a form that every optimizer takes
     if task_dependent(module) or (row := first_row(task)) is None:
         return module, floats
     refused: Exception | None = None
@@ -170,6 +175,29 @@ def fitted(module: nn.Module, task: Task) -> tuple[nn.Module, Callable[[X], X]]:
     raise wrong(
         "rows of the target", expected="such as the backbone takes", found=f"{shown} ({why})", hint=hint
     ) from refused
+
+
+def _sparse(module: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
+    return [
+        part for part in module.modules() if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse
+    ]
+
+
+def _check(module: nn.Module) -> None:
+    """Raise ``ValueError`` for weights that are not there, and where rows would change others' answers."""
+    if any(value.is_meta for value in module.parameters()):
+        hint = "load them, as by `module.to_empty(device='cpu')` and `load_state_dict`"
+        raise wrong(
+            "weights of the backbone", expected="numbers", found='none, on the device "meta"', hint=hint
+        )
+    for name, part in module.named_modules():
+        if isinstance(part, _BatchNorm) and part.running_mean is None:
+            raise wrong(
+                f"batch norm `{name}` of the backbone",
+                expected="one that keeps running statistics, so that each row has its own answer",
+                found="`track_running_stats=False`",
+                hint="keep them, or take a layer or group norm",
+            )
 
 
 def _passed(module: nn.Module, conversion: Callable[[X], X], row: X) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
-from ..errors import wrong
+from ..errors import is_told, wrong
 from .arrays import lit
 from .encoding import Encoding
 from .kinds import Kind, Standard, present
@@ -84,7 +84,7 @@ def as_tensors(value: Any, what: str = "`x`") -> X:
     Arrays share their memory where they can. Types stay as they are.
 
     Raises:
-        TypeError: if it is nothing of the kind, or not of numbers.
+        TypeError: if it is nothing of the kind, not of numbers, of complex ones, or sparse.
 
     Example:
         >>> import numpy
@@ -92,17 +92,42 @@ def as_tensors(value: Any, what: str = "`x`") -> X:
         {'ids': tensor([0, 1, 2]), 'mask': tensor([1, 1, 0])}
     """
     if isinstance(value, Tensor):
-        return value
+        return _plain(value, what)
     if isinstance(value, Mapping):
-        if all(isinstance(part, Tensor) for part in value.values()):
-            return value
-        return {name: as_tensors(part, f"`{name}` of {what}") for name, part in value.items()}  # type: ignore[misc]
+        made = {name: as_tensors(part, f"`{name}` of {what}") for name, part in value.items()}
+        return value if all(made[name] is part for name, part in value.items()) else made  # type: ignore[return-value]
     try:
-        return _of_array(numpy.asarray(value))
-    except (TypeError, ValueError, RuntimeError):
+        return _plain(_of_array(numpy.asarray(value)), what)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if is_told(error):
+            raise
         found, hint = type(value).__name__, "make it one, as in torch.as_tensor(array)"
+        if _is_text(value):
+            hint = "number labels by `kind.encode(labels)`"
         expected = "a tensor or an array of numbers, or a mapping of these"
         raise wrong(what, expected=expected, found=found, hint=hint, error=TypeError) from None
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return numpy.asarray(value).dtype.kind in "US"
+    except ValueError:
+        return False
+
+
+def _plain(x: Tensor, what: str) -> Tensor:
+    """Return a tensor of real numbers, each of which is there."""
+    dense = x.layout == torch.strided
+    if dense and not x.is_complex():
+        return x
+    hint = "pass `torch.view_as_real(x).flatten(1)`" if dense else "pass `x.to_dense()`"
+    raise wrong(
+        what,
+        expected="a dense tensor of real numbers",
+        found=f"{x.dtype}, {x.layout}",
+        hint=hint,
+        error=TypeError,
+    )
 
 
 def _of_array(array: numpy.ndarray) -> Tensor:
@@ -120,7 +145,7 @@ def as_labels(value: Any, what: str = "`y`") -> Tensor:
         >>> as_labels([0, 1], "`y`").dtype, as_labels(torch.ones(2, dtype=torch.int32)).dtype
         (torch.int64, torch.int64)
     """
-    y = value if isinstance(value, Tensor) else as_tensors(value, what)
+    y = as_tensors(value, what)
     if not isinstance(y, Tensor):
         raise wrong(what, expected="one tensor", found=type(value).__name__, error=TypeError)
     return y.long() if y.dtype in SMALL else y

@@ -67,13 +67,16 @@ def check_axes(y: Tensor, *axes: str) -> None:
     """Raise ``ValueError`` where targets do not have these axes."""
     if y.ndim != len(axes):
         shape = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
-        raise wrong("`y`", expected=f"of shape {shape}", found=tuple(y.shape))
+        hint = "pass `y.squeeze(1)`" if y.ndim == 2 and y.shape[1] == 1 else ""
+        if len(axes) == 1 and y.ndim == 2 and y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all()):
+            hint = "of one-hot rows pass `y.argmax(1)`"
+        raise wrong("`y`", expected=f"of shape {shape}", found=tuple(y.shape), hint=hint)
 
 
 def check_numbers(y: Tensor, count: int) -> None:
     """Raise ``ValueError`` where targets are not numbers of ``count`` classes, or missing."""
     if y.dtype != torch.int64:
-        raise wrong("`y`", expected="class numbers (int64)", found=str(y.dtype))
+        raise wrong("`y`", expected="class numbers (int64)", found=str(y.dtype), hint="pass `y.long()`")
     bad = y[(y != MISSING) & ((y < 0) | (y >= count))]
     if len(bad):
         raise wrong(

@@ -34,7 +34,9 @@ def stored(outputs: Tensor) -> Tensor:
 def check(y: Tensor) -> None:
     """Raise ``ValueError`` for a target other than 0, 1 and NaN."""
     if not y.is_floating_point():
-        raise wrong("`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype))
+        raise wrong(
+            "`y`", expected="float targets 0.0, 1.0 or NaN", found=str(y.dtype), hint="pass `y.float()`"
+        )
     bad = y[~y.isnan() & (y != 0) & (y != 1)]
     if len(bad):
         raise wrong("`y`", expected="0, 1 or NaN where missing", found=float(bad[0]))
