@@ -124,6 +124,28 @@ def test_a_run_that_is_not_to_learn_stays_as_it_is():
     assert torch.equal(waiting.value.heads["act"].weight, net(1, 50).heads["act"].weight)
 
 
+def test_what_was_there_before_is_handed_out_while_steps_are_spent():
+    now, before = net(2, 0).heads["act"].weight, net(2, 7)
+    waiting = lesson(0, spent=1024, before=before)
+    (told,) = learn([waiting], [0, 512, 1024], episodes=2)
+    for policy, expected in zip(told.policies, [before.heads["act"].weight] * 2 + [now], strict=True):
+        torch.testing.assert_close(policy.heads["act"].weight, expected)
+    (asked,) = learn([waiting], [0], episodes=2)
+    np.testing.assert_array_equal(asked.returns[0], told.returns[0])
+    np.testing.assert_array_equal(told.returns[0], returns([before], [CARTPOLE], 2, seed=0)[0])
+
+
+def test_a_policy_that_is_worth_something_is_given_up_only_for_a_better_one():
+    for points, expected in (((0.0, 10.0), (False, True)), ((9.0, 10.0), (True, False))):
+        score = Score(1, 2, [points])
+        for value in (2.0, 8.0):  # 5 with an error of 3
+            score.add(np.array([[value, 10.0 - value]]), np.ones((1, 2), bool))
+        for _ in range(7):
+            score.add(np.array([[5.5, 5.5]]), np.ones((1, 2), bool))
+        taken, back = score.better()
+        assert (bool(taken[0]), bool(back[0])) == expected
+
+
 def test_a_teacher_holds_a_policy_back_until_it_fades():
     free, held, fading = (
         lesson(0), lesson(0, teacher=net(2, 0), pull=1e3), lesson(0, teacher=net(2, 0), pull=1e3, fades=1e-9)
@@ -160,7 +182,7 @@ def test_a_potential_adds_what_its_value_rises_by():
 
 
 def test_the_best_policy_is_kept_and_the_first_is_among_them():
-    score = Score(1, 2)
+    score = Score(1, 2, [(0.0, 10.0)])
 
     def episodes(value, count):
         for _ in range(count):

@@ -54,10 +54,11 @@ class Runs:
         self.shaped, self.potential = self._some([one.potential for one in lessons])
         self.fixed, moves = self._some([one.moves for one in lessons], [1.0] * len(world.units))
         self.moves = moves.parameters if moves else []
+        self.waiting, self.before = self._some([one.before for one in lessons])
         self.rngs = [np.random.default_rng([one.seed, 1]) for one in lessons]
         self.stage = play([one.worlds for one in lessons], settings.episodes, [one.seed for one in lessons])
         self.adam = Adam([*self.policy.parameters, *self.value.parameters])
-        self.score = Score(len(lessons), settings.episodes)
+        self.score = Score(len(lessons), settings.episodes, [one.worlds[0].points for one in lessons])
         self.first, self.best = self.policy.state(), self.policy.state()
 
     def _some(
@@ -80,8 +81,8 @@ class Runs:
                 self.learn(self.act(length, done), done)
                 done += length * side
             self.keep()
-            states.append([weights.clone() for weights in self.best])
-            told.append(self.test(episodes, seed))
+            states.append(self.handed(look))
+            told.append(self.test(states[-1], episodes, seed))
         policies = [
             [self.policy.holding(state).net(one.policy, r) for state in states]
             for r, one in enumerate(self.lessons)
@@ -133,8 +134,9 @@ class Runs:
         """Pass over a round several times."""
         s, rows = self.settings, told.x.shape[1]
         left = np.array([max(1, self.steps - one.spent) for one in self.lessons])
-        behind = np.array([done - one.spent for one in self.lessons])
-        awake = torch.from_numpy(behind >= 0).float()
+        gone = np.array([done - one.spent for one in self.lessons])
+        behind = gone.clip(0)
+        awake = torch.from_numpy(((gone + rows) / rows).clip(0, 1)).float()  # by the share of the round
         warm = torch.from_numpy(behind >= left * [one.warmup for one in self.lessons]).float()
         given = torch.tensor([one.rate for one in self.lessons], dtype=torch.float32)
         rate = s.lr * (1 - (1 - LEAST) * done / self.steps) * given * awake
@@ -142,8 +144,8 @@ class Runs:
         share = behind[at] / left[at]
         taught = [self.lessons[r] for r in self.taught]
         pull = torch.tensor(
-            [one.pull * (max(0.0, 1 - gone / one.fades) if one.fades else 1.0)
-             for one, gone in zip(taught, share, strict=True)],
+            [one.pull * (max(0.0, 1 - part / one.fades) if one.fades else 1.0)
+             for one, part in zip(taught, share, strict=True)],
             dtype=torch.float32,
         )  # fmt: skip
         for _ in range(s.epochs):
@@ -187,12 +189,21 @@ class Runs:
         for best, now, first in zip(self.best, self.policy.state(), self.first, strict=True):
             best[taken], best[back] = now[taken], first[back]
 
-    def test(self, episodes: int, seed: int) -> Numbers:
-        """Let the best policies act in test episodes, ``(R, episodes)``."""
+    def handed(self, look: int) -> list[Tensor]:
+        """Copy what is handed out: the best so far, or what was there before where steps are still spent."""
+        state = [weights.clone() for weights in self.best]
+        if self.before is not None:
+            still = torch.tensor([look < self.lessons[r].spent for r in self.waiting])
+            for weights, before in zip(state, self.before.parameters, strict=True):
+                weights[self.waiting[still]] = before[still]
+        return state
+
+    def test(self, state: Sequence[Tensor], episodes: int, seed: int) -> Numbers:
+        """Let policies act in test episodes, ``(R, episodes)``."""
         if not episodes:
             return np.zeros((len(self.lessons), 0))
         worlds = [one.worlds[0] for one in self.lessons]
-        return of_stack(self.policy.holding(self.best), worlds, episodes, seed)[0]
+        return of_stack(self.policy.holding(state), worlds, episodes, seed)[0]
 
 
 def advantages(
