@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, final
@@ -381,6 +381,10 @@ class Acted:
 
 
 def _told(world: World) -> str:
-    made_by = getattr(world.env, "__qualname__", type(world.env).__name__)
-    env = world.env if isinstance(world.env, str) else f"{world.env.__module__}.{made_by}"
-    return f"{env} {sorted(world.context.items())} {world.actions} {world.points}"
+    parts = [world.env if isinstance(world.env, str) else _named(world.env)]
+    parts += [str(sorted(world.context.items())), str(world.actions), str(world.points)]
+    return " ".join([*parts, *([_named(world.features)] if world.features is not None else [])])
+
+
+def _named(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"

@@ -16,6 +16,7 @@ from .progressive import PROGRESSIVE
 from .reheat import REHEAT
 from .scratch import SCRATCH
 from .shaping import SHAPING
+from .successor import SUCCESSOR
 from .trial import Shared, Trial
 from .zero_shot import ZERO_SHOT
 
@@ -23,7 +24,7 @@ STRATEGIES: dict[str, Strategy] = {
     one.name: one
     for one in (
         SCRATCH, ZERO_SHOT, CONTINUE, ANCHOR, REHEAT, CRITIC, KICKSTART, GATE, ALIGN, BRIDGE,
-        MULTITASK, DISTILL,
+        SUCCESSOR, MULTITASK, DISTILL,
     )
 }  # fmt: skip
 FURTHER: dict[str, Strategy] = {one.name: one for one in (SHAPING, PROGRESSIVE)}
