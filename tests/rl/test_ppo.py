@@ -1,6 +1,7 @@
 """Runs that learn together learn what each would alone, by the published equations."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,40 @@ def test_gradients_are_those_of_the_loss_written_for_one_run():
     (expected,) = torch.autograd.grad(loss, [one.heads["act"].weight])
     count = len(runs.policy.parameters)
     torch.testing.assert_close(found[count - 2][1].T, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_gradients_of_worlds_are_weighed_as_those_of_tasks():
+    heavy = World("CartPole-v1", context={"gravity": 30})
+    seen = []
+
+    def weighing(gramian):
+        seen.append(gramian)
+        return torch.tensor([3.0, 0.5])
+
+    worlds = [CARTPOLE, heavy, CARTPOLE]
+    runs = Runs([lesson(0), replace(lesson(1, weighing=weighing), worlds=worlds)], Settings(episodes=6), 1000)
+    told = runs.act(10, 0)
+    with torch.no_grad():  # as after a first step
+        for parameter in runs.policy.parameters:
+            parameter += 0.01 * parameter.sign()
+    part = torch.stack([torch.arange(0, 60, 2), torch.arange(30)])
+    found = runs.gradients(told, part, torch.tensor([]))
+    one, rows, episode = runs.policy.net(net(2, 0), 1), part[1], part[1] % 6
+    log_p, gain = one(told.x[1, rows] * runs.policy.units, "act").log_softmax(1), told.gain[1, rows]
+    gain = (gain - gain.mean()) / (gain.std() + 1e-8)
+    ratio = (log_p.gather(1, told.action[1, rows])[:, 0] - told.log_p[1, rows]).exp()
+    each = 0.005 * (log_p.exp() * log_p).sum(1) - torch.min(ratio * gain, ratio.clamp(0.8, 1.2) * gain)
+    parameters = [*one.parameters()]
+    apart = [
+        torch.autograd.grad(each[torch.isin(episode % 3, place)].mean(), parameters, retain_graph=True)
+        for place in (torch.tensor([0, 2]), torch.tensor([1]))
+    ]
+    expected = (3.0 * apart[0][-2] + 0.5 * apart[1][-2]) / 2
+    torch.testing.assert_close(found[len(runs.policy.parameters) - 2][1].T, expected, rtol=1e-3, atol=1e-6)
+    assert seen[0].shape == (2, 2)
+    runs.weighed = []
+    for weighed, plain in zip(found, runs.gradients(told, part, torch.tensor([])), strict=True):
+        torch.testing.assert_close(weighed[0], plain[0])  # the run beside it
 
 
 def test_what_a_run_learns_does_not_depend_on_the_runs_beside_it():

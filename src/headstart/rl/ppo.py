@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import wrong
 from ..models import Net
 from ..models.fresh import copied
+from ..seams import GramianWeighing
 from ._runs import Runs
 from .physics import Numbers
 from .returns import returns
@@ -68,6 +69,8 @@ class Lesson:
         fades: share of the steps after which the pull is gone; it stays where this is 0.
         potential: a value whose change along each step is added to the reward.
         moves: a net of the policy's shape, of ones where its weights learn and zeros where they stay.
+        weighing: of the gradients of the worlds, from their inner products ``(K, K)`` to weights ``(K,)``,
+            such as ``multitask.pcgrad``; all steps count alike where it is left out.
         spent: steps that were spent before the run begins: nothing is learned for so long.
         before: the policy that is handed out while these are spent, of the same shape; ``policy`` where it is
             left out.
@@ -84,6 +87,7 @@ class Lesson:
     fades: float = 0.0
     potential: Net | None = None
     moves: Net | None = None
+    weighing: GramianWeighing | None = None
     spent: int = 0
     before: Net | None = None
 

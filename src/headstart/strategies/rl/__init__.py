@@ -11,7 +11,7 @@ from .crossing import crossing
 from .distill import DISTILL
 from .gate import GATE
 from .kickstart import KICKSTART
-from .multitask import MULTITASK
+from .multitask import MULTITASK, WEIGHED
 from .progressive import PROGRESSIVE
 from .reheat import REHEAT
 from .scratch import SCRATCH
@@ -27,6 +27,6 @@ STRATEGIES: dict[str, Strategy] = {
         SUCCESSOR, MULTITASK, DISTILL,
     )
 }  # fmt: skip
-FURTHER: dict[str, Strategy] = {one.name: one for one in (SHAPING, PROGRESSIVE)}
+FURTHER: dict[str, Strategy] = {one.name: one for one in (SHAPING, PROGRESSIVE, *WEIGHED)}
 
 __all__ = ["FURTHER", "STRATEGIES", "Arena", "Budget", "Shared", "Trial", "crossing"]

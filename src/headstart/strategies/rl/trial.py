@@ -19,6 +19,7 @@ from ...rl import Learned, Lesson, World, learn
 from ...rl.physics import Numbers
 from ...rl.returns import of_stack
 from ...rl.stack import Stack, layers
+from ...seams import GramianWeighing
 from ..starts import Starts
 from .arena import Arena
 
@@ -125,6 +126,7 @@ class Trial:
         fades: float = 0.0,
         potential: Net | None = None,
         moves: Net | None = None,
+        weighing: GramianWeighing | None = None,
         worlds: Sequence[World] = (),
         spent: int = 0,
         before: Net | None = None,
@@ -132,7 +134,7 @@ class Trial:
         """Say how to learn in the target; as ``rl.Lesson``."""
         return Lesson(
             worlds or [self.target], policy, value, self.number("target"), rate, warmup, teacher, pull,
-            fades, potential, moves, spent, before,
+            fades, potential, moves, weighing, spent, before,
         )  # fmt: skip
 
     def look(self, policy: Net, episodes: int = LOOKS) -> tuple[Numbers, NDArray[Any]]:
