@@ -156,6 +156,12 @@ def scaled(world: World, returned: Any) -> Any:
     return (returned - low) / (high - low)
 
 
+def area(points: Numbers, steps: Sequence[int]) -> Numbers:
+    """Give the mean of curves over steps, ``(looks, ...)`` to ``(...)``; a single look is its own."""
+    at = np.asarray(steps, dtype=np.float64)
+    return np.asarray(points[-1] if len(at) == 1 else np.trapezoid(points, at, axis=0) / (at[-1] - at[0]))
+
+
 def renamed(policy: Net) -> Net:
     """Give a policy's head the name that all have here."""
     (head,) = policy.heads.values()
