@@ -149,7 +149,7 @@ class Problem(Arena):
         points = np.asarray(scaled(self.target, np.asarray(answers, dtype=np.float64)))
         if self.metric == "score":
             return np.asarray(points[-1])
-        return area(points, truth["steps"][: len(points)])
+        return area(points, [*truth["steps"][: len(points)]])
 
     def alarms(
         self, name: str, seen: Sequence[Mapping[str, Any]], sources: Sequence[str]
