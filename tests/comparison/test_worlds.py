@@ -12,7 +12,7 @@ import headstart as hs
 from headstart.comparison import Result
 from headstart.maths.statistics import interquartile_mean, stratified
 from headstart.models import Net, mlp
-from headstart.rl import Budget, Lesson, Problem, Settings, World, crossing
+from headstart.rl import Budget, Lesson, Problem, Settings, World, crossing, returns
 from headstart.strategies import Strategy
 from headstart.strategies.rl import STRATEGIES, Shared, Trial
 from headstart.strategies.rl.trial import scaled
@@ -233,11 +233,19 @@ def test_the_interquartile_mean_of_a_case_worked_by_hand():
     assert (low, high) == (5.0, 6.0)  # of (0, 0) and (2, 2) beside the tens
 
 
+def _of(source, target):
+    trial = Trial(Problem(target, [source], steps=[0], budget=TINY), {}, 0, Shared([0, 1]))
+    return trial.source()[0], trial.fresh()[0]
+
+
 def test_which_world_helps_which():
     twice = World("CartPole-v1", context={"length": 1.0})
-    scores = crossing([CART, twice], seeds=2, budget=TINY)
-    assert scores.shape == (2, 2, 2)
-    assert np.isfinite(scores).all()
+    gains = crossing([CART, twice], steps=0, seeds=2, budget=TINY)
+    jump = [
+        [scaled(world, returns([net], [world], 3, 55_555)).mean() for net in nets]
+        for world, *nets in ((twice, *_of(CART, twice)), (CART, *_of(twice, CART)))
+    ]
+    np.testing.assert_allclose(gains[0, [0, 1], [1, 0]], [old - new for old, new in jump])
     with pytest.raises(ValueError, match="distinct"):
         crossing([CART, World("CartPole-v1")], seeds=1, budget=TINY)
 

@@ -1,6 +1,7 @@
 """Runs that learn together learn what each would alone, by the published equations."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,6 +99,40 @@ def test_gradients_are_those_of_the_loss_written_for_one_run():
     torch.testing.assert_close(found[count - 2][1].T, expected, rtol=1e-3, atol=1e-6)
 
 
+def test_gradients_of_worlds_are_weighed_as_those_of_tasks():
+    heavy = World("CartPole-v1", context={"gravity": 30})
+    seen = []
+
+    def weighing(gramian):
+        seen.append(gramian)
+        return torch.tensor([3.0, 0.5])
+
+    worlds = [CARTPOLE, heavy, CARTPOLE]
+    runs = Runs([lesson(0), replace(lesson(1, weighing=weighing), worlds=worlds)], Settings(episodes=6), 1000)
+    told = runs.act(10, 0)
+    with torch.no_grad():  # as after a first step
+        for parameter in runs.policy.parameters:
+            parameter += 0.01 * parameter.sign()
+    part = torch.stack([torch.arange(0, 60, 2), torch.arange(30)])
+    found = runs.gradients(told, part, torch.tensor([]))
+    one, rows, episode = runs.policy.net(net(2, 0), 1), part[1], part[1] % 6
+    log_p, gain = one(told.x[1, rows] * runs.policy.units, "act").log_softmax(1), told.gain[1, rows]
+    gain = (gain - gain.mean()) / (gain.std() + 1e-8)
+    ratio = (log_p.gather(1, told.action[1, rows])[:, 0] - told.log_p[1, rows]).exp()
+    each = 0.005 * (log_p.exp() * log_p).sum(1) - torch.min(ratio * gain, ratio.clamp(0.8, 1.2) * gain)
+    parameters = [*one.parameters()]
+    apart = [
+        torch.autograd.grad(each[torch.isin(episode % 3, place)].mean(), parameters, retain_graph=True)
+        for place in (torch.tensor([0, 2]), torch.tensor([1]))
+    ]
+    expected = (3.0 * apart[0][-2] + 0.5 * apart[1][-2]) / 2
+    torch.testing.assert_close(found[len(runs.policy.parameters) - 2][1].T, expected, rtol=1e-3, atol=1e-6)
+    assert seen[0].shape == (2, 2)
+    runs.weighed = []
+    for weighed, plain in zip(found, runs.gradients(told, part, torch.tensor([])), strict=True):
+        torch.testing.assert_close(weighed[0], plain[0])  # the run beside it
+
+
 def test_what_a_run_learns_does_not_depend_on_the_runs_beside_it():
     both = learn([lesson(0), lesson(1, warmup=0.5)], [0, 256, 1024], episodes=3)
     (alone,) = learn([lesson(1, warmup=0.5)], [0, 256, 1024], episodes=3)
@@ -122,6 +157,28 @@ def test_a_run_that_is_not_to_learn_stays_as_it_is():
             torch.testing.assert_close(told.policies[-1].state_dict()[key], value)
     assert not torch.equal(warm.value.heads["act"].weight, net(1, 50).heads["act"].weight)
     assert torch.equal(waiting.value.heads["act"].weight, net(1, 50).heads["act"].weight)
+
+
+def test_what_was_there_before_is_handed_out_while_steps_are_spent():
+    now, before = net(2, 0).heads["act"].weight, net(2, 7)
+    waiting = lesson(0, spent=1024, before=before)
+    (told,) = learn([waiting], [0, 512, 1024], episodes=2)
+    for policy, expected in zip(told.policies, [before.heads["act"].weight] * 2 + [now], strict=True):
+        torch.testing.assert_close(policy.heads["act"].weight, expected)
+    (asked,) = learn([waiting], [0], episodes=2)
+    np.testing.assert_array_equal(asked.returns[0], told.returns[0])
+    np.testing.assert_array_equal(told.returns[0], returns([before], [CARTPOLE], 2, seed=0)[0])
+
+
+def test_a_policy_that_is_worth_something_is_given_up_only_for_a_better_one():
+    for points, expected in (((0.0, 10.0), (False, True)), ((9.0, 10.0), (True, False))):
+        score = Score(1, 2, [points])
+        for value in (2.0, 8.0):  # 5 with an error of 3
+            score.add(np.array([[value, 10.0 - value]]), np.ones((1, 2), bool))
+        for _ in range(7):
+            score.add(np.array([[5.5, 5.5]]), np.ones((1, 2), bool))
+        taken, back = score.better()
+        assert (bool(taken[0]), bool(back[0])) == expected
 
 
 def test_a_teacher_holds_a_policy_back_until_it_fades():
@@ -160,7 +217,7 @@ def test_a_potential_adds_what_its_value_rises_by():
 
 
 def test_the_best_policy_is_kept_and_the_first_is_among_them():
-    score = Score(1, 2)
+    score = Score(1, 2, [(0.0, 10.0)])
 
     def episodes(value, count):
         for _ in range(count):

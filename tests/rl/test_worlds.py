@@ -13,6 +13,7 @@ from headstart.rl.play import play
 
 gym = pytest.importorskip("gymnasium", reason="needs the extra `rl`")
 
+KNOWN = [env for env in PHYSICS if env in gym.registry]
 OTHER = {"gravity": 1.7, "length": 1.9, "force": -1.3, "torque": 0.4}  # factors; others are tripled
 CHANGED = [
     (env, {name: one.usual * OTHER.get(name, 3.0)})
@@ -27,7 +28,9 @@ def world_of(env, context=None, **more):
     return World(env, context=context or {}, actions=actions, **more)
 
 
-@pytest.mark.parametrize(("env", "context"), [*((env, {}) for env in PHYSICS), *CHANGED])
+@pytest.mark.parametrize(
+    ("env", "context"), [*((env, {}) for env in KNOWN), *(one for one in CHANGED if one[0] in KNOWN)]
+)
 def test_our_worlds_move_as_those_of_gymnasium(env, context):
     ours, physics = world_of(env, context), PHYSICS[env]
     theirs = world_of(f"gymnasium:{env}", context)
@@ -57,10 +60,12 @@ def test_a_context_changes_what_happens():
         usual, other = (world_of(env, one) for one in ({}, context))
         state = physics.start(np.random.default_rng(0).random((1, 4))) + 0.01
         moved = [
-            physics.move(state, np.array([0]), {k: np.full(1, v) for k, v in one.whole.items()})[0]
+            physics.move(
+                state, np.array([usual.actions_count - 1]), {k: np.full(1, v) for k, v in one.whole.items()}
+            )[:2]
             for one in (usual, other)
         ]
-        assert not np.array_equal(*moved), (env, context)
+        assert not all(map(np.array_equal, *moved)), (env, context)
 
 
 def test_episodes_are_cut_off_at_the_limit_and_begin_anew():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, final
@@ -24,11 +24,11 @@ from ..rl import Learned, Lesson, World, learn
 from ..rl.stack import shape
 from ..strategies import Starts, Strategy
 from ..strategies.rl import FURTHER, STRATEGIES, Arena, Shared, Trial
-from ..strategies.rl.trial import HEAD, scaled
+from ..strategies.rl.arena import looks
+from ..strategies.rl.trial import HEAD, area, scaled
 from ..tasks import Multiclass
 from .question import Choice, Metric
 
-AT = (0.1, 0.25, 0.5, 0.75)  # of the steps, where policies are looked at beside those asked for
 EPISODES = 77_777  # seed of the test episodes, the same for all trials
 SOLVED = 0.8  # of the world's scale: how soon it is reached is told
 
@@ -147,10 +147,9 @@ class Problem(Arena):
     def counted(self, name: str, answers: NDArray[Any], truth: Mapping[str, NDArray[Any]]) -> Numbers:
         """Say what each test episode counts, of returns ``(looks, episodes)``."""
         points = np.asarray(scaled(self.target, np.asarray(answers, dtype=np.float64)))
-        if self.metric == "score" or len(points) == 1:
+        if self.metric == "score":
             return np.asarray(points[-1])
-        at = truth["steps"][: len(points)].astype(np.float64)
-        return np.asarray(np.trapezoid(points, at, axis=0) / (at[-1] - at[0]))
+        return area(points, [*truth["steps"][: len(points)]])
 
     def alarms(
         self, name: str, seen: Sequence[Mapping[str, Any]], sources: Sequence[str]
@@ -185,8 +184,7 @@ class Problem(Arena):
 
     def looks(self) -> list[int]:
         """List the steps at which policies are looked at."""
-        last = self.steps[-1]
-        return sorted({0, *self.steps, *(round(last * at) for at in AT)})
+        return looks(self.steps)
 
     def ahead(self, ways: Sequence[tuple[Strategy, Mapping[str, Any], int]], starts: Starts) -> None:
         """Let all runs learn, those of nets of one shape together."""
@@ -345,13 +343,12 @@ class Acted:
         world, returns = self.problem.target, self.learned.returns[: self.count]
         steps = self.learned.steps[: self.count]
         curve = scaled(world, returns.mean(1))
-        area = self.problem._with(metric="area").counted(world.name, returns, self.truth).mean()
         reached = next((at for at, value in zip(steps, curve, strict=True) if value >= SOLVED), None)
         return {
             "score": float(self.problem.counted(world.name, returns, self.truth).mean()),
             "measures": {
                 "score": float(curve[-1]),
-                "area": float(area),
+                "area": float(area(scaled(world, returns), steps).mean()),
                 "return": float(returns[-1].mean()),
                 "time_to": reached,
             },
@@ -381,6 +378,10 @@ class Acted:
 
 
 def _told(world: World) -> str:
-    made_by = getattr(world.env, "__qualname__", type(world.env).__name__)
-    env = world.env if isinstance(world.env, str) else f"{world.env.__module__}.{made_by}"
-    return f"{env} {sorted(world.context.items())} {world.actions} {world.points}"
+    parts = [world.env if isinstance(world.env, str) else _named(world.env)]
+    parts += [str(sorted(world.context.items())), str(world.actions), str(world.points)]
+    return " ".join([*parts, *([_named(world.features)] if world.features is not None else [])])
+
+
+def _named(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"

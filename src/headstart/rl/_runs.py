@@ -21,6 +21,7 @@ from .physics import Numbers
 from .play import play
 from .returns import of_stack
 from .stack import Stack
+from .world import World
 
 if TYPE_CHECKING:
     from .ppo import Lesson, Settings
@@ -54,10 +55,13 @@ class Runs:
         self.shaped, self.potential = self._some([one.potential for one in lessons])
         self.fixed, moves = self._some([one.moves for one in lessons], [1.0] * len(world.units))
         self.moves = moves.parameters if moves else []
+        self.weighed = [r for r, one in enumerate(lessons) if one.weighing]
+        self.place = torch.tensor([_places(lessons[r].worlds, settings.episodes) for r in self.weighed])
+        self.waiting, self.before = self._some([one.before for one in lessons])
         self.rngs = [np.random.default_rng([one.seed, 1]) for one in lessons]
         self.stage = play([one.worlds for one in lessons], settings.episodes, [one.seed for one in lessons])
         self.adam = Adam([*self.policy.parameters, *self.value.parameters])
-        self.score = Score(len(lessons), settings.episodes)
+        self.score = Score(len(lessons), settings.episodes, [one.worlds[0].points for one in lessons])
         self.first, self.best = self.policy.state(), self.policy.state()
 
     def _some(
@@ -80,8 +84,8 @@ class Runs:
                 self.learn(self.act(length, done), done)
                 done += length * side
             self.keep()
-            states.append([weights.clone() for weights in self.best])
-            told.append(self.test(episodes, seed))
+            states.append(self.handed(look))
+            told.append(self.test(states[-1], episodes, seed))
         policies = [
             [self.policy.holding(state).net(one.policy, r) for state in states]
             for r, one in enumerate(self.lessons)
@@ -133,8 +137,9 @@ class Runs:
         """Pass over a round several times."""
         s, rows = self.settings, told.x.shape[1]
         left = np.array([max(1, self.steps - one.spent) for one in self.lessons])
-        behind = np.array([done - one.spent for one in self.lessons])
-        awake = torch.from_numpy(behind >= 0).float()
+        gone = np.array([done - one.spent for one in self.lessons])
+        behind = gone.clip(0)
+        awake = torch.from_numpy(((gone + rows) / rows).clip(0, 1)).float()  # by the share of the round
         warm = torch.from_numpy(behind >= left * [one.warmup for one in self.lessons]).float()
         given = torch.tensor([one.rate for one in self.lessons], dtype=torch.float32)
         rate = s.lr * (1 - (1 - LEAST) * done / self.steps) * given * awake
@@ -142,8 +147,8 @@ class Runs:
         share = behind[at] / left[at]
         taught = [self.lessons[r] for r in self.taught]
         pull = torch.tensor(
-            [one.pull * (max(0.0, 1 - gone / one.fades) if one.fades else 1.0)
-             for one, gone in zip(taught, share, strict=True)],
+            [one.pull * (max(0.0, 1 - part / one.fades) if one.fades else 1.0)
+             for one, part in zip(taught, share, strict=True)],
             dtype=torch.float32,
         )  # fmt: skip
         for _ in range(s.epochs):
@@ -171,15 +176,41 @@ class Runs:
         x = told.x[run, part]
         log_p = self.policy(x).log_softmax(2)
         ratio = (log_p.gather(2, told.action[run, part])[..., 0] - told.log_p[run, part]).exp()
-        better = torch.minimum(ratio * gain, ratio.clamp(1 - s.clip, 1 + s.clip) * gain).mean(1)
-        loss = -better + s.entropy * (log_p.exp() * log_p).sum(2).mean(1)
+        better = torch.minimum(ratio * gain, ratio.clamp(1 - s.clip, 1 + s.clip) * gain)
+        rows = s.entropy * (log_p.exp() * log_p).sum(2) - better
+        loss = rows.mean(1)
         if told.taught is not None:
             t = told.taught[torch.arange(len(self.taught))[:, None], part[self.taught]]
             apart = (t.exp() * (t - log_p[self.taught])).sum(2).mean(1)
             loss = loss.index_add(0, self.taught, pull * apart)
         off = (self.value(x)[..., 0] - told.wanted[run, part]).square().mean(1)
         parameters = [*self.policy.parameters, *self.value.parameters]
-        return list(torch.autograd.grad((loss + 0.5 * off).sum(), parameters))
+        total = (loss + 0.5 * off).sum()
+        found = list(torch.autograd.grad(total, parameters, retain_graph=bool(self.weighed)))
+        if self.weighed:
+            self.weigh(found, rows[self.weighed], part[self.weighed] % s.episodes)
+        return found
+
+    def weigh(self, gradients: Sequence[Tensor], rows: Tensor, episode: Tensor) -> None:
+        """Weigh the gradients of the worlds of some runs, in the place of their plain sum.
+
+        ``rows (W, b)`` are the losses of the rows of these runs, ``episode (W, b)`` says whose they are.
+        """
+        policy, place = self.policy.parameters, self.place.gather(1, episode)
+        mine = torch.nn.functional.one_hot(place).to(rows)  # (W, b, K)
+        counts = mine.sum(1)
+        means = (rows[..., None] * mine).sum(1) / counts.clamp(min=1)
+        each = [torch.autograd.grad(mean.sum(), policy, retain_graph=True) for mean in means.unbind(1)]
+        flat = torch.stack([torch.cat([g[self.weighed].flatten(1) for g in one], 1) for one in each], 1)
+        factors = -counts / rows.shape[1]
+        for factor, gramian, count, r in zip(factors, flat @ flat.mT, counts, self.weighed, strict=True):
+            there = count.nonzero()[:, 0]
+            weighing = self.lessons[r].weighing
+            assert weighing is not None
+            factor[there] += weighing(gramian[there][:, there]).to(factor) / len(there)
+        change = (factors[:, :, None] * flat).sum(1).split([p[0].numel() for p in policy], 1)
+        for gradient, part in zip(gradients, change, strict=False):
+            gradient[self.weighed] += part.view(-1, *gradient.shape[1:])
 
     def keep(self) -> None:
         """Keep each run's policy where it is the best so far, or go back to the one it began with."""
@@ -187,12 +218,27 @@ class Runs:
         for best, now, first in zip(self.best, self.policy.state(), self.first, strict=True):
             best[taken], best[back] = now[taken], first[back]
 
-    def test(self, episodes: int, seed: int) -> Numbers:
-        """Let the best policies act in test episodes, ``(R, episodes)``."""
+    def handed(self, look: int) -> list[Tensor]:
+        """Copy what is handed out: the best so far, or what was there before where steps are still spent."""
+        state = [weights.clone() for weights in self.best]
+        if self.before is not None:
+            still = torch.tensor([look < self.lessons[r].spent for r in self.waiting])
+            for weights, before in zip(state, self.before.parameters, strict=True):
+                weights[self.waiting[still]] = before[still]
+        return state
+
+    def test(self, state: Sequence[Tensor], episodes: int, seed: int) -> Numbers:
+        """Let policies act in test episodes, ``(R, episodes)``."""
         if not episodes:
             return np.zeros((len(self.lessons), 0))
         worlds = [one.worlds[0] for one in self.lessons]
-        return of_stack(self.policy.holding(self.best), worlds, episodes, seed)[0]
+        return of_stack(self.policy.holding(state), worlds, episodes, seed)[0]
+
+
+def _places(worlds: Sequence[World], episodes: int) -> list[int]:
+    """Number the worlds of the episodes side by side, equal ones alike."""
+    names = list(dict.fromkeys(world.name for world in worlds))
+    return [names.index(worlds[e % len(worlds)].name) for e in range(episodes)]
 
 
 def advantages(

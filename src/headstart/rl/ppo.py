@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import wrong
 from ..models import Net
 from ..models.fresh import copied
+from ..seams import GramianWeighing
 from ._runs import Runs
 from .physics import Numbers
 from .returns import returns
@@ -68,7 +69,11 @@ class Lesson:
         fades: share of the steps after which the pull is gone; it stays where this is 0.
         potential: a value whose change along each step is added to the reward.
         moves: a net of the policy's shape, of ones where its weights learn and zeros where they stay.
+        weighing: of the gradients of the worlds, from their inner products ``(K, K)`` to weights ``(K,)``,
+            such as ``multitask.pcgrad``; all steps count alike where it is left out.
         spent: steps that were spent before the run begins: nothing is learned for so long.
+        before: the policy that is handed out while these are spent, of the same shape; ``policy`` where it is
+            left out.
     """
 
     worlds: Sequence[World]
@@ -82,7 +87,9 @@ class Lesson:
     fades: float = 0.0
     potential: Net | None = None
     moves: Net | None = None
+    weighing: GramianWeighing | None = None
     spent: int = 0
+    before: Net | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +174,12 @@ def learn(
 
 def _still(lessons: Sequence[Lesson], looks: Sequence[int], episodes: int, seed: int) -> list[Learned]:
     """Say of policies that do not learn what they are worth, the same at every look."""
+    policies = [one.before if one.before and looks[-1] < one.spent else one.policy for one in lessons]
     told = np.zeros((len(lessons), 0))
     if episodes:
-        told = returns([one.policy for one in lessons], [one.worlds[0] for one in lessons], episodes, seed)
+        told = returns(policies, [one.worlds[0] for one in lessons], episodes, seed)
     count = len(looks)
     return [
-        Learned(looks, [copied(one.policy)] * count, copied(one.value), np.stack([each] * count))
-        for one, each in zip(lessons, told, strict=True)
+        Learned(looks, [copied(policy)] * count, copied(one.value), np.stack([each] * count))
+        for one, policy, each in zip(lessons, policies, told, strict=True)
     ]

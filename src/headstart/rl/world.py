@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import unknown, wrong
 from . import _gym
 from ._gym import Make
-from .physics import PHYSICS, Physics
+from .physics import PHYSICS, Features, Physics
 
 PREFIX = "gymnasium:"  # asks for Gymnasium's own environment where we have the equations as well
 LOOKS = 5  # episodes of random actions, by which a world of Gymnasium is measured
@@ -26,6 +26,7 @@ class World:
     The four classic controls (``CartPole-v1``, ``Acrobot-v1``, ``MountainCar-v0``, ``Pendulum-v1``) run on
     our own equations, many episodes at once; ``"gymnasium:CartPole-v1"`` asks for Gymnasium's own. Any other
     name, or a function that makes an environment, is Gymnasium's too: numbers to observe, actions to count.
+    ``Meadow`` is a world of our own, whose contexts differ in their rewards.
 
     Args:
         env: a name, or a function without arguments that returns an environment of Gymnasium.
@@ -35,6 +36,8 @@ class World:
         actions: into how many even steps an action that is a number is divided.
         scale: the returns that count as 0 and as 1; known of the classic controls. Else 0 is the mean return
             of random actions, and 1 Gymnasium's ``reward_threshold``.
+        features: a function of observations before ``(n, D)``, actions ``(n,)`` and observations after
+            ``(n, D)`` that gives the parts ``(n, F)`` that rewards are a weighted sum of, for ``successor``.
 
     Raises:
         ValueError: for an unknown environment or field, a field without effect, a value that is not finite or
@@ -53,6 +56,7 @@ class World:
     context: Mapping[str, float] = field(default_factory=dict)
     actions: int | None = None
     scale: tuple[float, float] | None = None
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "context", {k: float(v) for k, v in self.context.items()})
@@ -68,6 +72,10 @@ class World:
         low, high = self.points
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise wrong("`scale`", expected="two finite returns, the lower one first", found=(low, high))
+        if self.features is None and self.physics is not None:
+            object.__setattr__(self, "features", self.physics.features)
+        if self.features is not None:
+            self._check_features(self.features)
 
     @property
     def physics(self) -> Physics | None:
@@ -151,6 +159,13 @@ class World:
             if not math.isfinite(value) or (what.positive and value <= 0):
                 expected = "above 0 and finite" if what.positive else "finite"
                 raise wrong(f"`{key}` of the context", expected=expected, found=value)
+
+    def _check_features(self, features: Features) -> None:
+        x = np.zeros((2, self.observations))
+        found = np.asarray(features(x, np.zeros(2, np.int64), x))
+        if found.ndim != 2 or len(found) != 2 or not np.isfinite(found).all():
+            shape = f"{found.shape} of two steps" if np.isfinite(found).all() else "NaN or infinity"
+            raise wrong(f"`features` of {self.name!r}", expected="finite numbers (n, F)", found=shape)
 
     def _check_actions(self, continuous: bool) -> None:
         if continuous and (self.actions is None or self.actions < 2):

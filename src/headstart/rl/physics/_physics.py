@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 Context = Mapping[str, Numbers]  # each field's value in each episode (n,)
 Move = Callable[[Numbers, NDArray[np.int64], Context], tuple[Numbers, Numbers, NDArray[np.bool_]]]
+Features = Callable[[Numbers, NDArray[np.int64], Numbers], Numbers]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Physics:
     """Hold the equations of a world.
 
     Args:
-        name: as Gymnasium calls it.
+        name: as Gymnasium calls it, if it has it.
         fields: of a context.
         actions: how many there are; of forces along one line so many, evenly spaced, ``None`` leaves open.
         limit: steps after which an episode is cut off.
@@ -51,6 +52,9 @@ class Physics:
         look: states to observations ``(n, D)``.
         attributes: a whole context to the attributes of Gymnasium's own environment, derived ones included.
         draw: a state and the values of its context to lines of a picture, each ``(points, 2)`` in [-1, 1].
+        features: observations before, actions and observations after to the parts ``(n, F)`` that rewards are
+            a weighted sum of, where they are one.
+        rewarded: the fields of a context that are weights of these parts, and change nothing else.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Physics:
     look: Callable[[Numbers], Numbers]
     attributes: Callable[[Mapping[str, float]], dict[str, Any]]
     draw: Callable[[Numbers, Mapping[str, float]], list[Numbers]]
+    features: Features | None = None
+    rewarded: Sequence[str] = ()
     usual: Mapping[str, float] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,11 +11,12 @@ from .crossing import crossing
 from .distill import DISTILL
 from .gate import GATE
 from .kickstart import KICKSTART
-from .multitask import MULTITASK
+from .multitask import MULTITASK, WEIGHED
 from .progressive import PROGRESSIVE
 from .reheat import REHEAT
 from .scratch import SCRATCH
 from .shaping import SHAPING
+from .successor import SUCCESSOR
 from .trial import Shared, Trial
 from .zero_shot import ZERO_SHOT
 
@@ -23,9 +24,9 @@ STRATEGIES: dict[str, Strategy] = {
     one.name: one
     for one in (
         SCRATCH, ZERO_SHOT, CONTINUE, ANCHOR, REHEAT, CRITIC, KICKSTART, GATE, ALIGN, BRIDGE,
-        MULTITASK, DISTILL,
+        SUCCESSOR, MULTITASK, DISTILL,
     )
 }  # fmt: skip
-FURTHER: dict[str, Strategy] = {one.name: one for one in (SHAPING, PROGRESSIVE)}
+FURTHER: dict[str, Strategy] = {one.name: one for one in (SHAPING, PROGRESSIVE, *WEIGHED)}
 
 __all__ = ["FURTHER", "STRATEGIES", "Arena", "Budget", "Shared", "Trial", "crossing"]

@@ -6,6 +6,7 @@ without it says which to begin with. All these steps are charged.
 
 from __future__ import annotations
 
+from ...models import Net
 from ...rl import Lesson
 from ...rl.bridge import bridge, fitted, walk
 from ..strategy import Strategy
@@ -20,15 +21,17 @@ LOOK = 150  # steps of each policy, one episode
 
 def run(trial: Trial) -> Lesson:
     """Map the observations if that helps, then learn near the old policy."""
-    policy, value = trial.source()
+    old, mapped = trial.source(), behind_a_map(trial)
+    better = trial.glance(mapped[0], LOOK) > trial.glance(old[0], LOOK)
+    return near(trial, *(mapped if better else old), spent=FEW + 2 * LOOK, before=old[0])
+
+
+def behind_a_map(trial: Trial) -> tuple[Net, Net]:
+    """Give the old policy and value, their observations mapped so that the target moves as the source did."""
     there = walk(trial.problem.sources[0], ROWS, trial.number("source rows"))
-    here = walk(trial.target, FEW, trial.number("target rows"))
-    found = bridge(there, here)
-    mapped = fitted(policy, found)
-    spent, plain = FEW + 2 * LOOK, trial.glance(policy, LOOK)
-    if trial.glance(mapped, LOOK) > plain:
-        policy, value = mapped, fitted(value, found)
-    return near(trial, policy, value, spent=spent)
+    found = bridge(there, walk(trial.target, FEW, trial.number("target rows")))
+    policy, value = trial.source()
+    return fitted(policy, found), fitted(value, found)
 
 
 def needs(problem: Arena) -> str:

@@ -23,17 +23,20 @@ def run(trial: Trial) -> Lesson:
     return near(trial, *trial.source())
 
 
-def near(trial: Trial, policy: Net, value: Net, *, worth: float = 1.0, spent: int = 0) -> Lesson:
+def near(
+    trial: Trial, policy: Net, value: Net, *, worth: float = 1.0, spent: int = 0, before: Net | None = None
+) -> Lesson:
     """Learn near a policy: the more it is worth, on the scale of the world, the slower and the nearer."""
     share = min(max(worth, 0.0), 1.0)
     return trial.lesson(
         policy,
         value,
         rate=max(RATE, 1 - share),
-        warmup=WARMUP,
+        warmup=WARMUP * share,
         teacher=copied(policy),
         pull=PULL * share,
         spent=spent,
+        before=before,
     )
 
 

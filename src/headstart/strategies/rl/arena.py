@@ -14,6 +14,13 @@ from ...models import Net
 from ...rl import Settings, World
 from ...rl.stack import layers
 
+AT = (0.1, 0.25, 0.5, 0.75)  # of the steps, where policies are looked at beside those asked for
+
+
+def looks(steps: Sequence[int]) -> list[int]:
+    """List the steps at which policies are looked at, for a curve up to the last of some steps."""
+    return sorted({0, *steps, *(round(steps[-1] * at) for at in AT)})
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -22,7 +22,8 @@ def run(trial: Trial) -> Lesson:
     there = walk(trial.problem.sources[0], ROWS, trial.number("source rows"))
     rows = min(ROWS, max(200, trial.problem.steps[-1] // 5))
     found = bridge(there, walk(trial.target, rows, trial.number("target rows")))
-    return near(trial, fitted(policy, found), fitted(value, found), spent=rows)
+    fresh = trial.fresh()[0]
+    return near(trial, fitted(policy, found), fitted(value, found), spent=rows, before=fresh)
 
 
 def needs(problem: Arena) -> str:

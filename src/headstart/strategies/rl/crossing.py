@@ -1,4 +1,4 @@
-"""Which world helps which: what a policy of each is worth in each, before it learns there."""
+"""Which world helps which: what a policy of each saves another that learns there."""
 
 from __future__ import annotations
 
@@ -6,42 +6,53 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...rl import World, returns
+from ...models.fresh import copied
+from ...rl import World, learn
 from ...rl.physics import Numbers
-from .arena import Arena, Budget
-from .trial import Shared, scaled
+from .arena import Arena, Budget, looks
+from .trial import Shared, Trial, area, scaled
 
 EPISODES = 55_555  # seed of the episodes
 
 
-def crossing(worlds: Sequence[World], *, seeds: int = 3, budget: Budget | None = None) -> Numbers:
-    """Learn a policy in each world, and let it act in all.
+def crossing(
+    worlds: Sequence[World], *, steps: int = 10_000, seeds: int = 3, budget: Budget | None = None
+) -> Numbers:
+    """Learn a policy in each world, go on learning with it in all of them, and hold that against a new one.
 
     A helps B without B helping A where an entry is high and the one across the diagonal is not.
 
     Args:
         worlds: of one environment, two at least.
+        steps: in the world where each goes on; 0 asks for the jump start.
         seeds: policies of each world.
-        budget: steps in each world, and episodes of each pair.
+        budget: steps in each world beforehand, and episodes of each look.
 
     Returns:
-        scores on the worlds' scales, ``(seeds, from, to)``.
+        gains in the area under the learning curve over a new policy of the same seed, on the worlds' scales,
+        ``(seeds, from, to)``.
 
     Raises:
-        ValueError: if worlds share a name or are of several environments.
+        ValueError: if worlds share a name or are of several environments, or ``steps`` are below 0.
 
     Example:
         >>> worlds = [World("CartPole-v1"), World("CartPole-v1", context={"gravity": 20})]
         >>> tiny = Budget(pretrain=64, episodes=2, hidden=(4,))
-        >>> crossing(worlds, seeds=2, budget=tiny).shape
+        >>> crossing(worlds, steps=64, seeds=2, budget=tiny).shape
         (2, 2, 2)
     """
-    budget, starts = budget or Budget(), Shared(range(seeds))
-    problem = Arena(worlds[0], worlds[1:], budget=budget)
-    scores = np.zeros((seeds, len(worlds), len(worlds)))
-    for place, source in enumerate(worlds):
-        policies = [starts.learned_in([source], problem, seed).policies[-1] for seed in range(seeds)]
-        for to, world in enumerate(worlds):
-            told = returns(policies, [world] * seeds, budget.episodes, EPISODES)
-            scores[:, place, to] = scaled(world, told.mean(1))
-    return scores
+    budget, starts, seen = budget or Budget(), Shared(range(seeds)), looks([steps])
+    gains = np.zeros((seeds, len(worlds), len(worlds)))
+    for to, world in enumerate(worlds):
+        problem = Arena(world, [*worlds[:to], *worlds[to + 1 :]], steps=[steps], budget=budget)
+        trials = [Trial(problem, {}, seed, starts) for seed in range(seeds)]
+        lessons = [trial.lesson(*trial.fresh()) for trial in trials]
+        for source in worlds:
+            for trial in trials:
+                found = starts.learned_in([source], problem, trial.seed)
+                lessons.append(trial.lesson(copied(found.policies[-1]), copied(found.value)))
+        told = learn(lessons, seen, settings=budget.learning, episodes=budget.episodes, seed=EPISODES)
+        areas = np.array([area(scaled(world, one.returns), seen).mean() for one in told])
+        scratch, *others = areas.reshape(-1, seeds)
+        gains[:, :, to] = np.stack(others, axis=1) - scratch[:, None]
+    return gains

@@ -1,6 +1,7 @@
 """Target and sources side by side: one policy that acts in all of them.
 
-Half of the episodes are the target's. All steps are charged, those in the sources too.
+Half of the episodes are the target's. All steps are charged, those in the sources too. ``multitask+pcgrad``
+and the like weigh the gradient of each world by a weighing of the room ``multitask``.
 
 References:
     Tobin et al. (IROS 2017), on learning in many variants of a world, https://arxiv.org/abs/1703.06907
@@ -8,16 +9,21 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from ...rl import Lesson
+from ...seams import GramianWeighing
+from ..recipes.jointly import GRAMIANS
 from ..strategy import Strategy
 from .arena import Arena
 from .trial import Trial
 
 
-def run(trial: Trial) -> Lesson:
+def run(trial: Trial, weighing: GramianWeighing | None = None) -> Lesson:
     """Go on learning in the target and the sources, which take turns."""
     worlds = [world for source in trial.problem.sources for world in (trial.target, source)]
-    return trial.lesson(*trial.source(), worlds=worlds)
+    return trial.lesson(*trial.source(), worlds=worlds, weighing=weighing)
 
 
 def needs(problem: Arena) -> str:
@@ -37,3 +43,12 @@ MULTITASK = Strategy(
     reused="policy and value, and the sources themselves",
     paper="[Tobin et al. 2017](https://arxiv.org/abs/1703.06907)",
 )
+WEIGHED = [
+    replace(
+        MULTITASK,
+        name=f"multitask+{name}",
+        run=partial(run, weighing=weighing),
+        summary=f"{MULTITASK.summary}, whose gradients are weighed by {name}",
+    )
+    for name, weighing in GRAMIANS.items()
+]

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ...engine import seeded
@@ -14,14 +16,16 @@ from ...maths import random
 from ...models import Net, mlp
 from ...models.fresh import copied
 from ...rl import Learned, Lesson, World, learn
+from ...rl.physics import Numbers
 from ...rl.returns import of_stack
 from ...rl.stack import Stack, layers
+from ...seams import GramianWeighing
 from ..starts import Starts
 from .arena import Arena
 
 HEAD = "act"
 FLAT = 0.01  # size of a new policy's last layer: it has no opinion yet
-LOOKS = 5  # held-out episodes of each policy that is looked at
+LOOKS = 3  # held-out episodes of each policy that is looked at
 HELD = 1_000_003  # added to the seed of a trial, so that episodes are others than those of learning
 
 
@@ -122,20 +126,22 @@ class Trial:
         fades: float = 0.0,
         potential: Net | None = None,
         moves: Net | None = None,
+        weighing: GramianWeighing | None = None,
         worlds: Sequence[World] = (),
         spent: int = 0,
+        before: Net | None = None,
     ) -> Lesson:
         """Say how to learn in the target; as ``rl.Lesson``."""
         return Lesson(
             worlds or [self.target], policy, value, self.number("target"), rate, warmup, teacher, pull,
-            fades, potential, moves, spent,
+            fades, potential, moves, weighing, spent, before,
         )  # fmt: skip
 
-    def look(self, policy: Net, episodes: int = LOOKS) -> tuple[float, int]:
-        """Act in a few held-out episodes of the target: what share of the way to 1, and how many steps."""
+    def look(self, policy: Net, episodes: int = LOOKS) -> tuple[Numbers, NDArray[Any]]:
+        """Act in a few held-out episodes of the target: scores on its scale, and steps, of each."""
         stack = Stack([policy], self.target.units)
         told, steps = of_stack(stack, [self.target], episodes, self.number("held out") + HELD)
-        return float(scaled(self.target, told.mean())), int(steps.sum())
+        return np.asarray(scaled(self.target, told[0])), steps[0]
 
     def glance(self, policy: Net, steps: int) -> float:
         """Act in the first steps of one held-out episode: the sum of the rewards."""
@@ -148,6 +154,12 @@ def scaled(world: World, returned: Any) -> Any:
     """Put returns on the scale of a world, on which 0 is hardly any skill and 1 is solved."""
     low, high = world.points
     return (returned - low) / (high - low)
+
+
+def area(points: Numbers, steps: Sequence[int]) -> Numbers:
+    """Give the mean of curves over steps, ``(looks, ...)`` to ``(...)``; a single look is its own."""
+    at = np.asarray(steps, dtype=np.float64)
+    return np.asarray(points[-1] if len(at) == 1 else np.trapezoid(points, at, axis=0) / (at[-1] - at[0]))
 
 
 def renamed(policy: Net) -> Net:
