@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Tests start many processes: each would compile the package anew where Python keeps no bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo weights test test-slow bench lint docs clean setup
 setup: $(READY)
 

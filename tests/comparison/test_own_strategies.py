@@ -148,18 +148,8 @@ def test_a_name_with_other_settings_does_not_go_on_with_the_cells_of_the_first(t
         compare(images(budget=ONE), slower, 1, out=tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("run", "message"),
-    [
-        (lambda trial: trial.pretrained(), "should be of type Trained"),
-        (lambda trial: _draws(trial), "draws from torch"),
-        (lambda trial: _writes(trial), "changes its inputs"),
-        (lambda trial: _peeks(trial), "reads the test rows"),
-    ],
-)
-def test_the_check_finds_what_is_wrong(run, message):
-    with pytest.raises(AssertionError, match=message):
-        check_strategy(Strategy(name="bad", run=run, summary="bad", options=[{"lr": 1e-2}]), images())
+def _bare(trial):
+    return trial.pretrained()
 
 
 def _draws(trial):
@@ -181,6 +171,41 @@ def _peeks(trial):
     with torch.no_grad():
         trained.net.heads["new"].bias[0] += trial.target.test.x.mean()
     return trained
+
+
+@dataclasses.dataclass
+class Counting:
+    """Add to a weight what counts up: runs, or how often it was sent through pickle."""
+
+    runs: int = 0
+    sent: int = 0
+
+    def __call__(self, trial):
+        trained = STRATEGIES["probe"].run(trial)
+        with torch.no_grad():
+            trained.net.heads["new"].bias[0] += self.runs + self.sent
+        self.runs += self.runs > 0
+        return trained
+
+    def __getstate__(self):
+        return {"runs": self.runs, "sent": self.sent + (self.runs == 0)}
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (_bare, "should be of type Trained"),
+        (_draws, "draws from torch"),
+        (_writes, "changes its inputs"),
+        (_peeks, "reads the test rows"),
+        (Counting(runs=1), "gives another net when it is run again"),
+        (Counting(), "gives another net after pickling"),
+        (lambda trial: STRATEGIES["probe"].run(trial), "cannot be pickled"),
+    ],
+)
+def test_the_check_finds_what_is_wrong(run, message):
+    with pytest.raises(AssertionError, match=message):
+        check_strategy(Strategy(name="bad", run=run, summary="bad", options=[{"lr": 1e-2}]), images())
 
 
 # Weighings, and several targets at once.

@@ -25,5 +25,8 @@ def seeded(seed: int) -> Iterator[None]:
     """
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        if torch.accelerator.is_available():
+            torch.manual_seed(seed)
+        else:  # it would keep its call, with the whole stack, for each sort of device that may come yet
+            torch.default_generator.manual_seed(seed)
         yield

@@ -46,17 +46,24 @@ def check_strategy(strategy: Strategy, problem: Situation) -> None:
     first = _outputs(strategy, problem, strategy.options[0], name)  # libraries that it loads may draw
     require(bool(first.isfinite().all()), f"{name} gives outputs that are not finite")
     with untouched(name, rows, backbone):
-        again = _outputs(strategy, problem, strategy.options[0], name)
-    require(same(first, again), f"{name} gives another net when it is run again with the same seed")
-    blind = _outputs(strategy, _spoiled(problem), strategy.options[0], name, problem)
-    require(same(first, blind), f"{name} reads the test rows")
-    sent = _outputs(pickled(name, strategy), problem, strategy.options[0], name)
-    require(same(first, sent), f"{name} gives another net after pickling")
+        again = _outputs(pickled(name, strategy), _spoiled(problem), strategy.options[0], name, problem)
+    if not same(first, again):
+        raise AssertionError(f"{name} {_what_differs(strategy, problem, first, name)}")
     for option in strategy.options[1:]:
         outputs = _outputs(strategy, problem, option, name)
         require(bool(outputs.isfinite().all()), f"{name} gives outputs that are not finite with {option}")
     doc = inspect.getdoc(strategy.run)
     require(bool(doc), f"{name} has a `run` without a docstring")
+
+
+def _what_differs(strategy: Strategy, problem: Situation, first: Tensor, name: str) -> str:
+    """Tell apart what a run differed in that was another, of a copy, and on other test rows."""
+    option = strategy.options[0]
+    if not same(first, _outputs(strategy, problem, option, name)):
+        return "gives another net when it is run again with the same seed"
+    if not same(first, _outputs(strategy, _spoiled(problem), option, name, problem)):
+        return "reads the test rows"
+    return "gives another net after pickling"
 
 
 def _outputs(
