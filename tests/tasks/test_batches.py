@@ -416,3 +416,38 @@ def test_what_a_dataset_draws_depends_on_seed_and_step_alone(sampling):
     assert len(noise.unique()) == noise.numel()
     _, state = drawn(0, 0, 2, sampling=sampling)
     assert alike(first[2:], drawn(0, 1, 3, state, sampling=sampling)[0])
+
+
+# Texts of like length.
+
+
+def texts(count):
+    """Draw texts of 1 to 40 tokens; the label is the text's number."""
+    long = torch.randint(1, 41, (count, 1), generator=torch.Generator().manual_seed(5))
+    x = (torch.arange(40) < long) * 7
+    return Task("texts", Multiclass(count), Labelled(x, torch.arange(count)))
+
+
+def test_a_batch_has_texts_of_like_length_and_an_epoch_every_text_once():
+    stream = batches([texts(320)], 10, generator=torch.Generator().manual_seed(1))
+    parts = [next(stream)["texts"] for _ in range(32)]
+    assert torch.cat([part.y for part in parts]).sort().values.tolist() == list(range(320))
+    spread = [int((part.x != 0).sum(1).float().std()) for part in parts]
+    assert max(spread) <= 4  # of 40 lengths: 11.5 where they come as they are
+    middle = torch.tensor([(part.x != 0).sum(1).float().mean() for part in parts[:8]])
+    assert not torch.equal(middle, middle.sort().values)
+
+
+def test_texts_of_few_batches_come_in_any_length():
+    stream = batches([texts(70)], 10, generator=torch.Generator().manual_seed(1))
+    parts = [next(stream)["texts"] for _ in range(7)]
+    assert torch.cat([part.y for part in parts]).sort().values.tolist() == list(range(70))
+    assert max(float((part.x != 0).sum(1).float().std()) for part in parts) > 8
+
+
+def test_a_stream_of_texts_goes_on_where_it_was():
+    stream, again = (batches([texts(320)], 10, generator=torch.Generator().manual_seed(1)) for _ in range(2))
+    for _ in range(5):
+        next(stream)
+    again.load_state_dict(stream.state_dict())
+    assert torch.equal(next(stream)["texts"].y, next(again)["texts"].y)

@@ -19,6 +19,7 @@ from ..models import Adapted, Net, device_of
 from ..models.resting import resting as asked
 from ..progress import Bar
 from ..tasks import Labelled, Lazy, Task, X
+from ..tasks.arrays import lengths
 from ..tasks.kinds.missing import said
 from ..tasks.nouns import as_tensors, rows, take, tensors, wrapped
 from . import devices
@@ -164,10 +165,8 @@ def by_length(x: X) -> Tensor | None:
         >>> by_length(torch.tensor([[3, 4], [5, 0], [6, 7]])).tolist()
         [1, 0, 2]
     """
-    if not isinstance(x, Tensor) or x.ndim != 2 or x.is_floating_point():
-        return None
-    lengths = (x != 0).sum(1)
-    return None if bool((lengths == lengths[0]).all()) else lengths.argsort(stable=True)
+    found = lengths(x)
+    return None if found is None or bool((found == found[0]).all()) else found.argsort(stable=True)
 
 
 def score(

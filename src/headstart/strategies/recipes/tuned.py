@@ -27,6 +27,7 @@ from .features import linear_head, regression
 from .layers import at_layer
 
 FIFTH = 5  # one row of so many is held out, and a class has to have as many
+TEXTS = 25  # or so many texts, where words have an answer each
 SHARES = (0.0, 0.5, 1.0)  # of the way from the frozen net to the tuned one
 MIDDLE = 0.5  # which of them is taken where rows cannot tell
 
@@ -43,14 +44,15 @@ def layer_finetune(trial: Trial) -> Trained:
     is fitted on the others and tuned with these, and the frozen net, the tuned one and the mean say how
     likely the held-out rows are. Then all rows tune on. Where one of the three was likelier than the mean by
     more than a standard error, it is what is handed over: where tuning harms, the frozen net. Where a class
-    has under 5 rows, nothing can tell, and the frozen net is handed over.
+    has under 5 rows, or words of under 25 texts have an answer each, nothing can tell, and the frozen net is
+    handed over.
 
     Differs from the papers:
         the first head is a regression's, not trained by steps; the share is chosen among three values.
     """
     target, steps = trial.target, trial.problem.steps
     found = at_layer(trial)
-    if min(needs.class_counts(trial.labelled())) < FIFTH:
+    if few(trial):
         return Trained(found.net, {}, {**found.told, "share": 0.0})
     kept, held = hold_out(target, trial.seed, FIFTH)
     there = kept.train.present()[target.train.present()]
@@ -70,7 +72,7 @@ LAYER_FINETUNE = Strategy(
     run=layer_finetune,
     summary="tune from frozen features at the best block, and mix with them",
     options=[{"lr": lr, "C": 10.0} for lr in (3e-4, 1e-4, 1e-3)],
-    needs=needs.classes,
+    needs=needs.layers,
     reused="the lower blocks of the pretrained backbone, as a start",
     frozen="normalisation",
     paper="[Kumar et al. 2022](https://arxiv.org/abs/2202.10054), "
@@ -85,14 +87,20 @@ def tune(trial: Trial, start: Net, steps: int, *, phase: str) -> tuple[Net, Curv
     return net, trial.train(net, [trial.target], steps=steps, lr=trial.settings["lr"], phase=phase)
 
 
+def few(trial: Trial) -> bool:
+    """Tell whether there are too few rows to hold some out."""
+    rows = trial.labelled()
+    return min(needs.class_counts(rows)) < FIFTH if trial.target.kind.per_row else len(rows) < TEXTS
+
+
 def likelihood(net: Net, task: Task) -> Tensor:
-    """Give the log likelihood of the class of each training row of a task, ``(B,)``."""
-    rows = task.train
+    """Give the log likelihood of the class of each training row of a task, or of each word, ``(B,)``."""
+    rows, one = task.train, task.kind.single
     assert isinstance(rows, Labelled)
-    outputs = predict(net, task.name, rows.x, progress=False).cpu()
-    said = task.kind.probabilities(outputs.double())
+    outputs, y = task.kind.entries(predict(net, task.name, rows.x, progress=False).cpu(), rows.y.cpu())
+    said = one.probabilities(outputs.double())
     assert said is not None  # the target has classes
-    return said.gather(1, task.kind.numbers(rows.y.cpu())[:, None])[:, 0].clamp(min=1e-6).log()
+    return said.gather(1, one.numbers(y)[:, None])[:, 0].clamp(min=1e-6).log()
 
 
 def chosen(likely: Mapping[float, Tensor]) -> float:

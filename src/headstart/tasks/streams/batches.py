@@ -37,7 +37,7 @@ def batches(
     with :math:`\alpha = 1` for ``"proportional"``, :math:`P` for ``"temperature:P"``, and falling
     from 1 to 0.2 over ``steps`` for ``"annealed"``; ``size * K`` rows are shared out among the K
     tasks at each step. ``"equal"`` gives ``size`` rows of every task, ``"alternate"`` one task a
-    step, in turn.
+    step, in turn. With ``"equal"``, texts of like length come in one batch.
 
     Args:
         tasks: tasks with distinct names.
@@ -115,7 +115,7 @@ class _Batches(Stream):
                 continue
             reader, place = self.readers[k], (self._taken[k], count, self._seed, 0, k)
             if reader.data.held:
-                index = reader.rows(*place)
+                index = (reader.alike if self.scheme == "equal" else reader.rows)(*place)
                 x = take(reader.data.x, index)
                 for name, table in self.tables[k].items():
                     batch[name] = Labelled(x, table.y[index], table.complete)

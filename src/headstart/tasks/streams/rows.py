@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...errors import wrong
 from ...maths import random
+from ..arrays import lengths
 from ..nouns import Inputs, Labelled, Lazy, collate, convert, join
 
 AHEAD = 8  # the fewest rows that a worker loads at a time
+POOL = 8  # batches whose texts are sorted by length together, of at most a quarter of an epoch
 
 
 class Rows:
@@ -32,6 +34,8 @@ class Rows:
         self.count = len(index)
         self._order: tuple[tuple[int, ...], Tensor] | None = None
         self._ahead: _Ahead | None = None
+        found = lengths(data.x) if data.held else None
+        self._lengths = None if found is None else found.cpu()
 
     def _permutation(self, *key: int) -> Tensor:
         if self._order is None or self._order[0] != key:
@@ -44,6 +48,25 @@ class Rows:
         here = self._permutation(*key, epoch)[place : place + count]
         left = place + count - self.count  # for the next epoch
         return here if left <= 0 else torch.cat([here, self.rows(start + count - left, left, *key)])
+
+    def alike(self, start: int, count: int, *key: int) -> Tensor:
+        """Return row numbers as ``rows`` does, of texts in batches of like length, so that little is padding.
+
+        The rows of a few batches are sorted by length, and come in these batches in an order that is drawn.
+        Where an epoch has few batches they are left as they are.
+
+        Args:
+            start: a multiple of ``count``.
+            count: rows of a batch, always the same.
+            key: of the order.
+        """
+        many = min(POOL, self.count // (4 * count))
+        if self._lengths is None or many < 2:
+            return self.rows(start, count, *key)
+        pool, turn = divmod(start // count, many)
+        some = self.rows(pool * many * count, many * count, *key)
+        some = some[self._lengths[some].argsort(stable=True)]
+        return some.split(count)[torch.randperm(many, generator=random.generator(*key, "pool", pool))[turn]]
 
     def at(self, start: int, count: int, *key: int) -> Any:
         """Return the rows themselves: a slice of the tensors, or a collated batch of a dataset."""
