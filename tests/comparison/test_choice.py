@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.comparison import Problem, choice, compare
+from headstart.comparison import Problem, choice, compare, learned
 from headstart.comparison import problem as problems
+from headstart.comparison.learned import outputs_of
 from headstart.datasets import shots
 from headstart.maths import random
 from headstart.measure import information
@@ -93,12 +94,13 @@ def test_no_pseudo_targets_from_sources_of_few_classes():
 )
 def test_options_are_scored_on_other_rows_than_the_test_rows(monkeypatch, problem, strategy, count):
     problem, scored = problem(), []
-    original = problems._outputs
-    monkeypatch.setattr(
-        problems,
-        "_outputs",
-        lambda starts, net, task, rows: scored.append(rows) or original(starts, net, task, rows),
-    )
+
+    def seen(starts, net, task, rows):
+        scored.append(rows)
+        return outputs_of(starts, net, task, rows)
+
+    for room in (problems, learned):
+        monkeypatch.setattr(room, "outputs_of", seen)
     problem.judge(strategy, 0, count, 0, Starts())
     assert scored
     for rows in scored:

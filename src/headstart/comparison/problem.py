@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -17,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.splits import EXPECTED, alike, count_duplicates, fingerprints
+from ..datasets.splits import EXPECTED, alike, count_duplicates
 from ..engine import FeatureStore, seeded
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
-from ..models import Net, Trunk, count_parameters, save
-from ..models.hashing import as_bytes, module_hash
-from ..models.net import as_backbone
+from ..models import Net
+from ..models.hashing import module_hash
 from ..records import sha256
 from ..strategies import (
     AS_IT_IS,
@@ -45,20 +42,16 @@ from ..strategies.situation import check_numbers
 from ..strategies.validating import SEEING, VALIDATORS
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
-from ..tasks.nouns import Lazy, tensors
 from . import alarms, calibration, choice, diagnosing
 from ._rank import rank
+from .hashing import rows_hash
+from .learned import Learned, measured, outputs_of, score_of
 from .question import Choice, Metric
 
-CURVE_POINTS = 200
 PROMISING = ("features@layer+logreg", "probe")  # frozen features of classes, and of all else
 PROMISES = range(3)  # seeds of held-out rows that tell backbones apart
 GLANCE = 100  # steps, at most, of a net that orders the sources
-REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
 DROP = "scores may be too high; drop the duplicates"
-PIECE = 128  # rows whose outputs at all places are held at once
-LOOKED_AT = 64  # rows of a dataset that are hashed, since reading all might take hours
-CONFUSED = 30  # classes of the largest matrix that is kept
 
 
 @final
@@ -249,8 +242,8 @@ class Problem(Situation):
 
     def hashes(self) -> dict[str, str]:
         """Hash what a result depends on, by what it is, so that a directory is only continued by its own."""
-        found = {f"rows of {t.name}": _rows_hash(t) for t in self.targets}
-        found |= {f"rows of source {t.name}": _rows_hash(t) for t in self.sources}
+        found = {f"rows of {t.name}": rows_hash(t) for t in self.targets}
+        found |= {f"rows of source {t.name}": rows_hash(t) for t in self.sources}
         names = [[t.name for t in tasks] for tasks in (self.targets, self.sources)]
         settings = (
             names, self.rotations, self.shift, self.budget, self.class_weights, self.draw, self.augment,
@@ -336,7 +329,7 @@ class Problem(Situation):
     def _scored(self, net: Net, outputs: Tensor, y: Tensor) -> float:
         """Score answers to rows of the source as the target's are; higher is better."""
         metric = self.scored_by(self.target.name)
-        return metric.sign * _measures(self.target, outputs, y, metric.name)[metric.name]
+        return metric.sign * measured(self.target, outputs, y, metric.name)[metric.name]
 
     def _of_source(
         self, strategy: Strategy, settings: Mapping[str, Any], seed: int
@@ -351,7 +344,7 @@ class Problem(Situation):
         trained = strategy.learn(Trial(posed, settings, seed, starts))
         if trained.of_source is not None:
             return trained.net, *trained.of_source(valid)
-        return trained.net, *_outputs(starts, trained.net, self.target, valid)
+        return trained.net, *outputs_of(starts, trained.net, self.target, valid)
 
     def choose(
         self, strategy: Strategy, options: int, seed: int, starts: Starts, *, quarters: int = 1
@@ -404,7 +397,7 @@ class Problem(Situation):
         total = weights = 0.0
         for name, trained, _ in self._runs(strategy, self._applied(strategy), settings, seed, starts):
             metric, counts = self.scored_by(name), self.importance.get(name, 1.0)
-            score = _score(starts, trained.net, self._named(name), judged[name], metric.name)
+            score = score_of(starts, trained.net, self._named(name), judged[name], metric.name)
             total, weights = total + counts * metric.sign * score, weights + counts
         return total / weights
 
@@ -451,7 +444,7 @@ class Problem(Situation):
             posed, judged = self._held_out(seed)
             for name, trained, _ in posed._runs(strategy, names, settings, seed, starts):
                 if name in spares:
-                    outputs, y = _outputs(starts, trained.net, self._named(name), judged[name])
+                    outputs, y = outputs_of(starts, trained.net, self._named(name), judged[name])
                     temperatures[name] = calibration.temperature(self._named(name).kind, outputs, y)
         found = self.train(strategy, names, settings, seed, starts)
         return {name: learned.cooled(temperatures.get(name)) for name, learned in found.items()}
@@ -522,167 +515,8 @@ class Problem(Situation):
         return f"on the sources{turned}{by}, {self.budget.pretrain} steps, anew for every seed"
 
 
-@dataclass(frozen=True, eq=False)
-class Learned:
-    """What one training gave for one target; its test rows are touched when ``record`` is asked for."""
-
-    target: Task
-    trained: Trained
-    seconds: float
-    starts: Starts
-    metric: str
-    temperature: float | None = None
-    before: float | None = None  # calibration error of the answers as they were trained
-
-    def cooled(self, temperature: float | None) -> Learned:
-        """Divide the head's outputs by a temperature, if there is one; no answer changes by it."""
-        if temperature is None:
-            return self
-        net, name = self.trained.net, self.target.name
-        head = calibration.cooled(net.heads[name], temperature, self.target.kind.outputs)
-        answers = Net(net.backbone, {**net.heads, name: head})
-        answers.training = net.training
-        trained = dataclasses.replace(self.trained, net=answers)
-        return dataclasses.replace(self, trained=trained, temperature=temperature, before=self._ece)
-
-    @property
-    def _ece(self) -> float | None:
-        outputs, y = self._said
-        return calibration.error(self.target.kind, outputs, y)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """Facts for the trial's file."""
-        target, answers = self.target, self._said[0]
-        y = torch.from_numpy(self.truth["y"])
-        measures = _measures(target, answers, y)
-        return {
-            "seconds": self.seconds,
-            "trained_parameters": count_parameters(self.trained.net),
-            "score": measures[self.metric],
-            "measures": measures,
-            "one_answer": _one_answer(target, answers),
-            "curves": {phase: _thin(values) for phase, values in self.trained.curves.items()},
-            "confusion": _confusion(target, answers, y),
-            "told": dict(self.trained.told),
-            "rows": int(target.train.present().sum()),
-            "unlabelled": self._unlabelled,
-            "temperature": self.temperature,
-            "ece": None if self.temperature is None else [self.before, self._ece],
-        }
-
-    @property
-    def answers(self) -> NDArray[Any]:
-        """What was said of each test row."""
-        return self.target.kind.stored(self._said[0]).numpy()
-
-    @property
-    def truth(self) -> dict[str, NDArray[Any]]:
-        """The test rows' labels, and their groups where they have some."""
-        rows = self.target.test
-        grouped = rows is not None and rows.held and rows.group is not None
-        return {"y": self._said[1].numpy()} | ({"group": rows.group.cpu().numpy()} if grouped else {})  # type: ignore[union-attr]
-
-    @property
-    def _unlabelled(self) -> dict[str, Any] | None:
-        """Say what the alarms ask of answers to unlabelled rows, where no row of the target has a label."""
-        target = self.target
-        if target.unlabelled is None or not target.kind.exclusive or target.train.present().any():
-            return None
-        x = alarms.some(target.unlabelled)
-        return alarms.seen(target.kind, self.starts.predict(self.trained.net, target.name, x))
-
-    @cached_property
-    def _said(self) -> tuple[Tensor, Tensor]:
-        """Outputs as they are kept, so that scores can be found again, and labels."""
-        target = self.target
-        assert target.test is not None
-        outputs, y = _outputs(self.starts, self.trained.net, target, target.test)
-        return target.kind.stored(outputs).float(), y
-
-    def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
-        """Write the model: the net with this target's head alone."""
-        net, target = self.trained.net, self.target
-        if target.train.held and len(target.train) <= REMEMBERED:
-            notes = {**notes, "trained": fingerprints(target.train.known())}
-        about = as_backbone(net.backbone)
-        backbone = about.alone(target.name) if isinstance(about, Trunk) else net.backbone
-        alone = Net(backbone, {target.name: net.heads[target.name]})
-        save(alone, directory, kinds={target.name: target.kind}, encoding=target.encoding, notes=notes)
-
-
-def _rows_hash(task: Task) -> str:
-    """Hash the rows of a task, and what is asked of them."""
-    digest = hashlib.sha256(f"{task.name} {task.kind}".encode())
-    for name, part in (
-        ("train", task.train), ("valid", task.valid), ("test", task.test), ("unlabelled", task.unlabelled),
-    ):  # fmt: skip
-        if part is not None:
-            digest.update(f"{name} {len(part)}".encode())
-            for tensor in tensors(part) if part.held else _read_twice(part):
-                digest.update(as_bytes(tensor).numpy().data)
-    if task.prior is not None:
-        digest.update(as_bytes(task.prior).numpy().data)
-    return digest.hexdigest()
-
-
-def _read_twice(data: Lazy) -> Iterator[Tensor]:
-    """Give some rows of a dataset, those that are the same whenever they are read."""
-    places = {len(data) * i // LOOKED_AT for i in range(LOOKED_AT)} if len(data) else set()
-    for place in sorted(places):
-        with seeded(0):
-            once, again = (tensors(data.take(torch.tensor([place]))) for _ in range(2))
-        yield from (a for a, b in zip(once, again, strict=True) if torch.equal(a, b))
-
-
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _outputs(starts: Starts, net: Net, task: Task, data: Any) -> tuple[Tensor, Tensor]:
-    """Return outputs and targets, on the CPU; of answers at places only what is stored of the outputs."""
-    if data.held and not task.kind.per_row:
-        parts = [data.take(at) for at in torch.arange(len(data)).split(PIECE)]
-        said = [task.kind.stored(starts.predict(net, task.name, part.x).cpu()) for part in parts]
-        return torch.cat(said).float(), data.y.cpu()
-    if data.held:
-        return starts.predict(net, task.name, data.x).cpu(), data.y.cpu()
-    parts = [data.take(at) for at in torch.arange(len(data)).split(128)]
-    outputs = [starts.predict(net, task.name, part.x).cpu() for part in parts]
-    return torch.cat(outputs), torch.cat([part.y for part in parts])
-
-
-def _score(starts: Starts, net: Net, task: Task, data: Any, metric: str) -> float:
-    return _measures(task, *_outputs(starts, net, task, data), metric)[metric]
-
-
-def _measures(task: Task, outputs: Tensor, y: Tensor, *names: str) -> dict[str, float]:
-    """Return some measures of a head's outputs, or all; NaN where one is not defined."""
-    p, t, _ = task.kind.scored(outputs, y)
-    w = torch.ones(1, len(t), dtype=torch.float64)
-    known = task.kind.measures()
-    return {name: known[name](p, t, w).item() if len(t) else float("nan") for name in names or known}
-
-
-def _thin(values: Sequence[float]) -> list[float]:
-    step = max(1, len(values) // CURVE_POINTS)
-    return [float(f"{v:.5g}") for v in values[::step]]
-
-
-def _one_answer(task: Task, outputs: Tensor) -> bool:
-    """Tell whether every row gets the same class."""
-    return task.kind.exclusive and len(outputs) > 1 and len(set(task.kind.decode(outputs))) == 1
-
-
-def _confusion(task: Task, outputs: Tensor, y: Tensor) -> list[list[int]] | None:
-    """Count test rows by class (rows of the matrix) and answer (columns)."""
-    kind, size = task.kind, len(task.kind.classes)
-    if not kind.exclusive or size > CONFUSED:
-        return None
-    there = present(y)
-    answers = kind.encode(kind.decode(outputs[there]))
-    pairs = kind.numbers(y[there]) * size + kind.numbers(answers)
-    return pairs.bincount(minlength=size * size).reshape(size, size).tolist()
 
 
 def _groups(rows: Any) -> int | None:
