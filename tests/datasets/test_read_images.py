@@ -291,3 +291,38 @@ def test_every_strategy_learns_from_bytes_as_from_floats(tmp_path, monkeypatch):
     assert (floats.train.x.dtype, task.train.x.dtype) == (torch.float32, torch.uint8)
     assert found == expected
     assert not result.details["budget"]["failed"]
+
+
+def square(folder, name, array):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(folder / name)
+
+
+def test_deep_pictures_of_fewer_bits_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        square(tmp_path, f"im/{'ab'[k % 2]}/{k}.png", rng.integers(0, 4095, (8, 8)).astype(np.uint16))
+    with pytest.warns(UserWarning, match=r"pixels of more than 8 bits reach 0\.06"):
+        read("images:im", base=tmp_path)
+
+
+def test_files_that_are_no_images_are_named_where_none_is(tmp_path):
+    for k in range(4):
+        (tmp_path / "im" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "im" / "ab"[k % 2] / f"{k}.heic").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"no image that Pillow reads, but files: \.heic \(4\)"):
+        read("images:im", base=tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_links_to_nothing_and_to_folders_are_told_and_clutter_is_not(tmp_path):
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        square(tmp_path, f"im/{'ab'[k % 2]}/{k}.png", rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
+    (tmp_path / "im/__MACOSX/a").mkdir(parents=True)
+    (tmp_path / "im/__MACOSX/a/0.png").write_bytes(b"x")
+    read("images:im", base=tmp_path)
+    (tmp_path / "im/a/gone.png").symlink_to("nowhere")
+    (tmp_path / "im/b/more").symlink_to("..")
+    with pytest.warns(UserWarning, match="2 of 8 files under .* were left out"):
+        read("images:im", base=tmp_path)

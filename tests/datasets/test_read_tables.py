@@ -1,6 +1,8 @@
 import gzip
 import json
 import math
+import random
+import warnings
 
 import pytest
 import torch
@@ -329,3 +331,116 @@ def test_the_kind_of_labels_may_be_said(tmp_path):
     assert task.kind == Multiclass(["0", "1", "2", "3", "4.5"])
     with pytest.raises(ValueError, match="`kind` should be given for tables and text only"):
         read("digits:0-4", kind="numbers")
+
+
+def written(folder, values, head="v", labels="ab", name="a.csv"):
+    draw = random.Random(0)
+    rows = [f"{v},{draw.gauss(0, 1)},{labels[i % len(labels)]}" for i, v in enumerate(values)]
+    (folder / name).write_text("\n".join([f"{head},f,label", *rows]) + "\n")
+
+
+ALL = SplitSpec(test=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            [1e9] * 9 + list(range(291)),
+            "has 9 rows that are far from all others, such as 1e\\+09, which decide",
+        ),
+        ([-999] * 60 + [i / 7 for i in range(240)], "has -999 in 60 rows, far from all others"),
+        ([f"{i % 9}×10^{i % 5}" for i in range(300)], "read as categories, 45 of them, such as '0×10\\^0'"),
+    ],
+)
+def test_what_decides_a_column_is_told(tmp_path, values, said):
+    written(tmp_path, values)
+    with pytest.warns(UserWarning, match=f"column `v` {said}"):
+        read("csv:a.csv#label", base=tmp_path, split=ALL)
+
+
+def test_rows_that_are_far_from_the_training_rows_are_told(tmp_path):
+    values = [random.Random(i).gauss(0, 1) for i in range(300)]
+    written(tmp_path, values)
+    (task,) = read("csv:a.csv#label", base=tmp_path)
+    values[int(task.encoding.division["test"][0])] = 1e9
+    written(tmp_path, values)
+    with pytest.warns(UserWarning, match="has 1 rows beside the training rows that lie over 100 spreads"):
+        read("csv:a.csv#label", base=tmp_path)
+
+
+def test_noise_of_a_constant_is_no_spread(tmp_path):
+    written(tmp_path, [0.3, 0.1 + 0.2] * 50)
+    with pytest.warns(UserWarning, match="column `v` left out: one value"):
+        (task,) = read("csv:a.csv#label", base=tmp_path, split=ALL)
+    assert list(task.encoding.features) == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("head", "told"), [("customerId", True), ("patientID", True), ("paid", False), ("Piano", False)]
+)
+def test_names_of_ids_in_camels(tmp_path, head, told):
+    written(tmp_path, random.Random(0).sample(range(1000, 9000), 300), head)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read("csv:a.csv#label", base=tmp_path, split=ALL)
+    assert any("tell rows apart as an id does" in str(w.message) for w in said) == told
+
+
+@pytest.mark.parametrize(
+    ("labels", "said", "kept"),
+    [
+        (["?", "x", "y"], r"'\?' is a class of its own \(30 rows\)", 90),
+        (["NA", "1", "2"], "'NA' is taken as missing, in 30 rows", 60),
+        (["True", "False", "None"], "'None' is taken as missing, in 30 rows", 60),
+        (["ab", "a\u200bb", "z"], "differ by case or spaces alone", 90),
+    ],
+)
+def test_labels_that_say_nothing_or_look_alike_are_told(tmp_path, labels, said, kept):
+    written(tmp_path, [i * 7919 % 101 for i in range(90)], labels=labels)
+    with pytest.warns(UserWarning, match=said):
+        (task,) = read("csv:a.csv#label", base=tmp_path, split=ALL)
+    assert int((task.train.y >= 0).sum()) == kept
+
+
+def test_a_question_mark_among_inputs_is_missing(tmp_path):
+    written(tmp_path, ["red", "?", "blue"] * 30)
+    (task,) = read("csv:a.csv#label", base=tmp_path, split=ALL)
+    assert task.encoding.features["v"].categories == ("blue", "red")
+
+
+def test_classes_keep_the_text_of_fractions_and_are_met_without_their_zeros(tmp_path):
+    written(tmp_path, [i * 7919 % 101 for i in range(90)], labels=["3.9", "3.10", "4.0"])
+    (task,) = read("csv:a.csv#label", base=tmp_path, split=ALL, kind="classes")
+    assert task.kind.classes == ("3.10", "3.9", "4")
+    written(tmp_path, [i * 7919 % 101 for i in range(90)], labels=["01", "02", "10"])
+    (task,) = read("csv:a.csv#label", base=tmp_path, split=ALL)
+    written(tmp_path, [1, 2, 3], labels=["1", "2", "10"], name="b.csv")
+    (later,) = read("csv:b.csv#label", base=tmp_path, split=ALL, encoding=task.encoding)
+    assert later.train.y.tolist() == [0, 1, 2]
+
+
+def test_all_of_a_column_missing_in_new_rows_is_told(tmp_path):
+    written(tmp_path, ["red", "blue"] * 30)
+    (task,) = read("csv:a.csv#label", base=tmp_path, split=ALL)
+    written(tmp_path, ["", ""], name="b.csv")
+    with pytest.warns(UserWarning, match="column `v` of .*b.csv.: all values are missing"):
+        encode("b.csv", task.encoding, base=tmp_path)
+
+
+def test_a_label_column_that_ends_as_an_option_of_images(tmp_path):
+    written(tmp_path, [i * 7919 % 101 for i in range(90)])
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace("label", "x+rotations", 1))
+    (task,) = read("csv:a.csv#x+rotations", base=tmp_path, split=ALL)
+    assert task.name == "x+rotations"
+
+
+def test_a_parquet_file_with_one_name_twice_is_refused(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = [pyarrow.array([1.0, 2.0]), pyarrow.array([1.0, 3.0]), pyarrow.array(["a", "b"])]
+    parquet.write_table(pyarrow.Table.from_arrays(columns, names=["v", "v", "label"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="should be distinct names; found `v` 2 times"):
+        read("parquet:a.parquet#label", base=tmp_path)

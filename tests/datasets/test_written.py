@@ -367,3 +367,14 @@ def test_the_fast_reader_reads_as_the_plain_one(rows, mark):
 )
 def test_what_the_two_readers_cut_otherwise_is_left_to_the_plain_one(bad):
     assert columns(lambda: io.BytesIO(bad), ["a", "b"], ",", []) is None
+
+
+def test_a_minus_may_stand_behind_a_number():
+    style = style_of({"4,943.7-": 1, "120.5": 1, "33.1-": 1, "7-": 1})
+    assert [style.number(v) for v in ("4,943.7-", "120.5", "7-", "-7-", "3-4")] == [
+        -4943.7,
+        120.5,
+        -7,
+        None,
+        None,
+    ]

@@ -231,7 +231,7 @@ def _cut(reference: str) -> tuple[str, str, str | None, str | None]:
     wanted: str | None = None
     if not colon and "+" in name:
         name, _, turn = name.partition("+")
-    elif argument.endswith("+rotations"):
+    elif argument.endswith("+rotations") and not _labelled(name):
         argument, _, turn = argument.rpartition("+")
     if not colon and "#" in name:
         name, _, wanted = name.partition("#")

@@ -28,7 +28,8 @@ def copied(module: M) -> M:
     graphs = [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
     memo: dict[int, object] = {id(value): value.detach().clone() for value in graphs}
     waiting = [value for value in module.buffers() if isinstance(value, UninitializedBuffer)]
-    memo |= {id(value): UninitializedBuffer(device=value.device, dtype=value.dtype) for value in waiting}
+    for value in waiting:
+        memo[id(value)] = UninitializedBuffer(device=value.device, dtype=value.dtype)  # type: ignore[call-arg]
     with torch.no_grad():  # else a scripted module's copy has the weights with their graph
         new = copy.deepcopy(module, memo)
     for old, made in zip(module.parameters(), new.parameters(), strict=True):

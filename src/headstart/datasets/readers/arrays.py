@@ -9,7 +9,7 @@ import math
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,11 +24,12 @@ from ...tasks.arrays import channels_first, inputs, ready
 from ...tasks.encoding import Encoding, common
 from ..options import Options, Reader
 from ..splits import build, check_apart, divide, warn_duplicates
-from .columns import Numbers, numbers_of
+from .columns import Numbers, far_off, numbers_of
 from .files import existing
 from .labels import answers
 
 CHUNK = 1 << 14  # rows that are standardised at a time
+BRIGHT = 200  # a value of an image that was not divided by the most that it can be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,19 @@ class ArrayEncoding(Encoding):
 def standardised(x: Tensor, train: Tensor) -> tuple[Numbers, ...]:
     """Learn from the train rows of ``x (N, D)`` how columns are standardised; one of one value is 0."""
     return tuple(numbers_of(column.double()) for column in x[train].T)
+
+
+def _warn_scale(x: Tensor, train: Tensor, columns: Sequence[Numbers], what: str) -> None:
+    """Warn of columns with rows that are far from all others, and of images that are far from order 1."""
+    told = [
+        f"column {at} of {what} {said}"
+        for at, how in enumerate(columns)
+        if (said := far_off(x[train, at].double(), how))
+    ]
+    if x.ndim > 2 and float(x.abs().max()) > BRIGHT:
+        told.append(f"{what} reaches {float(x.abs().max()):g}; divide it, so that it is of order 1")
+    for said in told:
+        warnings.warn(said, UserWarning, stacklevel=4)
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
@@ -211,6 +225,8 @@ def read_npz(argument: str, options: Options) -> list[Task]:
         scales = known.columns if isinstance(known, ArrayEncoding) else ()
     else:
         scales = standardised(x, division["train"]) if x.ndim == 2 else ()
+    if known is None:
+        _warn_scale(x, division["train"], scales, f"`{keys[0]}` of {where}")
     encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=shape, columns=scales, duplicates=count)
     if scales and len(scales) != shape[0]:
         raise wrong(f"`{keys[0]}` of {where}", expected=f"{len(scales)} columns, as then", found=shape[0])

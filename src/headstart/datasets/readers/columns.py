@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,13 +26,17 @@ from .written import Style, blank, nothing, number, spelled, style_of
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
-IDS = re.compile(r"(^|[^a-z])(id|ids|index|idx|row|rows|nr|no|key)$")
+IDS = re.compile(r"(^|[^a-z])(id|ids|index|idx|row|rows|nr|no|key)$", re.IGNORECASE)
+CAMEL = re.compile(r"[a-z](Id|ID|Ids|IDs|Index|Idx|Nr|No|Key)$")  # customerId, but not paid
+LIKE_NUMBERS = re.compile(r"[^\w\s]{0,2}\s?\d")
 NEW = 0.05  # of a column: more new values than this are told
 FAR = 100  # standard deviations, beyond which numbers are likely of another scale
 NAMES, DISTINCT = 20, 0.9  # so many words, of which this share differ, name the rows and say nothing of them
 ORDERED = 100  # so many whole numbers that only rise number the rows
 SAMPLE = 10_000  # rows that tell how far numbers usually are from their median
 OUTLIER, OUTLIERS = 1000, 0.01  # so many times as far; at most that share of the rows
+
+SENTINELS = {-1, -9, 9, 99, 999, 9999} | {-n for n in (99, 999, 9999, 99999, 999999)}
 
 ODD = '(numbers are written as 1234.5, missing ones as nothing, texts are read by "text:")'
 COUNTING = "kept as numbers, though they tell rows apart as an id does; `drop` leaves out what says nothing"
@@ -105,6 +110,9 @@ class Numbers:
     def remark(self, values: Sequence[Any]) -> str:
         """Say that values lie far from those of the train rows, where they do."""
         column, _ = _numbers(values, self.style)
+        lost = int(np.isnan(column).sum())
+        if not self.missing and 2 * lost > len(values):
+            return f"{lost} of {len(values)} values are missing, of training rows none"
         away = np.nan_to_num(abs(column - self.mean) / self.std) if self.std else column * 0
         if not (far := away > FAR).any():
             return ""
@@ -151,6 +159,8 @@ class Categories:
         """Say that values are new, where some are; of 100 categories most, since rarer ones were left out."""
         found = coded(values)
         there = {v: n for v, n in zip(found.values, found.counts(), strict=True) if n}
+        if not there and len(found):
+            return "all values are missing"
         known = self._places(list(there))
         new = [v for v, k in zip(there, known, strict=True) if k is None and not nothing(str(v))]
         count, of = sum(there[v] for v in new), sum(there.values())
@@ -213,7 +223,7 @@ def fit_column(table: Table, name: str, train: Tensor) -> tuple[Column | None, s
     Raises:
         ValueError: if a column of numbers holds a few words, or infinity.
     """
-    column = table.column(name)
+    column = table.inputs(name)
     if isinstance(column, Floats):
         return _fit_numbers(table, name, column.array, train)
     counts = dict(zip(column.values, column.counts(), strict=True))
@@ -262,8 +272,11 @@ def _odd(counts: Counter[str]) -> str:
     words = [value for value in counts if number(value) is None]
     if words and sum(counts[w] for w in words) < counts.total() / 2:
         return f"read as categories: most values are numbers, but {words[0]!r:.40} is none {ODD}"
+    first = next(iter(counts))
+    begin = [value for value in words if LIKE_NUMBERS.match(value)]
+    if NAMES / 2 < len(counts) <= CATEGORIES and len(begin) > DISTINCT * len(counts):
+        return f"read as categories, {len(counts)} of them, such as {first!r:.40} {ODD}"
     if len(counts) > CATEGORIES:
-        first = next(iter(counts))
         return f"read as categories, the {CATEGORIES} commonest of {len(counts)}, such as {first!r:.40} {ODD}"
     return ""
 
@@ -283,22 +296,74 @@ def _fit_numbers(
     there = column[train]
     there = there[~there.isnan()]
     some = 0 < len(there) < len(train)
-    if not len(there) or there.min() == there.max():
+    if not len(there) or _constant(there):
         return (Numbers(float(there[0]), 0.0, missing=True, style=style), "") if some else (None, ONE_VALUE)
-    said = COUNTING if _counts_rows(name, array) else ""
     made = replace(numbers_of(there), missing=some, style=style)
+    said = [COUNTING] if _counts_rows(name, array) else []
+    said += [far_off(there, made), _stands_apart(there), _later(array, there, made)]
+    return made, "; ".join(filter(None, said))
+
+
+def far_off(there: Tensor, made: Numbers) -> str:
+    """Say that some numbers are far from all others, or `""`: they end, or decide the scale."""
     if made.most:
-        far = float(there[(there - made.mean).abs().argmax()])
-        count = int(((there - made.mean).abs() > made.most * made.std * (1 + 1e-9)).sum())
-        said = f"has {count} rows that are far from all others, such as {far:g}; "
-        said += f"these end at {made.most:.3g} spreads"
-    return made, said
+        middle, limit, told = made.mean, made.most * made.std * (1 + 1e-9), "; these end at {:.3g} spreads"
+    else:
+        middle, limit = _reach(there)
+        told = ", which decide its scale; correct them, or take the logarithm of all"
+    if not _beyond(there, middle, limit) or not (made.most or made.std > limit / NAMES):
+        return ""
+    away = (there - middle).abs()
+    count, far = int((away > limit).sum()), float(there[away.argmax()])
+    return f"has {count} rows that are far from all others, such as {far:g}{told.format(made.most)}"
+
+
+def _later(array: np.ndarray, there: Tensor, made: Numbers) -> str:
+    """Say that rows outside of the train rows are far from these, or `""`."""
+    limit = FAR * made.std
+    ends = torch.tensor([np.fmin.reduce(array), np.fmax.reduce(array)])
+    if made.most or not _beyond(ends, made.mean, limit):
+        return ""
+    count = int((abs(array - made.mean) > limit).sum()) - int(((there - made.mean).abs() > limit).sum())
+    return (
+        f"has {count} rows beside the training rows that lie over {FAR} spreads from these" if count else ""
+    )
+
+
+def _stands_apart(there: Tensor) -> str:
+    """Say that one number which often means that nothing is known is far from all others, or `""`."""
+    for value in _ends(there):
+        if value not in SENTINELS:
+            continue
+        others = there[there != value]
+        count, (low, high) = len(there) - len(others), _ends(others)
+        if count >= NAMES / 2 and min(abs(value - low), abs(value - high)) > high - low > 0:
+            return f"has {value:g} in {count} rows, far from all others; leave them empty if it means none"
+    return ""
+
+
+def _ends(there: Tensor) -> tuple[float, float]:
+    """Give the least number and the most."""
+    low, high = there.aminmax()
+    return float(low), float(high)
+
+
+def _beyond(there: Tensor, middle: float, limit: float) -> bool:
+    """Tell whether any number is further than that from another."""
+    low, high = _ends(there)
+    return max(high - middle, middle - low) > limit
+
+
+def _constant(there: Tensor) -> bool:
+    """Tell whether numbers are one number, as exactly as sums of float64 are."""
+    low, high = _ends(there)
+    return high - low <= 4 * sys.float_info.epsilon * max(abs(low), abs(high))
 
 
 def numbers_of(there: Tensor) -> Numbers:
     """Learn from numbers ``(N,)`` float64, none missing, how they are standardised."""
     usual, most = _usual(there), 0.0
-    if not len(there) or there.min() == there.max():
+    if not len(there) or _constant(there):
         return Numbers(float(there[0]) if len(there) else 0.0, 0.0, missing=False)
     mean, std = float(usual.mean()), float(usual.std(correction=0))
     if len(usual) < len(there):
@@ -308,23 +373,28 @@ def numbers_of(there: Tensor) -> Numbers:
 
 def _usual(there: Tensor) -> Tensor:
     """Leave out the few numbers that would decide the scale of all others, where there are such."""
-    some = there[:: max(1, len(there) // SAMPLE)]
-    if len(there) < NAMES:
-        return there
-    middle = some.median()
-    distances = (some - middle).abs()
-    usual = distances[distances > 0].median() if distances.any() else distances.max()
-    limit = OUTLIER * float(usual)
-    if max(float(there.max() - middle), float(middle - there.min())) <= limit:
+    middle, limit = _reach(there)
+    if limit == math.inf or not _beyond(there, middle, limit):
         return there
     near = there[(there - middle).abs() <= limit]
     few = len(there) - len(near) <= max(1, OUTLIERS * len(there))
-    return near if few and len(near) and near.min() < near.max() else there
+    return near if few and not _constant(near) else there
+
+
+def _reach(there: Tensor) -> tuple[float, float]:
+    """Give the middle of numbers, and how far from it one may be before it is an outlier."""
+    if len(there) < NAMES:
+        return 0.0, math.inf
+    some = there[:: max(1, len(there) // SAMPLE)]
+    middle = some.median()
+    distances = (some - middle).abs()
+    apart = distances[distances > 0]
+    return float(middle), OUTLIER * float(apart.median()) if len(apart) else math.inf
 
 
 def _counts_rows(name: str, array: np.ndarray) -> bool:
     """Tell whether whole numbers number the rows: in their order, or all different, called ids."""
-    steps, named = np.diff(array), bool(IDS.search(name.lower()))
+    steps, named = np.diff(array), bool(IDS.search(name) or CAMEL.search(name))
     if named and len(steps) and (steps == 1).all():
         return True
     if len(array) < ORDERED or not (named or (steps > 0).all() or (steps < 0).all()):

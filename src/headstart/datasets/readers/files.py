@@ -26,7 +26,7 @@ import numpy as np
 
 from ...errors import did_you_mean, wrong
 from ..options import need
-from .cells import Cells, Coded, Floats, cells, coded
+from .cells import Cells, Coded, Floats, cells
 from .labels import typed
 from .memory import columns, plain
 from .streams import columns as columns_of
@@ -79,17 +79,19 @@ class Table:
                 hint=did_you_mean(lost[0], self.columns),
             )
 
-    def labels(self, name: str) -> Coded:
-        """Return a column with numbers and booleans read, where they were written."""
+    def inputs(self, name: str) -> Cells:
+        """Return a column that is to be inputs: where it is written, a question mark is a missing value."""
         column = self.column(name)
-        if isinstance(column, Floats) or not self.written:
-            return coded(column)
-        return column.recoded(typed(column.values))
+        if not self.written or isinstance(column, Floats) or "?" not in column.values:
+            return column
+        return column.recoded([None if v == "?" else v for v in column.values])
 
     def words(self, name: str) -> bool:
         """Tell whether a column holds strings that are no numbers."""
         column = self.column(name)
-        return isinstance(column, Coded) and any(isinstance(v, str) for v in self.labels(name).values)
+        if isinstance(column, Floats):
+            return False
+        return any(isinstance(v, str) for v in (typed(column.values) if self.written else column.values))
 
 
 def existing(path: Path) -> Path:
@@ -240,19 +242,19 @@ def _bad(header: Iterable[str]) -> list[str]:
     return bad + [f"`{name}` {n} times" for name, n in Counter(header).items() if name and n > 1]
 
 
+def _check_names(header: Iterable[str], where: str, hint: str) -> None:
+    if bad := _bad(header):
+        raise wrong(f"header of {where}", expected="distinct names", found=", ".join(bad), hint=hint)
+
+
 def _written(
     header: Sequence[str], body: Sequence[Sequence[str]], where: str, semicolons: bool = False
 ) -> Table:
-    """Make a table of rows of text, in which nothing and a question mark say that a value is missing."""
-    if bad := _bad(header):
-        hint = "name every column once; does the file have a header?"
-        raise wrong(f"header of {where}", expected="distinct names", found=", ".join(bad), hint=hint)
+    """Make a table of rows of text, in which nothing says that a value is missing."""
+    _check_names(header, where, "name every column once; does the file have a header?")
     if not body:
         raise wrong(where, expected="rows below the header", found="none")
-    taken = [
-        Coded.of(None if (v := f.strip()) in ("", "?") else v for f in column)
-        for column in zip(*body, strict=True)
-    ]
+    taken = [Coded.of(f.strip() or None for f in column) for column in zip(*body, strict=True)]
     return Table(dict(zip(header, taken, strict=True)), where, semicolons=semicolons)
 
 
@@ -268,6 +270,7 @@ def load_parquet(path: Path) -> Table:
         read = file.read()
     if not read.num_rows:
         raise wrong(f"`{path}`", expected="rows", found="none")
+    _check_names(read.column_names, f"`{path}`", "name every column once")
     return Table({name: _arrow(read.column(name)) for name in read.column_names}, f"`{path}`", written=False)
 
 

@@ -25,7 +25,18 @@ from ..splits import PARTS, divide, task_name, warn_duplicates
 from .arrays import ArrayEncoding
 from .files import existing
 from .memory import items
-from .pixels import decode, failures, image_files, in_unit, look, pixels, warn_left_out
+from .pixels import (
+    FAINT,
+    MACOS,
+    decode,
+    failures,
+    found_instead,
+    image_files,
+    in_unit,
+    look,
+    pixels,
+    warn_left_out,
+)
 from .written import readable
 
 
@@ -100,9 +111,22 @@ def decoded(
     for note, some in notes.items():
         told = f"{len(some)} of {len(files)} images {note}; the first is {some[0]}"
         warnings.warn(told, UserWarning, stacklevel=3)
+    if looks and all(one and one.deep for one in looks) and made is not None and kept:
+        _warn_faint(float(made[: len(kept)].max()))
     if made is None:
         raise wrong("images", expected="at least one that decodes", found="none")
     return torch.from_numpy(made[: len(kept)]), kept
+
+
+def _warn_faint(most: float) -> None:
+    """Warn where pixels of more than 8 bits use a small part of their range."""
+    if 0 < most < FAINT:
+        warnings.warn(
+            f"pixels of more than 8 bits reach {most:.3g} of what they can be; if they were taken with fewer "
+            "bits, save them divided by the most that they can be",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _channels(image: np.ndarray, channels: int) -> np.ndarray:
@@ -208,7 +232,9 @@ def _of_pillow(item: Any) -> bool:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(
+        p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != MACOS
+    )
 
 
 def read_images(argument: str, options: Options) -> list[Task]:
@@ -239,7 +265,7 @@ def read_images(argument: str, options: Options) -> list[Task]:
         raise wrong(
             f"`{folder}`",
             expected="at least two sub-folders with images",
-            found=names or "no image",
+            found=names or found_instead(folder),
             hint="put the images of each class into a folder of its own",
         )
     empty = sorted({readable(place.name) for _, place in places} - set(names))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -49,6 +50,21 @@ def typed(values: Sequence[Any]) -> list[Value]:
     if there and all(v.lower() in ("true", "false") for v in there):
         return [v.lower() == "true" if isinstance(v, str) and not nothing(v) else None for v in values]
     return [None if v is None else nfc(v) for v in values]
+
+
+def named(values: Sequence[Any]) -> list[Value]:
+    """Read written values as ``typed`` does, but fractions by their text, since they name classes.
+
+    Example:
+        >>> named(["3.9", "3.10", "NA"]), named(["1.0", "2"])
+        (['3.9', '3.10', None], [1.0, 2.0])
+    """
+    made = typed(values)
+    if not any(isinstance(v, float) and not v.is_integer() for v in made):
+        return made
+    return [
+        None if m is None else spelled(m) if m % 1 == 0 else nfc(v) for v, m in zip(values, made, strict=True)
+    ]
 
 
 def answers(
@@ -118,15 +134,22 @@ def _of_classes(classes: Sequence[Label], column: Coded) -> tuple[Kind, Tensor]:
     alike: dict[str, Label] = {spelled(c): c for c in reversed(of.classes)}
     exact: dict[str, Label] = {nfc(str(c)): c for c in reversed(of.classes)}
     exact |= {nfc(c): c for c in of.classes if isinstance(c, str)}
+    bare = Counter(map(_bare, of.classes))
+    alike |= {b: c for c in of.classes if bare[b := _bare(c)] == 1 and b not in alike}
     met: list[Any] = []
     for value in column.values:
         text = nfc(str(value))
-        short = text.lstrip("+-0") if CODE.match(text) else text
-        met.append(exact.get(text, alike.get(spelled(value), alike.get(short, value))))
+        met.append(exact.get(text, alike.get(spelled(value), alike.get(_bare(value), value))))
     met = [None if v not in of.classes and nothing(str(v)) else v for v in met]
     there = [v for v in met if v is not None]
     number = dict(zip(there, of.encode(there).tolist(), strict=True))
     return of, torch.from_numpy(column.spread([number.get(v, MISSING) for v in met], MISSING, np.int64))
+
+
+def _bare(value: Any) -> str:
+    """Write a code without the zeros before it, as programs of tables do."""
+    text = nfc(str(value))
+    return text.lstrip("+-0") if CODE.match(text) else text
 
 
 def _warn_classes(counts: Mapping[Label, int], what: str) -> None:
@@ -139,7 +162,7 @@ def _warn_classes(counts: Mapping[Label, int], what: str) -> None:
     same = defaultdict(list)
     for v in counts:
         if isinstance(v, str):
-            same["".join(v.split()).casefold()].append(v)
+            same[_seen(v)].append(v)
     said += [
         f"classes {', '.join(map(repr, some))} differ by case or spaces alone"
         for some in same.values()
@@ -151,6 +174,12 @@ def _warn_classes(counts: Mapping[Label, int], what: str) -> None:
         said.append(f"{len(rare)} of {len(counts)} classes have under {RARE} rows, such as {shown}")
     for told in said:
         warnings.warn(f"{what}: {told}", UserWarning, stacklevel=5)
+
+
+def _seen(text: str) -> str:
+    """Write a name without what hardly anybody sees: case, spaces, marks of no width, forms of one letter."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if not c.isspace() and unicodedata.category(c) != "Cf")
 
 
 def _sort(there: Sequence[Any]) -> Literal["words", "fractions", "truths", "whole"]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ELSEWHERE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow knows them, but decodes none by itself
 CLUTTER = {"thumbs.db", "desktop.ini"}  # what file managers leave
+MACOS = "__MACOSX"  # what they leave in archives
+FAINT = 1 / 8  # of what pixels can be: where all are darker, they may be of fewer bits
 DEEPEST = 65535  # the largest pixel of 16 bits
 FRAMES = "hold several pictures, of which the first was taken"
 DARK = f"hold whole numbers of 32 bits up to 255, which were divided by {DEEPEST}; save them with 8 bits"
@@ -46,20 +48,41 @@ def image_files(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     """List the files under a folder, but none that is hidden or in a hidden folder."""
-    names = [p.relative_to(folder).parts for p in folder.rglob("*") if p.is_file()]
-    return [folder.joinpath(*parts) for parts in names if not any(part.startswith(".") for part in parts)]
+    return [p for p in _shown(folder) if p.is_file()]
+
+
+def _shown(folder: Path) -> list[Path]:
+    names = [p.relative_to(folder).parts for p in folder.rglob("*")]
+    hidden = [any(part.startswith(".") or part == MACOS for part in parts) for parts in names]
+    return [folder.joinpath(*parts) for parts, hide in zip(names, hidden, strict=True) if not hide]
+
+
+def _lost(folder: Path) -> list[Path]:
+    """List what is neither a file nor a folder that is looked into: links to nothing or to folders, pipes."""
+    return [p for p in _shown(folder) if not p.is_file() and (p.is_symlink() or not p.is_dir())]
+
+
+def found_instead(folder: Path) -> str:
+    """Say what a folder without images has, by how the names end."""
+    there = [p for p in _files(folder) if p.name.lower() not in CLUTTER] if folder.is_dir() else []
+    return f"no image that Pillow reads, but files: {_counted(there)}" if there else "no image"
+
+
+def _counted(files: Sequence[Path]) -> str:
+    ends = Counter(p.suffix.lower() or "no ending" for p in files)
+    return ", ".join(f"{end} ({n})" for end, n in ends.most_common(5))
 
 
 def warn_left_out(folder: Path, taken: Sequence[Path]) -> None:
     """Warn where a folder has files that are not taken as images, and say how their names end."""
-    left = sorted({p for p in _files(folder) if p.name.lower() not in CLUTTER} - set(taken))
+    files = {p for p in _files(folder) if p.name.lower() not in CLUTTER}
+    left = sorted({*files, *_lost(folder)} - set(taken))
     if not left:
         return
-    ends = Counter(p.suffix.lower() or "no ending" for p in left)
-    counts = ", ".join(f"{end} ({n})" for end, n in ends.most_common(5))
     warnings.warn(
         f"{len(left)} of {len(left) + len(taken)} files under `{folder}` were left out, since they are in no "
-        f"folder of a class or no image that Pillow reads: {counts}; the first is {left[0]}",
+        f"folder of a class, no image that Pillow reads, or a link to a folder or to nothing: "
+        f"{_counted(left)}; the first is {left[0]}",
         UserWarning,
         stacklevel=3,
     )
@@ -110,7 +133,8 @@ def decode(path: Path, size: tuple[int, int] | None) -> tuple[np.ndarray, list[s
     """Decode one file as ``pixels`` does, and say what a reader of many has to tell of it."""
     from PIL import Image
 
-    with Image.open(path) as opened:
+    # Large ones and formats that are to go make Pillow warn, without a name.
+    with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
         several = opened.format != "MPO" and getattr(opened, "is_animated", False)  # a photo and its preview
         found = pixels(opened, size)
         dark = opened.mode == "I" and opened.format == "TIFF" and found.max() <= 255 / DEEPEST

@@ -137,7 +137,7 @@ class _Gathered:
     def _codes(self, block: Any) -> np.ndarray:
         found, place = block.dictionary_encode(), self.place
         codes = [
-            -1 if (text := word.strip()) in ("", "?") else place.setdefault(text, len(place))
+            -1 if (text := word.strip()) == "" else place.setdefault(text, len(place))
             for word in found.dictionary.to_pylist()
         ]
         return np.array(codes, dtype=np.int32)[found.indices.to_numpy()]

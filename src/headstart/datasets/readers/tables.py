@@ -22,11 +22,11 @@ from ...tasks import Kind, Task
 from ...tasks.encoding import Encoding, common
 from ..options import LabelKind, Options, Reader
 from ..splits import Division, build, check_apart, divide, given, warn_duplicates
-from .cells import coded
+from .cells import Floats, coded
 from .columns import Column, Numbers, check_typos, column_from_json, fit_column, reading, told
 from .files import Table, format_of, header, listed, load, load_frame
 from .ids import Ids
-from .labels import FREE_TEXT_CLASSES, answers
+from .labels import FREE_TEXT_CLASSES, answers, named, typed
 from .written import nfc
 
 
@@ -60,7 +60,7 @@ class TableEncoding(Encoding):
         """
         table.check_columns(ids, ", which are to be ids")
         found = {
-            name: (Ids.fit(table.column(name), train), "") if name in ids else fit_column(table, name, train)
+            name: (Ids.fit(table.inputs(name), train), "") if name in ids else fit_column(table, name, train)
             for name in names
         }
         said = _remarks({name: remark for name, (_, remark) in found.items()})
@@ -271,14 +271,21 @@ def _labels(table: Table, name: str, kind: LabelKind | None) -> Sequence[Any]:
     column = coded(table.column(name))
     counts = dict(zip(column.values, column.counts(), strict=True))
     few = len(counts) <= FREE_TEXT_CLASSES  # a set of classes that numbers are among
-    if kind == "classes" or (few and kind is None):
-        return table.labels(name)
-    read = reading(counts, table)
-    check_typos(table, name, read, counts)
-    if read.words or not (read.style or read.blanks):
-        return table.labels(name)
-    warnings.warn(f"label column `{name}` of {table.where}: {told(read, counts)}", UserWarning, stacklevel=5)
-    return column.recoded(read.array)
+    if kind != "classes" and not (few and kind is None):
+        read = reading(counts, table)
+        check_typos(table, name, read, counts)
+        if not read.words and (read.style or read.blanks):
+            said = told(read, counts)
+            warnings.warn(f"label column `{name}` of {table.where}: {said}", UserWarning, stacklevel=5)
+            return column.recoded(read.array)
+    if not table.written or isinstance(table.column(name), Floats):
+        return column
+    made = (named if kind == "classes" else typed)(column.values)
+    lost = [value for value, label in zip(column.values, made, strict=True) if label is None]
+    for value in lost if len(lost) < len(made) else ():
+        said = f"{value!r} is taken as missing, in {counts[value]} rows"
+        warnings.warn(f"label column `{name}` of {table.where}: {said}", UserWarning, stacklevel=5)
+    return column.recoded(made)
 
 
 def _division(

@@ -34,6 +34,7 @@ _UNIT = r"[^\W\d_]{1,8}(?:[/·*][^\W\d_]{1,8})?[23²³]?|[%‰°][CFK]?|º[CF]?|
 _TEXT = re.compile(
     rf"(?P<bound>[<>≤≥~≈±]=?\s*)?(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+])?\s*"
     rf"(?P<digits>\d(?:[\d.,' ]*\d)?\.?|[.,]\d+)(?P<power>[eE][-+]?\d+)?\s*"
+    rf"(?P<last>-(?=\s|$|\)))?\s*"
     rf"(?P<after>{_CURRENCY}|{_UNIT})?\.?\s*(?P<close>\))?"
 )
 _ALIKE = str.maketrans("−–﹣－’‘ʼ＇´\u00a0\u2007\u2009\u202f\u2002\u2003", "----'''''      ")
@@ -44,7 +45,8 @@ _MARKS = [(".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), 
 class Style:
     """Say how the numbers of a column are written.
 
-    Bounds (``<0.5``) are read as the number beside them; a percentage as the number before its mark.
+    Bounds (``<0.5``) are read as the number beside them; a percentage as the number before its mark. A minus
+    may stand behind (``5.2-``), or be written as brackets.
 
     Args:
         decimal: the mark before the parts of one.
@@ -66,12 +68,13 @@ class Style:
         if found is None or bool(found["open"]) != bool(found["close"]):
             return None
         units = [found[side] for side in ("before", "after") if found[side]]
-        if units not in ([], [self.unit]) or (found["sign"] and found["inner"]):
+        signs = [found[name] for name in ("sign", "inner", "last") if found[name]]
+        if units not in ([], [self.unit]) or len(signs) > 1:
             return None
         plain = self._plain(found["digits"])
         if plain is None:
             return None
-        minus = "-" in (found["sign"], found["inner"]) or found["open"]
+        minus = "-" in signs or found["open"]
         value = float(plain + (found["power"] or ""))
         return -value if minus else value
 
