@@ -206,13 +206,16 @@ def test_a_result_depends_on_the_policy_and_the_worlds():
         ({"steps": [5, 5]}, "rising"),
         ({"steps": []}, "rising"),
         ({"metric": "return"}, '"score" or "area"'),
-        ({"policy": net(features=5)}, "`bridge` applies"),
+        ({"policy": net(features=5)}, "from 4 observations .*; found from 5 to 2; .*`bridge` applies"),
         ({"policy": net(outputs=3)}, "2 actions"),
+        ({"policy": 3}, "a `Net`; found int; .*imported"),
+        ({"sources": CART}, r"a list; found World.*; pass `\[World"),
+        ({"steps": 500}, r"a list; found 500; pass `\[0, 500\]`"),
     ],
 )
 def test_what_is_no_problem_is_refused(more, told):
     pytest.importorskip("gymnasium", reason="needs the extra `rl`")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises((ValueError, TypeError), match=told):
         problem(**more)
 
 
