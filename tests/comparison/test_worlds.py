@@ -23,7 +23,7 @@ LIGHT = World("CartPole-v1", context={"masspole": 0.05})
 
 
 def problem(**more):
-    return Problem(HEAVY, **{"sources": [CART], "steps": [0, 128, 256], "budget": TINY} | more)
+    return Problem(**{"target": HEAVY, "sources": [CART], "steps": [0, 128, 256], "budget": TINY} | more)
 
 
 @pytest.mark.slow
@@ -161,6 +161,13 @@ def _broken(trial):
     policy, value = trial.fresh()
     nn.init.constant_(policy.heads["act"].weight, float("nan"))
     return trial.lesson(policy, value)
+
+
+def test_a_context_of_fractions_is_saved_as_any(tmp_path):
+    short = World("CartPole-v1", context={"length": 0.25})
+    result = hs.compare(problem(target=short, steps=[0]), "zero-shot", seeds=2, progress=False)
+    model = hs.load(result.best.save(tmp_path))
+    assert set(model.predict(torch.zeros(1, 4))) <= {0, 1}
 
 
 def test_a_strategy_that_fails_fails_alone():
