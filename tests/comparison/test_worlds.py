@@ -23,7 +23,7 @@ LIGHT = World("CartPole-v1", context={"masspole": 0.05})
 
 
 def problem(**more):
-    return Problem(HEAVY, **{"sources": [CART], "steps": [0, 128, 256], "budget": TINY} | more)
+    return Problem(**{"target": HEAVY, "sources": [CART], "steps": [0, 128, 256], "budget": TINY} | more)
 
 
 @pytest.mark.slow
@@ -163,6 +163,13 @@ def _broken(trial):
     return trial.lesson(policy, value)
 
 
+def test_a_context_of_fractions_is_saved_as_any(tmp_path):
+    short = World("CartPole-v1", context={"length": 0.25})
+    result = hs.compare(problem(target=short, steps=[0]), "zero-shot", seeds=2, progress=False)
+    model = hs.load(result.best.save(tmp_path))
+    assert set(model.predict(torch.zeros(1, 4))) <= {0, 1}
+
+
 def test_a_strategy_that_fails_fails_alone():
     bad = Strategy(name="bad", run=_nothing, summary="gives no lesson", reused="nothing")
     result = hs.compare(problem(steps=[64]), [bad, "zero-shot"], seeds=2, progress=False)
@@ -206,13 +213,16 @@ def test_a_result_depends_on_the_policy_and_the_worlds():
         ({"steps": [5, 5]}, "rising"),
         ({"steps": []}, "rising"),
         ({"metric": "return"}, '"score" or "area"'),
-        ({"policy": net(features=5)}, "`bridge` applies"),
+        ({"policy": net(features=5)}, "from 4 observations .*; found from 5 to 2; .*`bridge` applies"),
         ({"policy": net(outputs=3)}, "2 actions"),
+        ({"policy": 3}, "a `Net`; found int; .*imported"),
+        ({"sources": CART}, r"a list; found World.*; pass `\[World"),
+        ({"steps": 500}, r"a list; found 500; pass `\[0, 500\]`"),
     ],
 )
 def test_what_is_no_problem_is_refused(more, told):
     pytest.importorskip("gymnasium", reason="needs the extra `rl`")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises((ValueError, TypeError), match=told):
         problem(**more)
 
 

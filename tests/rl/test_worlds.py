@@ -1,6 +1,7 @@
 """Our own equations are those of Gymnasium, and what is no world is refused."""
 
 import builtins
+import importlib.util
 import math
 import pickle
 from types import SimpleNamespace
@@ -133,28 +134,122 @@ def test_any_environment_of_gymnasium_is_a_world():
     assert world.name == "Tiny weight=2"
 
 
+class Grid(gym.Env):
+    """Four places in a row, told by their number; the last is the goal."""
+
+    observation_space, action_space = gym.spaces.Discrete(4, start=1), gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = 1
+        return self.place, {}
+
+    def step(self, action):
+        self.place = max(1, self.place + (1 if action else -1))
+        return self.place, -1.0, self.place == 4, False, {}
+
+
+class Named(gym.ObservationWrapper):
+    def __init__(self):
+        super().__init__(Grid())
+        number = gym.spaces.Box(0, 9, (1, 2))
+        self.observation_space = gym.spaces.Dict({"place": Grid.observation_space, "twice": number})
+
+    def observation(self, place):
+        return {"place": place, "twice": np.full((1, 2), 2.0 * place, np.float32)}
+
+
+@pytest.mark.parametrize(("env", "first"), [(Grid, [1, 0, 0, 0]), (Named, [1, 0, 0, 0, 2, 2])])
+def test_choices_and_dicts_are_observed_in_a_row(env, first):
+    world = World(env, scale=(-30, -3))
+    stage = play([[world]], 2, [0])
+    np.testing.assert_array_equal(stage.look(), [[first, first]])
+    np.testing.assert_array_equal(stage.step(np.ones((1, 2), np.int64))[3][0, 0, :4], [0, 1, 0, 0])
+    assert np.min(world.units) >= 0.25
+
+
+def test_what_is_rare_is_not_made_large():
+    class Rare(Tiny):
+        def step(self, action):
+            x, *rest = super().step(action)
+            x[1] = 0.0
+            return x, *rest
+
+    assert World(Rare, scale=(0, 1)).units[1] == pytest.approx(0.25, abs=0.06)  # of [0, 1) where it begins
+
+
+PICTURE = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+
+
+class Picture(Tiny):
+    observation_space = PICTURE
+
+
+class Misshapen(Tiny):
+    observation_space = gym.spaces.Box(-9, 9, (3,))
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: World("CartPole-v1", context={"gravty": 1}), r'did you mean "gravity"'),
-        (lambda: World("Acrobot-v1", context={"length2": 2}), "only drawn"),
-        (lambda: World("CartPole-v1", context={"length": 0}), "above 0"),
-        (lambda: World("CartPole-v1", context={"force": math.nan}), "finite"),
-        (lambda: World("Pendulum-v1"), "actions=5"),
-        (lambda: World("CartPole-v1", actions=5), "left out"),
-        (lambda: World("CartPol-v1"), "did you mean"),
-        (lambda: World("gymnasium:Pendulum-v1"), "actions=5"),
+        (lambda: World("CartPole-v1", context={"gravty": 1}), r'known name; found "gravty"; did you mean'),
+        (lambda: World("CartPole-v1", context={"gravity": "high"}), r"a number; found 'high'; as `context="),
+        (lambda: World("Acrobot-v1", context={"length2": 2}), "an effect; found .* only drawn; .*`centre2`"),
+        (lambda: World("CartPole-v1", context={"length": 0}), "above 0 and finite; found 0"),
+        (lambda: World("CartPole-v1", context={"force": math.nan}), "finite; found nan"),
+        (lambda: World("Pendulum-v1"), "a few to choose from; found any number; pass `actions=5`"),
+        (
+            lambda: World("Pendulum-v1", actions=1),
+            "a few to choose from; found `actions=1`; pass `actions=5`",
+        ),
+        (lambda: World("CartPole-v1", actions=5), "left out where they are counted; found 5"),
+        (lambda: World("CartPol-v1"), 'known name; found "CartPol-v1"; did you mean'),
+        (lambda: World("gymnasium:Pendulum-v1"), "a few to choose from; found any number; pass `actions=5`"),
         (lambda: World("CartPole-v1", scale=(5, 5)), "lower one first"),
+        (lambda: World("CartPole-v1", scale=(5,)), "two returns"),
         (lambda: World(Tiny, context={"wieght": 2}, scale=(0, 1)), 'did you mean "weight"'),
-        (lambda: World(Tiny, context={"label": 2}, scale=(0, 1)), "same 3 steps"),
+        (
+            lambda: World(Tiny, context={"label": 2}, scale=(0, 1)),
+            "what happens; found the same 3 steps.*; it",
+        ),
         (lambda: World(Tiny), r"pass `scale=\(3, HIGH\)`"),
-        (lambda: World(lambda: Tiny(reward=math.nan), scale=(0, 1)), "NaN"),
-        (lambda: World(lambda: Tiny(steps=1), scale=(0, 1)), "ends at once"),
+        (lambda: World(lambda: Tiny(reward=math.nan), scale=(0, 1)), "finite; found NaN or infinity; random"),
+        (lambda: World(lambda: Tiny(steps=1), scale=(0, 1)), "two steps at least; found .* at once; all 5"),
+        (lambda: World(Picture, scale=(0, 1)), "numbers, choices, or dicts .*; found Box.*; pass a function"),
+        (lambda: World(Misshapen, scale=(0, 1)), r"`observation_space`, \(3,\); found \(2,\)"),
     ],
 )
 def test_what_is_no_world_is_refused(make, told):
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=f"should be .*{told}"):
         make()
+
+
+@pytest.mark.parametrize(("env", "told"), [(None, "a name, or"), (lambda: 3, "makes 3")])
+def test_what_makes_no_environment_is_refused(env, told):
+    with pytest.raises(TypeError, match=told):
+        World(env)
+
+
+def test_rewards_that_turn_to_nan_later_are_told_with_the_step():
+    world = World(Tiny, scale=(0, 1))
+    stage = play([[world]], 1, [0])
+    stage.step(np.zeros((1, 1), np.int64))
+    stage.envs[0].unwrapped.reward = math.nan
+    with pytest.raises(
+        ValueError, match="rewards of 'Tiny' should be finite; found nan; it came after 2 steps"
+    ):
+        stage.step(np.zeros((1, 1), np.int64))
+
+
+@pytest.mark.parametrize("env", ["LunarLander-v3", "CarRacing-v3"])
+def test_a_library_that_gymnasium_lacks_is_named_with_what_to_install(env):
+    found = [importlib.util.find_spec(name) for name in ("Box2D", "pygame")]
+    if all(found):
+        pytest.skip("box2d and pygame are installed")
+    with pytest.raises(
+        ModuleNotFoundError, match=r"with its libraries; found .* not installed.*; install what"
+    ):
+        World(env)
 
 
 def test_a_missing_library_is_named(monkeypatch):

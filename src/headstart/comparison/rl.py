@@ -335,7 +335,7 @@ class Acted:
     def policy(self) -> Net:
         """The policy, with a head of the target's name."""
         net = self.learned.policies[self.count - 1]
-        return Net(net.backbone, {self.problem.target.name: net.heads[HEAD]})
+        return Net(net.backbone, {_head(self.problem.target): net.heads[HEAD]})
 
     @property
     def record(self) -> dict[str, Any]:
@@ -372,9 +372,13 @@ class Acted:
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the policy: a net whose classes are the actions."""
         world = self.problem.target
-        kinds = {world.name: Multiclass(world.actions_count)}
+        kinds = {_head(world): Multiclass(world.actions_count)}
         told = {"world": world.name, "context": dict(world.context)}
         save(self.policy, directory, kinds=kinds, notes={**notes, **told})
+
+
+def _head(world: World) -> str:
+    return world.name.replace(".", "_")  # no part of a net may have a dot in its name
 
 
 def _told(world: World) -> str:

@@ -35,11 +35,13 @@ def gymnasium() -> ModuleType:
 
 
 def made(env: Make, context: Mapping[str, float] | None = None) -> Any:
-    """Make an environment, and set the fields of a context.
+    """Make an environment that observes a row of numbers, and set the fields of a context.
 
     Raises:
         ModuleNotFoundError: if Gymnasium, or a library that the environment needs, is missing.
-        ValueError: for a name that Gymnasium does not know, or a field that the environment does not have.
+        TypeError: if what is made is no environment.
+        ValueError: for a name that Gymnasium does not know, a field that the environment does not have, or
+            observations that make no row of numbers.
     """
     gym = gymnasium()
     try:
@@ -53,8 +55,27 @@ def made(env: Make, context: Mapping[str, float] | None = None) -> Any:
         if isinstance(env, str) and env not in gym.registry:
             raise unknown("environment of Gymnasium", env, gym.registry) from None
         raise wrong(f"environment {env!r}", expected="one that can be made", found=error) from None
+    if not isinstance(found, gym.Env):
+        expected = "a function that makes an environment of Gymnasium"
+        raise wrong("`env`", expected=expected, found=f"one that makes {found!r}", error=TypeError)
     _set(found, env, context or {})
-    return found
+    return _flat(found, gym)
+
+
+def _flat(env: Any, gym: ModuleType) -> Any:
+    """Let an environment observe a row of numbers: choices as zeros and a one, dicts and tuples in a row."""
+    space = env.observation_space
+    box = isinstance(space, gym.spaces.Box)
+    if box and len(space.shape) == 1:
+        return env
+    if not space.is_np_flattenable or (box and len(space.shape) > 2):
+        raise wrong(
+            f"observations of {type(env.unwrapped).__name__}",
+            expected="numbers, choices, or dicts and tuples of these",
+            found=space,
+            hint="pass a function that makes it with a wrapper which gives a row of numbers",
+        )
+    return gym.wrappers.FlattenObservation(env)
 
 
 def _set(made: Any, env: Make, context: Mapping[str, float]) -> None:

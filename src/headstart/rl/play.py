@@ -103,7 +103,8 @@ class _Gym:
         for i, (env, world) in enumerate(zip(self.envs, self.worlds, strict=True)):
             x, gained, ended, cut, _ = env.step(world.action(int(actions.flat[i])))
             if not np.isfinite(gained):
-                raise wrong(f"rewards of {world.name!r}", expected="finite", found=gained)
+                hint = f"it came after {self.age[i]} steps of an episode"
+                raise wrong(f"rewards of {world.name!r}", expected="finite", found=gained, hint=hint)
             cut = (cut or self.age[i] >= world.limit) and not ended
             reward[i], flags[0, i], flags[1, i], last[i] = gained, ended, cut, x
             if ended or cut:

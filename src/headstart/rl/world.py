@@ -59,7 +59,10 @@ class World:
     features: Features | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "context", {k: float(v) for k, v in self.context.items()})
+        if not isinstance(self.env, str) and not callable(self.env):
+            expected = "a name, or a function that makes an environment"
+            raise wrong("`env`", expected=expected, found=repr(self.env), error=TypeError)
+        object.__setattr__(self, "context", {k: _number(k, v) for k, v in self.context.items()})
         if not self.name:
             words = [str(self.env) if isinstance(self.env, str) else getattr(self.env, "__name__", "world")]
             words += [f"{key}={value:g}" for key, value in self.context.items()]
@@ -69,6 +72,8 @@ class World:
             self._check_actions(self.physics.actions is None)
         else:
             assert self.facts  # made once, so that what is wrong is told here
+        if self.scale is not None and len(self.scale) != 2:
+            raise wrong("`scale`", expected="two returns", found=self.scale)
         low, high = self.points
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise wrong("`scale`", expected="two finite returns, the lower one first", found=(low, high))
@@ -168,7 +173,7 @@ class World:
             raise wrong(f"`features` of {self.name!r}", expected="finite numbers (n, F)", found=shape)
 
     def _check_actions(self, continuous: bool) -> None:
-        if continuous and (self.actions is None or self.actions < 2):
+        if continuous and (self.actions is None or self.actions < 2 or self.actions % 1):
             raise wrong(
                 f"actions of {self.name!r}",
                 expected="a few to choose from",
@@ -199,14 +204,11 @@ class Facts:
 
 def _measured(world: World) -> Facts:
     env, gym = world.make(), _gym.gymnasium()
-    space, what = env.action_space, f"environment {world.name!r}"
+    space, what = env.action_space, f"episodes of {world.name!r}"
     line = isinstance(space, gym.spaces.Box) and space.shape == (1,)
     if not isinstance(space, gym.spaces.Discrete) and not line:
         raise wrong(f"actions of {world.name!r}", expected="counted, or one number", found=space)
     world._check_actions(line)
-    seen = env.observation_space
-    if not isinstance(seen, gym.spaces.Box) or len(seen.shape) != 1:
-        raise wrong(f"observations of {world.name!r}", expected="a row of numbers", found=seen)
     forces = (float(space.low[0]), float(space.high[0])) if line else None
     count = world.actions if line else int(space.n)
     assert count is not None
@@ -232,7 +234,7 @@ def _measured(world: World) -> Facts:
         x, _ = env.reset(seed=episode)
         total, steps, over = 0.0, 0, False
         while not over and steps < (limit or 1000):
-            rows.append(np.asarray(x, float))
+            rows.append(_row(x, env, world))
             x, reward, ended, cut, _ = env.step(act(env, int(rng.integers(count))))
             total, steps, over = total + float(reward), steps + 1, ended or cut
             rewards.append(float(reward))
@@ -240,12 +242,15 @@ def _measured(world: World) -> Facts:
         first = max(first, steps)
     env.close()
     if not np.isfinite(rewards).all():
-        raise wrong(f"rewards of {world.name!r}", expected="finite", found="NaN or infinity")
+        hint = "random actions find it in five episodes: mend the environment, or cut its rewards off"
+        raise wrong(f"rewards of {world.name!r}", expected="finite", found="NaN or infinity", hint=hint)
     if first <= 1:
-        raise wrong(what, expected="episodes of two steps at least", found="one that ends at once")
+        hint = f"all {LOOKS} episodes of random actions did: look at what its `reset` and `step` give"
+        raise wrong(what, expected="of two steps at least", found="one that ends at once", hint=hint)
     if not np.isfinite(rows).all():
         raise wrong(f"observations of {world.name!r}", expected="finite", found="NaN or infinity")
-    units = np.std(rows, axis=0).clip(1e-3)
+    units = np.maximum(np.std(rows, axis=0), np.ptp(rows, axis=0) / 4)  # what is rare is not made large
+    units[units < 1e-3] = 1.0
     threshold = env.spec.reward_threshold if env.spec is not None else None
     if world.scale is None and threshold is None:
         raise wrong(
@@ -257,6 +262,22 @@ def _measured(world: World) -> Facts:
     points = world.scale or (float(np.mean(returns)), float(threshold or 0.0))
     spread = max(float(np.std(rewards)), float(np.abs(rewards).mean())) * 20
     return Facts(count, forces, limit or 1000, tuple(units.tolist()), spread or 1.0, 0.99, points)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        found, hint = repr(value), f"as `context={{{name!r}: 1.5}}`"
+        raise wrong(f"`{name}` of the context", expected="a number", found=found, hint=hint) from None
+
+
+def _row(x: Any, env: Any, world: World) -> Any:
+    found = np.asarray(x, float)
+    if found.shape != env.observation_space.shape:
+        expected = f"of the shape of its `observation_space`, {env.observation_space.shape}"
+        raise wrong(f"observations of {world.name!r}", expected=expected, found=found.shape)
+    return found
 
 
 def _act(forces: tuple[float, float] | None, count: int) -> Any:

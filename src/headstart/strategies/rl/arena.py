@@ -81,8 +81,18 @@ class Arena:
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:
+        for name, value, hint in (
+            ("sources", self.sources, "pass `[World(...), ...]`"),
+            ("steps", self.steps, f"pass `[0, {self.steps}]`"),
+        ):
+            if not isinstance(value, Sequence):
+                raise wrong(f"`{name}`", expected="a list", found=repr(value), hint=hint, error=TypeError)
         object.__setattr__(self, "sources", tuple(self.sources))
         object.__setattr__(self, "steps", tuple(self.steps))
+        if self.policy is not None and not isinstance(self.policy, Net):
+            hint = "`hs.rl.imported(agent)` makes one of an agent of Stable-Baselines3"
+            found = type(self.policy).__name__
+            raise wrong("`policy`", expected="a `Net`", found=found, hint=hint, error=TypeError)
         names = [self.target.name, *(one.name for one in self.sources)]
         if len(set(names)) < len(names):
             hint = "pass `World(..., name=...)`"
