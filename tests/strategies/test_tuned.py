@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from headstart.comparison import Problem, compare
-from headstart.models import conv4
+from headstart.models import Backbone, conv4
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
-from headstart.strategies.recipes import tuned
+from headstart.strategies.recipes import features, tuned
 from headstart.strategies.trial import Trained
-from headstart.tasks import Binary, Labelled, Multiclass, Task
+from headstart.tasks import Binary, Labelled, Multiclass, Task, Tokens
 
 STEPS = Budget(steps=6, options=1)
 
@@ -146,3 +146,72 @@ def test_a_comparison_shows_the_block_of_both(tmp_path):
     )
     assert {row["strategy"] for row in result.rows} == {frozen, "finetune@layer"}
     assert len(result.details["layers"]) == 2
+
+
+# Words with an answer each.
+
+
+class Layers(Backbone):
+    """Two layers over the vectors of tokens."""
+
+    use, width = "layers", 5
+
+    def __init__(self):
+        super().__init__()
+        self.settings = {}
+        self.embed = nn.Embedding(20, 5, padding_idx=0)
+        self.layers = nn.ModuleList([nn.Linear(5, 5), nn.Linear(5, 5)])
+
+    def places(self, x):
+        z = self.embed(x)
+        for layer in self.layers:
+            z = layer(z).tanh()
+        return z
+
+    def mask(self, x):
+        return x != 0
+
+    def forward(self, x):
+        return self.places(x).mean(1)
+
+
+def tagged(count, seed):
+    x = torch.randint(1, 20, (count, 4), generator=torch.Generator().manual_seed(seed))
+    return Labelled(x, torch.where(x % 5 == 0, -100, x % 3))
+
+
+def sentences(count):
+    torch.manual_seed(0)
+    target = Task("tags", Tokens(3), tagged(count, 1), test=tagged(10, 2))
+    return Problem(target, [], backbone=Layers(), budget=STEPS)
+
+
+def test_words_are_tuned_from_the_block_that_words_choose():
+    problem = sentences(30)
+    frozen, found = ran(problem, "features@layer+logreg"), ran(problem)
+    assert found.told["layer"] == frozen.told["layer"]
+    assert list(found.told["held_out"]) == ["0.0", "0.5", "1.0"]
+    assert list(found.curves) == ["held out: tags", "all: tags"]
+
+
+def test_few_texts_are_not_tuned():
+    assert ran(sentences(24)).told["share"] == 0.0
+
+
+def test_likelihoods_are_of_the_tag_of_each_word():
+    problem = sentences(30)
+    net, rows = ran(problem, "features@layer+logreg").net, problem.target.train
+    likely = tuned.likelihood(net, problem.target)
+    assert len(likely) == int((rows.y >= 0).sum())
+    loss = problem.target.kind.loss(net(rows.x, "tags").double(), rows.y)
+    torch.testing.assert_close(-likely.mean(), loss.detach(), atol=1e-6, rtol=1e-6)
+
+
+def test_a_head_of_words_is_fitted_on_more_of_them_than_a_head_of_pixels(monkeypatch):
+    monkeypatch.setattr(features, "by_planes", lambda columns, classes: 7)
+    problem = sentences(30)
+    trial, words = Trial(problem, {}, 0, Starts()), int((problem.target.train.y >= 0).sum())
+    z = torch.randn(*problem.target.train.y.shape, 5)
+    assert len(features.some_entries(trial, z)[0]) == words
+    monkeypatch.setattr(features, "WORDS", 9)
+    assert len(features.some_entries(trial, z)[0]) == 9
