@@ -19,7 +19,7 @@ from PIL import Image
 from headstart.records import file_hash, seal
 
 from .damage import faults
-from .ground import call, lay
+from .ground import COMPARISON, call, lay, make
 
 SECONDS, MEMORY = 20, 2 * 2**30  # at most, for one file
 PICTURES = ("png", "jpg", "bmp", "gif", "tiff", "webp")
@@ -104,7 +104,8 @@ class Bench:
         self.root = root
         lay(root)
         self._must("fit", "problem.toml", "--set", "target.shots=2", "--out", "run")
-        self._must("compare", "problem.toml", "--out", "compared")
+        status, said = make(COMPARISON, root / "compared")
+        assert status == 0, said
         rng = np.random.default_rng(0)
         for name in "ab":
             (root / "photos" / name).mkdir(parents=True)
@@ -169,10 +170,13 @@ class Bench:
         return call("fit", "bad.toml", "--set", "budget.steps=2", "--set", "target.shots=2", "--out", "out")
 
     def json(self, rng: random.Random) -> tuple[int, str]:
-        """Read damaged JSON: of a model, a result, a run."""
-        sort = rng.choice(["model", "model", "result", "details", "scores", "status"])
+        """Read damaged JSON: of a model, a result, a run, or any of a comparison that is gone on with."""
+        sort = rng.choice(["model", "model", "result", "details", "scores", "status", *["any"] * 4])
         places = {"model": "run/model", "scores": "run", "status": "run"}
-        source = f"{places.get(sort, 'compared')}/{sort}.json"
+        source = Path(places.get(sort, "compared"), f"{sort}.json")
+        if sort == "any":
+            kept = sorted((self.root / "compared").rglob("*.json"))
+            source = rng.choice(kept).relative_to(self.root)
         data = (self.root / source).read_bytes()
         if rng.random() < 0.3:
             written = spoiled(data, rng)
@@ -183,8 +187,10 @@ class Bench:
             place = self._model()
             (place / "model.json").write_bytes(written)
             return call("predict", place, "csv:new.csv", "-o", "out.csv")
-        place = self._copy(source.split("/")[0])
-        (place / Path(source).name).write_bytes(written)
+        place = self._copy(source.parts[0])
+        place.joinpath(*source.parts[1:]).write_bytes(written)
+        if sort == "any":
+            return make(COMPARISON, place)
         command = ["report", place] if sort in ("result", "details") else ["runs", "show", place]
         return call(*command)
 
