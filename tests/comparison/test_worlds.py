@@ -127,7 +127,7 @@ def test_every_strategy_gives_a_lesson_or_a_reason():
     starts = Shared([0])
     for name, strategy in {**asked.strategies(), **asked.further()}.items():
         if reason := asked.applies(strategy, HEAVY.name):
-            assert name == "bridge", (name, reason)
+            assert name in ("bridge", "successor"), (name, reason)
             continue
         lesson = strategy.run(Trial(asked, strategy.options[0], 0, starts))
         assert isinstance(lesson, Lesson), name

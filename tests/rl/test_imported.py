@@ -28,6 +28,14 @@ def test_a_policy_of_stable_baselines_says_the_same(sb3, activation):
         assert not torch.equal(agent.policy.action_net.weight, torch.zeros(2, 6))
 
 
+def test_a_net_of_values_of_actions_chooses_the_same(sb3):
+    made = sb3.DQN("MlpPolicy", "CartPole-v1", policy_kwargs={"net_arch": [8, 6]}, seed=0, device="cpu")
+    net, x = imported(made), torch.randn(5, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x, "act"), made.policy.q_net.q_net(x))
+    assert net(x, "act").argmax(1).tolist() == made.predict(x.numpy(), deterministic=True)[0].tolist()
+
+
 def agent(hidden, head, space):
     policy = SimpleNamespace(mlp_extractor=SimpleNamespace(policy_net=hidden), action_net=head)
     return SimpleNamespace(policy=policy, action_space=space)

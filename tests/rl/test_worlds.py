@@ -178,6 +178,17 @@ def test_what_is_rare_is_not_made_large():
     assert World(Rare, scale=(0, 1)).units[1] == pytest.approx(0.25, abs=0.06)  # of [0, 1) where it begins
 
 
+def test_a_field_that_is_met_only_now_and_then_has_an_effect():
+    class Far(Grid):
+        goal = 4
+
+        def step(self, action):
+            place, reward, _, cut, _ = super().step(action)
+            return place, reward, place == self.goal, cut, {}
+
+    assert World(Far, context={"goal": 3}, scale=(-30, -3)).context == {"goal": 3.0}
+
+
 PICTURE = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8)
 
 
@@ -210,7 +221,7 @@ class Misshapen(Tiny):
         (lambda: World(Tiny, context={"wieght": 2}, scale=(0, 1)), 'did you mean "weight"'),
         (
             lambda: World(Tiny, context={"label": 2}, scale=(0, 1)),
-            "what happens; found the same 3 steps.*; it",
+            "what happens; found the same 200 steps.*; it",
         ),
         (lambda: World(Tiny), r"pass `scale=\(3, HIGH\)`"),
         (lambda: World(lambda: Tiny(reward=math.nan), scale=(0, 1)), "finite; found NaN or infinity; random"),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import explain, unknown, wrong
 from .physics import PHYSICS
 
-TRIES = 25  # steps with the same actions, after which a field that moves nothing has no effect
+TRIES = 200  # steps with the same actions, after which a field that moves nothing has no effect
 Make = str | Callable[[], Any]  # a name, or a function that makes an environment
 
 
@@ -115,14 +115,14 @@ def inspect(inner: Any, name: str) -> Any:
 
 
 def path(env: Make, context: Mapping[str, float], act: Callable[[Any, int], Any]) -> list[NDArray[Any]]:
-    """Follow an environment over a few steps with actions that do not depend on it."""
-    world = made(env, context)
+    """Follow an environment over some episodes with random actions that do not depend on it."""
+    world, rng = made(env, context), np.random.default_rng(0)
     seen = [np.asarray(world.reset(seed=0)[0], float)]
-    for step in range(TRIES):
-        x, reward, ended, cut, _ = world.step(act(world, step))
+    for number in rng.integers(1 << 16, size=TRIES):
+        x, reward, ended, cut, _ = world.step(act(world, int(number)))
         seen.append(np.append(np.asarray(x, float).ravel(), reward))
         if ended or cut:
-            break
+            seen.append(np.asarray(world.reset()[0], float))
     world.close()
     return seen
 
@@ -138,6 +138,6 @@ def check_effect(env: Make, context: Mapping[str, float], act: Callable[[Any, in
             raise wrong(
                 f"field {name!r} of the context",
                 expected="one that changes what happens",
-                found=f"the same {len(with_it) - 1} steps with and without it",
+                found=f"the same {TRIES} steps with and without it",
                 hint="it may be read when the environment is made: pass a function that makes it",
             )

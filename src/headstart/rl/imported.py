@@ -12,7 +12,10 @@ from .stack import ELEMENTWISE
 
 
 def imported(model: Any, name: str = "act") -> Net:
-    """Take the policy out of an agent of Stable-Baselines3 (PPO, A2C) with an ``MlpPolicy``.
+    """Take the policy out of an agent of Stable-Baselines3 (PPO, A2C, DQN) with an ``MlpPolicy``.
+
+    Of a DQN this is its net of values of actions; the action of the largest is the likeliest. How sure the
+    policy is where it goes on learning depends on how far these values are apart.
 
     Args:
         model: the agent, as ``PPO.load(path)`` gives it. That call unpickles: load only what you trust.
@@ -38,6 +41,10 @@ def imported(model: Any, name: str = "act") -> Net:
     policy = getattr(model, "policy", None)
     hidden = getattr(getattr(policy, "mlp_extractor", None), "policy_net", None)
     head = getattr(policy, "action_net", None)
+    values = getattr(getattr(policy, "q_net", None), "q_net", None)
+    if isinstance(values, nn.Sequential):
+        *others, head = values
+        hidden = nn.Sequential(*others)
     if not isinstance(hidden, nn.Sequential) or not isinstance(head, nn.Linear):
         raise wrong(
             "`model`",
