@@ -76,8 +76,9 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def problem(tmp_path: Path, table: Path) -> Path:
-    """A target and a source in CSV files, with a budget of next to nothing."""
+def problem(tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A target and a source in CSV files, with a budget of next to nothing, and few ways without reuse."""
+    monkeypatch.setattr("headstart.comparison.problem.NO_REUSE", ("constant", "raw+logreg", "scratch"))
     write_table(tmp_path / "old.csv", ["cat", "dog", "eel", "fox"], rows=16, seed=1)
     path = tmp_path / "problem.toml"
     path.write_text(

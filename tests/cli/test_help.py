@@ -3,11 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headstart.cli import main
 from headstart.cli.listing import WHATS
 
 
@@ -66,8 +66,6 @@ def test_wrong_words(wrong: Callable[..., str]) -> None:
     assert "DATA" in wrong("predict", "model")
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "headstart", "--debug", "compare", "none.toml"]
-    process = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
-    assert process.returncode == 2
-    assert "Traceback" in process.stderr
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--debug", "compare", "none.toml"]) == 2
+    assert "Traceback" in capsys.readouterr().err

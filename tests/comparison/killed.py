@@ -53,7 +53,8 @@ def whole(directory, moment):
     for name in NAMES:
         run = STRATEGIES[name].run
         STRATEGIES[name] = replace(STRATEGIES[name], run=lambda trial, run=run: (kill(), run(trial))[1])
-    result = compare(replace(table(), shots=[2]), NAMES, 2, out=directory, progress=False)
+    problem = replace(table(), shots=[2])
+    result = compare(problem, NAMES, 2, baseline="scratch", out=directory, progress=False)
     Path(directory, "rows.json").write_text(json.dumps(result.rows))
 
 

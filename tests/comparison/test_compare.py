@@ -111,12 +111,13 @@ def test_result_json_has_the_keys_that_the_design_names(compared):
     assert result.rows == data["rows"]
 
 
-def test_shots_of_a_regression_are_labelled_rows():
+def test_shots_of_a_regression_are_labelled_rows(tmp_path):
     rows = Labelled(numbers(8, 1).x, numbers(8, 1).x.sum(1))
     target = Task("size", Regression(), rows, test=rows)
     with pytest.warns(UserWarning, match="16 of 16 test rows"):
         result = compare(Problem(target, settings={"hidden": [4]}, shots=[1, 6], budget=ONE), "scratch", 2)
-    text = (result.directory / "report.html").read_text()
+    assert not (result.directory / "report.html").exists()  # which goes with the result
+    text = result.report(tmp_path / "report.html").read_text()
     assert "per class" not in " ".join([*result.data["reasons"], result.table(), text])
     assert [reason.partition(":")[0] for reason in result.data["reasons"]] == [
         "With 1 labelled row", "With 6 labelled rows",
@@ -645,6 +646,7 @@ def test_test_rows_among_the_rows_of_a_source_are_told():
     assert ["training rows of 'old' and 'older'" in str(one.message) for one in told] == [True]
 
 
+@pytest.mark.usefixtures("soon_settled")
 def test_strategies_do_not_touch_the_test_rows(monkeypatch):
     problem = images(budget=ONE)
     names = [name for name in STRATEGIES if name not in ELSEWHERE]
@@ -701,6 +703,7 @@ def test_another_release_does_not_continue_a_comparison(monkeypatch, tmp_path):
         compare(table(budget=ONE), "scratch", 1, out=tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(

@@ -55,6 +55,7 @@ def rows(result):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in result.rows]
 
 
+@pytest.mark.usefixtures("soon_settled")
 @pytest.mark.parametrize("name", [name for name in [*STRATEGIES, *FURTHER] if name not in ELSEWHERE])
 def test_every_strategy_of_ours_keeps_the_contract(name):
     if name == "lora" and find_spec("peft") is None:
@@ -66,6 +67,7 @@ def test_a_strategy_of_another_package_keeps_the_contract(package):
     check_strategy(package.PLAIN, images())
 
 
+@pytest.mark.slow
 def test_a_strategy_of_another_package_runs_in_two_processes_as_in_one(package):
     problem = table(shots=[2], budget=dataclasses.replace(TINY, options=2))
     one, two = (

@@ -30,6 +30,7 @@ from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Ta
 from .problems import ELSEWHERE, TINY, images, numbers, pictures, same, table, tensors, weights
 
 NAMES = [name for name in STRATEGIES if name not in ELSEWHERE]
+pytestmark = pytest.mark.usefixtures("soon_settled")
 DRAW_NOTHING = (
     "constant",
     "raw+logreg",

@@ -219,6 +219,7 @@ def test_which_strategies_apply_and_why_others_do_not():
     assert why["raw+lexicon"] == "the target has no answer for each token"
 
 
+@pytest.mark.usefixtures("soon_settled")
 @pytest.mark.parametrize(
     "name", ["constant", "raw+threshold", "raw+pixels", "features+logreg", "probe", "multitask"]
 )

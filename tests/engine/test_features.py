@@ -192,7 +192,7 @@ print(store.forwarded, float(store.features(net, key, x).double().sum()))
 def test_several_processes_forward_each_row_once(tmp_path):
     command = [sys.executable, "-c", SCRIPT, tmp_path]
     with_pipes = {"stdout": subprocess.PIPE, "text": True}
-    workers = [subprocess.Popen([*command, str(shift)], **with_pipes) for shift in (0, 90, 200)]
+    workers = [subprocess.Popen([*command, str(shift)], **with_pipes) for shift in (0, 90)]
     said = [worker.communicate()[0].split() for worker in workers]
     assert sum(int(forwarded) for forwarded, _ in said) == 300
     assert len({total for _, total in said}) == 1

@@ -23,32 +23,35 @@ def outcome(directory):
     return (directory / "weights").read_text(), (directory / "metrics.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("variant", ["sgd-adamw", "adamw-sgd"])
-def test_killed_and_resumed_is_bit_equal_to_unbroken(variant, tmp_path):
+# Files 1 and 2 are the first checkpoint's tensors and facts, 3 and 4 the second's.
+WRITING = ["fsync:1", "replace:1", "fsync:2", "replace:2", "fsync:3", "replace:4", "fsync:4", "replace:5"]
+
+
+def deaths(variant):
+    """Draw steps: every attempt gets one checkpoint further at least, and dies before the end."""
     draw = random.Random(variant)
-    # Every attempt gets at least one checkpoint further, and dies before the end; the last one lives.
-    deaths = [
-        draw.randint(1, 5),
-        draw.randint(4, 6),
-        draw.randint(4, 6),
-        draw.randint(1, 3),
-        draw.randint(4, 6),
-    ]
-    broken_equals_unbroken(tmp_path, variant, *map(str, deaths))
+    return [str(draw.randint(*ends)) for ends in ((1, 5), (4, 6), (4, 6), (1, 3), (4, 6))]
 
 
-def broken_equals_unbroken(path, variant, *deaths):
-    subprocess.run([sys.executable, SCRIPT, path, variant, *deaths], check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Run all of ``two_phases.py`` once; its children kill themselves and are started again."""
+    root = tmp_path_factory.mktemp("killed")
+    variants = {v: [v, *deaths(v)] for v in ("sgd-adamw", "adamw-sgd")} | {"writing": ["sgd-adamw", *WRITING]}
+    jobs = [[str(root / name), *words] for name, words in variants.items()]
+    for directory, *_ in jobs:
+        os.mkdir(directory)
+    subprocess.run([sys.executable, SCRIPT, json.dumps(jobs)], check=True, capture_output=True)
+    return root
+
+
+@pytest.mark.parametrize("name", ["sgd-adamw", "adamw-sgd", "writing"])
+def test_killed_and_resumed_is_bit_equal_to_unbroken(killed, name):
+    path = killed / name
     assert outcome(path / "unbroken") == outcome(path / "broken")
     assert len(outcome(path / "broken")[1].splitlines()) == 24
     assert Run.open(path / "broken").status().state == "done"
-
-
-def test_killed_while_it_writes_a_checkpoint_and_resumed_is_bit_equal_to_unbroken(tmp_path):
-    # Files 1 and 2 are the first checkpoint's tensors and facts, 3 and 4 the second's.
-    deaths = ["fsync:1", "replace:1", "fsync:2", "replace:2", "fsync:3", "replace:4", "fsync:4", "replace:5"]
-    broken_equals_unbroken(tmp_path, "sgd-adamw", *deaths)
-    assert not list((tmp_path / "broken").rglob("*.tmp"))
+    assert not list((path / "broken").rglob("*.tmp"))
 
 
 def setting(seed=0, width=2):

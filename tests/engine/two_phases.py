@@ -1,6 +1,7 @@
 """Train in two phases, in processes that kill themselves at given places; see test_resume.py."""
 
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -113,6 +114,6 @@ if __name__ == "__main__":
     import torch._dynamo  # optimizers import it at their first step: once here instead of in every child
 
     torch.set_num_threads(1)
-    root, variant, *deaths = sys.argv[1:]
-    attempts(f"{root}/unbroken", variant, 100, [])
-    attempts(f"{root}/broken", variant, 3, deaths)
+    for root, variant, *deaths in json.loads(sys.argv[1]):
+        attempts(f"{root}/unbroken", variant, 100, [])
+        attempts(f"{root}/broken", variant, 3, deaths)

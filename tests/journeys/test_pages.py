@@ -29,6 +29,7 @@ FOLLOWED = (
     "docs/add-a-method.md",
 )
 BLOCK = re.compile(r"^```(python|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FLOORS = ("constant", "raw+logreg", "raw+ridge", "raw+means", "tfidf+logreg", "scratch")  # the quick ones
 QUICK = ["budget.steps=2", "budget.pretrain=2", "budget.meta=1", "budget.episodes=1", "budget.options=1"]
 
 
@@ -48,7 +49,7 @@ def quick(words):
         return words
     sets = [word for key in QUICK for word in ("--set", key)]
     kept = words[: words.index("--seeds")] if "--seeds" in words else words
-    return [*kept, "--seeds", "1", "--workers", "1", *sets]
+    return [*kept, "--strategies", "probe,finetune", "--seeds", "1", "--workers", "1", *sets]
 
 
 def run(page, folder, monkeypatch):
@@ -96,6 +97,7 @@ def module(parts, text, monkeypatch):
 
 @pytest.mark.parametrize("page", FOLLOWED)
 def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
+    monkeypatch.setattr("headstart.comparison.problem.NO_REUSE", FLOORS)
     if page == "README.md":  # its commands name files of the reader's; they are checked below
         monkeypatch.setattr(sys.modules[__name__], "commands", lambda text: [])
     for test in run(page, tmp_path, monkeypatch):

@@ -246,6 +246,7 @@ def test_bounded_metrics_are_said_in_points_whatever_their_name():
     assert "80.0 [76.0, 84.0]" in text
 
 
+@pytest.mark.usefixtures("drawn")
 def test_seeds_are_dots_only_where_a_gain_is_their_difference():
     rows = [row("probe", 0.08, verdict="gains", mean=0.8), row("raw+logreg", mean=0.72)]
     value = result(rows, [answer()])
@@ -351,6 +352,7 @@ def test_table_fits(width):
         assert "…" not in text
 
 
+@pytest.mark.usefixtures("drawn")
 def test_page_says_what_is_asked_of_it():
     text = page(result(), DETAILS)
     words = seen(text)
@@ -450,6 +452,7 @@ def test_holes_are_no_words(dropped, hole):
         assert not re.search(r"\bNone\b|\bnan\b", text)
 
 
+@pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize("name", ["books_to_kitchen", "digits_demo", "mnist_to_usps", "omniglot_to_mnist"])
 def test_recorded_results_are_shown(name, tmp_path):
     old = ROOT / "benchmarks" / "quality" / name

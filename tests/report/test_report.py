@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from headstart.report import page, table, write
 
+pytestmark = pytest.mark.usefixtures("drawn")
 VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
 EVIL = '<script>alert("1")</script>'
 

@@ -73,6 +73,7 @@ def answers(name, problem, **settings):
     return predict(net, "new", problem.target.test.x, progress=False).double()
 
 
+@pytest.mark.usefixtures("soon_settled")
 @pytest.mark.parametrize("kind", [Multiclass(["a", "b"]), Binary()])
 @pytest.mark.parametrize("name", ALL)
 def test_every_one_keeps_the_contract(name, kind):

@@ -13,6 +13,7 @@ from headstart.strategies import FURTHER, Budget, Starts, Trial
 from headstart.tasks import Labelled, Multiclass, Task
 
 NAMES = ["matching", "r2d2", "anil", "reptile"]
+pytestmark = pytest.mark.usefixtures("soon_settled")
 BUDGET = Budget(steps=20, meta=3, pretrain=5, episodes=2, options=1)
 
 

@@ -45,6 +45,7 @@ def learned(name, problem, **settings):
     return strategy.learn(Trial(problem, {**strategy.options[0], **settings}, 0, Starts()))
 
 
+@pytest.mark.usefixtures("soon_settled")
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_every_pattern_is_a_strategy_that_keeps_the_contract(pattern):
     problem = several((1, 8, 8)) if pattern == "mtan" else several()

@@ -58,7 +58,8 @@ def compare(
         least: the smallest gain that matters: .01 is a point of a bounded measure, or of an error ratio.
         confirm: choose on half of the test rows, and measure the gain of what is recommended on the other
             half with 5 fresh seeds: the one number that choosing the best of many does not flatter.
-        out: directory for the results; one that holds the same comparison is continued.
+        out: directory for the results and their report; one that holds the same comparison is continued.
+            Without it they last as long as the result, which draws a report where it is asked to.
         workers: processes; above 1 a script needs ``if __name__ == "__main__":``. Results do not depend
             on how many.
         threads: of each process. Sums over more threads differ in their last digits, so numbers stay the
@@ -144,7 +145,8 @@ def compare(
         result.details["budget"]["seconds"] = heart.spent()
         result.details["files"] = cells.manifest(plan, keep or {})
         write(directory, result.data, result.details)
-        report.write(directory)  # once: drawing takes longer than judging
+        if out is not None:  # drawing takes longer than judging: once, and where it stays
+            report.write(directory)
     return Result(result.data, result.details, directory, _holder=holder, _problem=problem)
 
 

@@ -188,8 +188,8 @@ def _gain(ax: Axes, board: Board, row: Row, y: float, base: Sequence[float | Non
     assert row.gain is not None
     low, high = ax.get_xlim()
     marker, color = MARKS.get(board.verdict(row), MARKS["open"])
-    for pair in _differences(board, row, base):
-        ax.plot(pair, y, ".", color=color, alpha=0.3, markersize=5, markeredgewidth=0)
+    if each := _differences(board, row, base):
+        ax.plot(each, [y] * len(each), ".", color=color, alpha=0.3, markersize=5, markeredgewidth=0)
     ends = row.gain_ci or (row.gain, row.gain)
     if row.gain_ci is not None and ends[0] < high and ends[1] > low:
         ax.plot([max(ends[0], low), min(ends[1], high)], [y, y], color=color, linewidth=2.4)
