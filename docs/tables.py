@@ -395,6 +395,27 @@ def worlds(directory: Path = QUALITY / "rl_contexts") -> str:
     return markdown(head, lines)
 
 
+def texts(file: Path = QUALITY / "texts" / "figures.json") -> str:
+    """Show what each way reached on sets of texts: the mean over its seeds, and the lowest and the highest."""
+    if not file.exists():
+        return "`benchmarks/quality/texts/run.py` has not been run yet.\n"
+    parts = []
+    for study in json.loads(file.read_text()).values():
+        rows = []
+        for way, seeds in study["ways"].items():
+            scores = [100 * run["score"] for run in seeds.values()]
+            layers = dict.fromkeys(str(run["layer"]) for run in seeds.values() if "layer" in run)
+            ends = f"{min(scores):.1f} to {max(scores):.1f}"
+            mean = sum(scores) / len(scores)
+            rows.append([f"`{way}`", f"{mean:.1f}", ends, str(len(scores)), ", ".join(layers) or "–"])
+        rows.sort(key=lambda row: -float(row[1]))
+        per = "sentences" if study["data"] in ("ud_ewt", "wnut17") else "sentences per class"
+        told = f"**`{study['data']}`**, {study['shots']} {per}, the first {study['test']} test rows, "
+        head = ["way", f"{study['metric']} in %", "lowest and highest", "seeds", "block"]
+        parts.append(f"{told}{study['steps']} steps where weights are tuned\n\n{markdown(head, rows)}")
+    return "\n".join(parts)
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -409,6 +430,7 @@ def write(directory: Path) -> None:
         ("copies", copies()),
         ("sources", sources()),
         ("worlds", worlds()),
+        ("texts", texts()),
     ):
         (directory / f"{name}.md").write_text(text)
 

@@ -1,9 +1,9 @@
 """What does a small sentence encoder bring to texts: parts of speech, entities, questions, sentiment?
 
-``python benchmarks/quality/texts/run.py parts|entities|questions|sentiment [WAY ...]`` goes on with what is not
-in ``figures.json`` beside this file. Needs ``HEADSTART_DATA`` and ``headstart weights minilm``; a way takes half a
-minute to two minutes a seed on one idle thread. Every way has its stated defaults. Beside ours stand the lines
-of scikit-learn that anyone would write, on the same rows (``plain``).
+``python benchmarks/quality/texts/run.py parts`` (or ``entities``, ``questions``, ``sentiment``; then names of
+ways, else all) goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA`` and
+``headstart weights minilm``; a way takes up to two minutes of one thread a seed. Every way has its stated
+defaults. Beside ours stand the lines of scikit-learn that anyone would write, on the same rows (``plain``).
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ WORDS = (
 )
 TEXTS = ("constant", "tfidf+logreg", "features+logreg", "features@layer+logreg", "finetune", "contrastive")
 STUDIES = {
-    "parts": Study("ud_ewt", 1000, 500, 100, "accuracy", (*WORDS, "finetune")),
-    "entities": Study("wnut17", 1000, 500, 100, "span_f1", (*WORDS, "finetune")),
+    "parts": Study("ud_ewt", 1000, 500, 100, "accuracy", WORDS),
+    "entities": Study("wnut17", 1000, 500, 100, "span_f1", WORDS),
     "questions": Study("text_cls:TREC", 20, 500, 60, "accuracy", TEXTS),
     "sentiment": Study("text_cls:SST-2", 100, 500, 60, "accuracy", TEXTS),
 }
@@ -148,7 +148,8 @@ def facts_of(words: list[str], i: int) -> dict[str, str | bool]:
     """Describe a word: itself, how it ends and begins, capitals and digits, and the words beside it."""
     word, padded = words[i], ["", *words, ""]
     return {
-        "is": word.lower(), "last 3": word[-3:].lower(), "last 2": word[-2:].lower(), "first": word[:2].lower(),
+        "is": word.lower(), "last 3": word[-3:].lower(), "last 2": word[-2:].lower(),
+        "first": word[:2].lower(),
         "title": word.istitle(), "upper": word.isupper(), "digit": any(map(str.isdigit, word)),
         "before": padded[i].lower(), "after": padded[i + 2].lower(), "begins": i == 0,
     }  # fmt: skip
@@ -169,7 +170,7 @@ def texts(name: str) -> dict[tuple[int, ...], list[str] | str]:
             lines = unpacked(file, RECIPES[name]).split("\n")
             words: list = [" ".join(line.split()[1:]) for line in lines if line.strip()]
         else:
-            body = "\n".join(line for line in unpacked(file, RECIPES[name]).split("\n") if "# " != line[:2])
+            body = "\n".join(line for line in unpacked(file, RECIPES[name]).split("\n") if line[:2] != "# ")
             words = [row for row, _ in columns(body, 0, 1)]
             words = [row[: int((x > 0).sum())] for row, x in zip(words, rows.x, strict=True)]
         found |= dict(zip(map(key, rows.x), words, strict=True))

@@ -47,7 +47,7 @@ def lit(x: Tensor) -> Tensor:
 
 
 def lengths(x: object) -> Tensor | None:
-    """Count the numbers of each row of tokens ``(N, L)`` that are not padding; ``None`` for rows of other sorts.
+    """Count what is not padding in each row of tokens ``(N, L)``; ``None`` for rows of other sorts.
 
     Example:
         >>> lengths(torch.tensor([[3, 4], [5, 0]])).tolist()
