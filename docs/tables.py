@@ -333,7 +333,9 @@ def rates(file: Path = ROOT / "benchmarks" / "trust" / "rates.json") -> str:
         )  # fmt: skip
     runs = sorted({cell["runs"] for cell in told["cells"]})
     text = f"{markdown(head, rows)}\n{runs[0]} comparisons a row"
-    text += f", {runs[-1]} where *one +6* is looked for in 400 rows, seeds as needed.\n" if runs[1:] else ".\n"
+    text += (
+        f", {runs[-1]} where *one +6* is looked for in 400 rows, seeds as needed.\n" if runs[1:] else ".\n"
+    )
     if bins := told.get("best_probability"):
         cells = [
             [f"{b['from']:.1f} to {b['to']:.1f}", str(b["ways"]), f"{b['said']:.2f}", f"{b['true']:.2f}"]

@@ -179,6 +179,18 @@ def test_of_two_sources_alone_is_without_the_other(added):
     assert result.recommended == "source+logreg-without-bad"
 
 
+def test_without_labels_the_way_is_chosen_again_without_the_source_that_harms():
+    """What a bad source does to how far ways are to be trusted says nothing of them without it."""
+    ways = ["source+logreg", "source+svm"]
+    result = compare(bare(GOOD, BAD), ways, 3, baseline="source+logreg")
+    worth = result.data["answers"][-1]["without_labels"]["worth"]
+    alone = compare(bare(GOOD), ways, 3, baseline="source+logreg")
+    without = {name: value for name, value in worth.items() if name.endswith("-without-bad")}
+    assert set(without) == {f"{name}-without-bad" for name in ways}
+    assert result.recommended == max(without, key=without.get) == f"{alone.recommended}-without-bad"
+    assert min(without.values()) > max(worth[name] for name in ways)
+
+
 def test_a_baseline_that_learns_from_sources_is_asked_too():
     """Here the way in front takes the good source alone by itself, so only the baseline is harmed."""
     first = Strategy(name="first", run=first_alone, summary="the first alone", needs=needs.source_classes,

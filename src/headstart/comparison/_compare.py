@@ -187,6 +187,7 @@ def _run(plan: Plan, work: _Work) -> tuple[Plan, trials.Options]:
         options |= {(name, amount): 0 for name in ways for amount in plan.amounts}
         seeds = leaving.due(plan, ways)
         plan = leaving.added(plan, ways)
+        work.run(plan, trials.tries_without(plan, ways), trials.run_tries, "without each source")
         due = trials.trials(plan, options, seeds, work.workers)
         work.run(plan, due, trials.run_trials, "without each source")
     if plan.confirm and not plan.late() and (told := leader(plan, options)):

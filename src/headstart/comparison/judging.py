@@ -58,7 +58,7 @@ def followed_at(
         plan.least,
         costs,
         instead=instead,
-        worth=worth(plan, options, target, amount),
+        worth={n: w for n, w in worth(plan, options, target, amount).items() if n not in instead},
     )
     if plan.looks:
         return verdicts.follow(asked, plan.looks)

@@ -133,6 +133,9 @@ class Question(Protocol):
     def applies_without(self, strategy: Strategy, sources: Sequence[str]) -> str:
         """Tell why a strategy does not apply where some sources are left out, or ``""``."""
 
+    def without(self, names: Sequence[str]) -> Self:
+        """Leave some sources out."""
+
     def takes_answers(self, strategy: Strategy) -> bool:
         """Tell whether a strategy takes the sources' answers for the target's, which contradictions harm."""
 

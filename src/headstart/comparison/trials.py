@@ -8,7 +8,8 @@ threads, so results do not depend on the number of processes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def tries(plan: Plan) -> list[Job]:
     return [[(repeat, cells)] for repeat in range(plan.problem.repeats)]
 
 
+def tries_without(plan: Plan, ways: Iterable[str]) -> list[Job]:
+    """List the tries that tell how far to trust ways without some sources, where no label may."""
+    amount = plan.amounts[-1]
+    cells = [(name, amount, 0) for name in ways if plan.choice(name, amount).across]
+    return [[(repeat, cells)] for repeat in range(plan.problem.repeats if cells else 0)]
+
+
 def size(work: Sequence[Job]) -> int:
     """Count the cells of some jobs."""
     return sum(len(cells) for job in work for _, cells in job)
@@ -47,9 +55,12 @@ def run_tries(plan: Plan, job: Job) -> Iterator[None]:
         file = plan.file("settings", (name, amount, option), repeat)
         if not file.exists() and not plan.late():
             strategy, how = plan.strategies[name], plan.choice(name, amount).how
+            way, left = plan.left_out.get(name, (name, ()))
+            problem = plan.problem.without(left) if left else plan.problem
+            judged = replace(plan.strategies[way], options=strategy.options)
             starts = shared.setdefault(how, plan.problem.starts(plan.directory / FEATURES))
             try:
-                score = plan.problem.judge(strategy, option, amount, repeat, starts)
+                score = problem.judge(judged, option, amount, repeat, starts)
             except Exception:  # diverged, or what its trials will tell: the worst there is
                 score = (-math.inf, 0.0)
             facts = {"strategy": name, "settings": dict(strategy.options[option]), "score": score}
