@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..records import file_hash, hashes, read_record, write_record
+from ..records import file_hash, hashes, read_record, understood, write_record
 from . import outputs
 from .plan import Cell, Plan
 
@@ -73,8 +73,14 @@ def _wrong(plan: Plan, sort: str, path: Path) -> str:
     """Say what is wrong with a cell, or ``""``."""
     try:
         facts = read_record(path)
+        with understood(path):
+            return _other(plan, sort, path, facts)
     except (OSError, ValueError) as error:
         return str(error).rpartition("found ")[2]
+
+
+def _other(plan: Plan, sort: str, path: Path, facts: Record) -> str:
+    """Say what a whole record does not have in common with what its cell would write, or ``""``."""
     if facts.get("of") != plan.fingerprint:
         return "of another comparison"
     strategy = plan.strategies.get(facts["strategy"])
@@ -85,6 +91,7 @@ def _wrong(plan: Plan, sort: str, path: Path) -> str:
     answers = plan.directory / "outputs" / path.with_suffix(".npz").name
     if not _is(answers, facts["written"]["answers"]):
         return f"`{answers}` is missing or altered"
+    _truth(facts)
     return _wrong_model(plan, facts) if owns_model(plan, facts["shots"], facts["seed"]) else ""
 
 
@@ -108,16 +115,24 @@ def _truths(plan: Plan) -> Iterator[str]:
     for path in sorted((plan.directory / "trials").glob("*.json")):
         try:
             facts = read_record(path)
+            with understood(path):
+                found = _truth(facts)
         except (OSError, ValueError):
             continue
-        for target, mark in facts.get("written", {}).get("truth", {}).items():
+        for target, mark in found.items():
             marks.setdefault(target, {}).setdefault(mark, []).append(path)
-    for target, found in marks.items():
+    for target, by_mark in marks.items():
         truth = outputs.truth_file(plan, target)
-        if not any(_is(truth, mark) for mark in found):
+        if not any(_is(truth, mark) for mark in by_mark):
             truth.unlink(missing_ok=True)
-            next(iter(found.values()))[0].unlink(missing_ok=True)
+            next(iter(by_mark.values()))[0].unlink(missing_ok=True)
             yield f"`{truth}`"
+
+
+def _truth(facts: Record) -> dict[str, str]:
+    """Give the hash of what is right of each target's test rows, as a trial found it."""
+    found = facts.get("written", {}).get("truth", {})
+    return {str(target): mark + "" for target, mark in found.items()}
 
 
 def _unowned(plan: Plan) -> Iterator[Cell]:

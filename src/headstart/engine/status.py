@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -190,9 +190,10 @@ class Heartbeat:
 
     def _said(self) -> Status:
         try:
-            return Status(**read_json(self.directory / "status.json"))
+            said = Status(**read_json(self.directory / "status.json"))
         except (OSError, ValueError, TypeError):
             return Status("lost")
+        return said if _fits(said) else Status("lost")
 
     def _taken(self) -> Exception:
         said = self._said()
@@ -217,6 +218,18 @@ class Heartbeat:
             if self._said().time != said.time:
                 return True
         return _alive(said)
+
+
+def _fits(said: Status) -> bool:
+    """Tell whether what was read is of the right types: a stranger may have written it."""
+    return all(
+        isinstance(value, str) if isinstance(plain, str) else _is_number(value)
+        for value, plain in zip(astuple(said), astuple(Status("lost")), strict=True)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) < 2**53
 
 
 def _owner() -> dict[str, Any]:

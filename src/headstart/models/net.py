@@ -431,7 +431,7 @@ def fix_norms(module: nn.Module) -> nn.Module:
         (True, False)
     """
     for part in module.modules():
-        if part._buffers.get("running_mean") is not None:
+        if isinstance(getattr(part, "running_mean", None), Tensor):
             freeze(part).__dict__[_FIXED] = True
     return module
 

@@ -6,6 +6,8 @@ import importlib.util
 import math
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from ..engine import seeded
 from ..models import cuts
 from ..models.net import as_backbone
@@ -182,7 +184,7 @@ def normalised_shift(situation: Situation) -> str:
         return reason
     with seeded(0):
         built = situation.build(pretrained=False)
-    there = any(module._buffers.get("running_mean") is not None for module in built.modules())
+    there = any(isinstance(getattr(module, "running_mean", None), Tensor) for module in built.modules())
     return "" if there else "the backbone has no batch normalisation"
 
 
