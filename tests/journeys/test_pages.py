@@ -31,6 +31,7 @@ FOLLOWED = (
 BLOCK = re.compile(r"^```(python|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLOORS = ("constant", "raw+logreg", "raw+ridge", "raw+means", "tfidf+logreg", "scratch")  # the quick ones
 QUICK = ["budget.steps=2", "budget.pretrain=2", "budget.meta=1", "budget.episodes=1", "budget.options=1"]
+QUICK += ["compare.strategies=['probe', 'finetune']"]
 
 
 def blocks(page):
@@ -49,7 +50,7 @@ def quick(words):
         return words
     sets = [word for key in QUICK for word in ("--set", key)]
     kept = words[: words.index("--seeds")] if "--seeds" in words else words
-    return [*kept, "--strategies", "probe,finetune", "--seeds", "1", "--workers", "1", *sets]
+    return [*kept, "--seeds", "1", "--workers", "1", *sets]
 
 
 def run(page, folder, monkeypatch):
