@@ -398,7 +398,7 @@ def worlds(directory: Path = QUALITY / "rl_contexts") -> str:
 
 
 def texts(file: Path = QUALITY / "texts" / "figures.json") -> str:
-    """Show what each way reached on sets of texts: the mean over its seeds, and the lowest and the highest."""
+    """Show what each way reached on sets of texts: the mean over its seeds, its lowest and its highest."""
     if not file.exists():
         return "`benchmarks/quality/texts/run.py` has not been run yet.\n"
     parts = []
