@@ -43,7 +43,11 @@ def test_steps_take_the_place_of_labels(tmp_path):
     again = hs.compare(problem(), ["continue", "zero-shot", "gate"], seeds=2, out=out, progress=False)
     assert {path.name: path.stat().st_mtime_ns for path in (out / "trials").iterdir()} == before
     assert again.rows == result.rows
-    assert Result.load(out).report(tmp_path / "report.html").stat().st_size > 10_000
+    page = Result.load(out).report(tmp_path / "report.html").read_text("utf-8")
+    assert len(page) > 10_000
+    assert "The policy at work" in page
+    (model,) = result.data["model"].values()
+    assert model["picture"].count("<g ") == 8
     model = hs.load(result.best.save(tmp_path / "model"))
     assert set(model.predict(torch.zeros(2, 4))) <= {0, 1}
 

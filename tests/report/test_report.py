@@ -1,5 +1,6 @@
 """The page and the table say what `result.json` holds, whatever names and holes are in it."""
 
+import base64
 import json
 import math
 import re
@@ -400,3 +401,14 @@ def test_how_tasks_pull_is_a_table_of_heat_with_its_groups():
     assert '<td class="helps" style="--share: 1.000">+0.40</td>' in text
     assert "<td></td>" in text
     assert "a&lt;b | c (2)" in text
+
+
+def test_what_is_handed_over_is_shown_at_work_as_an_image():
+    drawn = f'<svg xmlns="http://www.w3.org/2000/svg">{EVIL}</svg>'
+    model = {"strategy": "finetune", "picture": drawn}
+    text = page(plain() | {"model": {"digits:5-9": model}}, {})
+    source = re.search(r'<img class="work" src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]+)">', text)
+    assert base64.b64decode(source[1]).decode() == drawn
+    assert source[2] == "finetune at work in digits:5-9"
+    assert "<script" not in text
+    assert 'id="work"' not in page(plain() | {"model": {"digits:5-9": {"strategy": "finetune"}}}, {})

@@ -105,6 +105,11 @@ class Learned:
         outputs, y = outputs_of(self.starts, self.trained.net, target, target.test)
         return target.kind.stored(outputs).float(), y
 
+    @property
+    def picture(self) -> str:
+        """There is nothing to be seen at work."""
+        return ""
+
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the model: the net with this target's head alone."""
         net, target = self.trained.net, self.target

@@ -75,6 +75,10 @@ class Outcome(Protocol):
     def truth(self) -> Mapping[str, NDArray[Any]]:
         """What is right of each test row, the same for every trial."""
 
+    @property
+    def picture(self) -> str:
+        """What was learned at work, as an SVG; ``""`` where it cannot be drawn."""
+
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the model."""
 

@@ -20,7 +20,7 @@ from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
 from ..models.hashing import module_hash
 from ..records import sha256
-from ..rl import Learned, Lesson, World, learn
+from ..rl import Learned, Lesson, World, film, learn
 from ..rl.stack import shape
 from ..strategies import Starts, Strategy
 from ..strategies.rl import FURTHER, STRATEGIES, Arena, Shared, Trial
@@ -368,6 +368,12 @@ class Acted:
     def truth(self) -> dict[str, NDArray[Any]]:
         """The steps of all looks."""
         return {"steps": np.asarray(self.learned.steps)}
+
+    @property
+    def picture(self) -> str:
+        """Draw an episode of the policy, in a world on our own equations."""
+        drawn = self.problem.target.physics is not None
+        return film(self.policy, self.problem.target) if drawn else ""
 
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the policy: a net whose classes are the actions."""

@@ -136,6 +136,12 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "Bars are 95 % intervals. Up to six strategies are named, baselines dashed; others are faint.",
         ),
         (
+            "work",
+            "The policy at work",
+            each(lambda b, _: parts.work(b, result.get("model") or {})),
+            "One episode of what is handed over, from left to right, with the steps so far.",
+        ),
+        (
             "backbones",
             "Which backbone",
             parts.backbones(board, details.get("backbones") or [], details.get("promises") or []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -185,6 +186,17 @@ def pulls(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
             named = "; ".join(f"{group} ({count})" for group, count in groups.items())
             text += f"<p>Learned as groups, by trials: {esc(named)}.</p>"
     return text
+
+
+def work(board: Board, models: Mapping[str, Mapping[str, Any]]) -> str:
+    """Show what was handed over at work; as an image, in which no script runs."""
+    named = {clean(name): facts for name, facts in models.items()}
+    drawn = str(named.get(board.task, {}).get("picture") or "")
+    if not drawn:
+        return ""
+    coded = base64.b64encode(drawn.encode()).decode()
+    told = f"{esc(named[board.task].get('strategy') or '?')} at work in {esc(board.task)}"
+    return f'<img class="work" src="data:image/svg+xml;base64,{coded}" alt="{told}">\n'
 
 
 def _pull(value: float | None, most: float) -> str:
