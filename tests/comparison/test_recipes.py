@@ -22,6 +22,7 @@ from headstart.models.backbones.wheel import place
 from headstart.strategies import STRATEGIES, Budget, Trained, Trial
 from headstart.strategies import trial as trials
 from headstart.strategies.moves import Moved, moves, shift, shifted_images
+from headstart.strategies.recipes.episodes import _descend
 from headstart.strategies.recipes.features import fold, standard
 from headstart.strategies.recipes.features import linear as fit_linear
 from headstart.strategies.trial import rotated
@@ -452,6 +453,30 @@ def test_maml_halves_a_rate_that_leads_away_from_the_target():
         assert one.target.kind.loss(net(rows.x, "new"), rows.y) < math.log(2)
     with pytest.raises(FloatingPointError, match="did not lower the loss"):
         STRATEGIES["maml"].run(trial(problem, "maml", settings={"lr": 1e12}))
+
+
+@pytest.mark.parametrize(
+    ("sure", "tried", "kept"),
+    [
+        ([9.0, 9.0], [1.0], 0),
+        ([0.01, 9.0], [1.0, 0.5], 1),  # the longest steps end where nothing is told apart
+        ([0.1, 0.01, 9.0], [1.0, 0.5], 0),
+        ([-9.0, 0.1, 0.01], [1.0, 0.5, 0.25], 1),
+    ],
+)
+def test_steps_that_hardly_lower_the_loss_are_tried_at_half_the_rate(sure, tried, kept):
+    given, rates, nets = trial(table(), "maml"), [], []
+
+    def adapting(trial, lr, steps):
+        rates.append(lr)
+        y = trial.labelled().y
+        logits = sure[len(rates) - 1] * (2.0 * y - 1)
+        nets.append(lambda x: torch.stack([-logits, logits], 1))
+        return lambda net, rows: nets[-1]
+
+    net = Net(given.pretrained().backbone, {"new": nn.Linear(6, 2)})
+    assert _descend(given, net, adapting, 1.0) is nets[kept]
+    assert rates == tried
 
 
 def test_pretraining_moves_images_anew_at_every_step():

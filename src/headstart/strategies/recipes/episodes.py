@@ -169,23 +169,32 @@ def _head_alone(trial: Trial, lr: float, steps: int) -> Adaptation:
 def _descend(
     trial: Trial, net: Net, adapting: Callable[[Trial, float, int], Adaptation], lr: float
 ) -> Adapted:
-    """Take steps on the target's rows; where they end higher than they began, with half the rate.
+    """Take steps on the target's rows; where they hardly lower the loss, with half the rate if that is lower.
 
     The head is new for the target's classes and starts at zero, where every class is alike. It has further
-    to go than one step, so the adaptation takes as many as every strategy may.
+    to go than one step, so the adaptation takes as many as every strategy may. Steps that are too long may
+    leave a net that answers one class for all rows, at a loss that is just below the first one.
     """
     for parameter in net.eval().heads[trial.target.name].parameters():
         nn.init.zeros_(parameter)
     steps = trial.problem.budget.of(0)  # each sees all rows, so that more rows need no more of them
     rows, loss = _rows(trial), trial.target.loss
     with torch.no_grad():  # nothing is learned from the way here
-        start = loss(net(rows.x, trial.target.name), rows.y)
+        start = lowest = loss(net(rows.x, trial.target.name), rows.y)
+        best: Adapted | None = None
         for _ in range(HALVINGS):
             adapted = adapting(trial, lr, steps)(net, rows)
-            if loss(adapted(rows.x), rows.y) < start:  # also false where it is not a number
-                return adapted
+            value = loss(adapted(rows.x), rows.y)
+            if value < lowest:  # also false where it is not a number
+                best, lowest = adapted, value
+            elif best is not None:
+                break
+            if lowest < start / 2:
+                break
             lr /= 2
-    raise FloatingPointError(f"the steps on {trial.target.name!r} did not lower the loss at any rate")
+    if best is None:
+        raise FloatingPointError(f"the steps on {trial.target.name!r} did not lower the loss at any rate")
+    return best
 
 
 def pretrain_multitask_fewshot(trial: Trial) -> Trained:
