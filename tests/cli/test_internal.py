@@ -160,3 +160,44 @@ def test_a_signal_interrupts_and_the_same_command_goes_on(
     assert process.returncode in (130, -signal.SIGINT), said
     assert "interrupted; go on with: headstart resume out" in said
     assert '"interrupted"' in status.read_text()
+
+
+@pytest.mark.parametrize(
+    "content", ["null", "[]", "3", '"text"', "", "{", "[" * 3000, '{"a": 1e999999', "{}"]
+)
+@pytest.mark.parametrize("name", ["status.json", "scores.json"])
+def test_a_run_with_json_of_another_form_hides_no_other(call: Call, name: str, content: str) -> None:
+    for run in ("bad", "good"):
+        Path("runs", run).mkdir(parents=True)
+        Path("runs", run, "run.toml").write_text("")
+        Path("runs", run, "status.json").write_text('{"state": "done"}')
+    Path("runs", "bad", name).write_text(content)
+    answer = call("runs")
+    assert answer.status == 0, answer
+    assert "good" in answer.out
+    assert "internal error" not in answer.err
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]", b"3", b"", b"{", b"[" * 3000, b"\xff\xfe", b"\0" * 99])
+def test_a_description_of_another_form_is_refused_by_its_name(
+    refused: Callable[..., str], model: Path, content: bytes
+) -> None:
+    (model / "model.json").write_bytes(content)
+    said = refused("predict", model, "csv:new.csv", "-o", "p.csv")
+    assert said.startswith("error: ")
+    assert "model.json" in said
+
+
+@pytest.mark.parametrize("sign", ["\x1b[31m", "\x07", "\u202e", "\u2066", "\x9b2J"])
+def test_unknown_names_that_are_given_back_do_not_steer_the_terminal(
+    refused: Callable[..., str], problem: Path, sign: str
+) -> None:
+    for words in (
+        ("fit", problem.name, "--set", f"fit.strategy=prob{sign}"),
+        ("fit", problem.name, "--set", f"budget.st{sign}=3"),
+        ("predict", f"no{sign}", "csv:new.csv", "-o", "p.csv"),
+        ("compare", f"no{sign}.toml"),
+    ):
+        said = refused(*words)
+        assert sign not in said
+        assert said.startswith(("error: ", "Usage: "))

@@ -82,3 +82,31 @@ def test_each_output_is_scored_over_its_own_rows():
     by_name = {row["strategy"]: row["mean"] for row in result.rows}
     assert by_name["scratch"] is not None
     assert "miss no number" in failed(result)["raw+ridge"]
+
+
+class Bent(nn.Module):
+    """Give what a function makes of linear features."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.layer, self.function = nn.Linear(4, 8), function
+
+    def forward(self, x):
+        return self.function(self.layer(x))
+
+
+def overflowing(z):
+    return torch.exp(500 * z)
+
+
+def divided(z):
+    return z.relu() / z.relu()
+
+
+@pytest.mark.parametrize("function", [overflowing, divided, torch.sqrt])
+@pytest.mark.parametrize("name", ["features+logreg", "probe"])
+def test_features_that_overflow_or_are_nowhere_defined_fail_their_readers_alone(function, name):
+    problem = hs.Problem(task(torch.arange(60) % 2, Multiclass(2)), backbone=Bent(function), budget=BUDGET)
+    result = hs.compare(problem, [name, "raw+knn"], seeds=2, progress=False)
+    assert "NaN" in failed(result)[name] or "inf" in failed(result)[name]
+    assert {row["strategy"]: row["mean"] for row in result.rows}["raw+knn"] is not None

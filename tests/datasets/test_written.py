@@ -378,3 +378,27 @@ def test_a_minus_may_stand_behind_a_number():
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize("size", [131_073, 400_000])
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_one_long_document_is_a_row_whatever_the_mark(tmp_path, size, mark):
+    long = ("word, " if mark != "," else "word ") * (size // 5)
+    rows = [(f"short {i}", "ab"[i % 2]) for i in range(20)] + [(long, "b")]
+    write(tmp_path / "a.csv", ["text", "y"], rows, mark)
+    (task,) = read("text:a.csv#y", base=tmp_path, split=ALL)
+    assert len(task.train) == 21
+    assert task.train.y[task.encoding.division["train"].tolist().index(20)] == 1
+
+
+@pytest.mark.parametrize("place", [0, 150, 299])
+@pytest.mark.parametrize("outlier", [-1e12, 3e30, 1e5])
+def test_an_outlier_leaves_the_scale_of_all_other_rows(tmp_path, outlier, place):
+    rng = random.Random(1)
+    values = [round(rng.gauss(0, 3), 3) for _ in range(300)]
+    usual, _ = one(tmp_path, values)
+    values[place] = outlier
+    task, said = one(tmp_path, values)
+    assert "1 rows that are far from all others" in said
+    rest = torch.arange(300) != task.encoding.division["train"].tolist().index(place)
+    torch.testing.assert_close(task.train.x[rest, 0], usual.train.x[rest, 0], atol=0.05, rtol=0.05)

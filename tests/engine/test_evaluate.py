@@ -127,3 +127,14 @@ def test_rows_of_any_form_are_answered_and_one_alone_is_refused():
     assert torch.equal(predict(net, "coins", x.tolist()), whole)
     with pytest.raises(ValueError, match=r"rows should be one or more; found \[2\], one; pass `x\[None\]`"):
         predict(net, "coins", x[0])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_answers_that_are_no_numbers_are_told_and_not_scored(name):
+    kind, outputs, y = KINDS[name]
+    outputs = outputs.clone()
+    outputs[7] = math.nan
+    net, task = answering(kind, outputs, y)
+    for ask in (evaluate, score):
+        with pytest.raises(FloatingPointError, match="NaN in row 7, 1 of"):
+            ask(net, task, task.train)

@@ -281,3 +281,59 @@ def test_losses_of_another_form_are_explained(result, error, message):
 
     with pytest.raises(error, match=message):
         fit(net, stream(), objective, steps=1, optimizer=optimizer)
+
+
+SCHEDULERS = {
+    "one cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.1, total_steps=6),
+    "restarts": lambda o: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 2),
+    "cyclic": lambda o: torch.optim.lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=2),
+    "one after another": lambda o: torch.optim.lr_scheduler.SequentialLR(
+        o,
+        [torch.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=2), torch.optim.lr_scheduler.StepLR(o, 1)],
+        [2],
+    ),
+    "a function": lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda step: 1 / (1 + step)),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_schedulers_of_every_signature_go_as_in_the_loop_by_hand(name):
+    nets = make_net(), make_net()
+    ours, theirs = (torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5) for net in nets)
+    fit(nets[0], stream(), loss, steps=5, optimizer=ours, scheduler=SCHEDULERS[name](ours))
+    scheduler = SCHEDULERS[name](theirs)
+    for _, batch in zip(range(5), stream(), strict=False):
+        theirs.zero_grad()
+        loss(nets[1], batch, 0.0)["coins"].backward()
+        theirs.step()
+        scheduler.step()
+    assert ours.param_groups[0]["lr"] == theirs.param_groups[0]["lr"] != 0.1
+    assert all(torch.equal(a, b) for a, b in zip(*(net.parameters() for net in nets), strict=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["Adadelta", "Adagrad", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop"]
+)
+def test_other_optimizers_of_pytorch_move_the_weights(name):
+    net = make_net()
+    before = copy.deepcopy(net.state_dict())
+    fit(net, stream(), loss, steps=3, optimizer=getattr(torch.optim, name)(net.parameters(), lr=0.1))
+    assert all(not torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert all(v.isfinite().all() for v in net.state_dict().values())
+
+
+class Told(torch.optim.SGD):
+    def step(self, loss):
+        super().step()
+
+
+class Twice(torch.optim.SGD):
+    def step(self, closure, *, again):
+        super().step(closure)
+
+
+@pytest.mark.parametrize(("kind", "needs"), [(Told, "loss"), (Twice, "closure, again")])
+def test_an_optimizer_whose_step_needs_more_is_refused(kind, needs):
+    net = make_net()
+    with pytest.raises(ValueError, match=rf"`optimizer` should be .*{kind.__name__} \(`step\({needs}\)`"):
+        fit(net, stream(), loss, steps=1, optimizer=kind(net.parameters(), lr=0.1))

@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from headstart.meta import MAML, Episodic, ProtoNet
+from headstart.meta import ANIL, BOIL, MAML, Episodic, ProtoNet
 from headstart.models import Adapted, Net, freeze
 from headstart.tasks import Episodes, Labelled
 
@@ -255,3 +255,28 @@ def test_wrong_use_is_explained():
         Episodic(ProtoNet("a"), chunk=0)
     with pytest.raises(KeyError, match="head should be a known name"):
         Episodic(MAML("b"))(net, episodes, 0.0)
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.3, None])
+@pytest.mark.parametrize(
+    "adaptation",
+    [
+        MAML("a", steps=1),
+        MAML("a", steps=1, first_order=True),
+        ANIL("a", steps=1),
+        BOIL("a", steps=1),
+        ProtoNet("a"),
+    ],
+    ids=["maml", "first order", "anil", "boil", "protonet"],
+)
+def test_after_meta_training_statistics_are_those_of_the_rows(adaptation, momentum):
+    torch.manual_seed(0)
+    net = Net(nn.Sequential(nn.BatchNorm1d(4, momentum=momentum), nn.Linear(4, 8)), {"a": nn.Linear(8, WAYS)})
+    y = torch.arange(WAYS).repeat(8).expand(T, -1)
+    rows = Labelled(30 + 5 * torch.randn(T, 8 * WAYS, 4), y)
+    objective = Episodic(adaptation)
+    for _ in range(12):
+        objective(net, Episodes(rows, rows, WAYS), 0.0)["query"].backward()
+    norm = net.backbone[0]
+    torch.testing.assert_close(norm.running_mean, torch.full((4,), 30.0), rtol=0.1, atol=0)
+    torch.testing.assert_close(norm.running_var, torch.full((4,), 25.0), rtol=0.4, atol=0)

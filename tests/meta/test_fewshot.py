@@ -359,3 +359,20 @@ def test_one_row_alone_is_refused_with_what_mends_it():
             ValueError, match=r"`x` should be rows of \[4\]; found shape \[4\]; for one row pass"
         ):
             ask(torch.randn(4))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_rows_that_are_no_numbers_get_no_answer(net, value):
+    parts = fitted(net, ProtoNet("parts"))
+    x = rows("nut", 3)
+    x[2, 1] = value
+    for ask in (parts.predict, parts.predict_proba, parts.known):
+        with pytest.raises(ValueError, match="`x` should be finite numbers; found NaN or infinity in row 2"):
+            ask(x)
+
+
+@pytest.mark.parametrize("size", [1e20, -1e30, 1e38])
+def test_rows_beyond_what_a_float_can_square_are_no_first_class(size):
+    net = Net(nn.Identity(), {"a": nn.Linear(2, 2)})
+    with pytest.raises(FloatingPointError, match="adapted weights should be numbers"):
+        FewShot(net, ProtoNet("a")).fit(size * torch.eye(2).repeat(2, 1), ["a", "b"] * 2)

@@ -159,3 +159,16 @@ def test_other_heads_are_refused(method):
     net = Net(nn.Linear(4, 3), {"a": nn.Sequential(nn.Linear(3, 2))})
     with pytest.raises(TypeError, match="head 'a' should be a linear layer with a bias; found Sequential"):
         method(net, Labelled(torch.randn(4, 4), torch.arange(4) % 2))
+
+
+@pytest.mark.parametrize("offset", [-3e3, 1e5, 1e6])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_prototypes_of_few_rows_far_from_zero_are_those_of_double_precision(offset, scale):
+    g = torch.Generator().manual_seed(1)
+    y = torch.arange(4).repeat_interleave(3)
+    rows = 5 * scale * torch.randn(4, 32, generator=g)[y] + scale * torch.randn(12, 32, generator=g)
+    x = rows + offset * torch.sign(torch.randn(32, generator=g))
+    net = Net(nn.Identity(), {"a": nn.Linear(32, 4)})
+    found = meta.ProtoNet("a")(net, Labelled(x[::3], y[::3]))(x).argmax(1)
+    z, c = x.double(), x[::3].double()
+    assert found.tolist() == torch.cdist(z, c).argmin(1).tolist() == y.tolist()

@@ -120,3 +120,9 @@ def test_names_that_are_no_text_are_written_and_come_back(tmp_path):
     assert load(tmp_path / "m").kinds["a"].classes == ("\udcff", "b")
     write_atomic(tmp_path / "a.csv", "\udcff")
     assert (tmp_path / "a.csv").read_text() == "\\udcff"
+
+
+@pytest.mark.parametrize("names", [["b\udcff", "a"], ["\ud800", "\udfff"], ["é", "e\u0301\udc80"]])
+def test_class_names_of_any_bytes_come_back(tmp_path, names):
+    save(net(1.0), tmp_path / "m", kinds={"a": Multiclass(names)})
+    assert load(tmp_path / "m").kinds["a"].classes == tuple(names)

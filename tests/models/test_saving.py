@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from headstart import atomic
+from headstart.meta import ProtoNet
 from headstart.models import Net, backbone, conv4, freeze, load, mlp, save
 from headstart.records import seal
-from headstart.tasks import Binary, Multiclass, Multilabel, Regression, Tokens
+from headstart.tasks import Binary, Labelled, Multiclass, Multilabel, Regression, Tokens
 
 TRUNKS = [
     ("mlp", (4,), {"hidden": [6, 5]}),
@@ -294,3 +295,23 @@ def test_a_path_may_be_relative_and_new(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved_small("runs/a/model")
     assert load("runs/a/model").net.heads.keys() == {"coins"}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("part", ["backbone.weight", "heads.a.bias"])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, part, value):
+    net = Net(nn.Linear(2, 3), {"a": nn.Linear(3, 2)})
+    with torch.no_grad():
+        net.get_parameter(part).view(-1)[1] = value
+    with pytest.raises(ValueError, match=f"`{part}` of the net should be numbers; found NaN or infinity"):
+        save(net, tmp_path / "m", kinds={"a": Multiclass(2)})
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_class_without_rows_is_saved_and_comes_back(tmp_path):
+    start = Net(nn.Linear(2, 3), {"a": nn.Linear(3, 3)})
+    net = ProtoNet("a")(start, Labelled(torch.eye(2), torch.tensor([0, 2]))).export()
+    save(net, tmp_path / "m", kinds={"a": Multiclass(3)})
+    found = load(tmp_path / "m", backbone=nn.Linear(2, 3)).net
+    assert found.heads["a"].bias.isneginf().tolist() == [False, True, False]
+    assert torch.equal(found(torch.eye(2), "a"), net(torch.eye(2), "a"))

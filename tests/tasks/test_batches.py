@@ -451,3 +451,37 @@ def test_a_stream_of_texts_goes_on_where_it_was():
         next(stream)
     again.load_state_dict(stream.state_dict())
     assert torch.equal(next(stream)["texts"].y, next(again)["texts"].y)
+
+
+@pytest.mark.parametrize("sampling", ["temperature:0.5", "alternate"])
+def test_what_workers_draw_depends_on_seed_and_step_under_every_sampling(sampling):
+    alone, _ = drawn(3, 0, 3, sampling=sampling)
+    assert alike(alone, drawn(3, 1, 3, sampling=sampling)[0])
+    assert not alike(alone[:1], drawn(4, 1, 1, sampling=sampling)[0])
+    _, state = drawn(3, 1, 2, sampling=sampling)
+    assert alike(alone[2:], drawn(3, 1, 1, state, sampling=sampling)[0])
+
+
+def test_what_both_sides_draw_in_workers_depends_on_seed_and_step_alone():
+    task = Task("a", Multiclass(2), Noisy(), unlabelled=Noisy())
+
+    def sides(seed, workers, steps, state=None):
+        stream = shifted(task, 4, workers=workers, generator=seeded(seed))
+        if state is not None:
+            stream.load_state_dict(state)
+        seen = [next(stream) for _ in range(steps)]
+        return [{"source": s.source.x, "target": s.target.x} for s in seen], stream.state_dict()
+
+    alone, _ = sides(0, 0, 4)
+    noise = torch.cat([part for step in alone for part in step.values()])[:, 1:]
+    assert len(noise.unique()) == noise.numel()
+    _, state = sides(0, 1, 2)
+    assert alike(alone[2:], sides(0, 1, 2, state)[0])
+    assert not alike(alone[:1], sides(1, 1, 1)[0])
+
+
+def test_a_row_is_drawn_anew_in_every_epoch():
+    stream = batches([Task("a", Multiclass(2), Noisy())], 24, generator=seeded())
+    epochs = [next(stream)["a"].x for _ in range(3)]
+    noise = torch.stack([x[x[:, 0].argsort(), 1:] for x in epochs])
+    assert all(not torch.equal(noise[i], noise[j]) for i, j in ((0, 1), (0, 2), (1, 2)))

@@ -206,3 +206,27 @@ def test_weights_are_repetitions(name):
     repeated = values(kind, outputs[twice], y[twice])
     for key, measure in kind.measures().items():
         assert measure(p, t, counts[None, row].double()).item() == pytest.approx(repeated[key])
+
+
+@pytest.mark.parametrize("gaps", ["none in common", "a third", "one output whole"])
+@pytest.mark.parametrize("name", ["r2", "mae", "spearman"])
+def test_several_outputs_score_as_the_mean_of_each_over_its_own_rows(name, gaps):
+    g = torch.Generator().manual_seed(0)
+    t = torch.randn(60, 3, generator=g, dtype=torch.float64)
+    p = t + torch.randn(60, 3, generator=g, dtype=torch.float64)
+    row, output = torch.arange(60)[:, None], torch.arange(3)
+    t[
+        {
+            "none in common": row % 3 != output,
+            "a third": (row + output) % 3 == 0,
+            "one output whole": (row % 2 == 0) & (output > 0),
+        }[gaps]
+    ] = torch.nan
+
+    def value(p, t):
+        kind = Regression(p.shape[1])
+        p, t, _ = kind.scored(p, t)
+        return kind.measures()[name](p, t, torch.ones(1, len(t), dtype=torch.float64)).item()
+
+    alone = [value(p[:, k : k + 1], t[:, k : k + 1]) for k in range(3)]
+    assert value(p, t) == pytest.approx(sum(alone) / 3, rel=1e-12)

@@ -14,6 +14,7 @@ from ..atomic import check_regular, current, write_together
 from ..errors import wrong
 from ..records import seal, sha256, unseal
 from . import sealed
+from ._weights import is_spoilt
 
 FORMAT = 2
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -50,9 +51,9 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         found = f"{len(weights)} bytes with another sha256: truncated or altered"
         raise _altered(directory / WEIGHTS, about["weights"], found)
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            expected, found = "finite", "NaN or infinity"
-            raise wrong(f'`{name}` in "{directory / WEIGHTS}"', expected=expected, found=found)
+        if is_spoilt(tensor):
+            what = f'`{name}` in "{directory / WEIGHTS}"'
+            raise wrong(what, expected="numbers", found="NaN or infinity")
     _check_lengths(directory / DESCRIPTION, [about["backbone"], about.get("cut"), about["heads"]], tensors)
     return about, tensors
 

@@ -95,13 +95,14 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     module.load_state_dict(here | {n: value for n, value in state.items() if n not in names}, strict=False)
 
 
+def is_spoilt(weight: Tensor) -> bool:
+    """Tell whether a weight holds what is no number; minus infinity is the bias of a class without rows."""
+    return weight.is_floating_point() and bool((weight.isnan() | weight.isposinf()).any())
+
+
 def check_weights(module: nn.Module, where: str) -> None:
-    """Raise ``ValueError`` for a weight that is no number; minus infinity is a class without rows."""
+    """Raise ``ValueError`` for a weight that is no number."""
     for name, value in plain_state(module).items():
-        if (
-            isinstance(value, Tensor)
-            and value.is_floating_point()
-            and (value.isnan() | value.isposinf()).any()
-        ):
+        if isinstance(value, Tensor) and is_spoilt(value):
             hint = "train it again, with a lower `lr`"
             raise wrong(f"`{name}` of {where}", expected="numbers", found="NaN or infinity", hint=hint)
