@@ -81,7 +81,7 @@ def test_a_table_is_read_within_a_few_times_of_the_librarys_own_time(tmp_path: P
 
 
 def test_pictures_take_little_more_than_their_tensor(tmp_path: Path) -> None:
-    photos(tmp_path / "im", 200, 96)
+    photos(tmp_path / "im", 100, 96)
     (task,) = read(f"images:{tmp_path / 'im'}")
     assert task.train.x.untyped_storage().nbytes() == task.train.x.nbytes
 
