@@ -130,7 +130,7 @@ def _truths(plan: Plan) -> Iterator[str]:
 
 
 def _truth(facts: Record) -> dict[str, str]:
-    """Give the hash of what is right of each target's test rows, as a trial found it."""
+    """Give the hash of what is right of each target's test rows; fails where it is no text."""
     found = facts.get("written", {}).get("truth", {})
     return {str(target): mark + "" for target, mark in found.items()}
 

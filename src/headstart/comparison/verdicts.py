@@ -340,7 +340,7 @@ def _answer(
     if outcome == "not better":
         top = base
     if blind := _trusted(asked, at):
-        top = asked.instead[blind] if asked.instead.get(blind) in at else blind
+        top = blind
         outcome = "better" if top in gaining else "not better" if ruled_out else "not known yet"
     if not _clears(asked, found, at, top):
         outcome = "nothing works"
