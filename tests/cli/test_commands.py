@@ -195,7 +195,7 @@ def test_ctrl_c_of_a_comparison_keeps_every_option(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("headstart.comparison.jobs.run", interrupted)
+    monkeypatch.setattr("headstart.comparison.jobs.Processes.run", interrupted)
     given = {"strategies": "scratch", "seeds": "2", "out": "a b", "workers": "2", "seconds": "9.5"}
     given |= {"overrides": "budget.steps=3", "threads": "1", "device": "cpu"}
     words = [command, "problem.toml"] if command == "compare" else [command]

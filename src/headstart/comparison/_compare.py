@@ -127,8 +127,11 @@ def compare(
             kept = directory / trials.FEATURES
             plan = replace(plan, promises=problem.promises(kept), shifts=problem.shifts(kept))
         plan, untrained = finalists.chosen(plan, named)
-        with Bar("compare", plan.cells(), progress, unit="trial") as bar:
-            plan, options = _run(plan, _Work(heart, bar, workers, threads))
+        with (
+            Bar("compare", plan.cells(), progress, unit="trial") as bar,
+            jobs.Processes(workers, threads) as processes,
+        ):
+            plan, options = _run(plan, _Work(heart, bar, processes))
         result = summarise(
             plan,
             options,
@@ -156,8 +159,7 @@ class _Work:
 
     heart: Heartbeat
     bar: Bar
-    workers: int
-    threads: int
+    processes: jobs.Processes
     done: int = 0
 
     def run(self, plan: Plan, work: Sequence[trials.Job], steps: jobs.Steps, why: str = "") -> None:
@@ -165,7 +167,7 @@ class _Work:
         count = trials.size(work)
         if why:
             self.bar.extend(self.done + count, why)
-        jobs.run(plan, work, steps, workers=self.workers, threads=self.threads, show=self._show)
+        self.processes.run(plan, work, steps, self._show)
         self.done += count
 
     def _show(self, count: int) -> None:
@@ -179,7 +181,7 @@ def _run(plan: Plan, work: _Work) -> tuple[Plan, trials.Options]:
     work.run(plan, trials.tries(plan), trials.run_tries)
     options, seeds = trials.chosen(plan), trials.first_seeds(plan)
     while seeds:
-        due = trials.trials(plan, options, seeds, work.workers)
+        due = trials.trials(plan, options, seeds, work.processes.workers)
         work.run(plan, due, trials.run_trials, "seeds, until it is decided")
         seeds = {} if plan.late() else more_seeds(plan, options)
     asking = leaving.asking(plan, options)
@@ -188,11 +190,11 @@ def _run(plan: Plan, work: _Work) -> tuple[Plan, trials.Options]:
         seeds = leaving.due(plan, ways)
         plan = leaving.added(plan, ways)
         work.run(plan, trials.tries_without(plan, ways), trials.run_tries, "without each source")
-        due = trials.trials(plan, options, seeds, work.workers)
+        due = trials.trials(plan, options, seeds, work.processes.workers)
         work.run(plan, due, trials.run_trials, "without each source")
     if plan.confirm and not plan.late() and (told := leader(plan, options)):
         fresh, seeds = confirming.due(plan, *told)
-        due = trials.trials(fresh, options, seeds, work.workers)
+        due = trials.trials(fresh, options, seeds, work.processes.workers)
         work.run(fresh, due, trials.run_trials, "seeds that choose nothing")
     return plan, options
 
