@@ -58,6 +58,8 @@ def test_supervised_says_what_is_wrong(pair):
     a, _, net = pair
     with pytest.raises(ValueError, match=r"`tasks` should be at least one task, with distinct names"):
         Supervised()
+    with pytest.raises(TypeError, match=r"one after another; found a list of them; Supervised\(\*tasks\)"):
+        Supervised([a])
     with pytest.raises(ValueError, match=r"distinct names; found \['a', 'a'\]"):
         Supervised(a, a)
     with pytest.raises(TypeError, match=r"labelled rows by task name; found Shift"):

@@ -37,7 +37,7 @@ class Supervised:
 
     Raises:
         ValueError: if there is no task, or two with one name.
-        TypeError: if the batch is not labelled rows by task name.
+        TypeError: if tasks come as a list, or the batch is not labelled rows by task name.
 
     Example:
         >>> import torch
@@ -55,6 +55,14 @@ class Supervised:
     tasks: tuple[Task, ...]
 
     def __init__(self, *tasks: Task) -> None:
+        if any(isinstance(t, list | tuple) for t in tasks):
+            raise wrong(
+                "`tasks`",
+                expected="one after another",
+                found="a list of them",
+                hint="Supervised(*tasks)",
+                error=TypeError,
+            )
         names = [t.name for t in tasks]
         if not names or len(set(names)) != len(names):
             raise wrong("`tasks`", expected="at least one task, with distinct names", found=names)
