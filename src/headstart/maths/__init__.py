@@ -1,5 +1,6 @@
 """Functions of tensors alone that more than one room needs."""
 
+from .directions import unit
 from .discrepancy import discrepancy
 from .distances import gaussian, squared_distances
 from .influence import influence
@@ -16,5 +17,6 @@ __all__ = [
     "interval",
     "paired_interval",
     "squared_distances",
+    "unit",
     "wilson",
 ]
