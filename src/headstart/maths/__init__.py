@@ -1,6 +1,6 @@
 """Functions of tensors alone that more than one room needs."""
 
-from .directions import unit
+from .directions import size, unit
 from .discrepancy import discrepancy
 from .distances import gaussian, squared_distances
 from .influence import influence
@@ -16,6 +16,7 @@ __all__ = [
     "influence",
     "interval",
     "paired_interval",
+    "size",
     "squared_distances",
     "unit",
     "wilson",

@@ -1,4 +1,4 @@
-"""Rows of length 1.
+"""Rows of length 1, and the size of numbers.
 
 Shapes: ``N`` rows, ``D`` features.
 """
@@ -13,10 +13,11 @@ from torch.nn.functional import normalize
 def unit(rows: Tensor) -> Tensor:
     r"""Bring rows to length 1, however small or large their numbers; rows of zeros stay.
 
-    .. math:: \frac{z / s}{\lVert z / s \rVert}, \qquad s = \max_d |z_d|
+    .. math:: \frac{z / s}{\lVert z / s \rVert}
 
     Squares of numbers beyond 1e19 or below 1e-22 leave the range of float32, and a length that is cut off at
-    a small number turns short rows into shorter ones: without :math:`s` such rows look all alike.
+    a small number turns short rows into shorter ones: without a size :math:`s` of each row such rows look all
+    alike.
 
     Args:
         rows: features, finite.
@@ -30,5 +31,20 @@ def unit(rows: Tensor) -> Tensor:
                 [-1.0000,  0.0000],
                 [ 0.0000,  0.0000]])
     """
-    largest = rows.detach().abs().amax(1, keepdim=True)  # it does not change the result, so it has no slope
-    return normalize(rows / torch.where(largest > 0, largest, 1.0), dim=1, eps=0.5)
+    return normalize(rows / size(rows.detach().abs().amax(1, keepdim=True)), dim=1, eps=0.5)
+
+
+def size(largest: Tensor) -> Tensor:
+    """Return the power of two at or just below a number, 1 for 0: dividing by it rounds nothing.
+
+    Args:
+        largest: at least 0, finite.
+
+    Shape:
+        any; returns the same shape.
+
+    Example:
+        >>> size(torch.tensor([5.0, 0.25, 0.0])).tolist()
+        [4.0, 0.25, 1.0]
+    """
+    return torch.where(largest > 0, 2 ** largest.log2().floor(), 1.0)

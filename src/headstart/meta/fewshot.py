@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..atomic import check_regular, current
 from ..errors import unknown, wrong
+from ..maths import size
 from ..models import Adapted, Net, device_of, load, sealed
 from ..models import heads as made
 from ..models.fresh import copied
@@ -348,6 +349,5 @@ def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
 
 def _distances(a: Tensor, known: Tensor) -> Tensor:
     """Measure how far rows are from known ones, in units of these, as squares of numbers may overflow."""
-    largest = known.abs().amax()
-    unit = torch.where(largest > 0, 2 ** largest.log2().floor(), 1.0)  # by which nothing is rounded
+    unit = size(known.abs().amax())
     return torch.cdist(a / unit, known / unit, compute_mode="donot_use_mm_for_euclid_dist")
