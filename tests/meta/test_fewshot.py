@@ -407,7 +407,7 @@ def angles():
     return support, list("abc") * 4, query
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(power=st.floats(-30, 30), by=st.sampled_from(BY_ANGLE))
 def test_answers_by_angles_do_not_know_the_size_of_features(power, by):
     support, labels, query = angles()

@@ -328,10 +328,10 @@ class FewShot:
         start = with_outputs(self._base, self.adaptation, len(classes), take(here.x, slice(1)))
         net = inductive(self.adaptation, start, here)
         with torch.no_grad():
-            logits = net(here.x, self.adaptation.task)
-        if (logits == logits[:1]).all():
+            z, logits = (f(here.x, self.adaptation.task) for f in (net.features, net))
+        if (logits == logits[:1]).all() and (z != z[:1]).any():
             found = "one and the same for each of its rows"
-            hint = "look at the features: where they are all alike, or below 1e-10, scale the inputs"
+            hint = f"features reach {z.abs().max():.1e}, which is little; scale the inputs"
             raise wrong(
                 "answers for the support set",
                 expected="to tell classes apart",
