@@ -110,3 +110,27 @@ def test_features_that_overflow_or_are_nowhere_defined_fail_their_readers_alone(
     result = hs.compare(problem, [name, "raw+knn"], seeds=2, progress=False)
     assert "NaN" in failed(result)[name] or "inf" in failed(result)[name]
     assert {row["strategy"]: row["mean"] for row in result.rows}["raw+knn"] is not None
+
+
+def test_answers_to_test_rows_that_are_no_numbers_fail_their_trial_alone():
+    x = X.clone()
+    x[45] = 1e4  # of the test rows: its exponentials overflow, and nothing that was learned from does
+    rows, y = [slice(40), slice(40, 60)], torch.arange(60) % 2
+    train, test = (Labelled(x[some], y[some]) for some in rows)
+    problem = hs.Problem(
+        hs.Task("t", Multiclass(2), train, test=test), backbone=Bent(torch.exp), budget=BUDGET
+    )
+    result = hs.compare(problem, ["features+logreg", "raw+knn"], seeds=2, progress=False)
+    assert "answers should be numbers" in failed(result)["features+logreg"]
+    assert {row["strategy"]: row["mean"] for row in result.rows}["raw+knn"] is not None
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-9, 1e20])
+def test_learners_without_a_net_do_not_know_the_size_of_rows(size):
+    y = torch.arange(60) % 2
+    x = (X + 4 * y[:, None]) * size
+    target = hs.Task("t", Multiclass(2), Labelled(x[:40], y[:40]), test=Labelled(x[40:], y[40:]))
+    problem = hs.Problem(target, backbone=nn.Identity(), budget=BUDGET)
+    result = hs.compare(problem, ["raw+knn", "raw+svm", "features+logreg"], seeds=2, progress=False)
+    scores = {row["strategy"]: row["mean"] for row in result.rows}
+    assert scores["raw+knn"] == scores["raw+svm"] == scores["features+logreg"] == 1.0

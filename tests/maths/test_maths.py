@@ -3,9 +3,20 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from headstart.maths import ReverseGradient, gaussian, interval, paired_interval, squared_distances, wilson
+from headstart.maths import (
+    ReverseGradient,
+    gaussian,
+    interval,
+    paired_interval,
+    squared_distances,
+    unit,
+    wilson,
+)
 
 
 def rows(count, width=4, seed=0, dtype=torch.float64):
@@ -102,3 +113,26 @@ def test_wilson_of_nothing_and_of_nonsense():
     assert all(map(math.isnan, wilson(0, 0)))
     with pytest.raises(ValueError, match=r"in \[0, 3\]; found 4"):
         wilson(4, 3)
+
+
+@given(
+    scale=st.floats(-36, 37).map(lambda power: 10.0**power),
+    width=st.integers(1, 5),
+    seed=st.integers(0, 2**20),
+)
+def test_rows_of_length_one_do_not_know_their_scale(scale, width, seed):
+    z = rows(4, width, seed, dtype=torch.float32)
+    torch.testing.assert_close(unit(z * scale), F.normalize(z, dim=1), rtol=1e-5, atol=1e-6)
+
+
+def test_rows_of_zeros_have_no_direction_and_finite_slopes():
+    z = torch.zeros(2, 3, requires_grad=True)
+    found = unit(z)
+    found.sum().backward()
+    assert found.eq(0).all()
+    assert z.grad.abs().le(10).all()
+
+
+def test_rows_of_length_one_have_right_gradients():
+    assert torch.autograd.gradcheck(unit, rows(4).requires_grad_())
+    assert torch.autograd.gradgradcheck(unit, rows(4).requires_grad_())

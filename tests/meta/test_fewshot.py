@@ -3,11 +3,30 @@ import pandas
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import headstart as hs
 from headstart.datasets import read
-from headstart.meta import ANIL, BOIL, LSLR, MAML, Episodic, FewShot, MetaSGD, ProtoNet, Relation, Ridge
+from headstart.meta import (
+    ANIL,
+    BOIL,
+    LSLR,
+    MAML,
+    BaselinePlusPlus,
+    CosineProtoNet,
+    Episodic,
+    FewShot,
+    Logistic,
+    Matching,
+    MetaSGD,
+    ProtoNet,
+    Relation,
+    Ridge,
+    Siamese,
+    SimpleShot,
+)
 from headstart.models import Net, conv4, fix_norms, load, mlp, textcnn
 from headstart.tasks import Labelled
 
@@ -376,3 +395,45 @@ def test_rows_beyond_what_a_float_can_square_are_no_first_class(size):
     net = Net(nn.Identity(), {"a": nn.Linear(2, 2)})
     with pytest.raises(FloatingPointError, match="adapted weights should be numbers"):
         FewShot(net, ProtoNet("a")).fit(size * torch.eye(2).repeat(2, 1), ["a", "b"] * 2)
+
+
+BY_ANGLE = [BaselinePlusPlus("a"), CosineProtoNet("a"), Matching("a"), SimpleShot("a")]
+
+
+def angles():
+    """Give support rows, their labels and new rows, of three directions with some noise."""
+    middles = torch.eye(4)[:3].repeat(4, 1) * 3 + 1
+    support, query = middles + torch.randn(2, 12, 4, generator=torch.Generator().manual_seed(0)) / 3
+    return support, list("abc") * 4, query
+
+
+@settings(max_examples=10, deadline=None)
+@given(power=st.floats(-30, 30), by=st.sampled_from(BY_ANGLE))
+def test_answers_by_angles_do_not_know_the_size_of_features(power, by):
+    support, labels, query = angles()
+    net = Net(nn.Identity(), {"a": nn.Linear(4, 3)})
+    few = FewShot(net, by).fit(support * 10.0**power, labels)
+    assert few.predict(query * 10.0**power) == labels
+    assert (
+        few.known(query * 10.0**power).tolist() == FewShot(net, by).fit(support, labels).known(query).tolist()
+    )
+
+
+@pytest.mark.parametrize("by", [ProtoNet, Siamese, Ridge])
+def test_answers_by_distances_do_not_know_it_as_long_as_squares_are_numbers(by):
+    support, labels, query = angles()
+    net = Net(nn.Identity(), {"a": nn.Linear(4, 3)})
+    for size in (1e-18, 1e-9, 1e9, 1e17):
+        assert FewShot(net, by("a")).fit(support * size, labels).predict(query * size) == labels
+    for size in (1e-30, 1e30):
+        with pytest.raises(FloatingPointError, match=r"answers|adapted weights"):
+            FewShot(net, by("a")).fit(support * size, labels).predict(query)
+
+
+@pytest.mark.parametrize("by", [Logistic, MAML, Relation])
+def test_features_too_small_to_be_told_apart_are_no_first_class(by):
+    support, labels, _ = angles()
+    net = Net(nn.Identity(), {"a": nn.Linear(4, 3)})
+    adaptation = by("a", 4) if by is Relation else by("a")
+    with pytest.raises(FloatingPointError, match="tell classes apart; found one and the same for each"):
+        FewShot(net, adaptation).fit(support * 1e-20, labels)

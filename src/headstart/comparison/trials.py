@@ -147,6 +147,7 @@ def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> kept.Record:
             option, record["held_out"] = problem.choose(strategy, plan.options(name, amount), seed, starts)
         record["settings"] = dict(strategy.options[option])
         found = problem.train(strategy, plan.targets[name], record["settings"], seed, starts)
+        scored = {target: dict(outcome.record) for target, outcome in found.items()}
     except Exception as error:  # one failure is one failure: the others go on
         settings = record.get("settings", dict(strategy.options[option]))
         return record | {"settings": settings, "error": failure(error), "targets": {}}
@@ -156,7 +157,7 @@ def _trial(plan: Plan, cell: Cell, seed: int, starts: Starts) -> kept.Record:
         if kept.owns_model(plan, amount, seed):
             place = of_target(kept.model(plan, name), target, plan.problem.names)
             outcome.save(place, {k: record[k] for k in NOTES})
-        record["targets"][target] = dict(outcome.record)
+        record["targets"][target] = scored[target]
     return record | {"written": kept.written(plan, (name, amount, seed), found)}
 
 

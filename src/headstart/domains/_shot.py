@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import wrong
+from ..maths import unit
 from ..models import Net
 from ..tasks import Shift, Task
 from ._sides import TINY, as_it_is, check_weight, classes, guesses
@@ -49,7 +50,7 @@ def centres(probabilities: Tensor, features: Tensor) -> Tensor:
 
 def nearest(features: Tensor, centres: Tensor) -> Tensor:
     """Name for each row the centre at the smallest angle, ``(C,)``."""
-    return (F.normalize(features, dim=1) @ F.normalize(centres, dim=1).T).argmax(1)
+    return (unit(features) @ unit(centres).T).argmax(1)
 
 
 def _weighed(weights: Tensor, features: Tensor) -> Tensor:

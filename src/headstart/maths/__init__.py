@@ -1,5 +1,6 @@
 """Functions of tensors alone that more than one room needs."""
 
+from .directions import size, unit
 from .discrepancy import discrepancy
 from .distances import gaussian, squared_distances
 from .influence import influence
@@ -15,6 +16,8 @@ __all__ = [
     "influence",
     "interval",
     "paired_interval",
+    "size",
     "squared_distances",
+    "unit",
     "wilson",
 ]

@@ -7,9 +7,10 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear, normalize
+from torch.nn.functional import cross_entropy, linear
 
 from ..errors import wrong
+from ..maths import unit
 from ..models import Adapted, Net
 from ..models.heads import Sphere
 from ..tasks import Labelled
@@ -68,16 +69,16 @@ class BaselinePlusPlus:
         """Return ``net`` with the classifier as its head."""
         z = net.features(support.x, self.task)
         marks = members(support.y, z)
-        directions, bias = normalize(z, dim=1), torch.where(marks.sum(0) > 0, 0.0, -torch.inf).to(z.dtype)
+        directions, bias = unit(z), torch.where(marks.sum(0) > 0, 0.0, -torch.inf).to(z.dtype)
 
         def lower(weights: Weights) -> Tensor:
-            logits = linear(directions, self.scale * normalize(weights["w"], dim=1), bias)
+            logits = linear(directions, self.scale * unit(weights["w"]), bias)
             return cross_entropy(logits, support.y)
 
         alone = (marks.sum(0) == 0)[:, None]  # a class without rows has no direction
-        start = {"w": normalize(class_means(z, marks) + alone, dim=1)}
+        start = {"w": unit(class_means(z, marks) + alone)}
         *_, last = descend(lower, start, self._move, self.steps, first_order=False)
-        weight = self.scale * normalize(last["w"], dim=1)
+        weight = self.scale * unit(last["w"])
         head = Sphere(z.shape[1], marks.shape[1])
         centre = torch.zeros_like(z[0])
         return with_head(net, self.task, head, {"centre": centre, "weight": weight, "bias": bias})

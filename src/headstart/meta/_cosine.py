@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch.nn.functional import normalize
 
 from ..errors import wrong
+from ..maths import unit
 from ..models import Adapted, Net
 from ..models.heads import Sphere
 from ..tasks import Labelled
@@ -61,7 +61,7 @@ class CosineProtoNet:
         """Return ``net`` with the class means as its head."""
         z = net.features(support.x, self.task)
         marks = members(support.y, z)
-        weight = self.scale * normalize(class_means(z, marks), dim=1)
+        weight = self.scale * unit(class_means(z, marks))
         bias = torch.where(marks.sum(0) > 0, 0.0, -torch.inf).to(z.dtype)
         head = Sphere(z.shape[1], marks.shape[1])
         centre = torch.zeros_like(z[0])

@@ -7,10 +7,9 @@ from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..errors import wrong
-from ..maths.distances import squared_distances
+from ..maths import squared_distances, unit
 from ..models import Net
 from ..models.resting import resting
 from ..tasks import Inputs, Labelled
@@ -79,7 +78,7 @@ class LaplacianShot:
         marks = members(support.y, s)
         check_all_there(marks)
         middle = torch.cat([s, q]).mean(0)
-        s, q = normalize(s - middle, dim=1), normalize(q - middle, dim=1)
+        s, q = unit(s - middle), unit(q - middle)
         q = q + s.mean(0) - q.mean(0)
         far = squared_distances(q, _rectified(s, q, marks))
         beside = _neighbours(q, self.neighbours)
@@ -92,7 +91,7 @@ class LaplacianShot:
 def _rectified(s: Tensor, q: Tensor, marks: Tensor) -> Tensor:
     """Average support and query rows of each class, all by how near they are to its support rows' mean."""
     rows, means = torch.cat([s, q]), class_means(s, marks)
-    share = (10 * normalize(rows, dim=1) @ normalize(means, dim=1).T).softmax(1)
+    share = (10 * unit(rows) @ unit(means).T).softmax(1)
     return (share / share.sum(0)).T @ rows
 
 

@@ -7,10 +7,9 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..errors import wrong
-from ..maths import squared_distances
+from ..maths import squared_distances, unit
 from ..models import Adapted, Net
 from ..models.heads import Nearest
 from ..tasks import Episodes, Labelled
@@ -163,7 +162,7 @@ class Triplet:
     def __call__(self, net: Net, batch: Episodes, progress: float) -> dict[str, Tensor]:
         """Return the mean loss of the episodes as ``{"triplet": scalar}``."""
         losses = []
-        for distances, same, other in _pairs(net, self.task, batch, unit=True):
+        for distances, same, other in _pairs(net, self.task, batch, sphere=True):
             farthest = distances.masked_fill(~same, 0).amax(1)
             nearest = distances.masked_fill(~other, 4).amin(1)
             losses.append((self.margin + farthest - nearest).clamp(min=0).mean())
@@ -176,14 +175,14 @@ def _check_margin(margin: float) -> None:
 
 
 def _pairs(
-    net: Net, task: str, batch: Episodes, *, unit: bool = False
+    net: Net, task: str, batch: Episodes, *, sphere: bool = False
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Give for each episode the squared distances of its rows, and which pairs are of one class or of two."""
     check_episodes(batch)
     y = torch.cat([batch.support.y, batch.query.y], 1)
     x = [{n: p.flatten(0, 1) for n, p in parts(rows.x).items()} for rows in (batch.support, batch.query)]
     z = net.features(join(*(some.get("", some) for some in x)), task)
-    z = normalize(z, dim=1) if unit else z
+    z = unit(z) if sphere else z
     split = batch.support.y.numel()
     z = torch.cat([part.unflatten(0, (len(y), -1)) for part in (z[:split], z[split:])], 1)
     found = []

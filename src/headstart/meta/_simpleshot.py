@@ -7,9 +7,9 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from ..errors import wrong
+from ..maths import unit
 from ..models import Adapted, Net
 from ..models.heads import Sphere
 from ..tasks import Labelled
@@ -66,7 +66,7 @@ class SimpleShot(nn.Module):
         z = net.features(support.x, self.task)
         marks = members(support.y, z)
         centre = z.mean(0) if self.centre is None else self.centre.to(z)
-        means = class_means(normalize(z - centre, dim=1), marks)
+        means = class_means(unit(z - centre), marks)
         bias = torch.where(marks.sum(0) > 0, -means.square().sum(1), -torch.inf)
         head = Sphere(z.shape[1], marks.shape[1])
         return with_head(net, self.task, head, {"centre": centre, "weight": 2 * means, "bias": bias})

@@ -7,10 +7,9 @@ from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..errors import wrong
-from ..maths.distances import squared_distances
+from ..maths import squared_distances, unit
 from ..models import Net
 from ..models.resting import resting
 from ..tasks import Inputs, Labelled
@@ -79,7 +78,7 @@ class TIM:
     def __call__(self, net: Net, support: Labelled, query: Inputs) -> Tensor:
         """Return the logits of the query rows."""
         with resting(net):
-            s, q = (normalize(net.features(x, self.task), dim=1) for x in (support.x, query.x))
+            s, q = (unit(net.features(x, self.task)) for x in (support.x, query.x))
         y = members(support.y, s)
         check_all_there(y)
         w = class_means(s, y)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..atomic import check_regular, current
 from ..errors import unknown, wrong
+from ..maths import size
 from ..models import Adapted, Net, device_of, load, sealed
 from ..models import heads as made
 from ..models.fresh import copied
@@ -106,7 +107,8 @@ class FewShot:
             ValueError: if there are no rows, fewer than two classes, not one label per row, a label is
                 missing, or NaN or infinity is in a row.
             TypeError: if ``x`` is nothing that rows can be made of.
-            FloatingPointError: if the steps of the adaptation diverge.
+            FloatingPointError: if the steps of the adaptation diverge, or its answers are the same for all of
+                these rows, as where features are too small to be told apart.
         """
         x = self._rows(x)
         names: list[Any] = [n.item() if isinstance(n, Tensor | numpy.generic) else n for n in labels]
@@ -168,8 +170,7 @@ class FewShot:
 
     def predict_proba(self, x: Any, *, batch: int = 512) -> Tensor:
         """Return the probabilities of ``classes`` for rows ``(B, *)``, as ``(B, N)``, ``batch`` at a time."""
-        net, task = self._fitted().net, self.adaptation.task
-        return self._map(lambda some: net(some, task).softmax(1), self._new(x), batch)
+        return self._logits(self._new(x), batch).softmax(1)
 
     def predict(
         self, x: Any, *, batch: int = 512, unknown: Label | None = None, miss: float = 0.05
@@ -184,7 +185,7 @@ class FewShot:
             miss: as in ``known``.
         """
         classes, x = self.classes, self._new(x)
-        found = [classes[i] for i in said(self.predict_proba(x, batch=batch)).argmax(1).tolist()]
+        found = [classes[i] for i in said(self._logits(x, batch)).argmax(1).tolist()]
         if unknown is None:
             return found
         seen = self.known(x, batch=batch, miss=miss).tolist()
@@ -309,6 +310,10 @@ class FewShot:
                 raise wrong("`x`", expected=expected, found=f"shape {list(part.shape)}", hint=hint)
         return x
 
+    def _logits(self, x: X, batch: int) -> Tensor:
+        net, task = self._fitted().net, self.adaptation.task
+        return self._map(lambda some: net(some, task), x, batch)
+
     def _features(self, x: X) -> Tensor:
         return self._fitted().net.features(x, self.adaptation.task)
 
@@ -322,6 +327,18 @@ class FewShot:
         here = support.to(device_of(self._base))
         start = with_outputs(self._base, self.adaptation, len(classes), take(here.x, slice(1)))
         net = inductive(self.adaptation, start, here)
+        with torch.no_grad():
+            z, logits = (f(here.x, self.adaptation.task) for f in (net.features, net))
+        if (logits == logits[:1]).all() and (z != z[:1]).any():
+            found = "one and the same for each of its rows"
+            hint = f"features reach {z.abs().max():.1e}, which is little; scale the inputs"
+            raise wrong(
+                "answers for the support set",
+                expected="to tell classes apart",
+                found=found,
+                hint=hint,
+                error=FloatingPointError,
+            )
         self._now = _Fitted(net, support.to("cpu"), classes)
 
 
@@ -330,5 +347,7 @@ def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {n.removeprefix(f"{name}."): t for n, t in tensors.items() if n.startswith(f"{name}.")}
 
 
-def _distances(a: Tensor, b: Tensor) -> Tensor:
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+def _distances(a: Tensor, known: Tensor) -> Tensor:
+    """Measure how far rows are from known ones, in units of these, as squares of numbers may overflow."""
+    unit = size(known.abs().amax())
+    return torch.cdist(a / unit, known / unit, compute_mode="donot_use_mm_for_euclid_dist")

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import wrong
+from ..maths import unit
 from ..models import Net
 from ..tasks import Labelled, Task
 
@@ -82,7 +82,7 @@ class SupCon:
         anchors = same.any(1)
         if not bool(anchors.any()):
             return {}
-        z = F.normalize(net.features(rows.x, self.task.name), dim=1)
+        z = unit(net.features(rows.x, self.task.name))
         others = (z @ z.T / self.temperature).masked_fill(
             torch.eye(len(z), device=z.device).bool(), -torch.inf
         )

@@ -27,6 +27,7 @@ from ..splits import build, check_apart, divide, warn_duplicates
 from .columns import Numbers, far_off, numbers_of
 from .files import existing
 from .labels import answers
+from .numbered import numbered
 
 CHUNK = 1 << 14  # rows that are standardised at a time
 BRIGHT = 200  # a value of an image that was not divided by the most that it can be
@@ -110,6 +111,11 @@ def _warn_scale(x: Tensor, train: Tensor, columns: Sequence[Numbers], what: str)
         f"column {at} of {what} {said}"
         for at, how in enumerate(columns)
         if (said := far_off(x[train, at].double(), how))
+    ]
+    told += [
+        f"column {at} of {what} {said}"
+        for at in range(len(columns))
+        if (said := numbered(f"column {at}", x[:, at].double().numpy()))
     ]
     if x.ndim > 2 and float(x.abs().max()) > BRIGHT:
         told.append(f"{what} reaches {float(x.abs().max()):g}; divide it, so that it is of order 1")

@@ -22,24 +22,21 @@ from .cells import Coded, Floats, cells, coded
 from .dates import Dates, date_format
 from .files import Table
 from .ids import Ids
+from .numbered import numbered
 from .written import Style, blank, nothing, number, spelled, style_of
 
 CATEGORIES = 100
 TYPOS = 0.1  # of a column: more words than this make it one of categories
-IDS = re.compile(r"(^|[^a-z])(id|ids|index|idx|row|rows|nr|no|key)$", re.IGNORECASE)
-CAMEL = re.compile(r"[a-z](Id|ID|Ids|IDs|Index|Idx|Nr|No|Key)$")  # customerId, but not paid
 LIKE_NUMBERS = re.compile(r"[^\w\s]{0,2}\s?\d")
 NEW = 0.05  # of a column: more new values than this are told
 FAR = 100  # standard deviations, beyond which numbers are likely of another scale
 NAMES, DISTINCT = 20, 0.9  # so many words, of which this share differ, name the rows and say nothing of them
-ORDERED = 100  # so many whole numbers that only rise number the rows
 SAMPLE = 10_000  # rows that tell how far numbers usually are from their median
 OUTLIER, OUTLIERS = 1000, 0.01  # so many times as far; at most that share of the rows
 
 SENTINELS = {-1, -9, 9, 99, 999, 9999} | {-n for n in (99, 999, 9999, 99999, 999999)}
 
 ODD = '(numbers are written as 1234.5, missing ones as nothing, texts are read by "text:")'
-COUNTING = "kept as numbers, though they tell rows apart as an id does; `drop` leaves out what says nothing"
 ONE_VALUE = "left out: one value in all training rows"
 
 
@@ -269,7 +266,7 @@ def _fit_words(table: Table, column: Coded, train: Tensor) -> tuple[Column | Non
 
 def _odd(counts: Counter[str]) -> str:
     """Say what may surprise of a column that becomes one of categories."""
-    words = [value for value in counts if number(value) is None]
+    words = [value for value in counts if not (n := number(value)) == n]  # NaN is none
     if words and sum(counts[w] for w in words) < counts.total() / 2:
         return f"read as categories: most values are numbers, but {words[0]!r:.40} is none {ODD}"
     first = next(iter(counts))
@@ -299,8 +296,7 @@ def _fit_numbers(
     if not len(there) or _constant(there):
         return (Numbers(float(there[0]), 0.0, missing=True, style=style), "") if some else (None, ONE_VALUE)
     made = replace(numbers_of(there), missing=some, style=style)
-    said = [COUNTING] if _counts_rows(name, array) else []
-    said += [far_off(there, made), _stands_apart(there), _later(array, there, made)]
+    said = [numbered(name, array), far_off(there, made), _stands_apart(there), _later(array, there, made)]
     return made, "; ".join(filter(None, said))
 
 
@@ -390,16 +386,6 @@ def _reach(there: Tensor) -> tuple[float, float]:
     distances = (some - middle).abs()
     apart = distances[distances > 0]
     return float(middle), OUTLIER * float(apart.median()) if len(apart) else math.inf
-
-
-def _counts_rows(name: str, array: np.ndarray) -> bool:
-    """Tell whether whole numbers number the rows: in their order, or all different, called ids."""
-    steps, named = np.diff(array), bool(IDS.search(name) or CAMEL.search(name))
-    if named and len(steps) and (steps == 1).all():
-        return True
-    if len(array) < ORDERED or not (named or (steps > 0).all() or (steps < 0).all()):
-        return False
-    return bool((array % 1 == 0).all()) and len(np.unique(array)) == len(array)
 
 
 def _numbers(values: Sequence[Any], style: Style | None) -> tuple[np.ndarray, np.ndarray]:

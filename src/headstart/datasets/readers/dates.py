@@ -21,10 +21,13 @@ from .written import blank
 ISO = "ISO"
 _DAYS = (
     "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d-%m-%Y",
-    "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m",
+    "%Y.%m.%d", "%d %b %Y", "%d %B %Y", "%d. %B %Y", "%d-%b-%Y", "%d-%b-%y", "%d%b%Y", "%b %d, %Y", "%b %d %Y",
+    "%B %d, %Y", "%a, %d %b %Y", "%a %b %d %Y", "%d/%b/%Y",
 )  # fmt: skip
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", ", %H:%M")
-FORMATS = (ISO, *(day + clock for day in _DAYS for clock in _CLOCKS))
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ":%H:%M:%S")
+_MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m.%Y", "%b-%y", "%b-%Y", "%b %Y", "%B %Y")
+_TIMES = ("%H:%M", "%H:%M:%S", "%I:%M %p")  # of many: a few are categories
+FORMATS = (ISO, *(day + clock for day in _DAYS for clock in _CLOCKS), *_MONTHS)
 NEARLY, SOME = 0.95, 40  # the share of a column that has to fit; on how many values forms are tried
 EPOCH = datetime(1970, 1, 1)
 YEAR = 365.25  # days
@@ -40,7 +43,10 @@ def date_format(values: Sequence[str]) -> str:
         ('ISO', '%d.%m.%Y', '')
     """  # noqa: E501
     distinct = list(dict.fromkeys(values))
-    likely = [form for form in FORMATS if _share(distinct[:SOME], form) >= NEARLY - 0.05]
+    if sum(any(map(str.isdigit, v)) for v in distinct[:SOME]) < NEARLY * len(distinct[:SOME]) - 1:
+        return ""
+    forms = FORMATS + _TIMES * (len(distinct) >= SOME)
+    likely = [form for form in forms if _share(distinct[:SOME], form) >= NEARLY - 0.05]
     shares = {form: _share(distinct, form) for form in likely}
     best = max(shares, key=shares.__getitem__, default="")
     return best if best and shares[best] >= NEARLY else ""
@@ -54,6 +60,7 @@ def _moment(value: str, form: str) -> datetime | None:
     """Read a date, in the time of the place where it was written; ``None`` for what is none, or a number."""
     if value.isdigit():
         return None
+    value = value.removesuffix(" UTC").removesuffix(" GMT")
     try:
         read = datetime.fromisoformat(value) if form == ISO else datetime.strptime(value, form)
     except ValueError:

@@ -9,8 +9,8 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
+from ...maths import unit
 from .layer import Layer
 
 
@@ -48,6 +48,6 @@ class Attention(Layer):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return log probabilities, ``(B, O)``."""
-        cosines = normalize(z, dim=1) @ normalize(self.rows, dim=1).T
+        cosines = unit(z) @ unit(self.rows).T
         votes = (self.scale * cosines).softmax(1) @ self.members
         return votes.clamp(min=torch.finfo(z.dtype).tiny).log()

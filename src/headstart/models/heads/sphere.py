@@ -9,8 +9,9 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import linear
 
+from ...maths import unit
 from .layer import Layer
 
 
@@ -47,4 +48,4 @@ class Sphere(Layer):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the outputs, ``(B, O)``."""
-        return linear(normalize(z - self.centre, dim=1), self.weight, self.bias)
+        return linear(unit(z - self.centre), self.weight, self.bias)

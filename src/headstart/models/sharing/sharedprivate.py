@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import wrong
-from ...maths import ReverseGradient
+from ...maths import ReverseGradient, unit
 from ...tasks import X
 from .pattern import Both, Pattern, one_width, width
 
@@ -108,5 +108,5 @@ class SharedPrivate(Pattern):
 
 def products(one: Tensor, other: Tensor) -> Tensor:
     r"""Return :math:`|S^\top P / B|_F^2` of rows that are centred and scaled to length 1."""
-    s, p = (F.normalize(z - z.mean(0), dim=1) for z in (one, other))
+    s, p = (unit(z - z.mean(0)) for z in (one, other))
     return (s.T @ p / len(s)).square().sum()

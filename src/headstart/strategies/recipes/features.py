@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...engine import seeded
+from ...maths import size
 from ...models import Net, freeze
 from ...models.net import Given
 from ...tasks import Labelled, Task
@@ -126,8 +127,10 @@ PROBE = Strategy(
 
 def standard(z: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of each feature and one spread for all: the spread of each is not known from a few rows."""
-    mean = z.mean(0)
-    return mean, (z - mean).square().sum(1).mean().sqrt().clamp(min=1e-6)
+    unit = size(z.abs().amax())  # of numbers that are far from it, squares leave the range of floats
+    mean = (z / unit).mean(0)
+    scale = (z / unit - mean).square().sum(1).mean().sqrt().clamp(min=1e-6)
+    return mean * unit, scale * unit
 
 
 def fold(layer: nn.Linear, mean: Tensor, scale: Tensor) -> None:

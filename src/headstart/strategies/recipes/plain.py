@@ -199,7 +199,7 @@ def standardise(backbone: Raw, x: Tensor) -> None:
         square = square.mean().expand_as(square)
     spread = square.sqrt()
     backbone.mean.copy_(centre)
-    backbone.spread.copy_(torch.where(spread > 1e-6 * centre.abs().clamp(min=1e-6), spread, 1.0))
+    backbone.spread.copy_(torch.where(spread > 1e-6 * centre.abs(), spread, 1.0))
 
 
 def numbers(backbone: Raw | Words, x: Tensor) -> Any:

@@ -40,11 +40,15 @@ def said(outputs: Tensor) -> Tensor:
     """Return a head's outputs ``(B, ...)``, of which any is an answer.
 
     Raises:
-        FloatingPointError: if one is NaN, which names no class; the message has its row.
+        FloatingPointError: if one is NaN or infinity, which names no class; the message has its row.
+            Minus infinity is the logit of what never is.
     """
-    if outputs.is_floating_point() and not outputs.is_meta and (bad := outputs.isnan()).any():
+    if outputs.is_floating_point() and not outputs.is_meta and (bad := ~(outputs < torch.inf)).any():
         rows = bad.flatten(1).any(1) if bad.ndim > 1 else bad
-        found = f"NaN in row {int(rows.int().argmax())}, {int(rows.sum())} of {len(rows)} rows in all"
-        hint = "weights or rows may be no numbers; look at them by `isfinite()`"
+        what = "NaN" if outputs.isnan().any() else "infinity"
+        found = f"{what} in row {int(rows.int().argmax())}, {int(rows.sum())} of {len(rows)} rows in all"
+        hint = (
+            "weights or rows may be no numbers, or too large; look at them by `isfinite()` and `abs().max()`"
+        )
         raise wrong("answers", expected="numbers", found=found, hint=hint, error=FloatingPointError)
     return outputs
