@@ -5,6 +5,7 @@ import torch
 
 from headstart.datasets import SplitSpec, encode, encoding_from_json, read
 from headstart.tasks import Tokens
+from headstart.tasks.spelling import unspelled
 
 ALL = SplitSpec(test=0)
 PLAIN = "-DOCSTART- X O\n\nI PRON O\nsee VERB O\nNew ADJ B-city\nYork NOUN I-city\n\nNo INTJ O\n# SYM O\n"
@@ -29,7 +30,7 @@ def test_words_stand_first_and_tags_last(plain):
     assert (task.name, task.kind) == ("names", Tokens(["B-city", "I-city", "O"]))
     assert task.train.y.tolist() == [[2, 2, 0, 1], [2, 2, -100, -100]]
     words = task.encoding.vocabulary
-    assert [[words[i - 2] for i in row if i] for row in task.train.x.tolist()] == [
+    assert [[words[i - 2] for i in row if i] for row in unspelled(task.train.x).tolist()] == [
         ["I", "see", "New", "York"],
         ["No", "#"],
     ]
@@ -60,7 +61,7 @@ def test_a_folder_has_a_file_for_each_part(tmp_path, plain):
     (task,) = read(f"conll:{tmp_path}#3")
     assert (len(task.train), len(task.valid), task.test) == (2, 1, None)
     assert task.valid.x[0].tolist()[2:] == [0, 0]
-    assert task.valid.x[0, 0] == 1  # a word that no training row has
+    assert unspelled(task.valid.x)[0, 0] == 1  # a word that no training row has
     (tmp_path / "en-train-2.conll").write_text(PLAIN)
     with pytest.raises(ValueError, match=r"one file for train; found en-train-2.conll and en-train.conll"):
         read(f"conll:{tmp_path}#3")
@@ -79,7 +80,7 @@ def test_new_files_are_numbered_as_the_old_ones(plain, tmp_path):
         (again,) = read(f"conll:{new}#2", split=ALL, encoding=task.encoding)
     assert torch.equal(again.train.x, encode(new, made))
     assert again.train.x.shape == again.train.y.shape == (2, 4)  # as long as the rows that are known
-    assert again.train.x[0].tolist()[1:] == [1, 0, 0]
+    assert unspelled(again.train.x)[0].tolist()[1:] == [1, 0, 0]
     assert torch.equal(made.rows([["York", "sees"]]), made.rows(["York sees"]))
     assert made.words_at(made.rows([["York", "sees"], []])) == [[0, 1], []]
     (tmp_path / "new.txt").write_text("York sees\n")

@@ -8,6 +8,7 @@ import torch
 from headstart.datasets import SplitSpec, encoding_from_json, read
 from headstart.datasets.readers.pieces import word_piece_ids
 from headstart.datasets.readers.text import PieceEncoding
+from headstart.tasks.spelling import unspelled, written
 
 tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
 
@@ -40,7 +41,7 @@ def tagged(tmp_path):
 
 def test_a_label_stands_at_the_first_piece_of_its_word(tagged):
     (task,) = read(tagged, split=ALL, tokens=tokenizer())
-    assert task.train.x.tolist() == [[-2, 4, 5, -6, 7, 8, -3], [-2, 1, 5, -9, -1, -3, 0]]
+    assert unspelled(task.train.x).tolist() == [[-2, 4, 5, -6, 7, 8, -3], [-2, 1, 5, -9, -1, -3, 0]]
     names = [[None if k < 0 else task.kind.classes[k] for k in row] for row in task.train.y.tolist()]
     assert names == [
         [None, "O", "B-thing", None, "O", "B-city", None],
@@ -65,7 +66,7 @@ def test_new_words_become_rows_the_same_way_and_the_encoding_is_kept_as_json(tag
     again = encoding_from_json(json.loads(json.dumps(task.encoding.to_json())))
     assert again == task.encoding
     assert torch.equal(again.rows([["bolts", "York"], ["in"]]), again.rows(["bolts York", "in"]))
-    assert again.rows(["bolts York"])[0].tolist() == [-2, 5, -6, 8, -3, 0, 0]
+    assert unspelled(again.rows(["bolts York"]))[0].tolist() == [-2, 5, -6, 8, -3, 0, 0]
     (new,) = read(tagged, split=ALL, encoding=again)
     assert torch.equal(new.train.x, task.train.x)
     assert torch.equal(new.train.y, task.train.y)
@@ -76,6 +77,16 @@ def test_answers_of_words_are_lined_up_with_their_first_pieces(tagged):
     x = task.encoding.rows([["bolts", "York"], ["in"]])
     y = task.encoding.line_up(x, torch.tensor([[7, 8], [9, -100]]))
     assert y.tolist() == [[-100, 7, -100, 8, -100, -100, -100], [-100, 9, *[-100] * 5]]
+
+
+def test_capitals_that_the_tokenizer_drops_stand_beside_the_pieces(tagged):
+    (task,) = read(tagged, split=ALL, tokens=tokenizer())
+    rows = task.encoding.rows([["Bolts", "YORK"], ["bolts", "york"]])
+    assert torch.equal(*unspelled(rows))
+    (_, last, marks) = written(rows)
+    assert torch.equal(*last)
+    assert marks.tolist() == [[0, 1, 0, 3, 0, 0, 0], [0] * 7]
+    assert torch.equal(task.encoding.rows(rows), rows)  # rows that are such stay
 
 
 def test_rows_beside_whole_texts_have_numbers_above_0_alone():

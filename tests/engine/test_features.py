@@ -10,6 +10,7 @@ from torch import nn
 from headstart.engine import FeatureStore, cached_features
 from headstart.engine.features import FEWEST
 from headstart.models import Net, Trunk, backbone, freeze
+from headstart.tasks.kinds.placed import AtPlaces
 
 
 class Counted(nn.Module):
@@ -298,3 +299,47 @@ def test_bf16_is_kept_apart():
     assert not torch.equal(exact, rounded)
     torch.testing.assert_close(exact, rounded, rtol=0.05, atol=0.05)
     assert store.forwarded == 40
+
+
+# Features at the tokens of texts.
+
+
+class Positions(nn.Module):
+    """Give each token its number, and how many tokens there are; or how long the row is, padding and all."""
+
+    def __init__(self, padding):
+        super().__init__()
+        self.padding, self.seen = padding, []
+
+    def places(self, x):
+        self.seen.append(tuple(x.shape))
+        there = torch.ones_like(x) if self.padding else (x != 0).long()
+        return torch.stack([x * there, there.sum(1, keepdim=True) * there], 2).float()
+
+
+def long_and_short():
+    """Make texts of 1 to 20 tokens in rows of 64, and one without any."""
+    x = torch.arange(1, 65).expand(21, 64) + 100 * torch.arange(21)[:, None]
+    return x * (torch.arange(64) < torch.arange(21)[:, None])
+
+
+@pytest.mark.parametrize("kept", [None, "kept"])
+def test_texts_are_kept_without_most_of_their_padding(kept, tmp_path):
+    net, x = Net(Positions(padding=False), {"tags": AtPlaces(nn.Identity())}), long_and_short()
+    store = FeatureStore(kept and tmp_path / kept)
+    few = store.features(net, "key", x[[20, 3]], task="tags")
+    found = store.features(net, "key", x, task="tags")
+    assert torch.equal(found, net.backbone.places(x))
+    assert torch.equal(few, found[[20, 3]])
+    assert store.forwarded == 21
+    assert max(b.shape[1] for each in store._kept.values() for b in each.blocks) == 20
+    assert sum(b.numel() for each in store._kept.values() for b in each.blocks) < 2.2 * 2 * 210
+    alone = FeatureStore().features(net, "key", x[5:6], task="tags")  # whatever the others are
+    assert torch.equal(alone, found[5:6])
+
+
+def test_a_backbone_that_minds_padding_is_given_it():
+    net, x = Net(Positions(padding=True), {"tags": AtPlaces(nn.Identity())}), long_and_short()
+    found = FeatureStore().features(net, "key", x, task="tags")
+    assert torch.equal(found, net.backbone.places(x))
+    assert net.backbone.seen[-2] == (21, 64)

@@ -2,8 +2,9 @@
 
 import torch
 
-from headstart.models.backbones.spelled import Spelled, Spelling, Windows
+from headstart.models.backbones.spelled import Spelled, Spelling, Written
 from headstart.models.heads import Sums, build, describe
+from headstart.tasks.spelling import spelled
 
 NONE = torch.tensor([], dtype=torch.long)
 MARKS = torch.tensor([101, 102])
@@ -13,12 +14,10 @@ PIECES = torch.tensor([[-101, 5, -6, 8, -102], [-101, 5, -102, 0, 0]])
 
 def test_a_word_is_all_of_its_pieces_and_no_marks():
     s = Spelling.of(PIECES, MARKS)
-    assert s.count.tolist() == [[2, 1], [1, 0]]
-    assert s.last.tolist() == [[6, 8], [5, 0]]
     assert s.whole[0, 1] == 8
     assert s.whole[1].tolist() == [5, 0]
     assert s.whole[0, 0] not in (5, 6, 8)
-    assert s.back(s.count[..., None])[..., 0].tolist() == [[0, 2, 0, 1, 0], [0, 1, 0, 0, 0]]
+    assert s.back(s.whole[..., None])[0, :, 0].tolist() == [0, s.whole[0, 0].item(), 0, 8, 0]
 
 
 def test_the_same_pieces_in_another_order_or_place_are_told_apart_or_not():
@@ -40,16 +39,22 @@ def test_words_are_found_in_the_list_with_all_their_pieces():
     assert found[0, 1] != found[0, 3]
 
 
-def test_a_window_tells_the_word_from_its_neighbours_alone():
-    backbone = Windows(2**16)
-    x = torch.tensor([[4, 5, 6, 7, 8]])
-    other = x.clone()
-    other[0, 4] = 9
-    same = (backbone.places(x) == backbone.places(other))[0]
-    assert same[:3].all()
-    assert not same[4].all()
-    assert same[3].sum() == 6  # the word behind, and its last piece, are others
-    assert backbone.places(x).unique().numel() > 30
+def test_facts_are_of_the_word_and_of_those_beside_it_alone():
+    backbone = Written(0)
+    x = spelled(torch.tensor([[4, 5, 6, 7, 8]]), [["I", "saw", "Romans", "running", "."]])
+    other = spelled(torch.tensor([[4, 5, 6, 7, 9]]), [["I", "saw", "Romans", "running", "home"]])
+    same = (backbone.facts(x) == backbone.facts(other))[0].sum(1)
+    assert same.tolist() == [19, 19, 18, 16, 8]  # the next but one; the next, its end and marks; its own
+    assert (backbone.facts(x) != 0).all()
+
+
+def test_a_fact_that_was_never_seen_is_none_and_others_are_found_again():
+    seen = spelled(torch.tensor([[2, 3, 1]]), [["a", "walked", "Stopped"]])
+    backbone = Written(len(seen := Written(0).facts(seen).unique()))
+    backbone.known.copy_(seen)
+    found = backbone.places(spelled(torch.tensor([[1]]), [["looped"]]))[0, 0]
+    assert (found[7:11] > 0).tolist() == [True, True, True, False]  # "d", "ed", "ped", but no "oped"
+    assert found[4] == 0  # "l"
 
 
 def test_sums_are_a_linear_layer_on_what_is_there():
@@ -66,5 +71,5 @@ def test_sums_are_a_linear_layer_on_what_is_there():
 
 def test_rows_without_words_and_without_rows_are_taken():
     for x in (torch.zeros(2, 3, dtype=torch.long), torch.zeros(0, 3, dtype=torch.long)):
-        assert Windows(8).places(x).shape == (len(x), 3, 8)
+        assert Written(1).places(x).shape == (len(x), 3, 19)
         assert Spelled(1).places(x).shape == (len(x), 3, 1)

@@ -6,12 +6,14 @@ Shapes: ``n`` rows, ``D`` features.
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -24,6 +26,7 @@ from ..models.hashing import as_bytes, module_hash
 from ..models.net import task_dependent
 from ..records import sha256
 from ..tasks import X
+from ..tasks.arrays import lengths
 from ..tasks.nouns import rows, take, tensors
 from . import devices
 from .evaluate import bounds, mapped
@@ -97,6 +100,9 @@ class FeatureStore:
     another order, and features differ by up to 1.5e-6 of the largest; so rows are computed in groups of
     nearly equal size, and of at least 8, filled up with copies of a row. On a GPU the group's size may
     matter in the last bits.
+
+    *Tokens.* Features at the tokens of texts are computed and kept without most of the padding, texts of like
+    length together, where a row shows that the backbone gives the same without it, and zeros behind.
 
     Args:
         directory: where features are kept, made on first use; ``None`` keeps them in memory.
@@ -186,10 +192,12 @@ class FeatureStore:
                 kept.read()  # what other processes have computed since
                 if new := kept.missing(hashes):
                     part = take(x, torch.tensor(list(new.values()), device=parts[0].device))
-                    features = _forward_alike(net, part, batch, task, precision, progress).cpu()
-                    self.forwarded += len(new)
-                    kept = kept.add(list(new), features, room=self._has_room(features.nbytes))
-        return kept.gather(hashes).to(parts[0].device)
+                    for at, some in _narrowed(net, part, task, precision):
+                        features = _forward_alike(net, some, batch, task, precision, progress).cpu()
+                        self.forwarded += len(at)
+                        named = [list(new)[i] for i in at.tolist()]
+                        kept = kept.add(named, features, room=self._has_room(features.nbytes))
+        return kept.gather(hashes, parts[0].shape[1:2]).to(parts[0].device)
 
     def _open(self, key: str, task: str | None, net: Net, precision: str, parts: Sequence[Tensor]) -> _Kept:
         """Find the features of one set of weights, in one precision, for rows of one form."""
@@ -300,13 +308,15 @@ class _Kept:
         if path is not None:
             self.files.add(path.name)
 
-    def gather(self, hashes: Sequence[bytes]) -> Tensor:
-        """Copy the features of rows that are kept."""
+    def gather(self, hashes: Sequence[bytes], length: Sequence[int]) -> Tensor:
+        """Copy the features of rows that are kept; those at tokens with the padding of rows so long."""
         numbers = torch.tensor([self.index[row] for row in hashes])
-        features, first = self.blocks[0].new_empty(len(hashes), *self.blocks[0].shape[1:]), 0
+        one, first = self.blocks[0][0], 0
+        shape = (*length, one.shape[1]) if one.ndim == 2 else one.shape
+        features = _zeros((len(hashes), *shape), one.dtype)
         for block in self.blocks:
             here = (numbers >= first) & (numbers < first + len(block))
-            features[here] = block[numbers[here] - first]
+            features[here, : block.shape[1]] = block[numbers[here] - first]
             first += len(block)
         return features
 
@@ -381,6 +391,45 @@ def _forward_alike(
     if filled > count:
         x = take(x, torch.arange(filled).clamp(max=count - 1))
     return _forward(net, x, places, task, precision, progress)[:count]
+
+
+def _narrowed(net: Net, x: X, task: str | None, precision: str) -> list[tuple[Tensor, X]]:
+    """Divide rows whose features are at tokens by their length, doubling by doubling, and cut them to it.
+
+    Returns:
+        numbers of rows, and these; all rows as they are where their features are none of tokens.
+    """
+    count = lengths(x) if net.at_places(task) else None
+    if count is None or not _minds_no_padding(net, x, count, task, precision):
+        return [(torch.arange(rows(x)), x)]
+    assert isinstance(x, Tensor)  # it has lengths
+    doublings = count.clamp(min=1).double().log2().ceil()
+    each = [(doublings == d).nonzero()[:, 0] for d in doublings.unique()]
+    return [(at, x[at, : _used(x[at])]) for at in each]
+
+
+def _minds_no_padding(net: Net, x: X, count: Tensor, task: str | None, precision: str) -> bool:
+    """Tell, by the shortest row, whether features stay without the padding, and are 0 where it was."""
+    row = take(x, count.argmin()[None])
+    assert isinstance(row, Tensor)  # it has lengths
+    used = _used(row)
+    try:
+        whole, short = (_forward(net, some, [0, 1], task, precision, False) for some in (row, row[:, :used]))
+    except (RuntimeError, ValueError, IndexError):  # it wants rows of one length
+        return False
+    tolerance = 1e-4 * float(whole.abs().max())
+    return not whole[:, used:].any() and torch.allclose(whole[:, :used], short, atol=tolerance)
+
+
+def _used(x: Tensor) -> int:
+    """Count the columns up to the last that is no padding in all rows; at least 1."""
+    return 1 + int((x != 0).any(0).nonzero().max()) if x.any() else 1
+
+
+def _zeros(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Make zeros that take no memory until something is written to them."""
+    bytes_ = numpy.zeros(math.prod(shape) * dtype.itemsize, numpy.uint8)
+    return torch.from_numpy(bytes_).view(dtype).view(*shape)
 
 
 def check_frozen(backbone: nn.Module) -> None:

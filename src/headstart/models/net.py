@@ -19,6 +19,7 @@ from ..errors import is_told, unknown, wrong
 from ..tasks import X
 from ..tasks.arrays import lit
 from ..tasks.nouns import convert, rows, tensors
+from ..tasks.spelling import unspelled
 from .fresh import copied
 from .outputs import features_of, width
 from .wrappers import unwrapped
@@ -40,6 +41,8 @@ class Backbone(nn.Module):
         tokenizer: the text of the ``tokenizer.json`` that rows of text have to be cut by; empty where it
             reads others, or does not know.
         cut: the ``layer`` that it ends behind, with the ``width`` there; ``None`` where it is whole.
+        reads_spelling: whether it wants to know of tagged rows how their words are written; else a net gives
+            it the numbers of the tokens alone.
     """
 
     use: str = ""  # no name
@@ -50,6 +53,7 @@ class Backbone(nn.Module):
     task_dependent = False
     joint = False
     tokenizer: str = ""
+    reads_spelling = False
 
     def mask(self, x: X) -> Tensor | None:
         """Tell which tokens count where its blocks give ``(B, L, D)``, ``(B, L)``; ``None`` for all."""
@@ -138,14 +142,18 @@ def _as_meant(x: X) -> str:
 def typed(module: nn.Module, x: X) -> X:
     """Bring floating rows to the type of a module's first floating weights; whole numbers stay.
 
-    But a ``Backbone`` is given pixels of 8 bits as floats in [0, 1].
+    But a ``Backbone`` is given pixels of 8 bits as floats in [0, 1]; and how words are written is told only
+    to one that asks for it.
 
     Example:
         >>> typed(nn.Linear(2, 2), torch.zeros(1, 2, dtype=torch.float64)).dtype
         torch.float32
     """
-    if as_backbone(module.backbone if isinstance(module, Net) else module) is not None:
+    about = as_backbone(module.backbone if isinstance(module, Net) else module)
+    if about is not None:
         x = _lit(x)
+    if about is None or not about.reads_spelling:
+        x = unspelled(x)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
     if dtype is None or all(t.dtype == dtype or not t.is_floating_point() for t in tensors(x)):
         return x

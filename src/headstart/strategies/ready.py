@@ -26,6 +26,7 @@ from ..models.wrappers import unwrapped
 from ..tasks import Lazy, Task, X
 from ..tasks.arrays import channels_first, lit, many
 from ..tasks.nouns import SMALL, collate, convert, move, take, tensors
+from ..tasks.spelling import unspelled
 
 PARTS = ("train", "valid", "test", "unlabelled")
 
@@ -59,7 +60,7 @@ def numbers(x: X) -> X:
         return floats(x)
     if many(x):
         return channels_first(x)
-    return channels_first(_float(lit(x)))
+    return channels_first(_float(lit(unspelled(x))))
 
 
 def _pixels(x: Tensor) -> bool:
@@ -205,7 +206,7 @@ def _passed(module: nn.Module, conversion: Callable[[X], X], row: X) -> Any:
     inner = unwrapped(module)
     with warnings.catch_warnings(), resting(inner), seeded(0):
         warnings.simplefilter("ignore")
-        row = conversion(move(convert(row, Tensor.clone), "cpu"))
+        row = conversion(unspelled(move(convert(row, Tensor.clone), "cpu")))
         kind = next((p.dtype for p in inner.parameters() if p.is_floating_point() and not is_lazy(p)), None)
         row = convert(row, lambda t: t.to(kind) if kind is not None and t.is_floating_point() else t)
         row = convert(row, lit) if as_backbone(inner) is not None else row

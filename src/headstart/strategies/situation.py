@@ -23,6 +23,7 @@ from ..tasks import Task, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.kinds.measures import Measure
 from ..tasks.nouns import move, take, tensors
+from ..tasks.spelling import unspelled
 from .budget import Budget
 from .candidate import Candidate, candidates
 from .moves import MOVES, Move, moves
@@ -385,7 +386,7 @@ def _check_places(situation: Situation) -> None:
 def _of_first(backbone: nn.Module, task: Task) -> torch.Tensor:
     """Give the features at the places of a task's first row, ``(1, *, D)``."""
     with resting(backbone):
-        found: torch.Tensor = backbone.places(move(_first(task), device_of(backbone)))  # type: ignore[operator]
+        found: torch.Tensor = backbone.places(unspelled(move(_first(task), device_of(backbone))))  # type: ignore[operator]
     return found
 
 

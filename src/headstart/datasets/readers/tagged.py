@@ -15,7 +15,7 @@ from torch import Tensor
 from ...tasks import Tokens
 from ...tasks.kinds import MISSING
 from ..options import Options
-from .text import PieceEncoding, TextEncoding
+from .text import AS_WRITTEN, PieceEncoding, TextEncoding
 
 
 def tagged_encoding(rows: Sequence[Sequence[str]], train: Sequence[int], options: Options) -> TextEncoding:
@@ -33,7 +33,7 @@ def tagged_encoding(rows: Sequence[Sequence[str]], train: Sequence[int], options
         return known.alike()
     if options.tokens:
         return PieceEncoding.of_words(rows, options.tokens)
-    made = TextEncoding.fit([rows[i] for i in train], tokens="spaces")
+    made = TextEncoding.fit([rows[i] for i in train], tokens=AS_WRITTEN)
     return replace(made, length=max(map(len, rows)))
 
 

@@ -21,6 +21,7 @@ from ...errors import wrong
 from ...tasks import Task
 from ...tasks.encoding import Encoding, common
 from ...tasks.kinds import MISSING
+from ...tasks.spelling import spelled, unspelled
 from ..options import Options, Reader
 from .files import Table, existing, lines, load, load_frame
 from .memory import items, plain
@@ -30,6 +31,7 @@ from .tables import read_tasks
 from .written import nfc
 
 WORDS = 30_000
+AS_WRITTEN = "words as written"
 WORDS_OF_PIECES = "words of pieces"
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _UNSPACED = (  # Thai and Lao, Myanmar, Khmer, kana, and the characters of Chinese
@@ -65,9 +67,15 @@ def words(text: str | None) -> list[str]:
     return (_WORD if text.isascii() else _of_any_script()).findall(text)
 
 
+def at_spaces(text: str | None) -> list[str]:
+    """Cut text where it has white space."""
+    return nfc(text or "").split()
+
+
 CUTS: dict[str, Callable[[str | None], list[str]]] = {
     "words": words,
-    "spaces": lambda text: nfc(text or "").split(),
+    "spaces": at_spaces,
+    AS_WRITTEN: at_spaces,
 }
 
 
@@ -154,7 +162,8 @@ class TextEncoding(Encoding):
 
     Args:
         column: the column of a table that holds the text.
-        tokens: how text is cut: ``"words"`` (lower case, and punctuation) or ``"spaces"``.
+        tokens: how text is cut: ``"words"`` (lower case, and punctuation), ``"spaces"``, or at spaces as
+            ``"words as written"``, whose spelling stands in their numbers too (``tasks/spelling.py``).
         vocabulary: the words that have numbers, from 2 on.
         length: of a row; longer ones are cut.
     """
@@ -199,12 +208,8 @@ class TextEncoding(Encoding):
 
     def preparation(self) -> list[str]:
         """Say how text becomes numbers."""
-        cut = {
-            "words": _CUT,
-            "spaces": "cut a text where it has white space",
-        }
         return [
-            cut[self.tokens],
+            _CUT if self.tokens == "words" else "cut a text where it has white space",
             "a token's number is its place in `vocabulary`, counted from 2; a token that is not in it has 1",
             f"keep the first {self.length} tokens; fill shorter rows with 0 at the end, as int64",
         ]
@@ -227,7 +232,8 @@ class TextEncoding(Encoding):
 
     def number(self, rows: Sequence[Sequence[str]]) -> Tensor:
         """Number the tokens of rows, ``(N, L)`` int64."""
-        return token_ids(rows, self.vocabulary, self.length)
+        ids = token_ids(rows, self.vocabulary, self.length)
+        return spelled(ids, rows) if self.tokens == AS_WRITTEN else ids
 
     def encode(self, path: Path) -> Tensor:
         """Number the words of a file, with or without labels; ``.txt`` has a row a line.
@@ -357,19 +363,22 @@ class PieceEncoding(TextEncoding):
     def of(self, texts: Sequence[str | None]) -> Tensor:
         """Number the pieces of texts, ``(N, L)`` int64."""
         if self.tokens == WORDS_OF_PIECES:
-            return self.number([CUTS["spaces"](text) for text in texts])
+            return self.number([at_spaces(text) for text in texts])
         return padded(piece_ids(texts, self.tokenizer, self.length), self.length)
 
     def number(self, rows: Sequence[Sequence[str]]) -> Tensor:
-        """Number the pieces of words, ``(N, L)`` int64; those where no word begins are below 0."""
-        return padded(word_piece_ids(rows, self.tokenizer, self.length), self.length)
+        """Number the pieces of words, ``(N, L)`` int64; those where no word begins are below 0.
+
+        How a word is written stands in the number of its first piece too (``tasks/spelling.py``).
+        """
+        return spelled(padded(word_piece_ids(rows, self.tokenizer, self.length), self.length), rows)
 
     def _ready(self, ids: Tensor) -> Tensor:
         ids = super()._ready(ids)
-        most = len(self.words())
+        most, tokens = len(self.words()), unspelled(ids)
         least = -most if self.tokens == WORDS_OF_PIECES else 0
-        if len(ids) and not least <= int(ids.min()) <= int(ids.max()) <= most:
-            found = f"{int(ids.min())} to {int(ids.max())}"
+        if len(ids) and not least <= int(tokens.min()) <= int(tokens.max()) <= most:
+            found = f"{int(tokens.min())} to {int(tokens.max())}"
             raise wrong("rows of text", expected=f"numbers from {least} to {most}", found=found)
         return ids
 

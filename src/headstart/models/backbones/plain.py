@@ -16,6 +16,7 @@ from torch import Tensor
 from ...tasks import X
 from ...tasks.arrays import lit
 from ...tasks.nouns import parts
+from ...tasks.spelling import unspelled
 from ..net import Backbone
 
 SIDE = 32  # pixels of a side, at most
@@ -92,7 +93,7 @@ class Words(Backbone):
 
     def counts(self, x: Tensor) -> Tensor:
         """Count how often each word occurs in each row, ``(B, V)``."""
-        x = x.flatten(1).long().abs()
+        x = unspelled(x.flatten(1)).long().abs()
         there = (x > 0) & (x < self.width)
         counts = self.idf.new_zeros(x.shape[0], self.width)
         return counts.scatter_add_(1, x * there, there.to(counts.dtype))

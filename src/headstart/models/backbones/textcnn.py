@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import wrong
+from ...tasks.spelling import unspelled
 from ..net import Backbone
 
 
@@ -40,7 +41,7 @@ class _TextCNN(Backbone):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        words = self.words(x.long().abs()).transpose(1, 2)  # (B, E, L), 0 where padded
+        words = self.words(unspelled(x).long().abs()).transpose(1, 2)  # (B, E, L), 0 where padded
         there = (x != 0).to(words.dtype)[:, None]  # (B, 1, L)
         parts = []
         for size, window in zip(self.settings["windows"], self.windows, strict=True):
@@ -52,7 +53,7 @@ class _TextCNN(Backbone):
         """Return the responses of all filters around each token, ``(B, L, D)``, 0 where it is padding."""
         length, there = x.shape[1], x != 0
         used = max(1, int((there.any(0).nonzero()[-1:] + 1).sum()))  # behind it all rows are padding
-        words = self.words(x[:, :used].long().abs()).transpose(1, 2)
+        words = self.words(unspelled(x[:, :used]).long().abs()).transpose(1, 2)
         parts = [
             window(words).relu()[:, :, size // 2 : size // 2 + used]
             for size, window in zip(self.settings["windows"], self.windows, strict=True)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...errors import wrong
+from ...tasks.spelling import unspelled
 
 FILE = "tokenizer.json"
 
@@ -100,7 +101,7 @@ def tokens_of(x: Tensor, use: str, numbers: int) -> tuple[Tensor, Tensor]:
             expected="whole numbers of tokens, of shape (rows, tokens)",
             found=f"{x.dtype} of shape {tuple(x.shape)}",
         )
-    x = x.long().abs()
+    x = unspelled(x).long().abs()
     if not torch.compiler.is_compiling():  # a graph cannot look at values: its rows are padded at the end
         x = _trimmed(x, use, numbers)
     there = x != 0

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...models import Backbone, Net
 from ...models.backbones.pointwise import LEVELS, Greys, Pixels
-from ...models.backbones.spelled import Spelled, Spelling, Windows
+from ...models.backbones.spelled import Spelled, Written
 from ...models.heads import Lookup, Sums
 from .. import needs
 from ..situation import facts_of
@@ -20,7 +20,6 @@ from ..trial import Trained, Trial
 from .features import PASSES, linear_head, quiet, regression
 from .plain import planes
 
-SLOTS = 2**16  # of a table of what words are and what stands beside them
 WORDS = 50_000  # with a tag, that a learner goes through in seconds
 
 
@@ -34,8 +33,7 @@ def lexicon(trial: Trial) -> Trained:
     kind, rows = trial.target.kind, trial.labelled().to("cpu")
     assert isinstance(rows.x, Tensor)
     special = _special(trial)
-    spelling = Spelling.of(rows.x, torch.tensor(special, dtype=torch.long))
-    words, tags = kind.entries(spelling.back(spelling.whole[..., None])[..., 0], rows.y)
+    words, tags = kind.entries(Spelled(0, special).facts(rows.x)[..., 0], rows.y)
     known, words = words.unique(return_inverse=True)
     backbone = Spelled(len(known), special)
     backbone.known.copy_(known)
@@ -68,13 +66,14 @@ RAW_LEXICON = Strategy(
 
 
 def windows(trial: Trial) -> Trained:
-    """Fit a logistic regression on what each word is, how it begins and ends, and the words beside it.
+    """Fit a logistic regression on each word, how it is written, and the words beside it.
 
-    Of the words of large sets 50,000 are drawn.
+    Rows keep how words are written beside their tokens: a tokenizer without capitals takes none from it. Of
+    the words of large sets 50,000 are drawn.
 
     Differs from the paper:
         tags of the words before are no features, so that no search for the likeliest row of tags is needed;
-        of the spelling there are the pieces that rows are made of, and nothing where they are whole words.
+        three first letters at most, and frequent words have them as well as rare ones.
 
     References:
         Ratnaparkhi (EMNLP 1996), https://aclanthology.org/W96-0213/
@@ -83,17 +82,18 @@ def windows(trial: Trial) -> Trained:
 
     kind, rows, special = trial.target.kind, trial.labelled().to("cpu"), _special(trial)
     assert isinstance(rows.x, Tensor)
-    backbone = Windows(SLOTS, special)
-    facts, tags = kind.entries(backbone.places(rows.x), rows.y)
+    facts, tags = kind.entries(Written(0, special).facts(rows.x), rows.y)
     some = torch.randperm(len(facts), generator=trial.generator("words of a learner"))[:WORDS]
     facts, tags = facts[some], tags[some]
-    used, columns = facts.unique(return_inverse=True)
+    known, columns = facts.unique(return_inverse=True)
+    backbone = Written(len(known), special)
+    backbone.known.copy_(known)
     ends = torch.arange(0, facts.numel() + 1, facts.shape[1])
     ones = numpy.ones(facts.numel())
-    z = sparse.csr_matrix((ones, columns.flatten().numpy(), ends.numpy()), (len(facts), len(used)))
-    head = Sums(SLOTS, len(kind.classes))
+    z = sparse.csr_matrix((ones, columns.flatten().numpy(), ends.numpy()), (len(facts), len(known)))
+    head = Sums(1 + len(known), len(kind.classes))  # the first stands for what was never seen
     plane = planes(quiet(regression(trial).set_params(max_iter=PASSES), z, tags.numpy()), kind.single)
-    head.table[used] = plane.weight.detach().T
+    head.table[1:] = plane.weight.detach().T
     head.offset.copy_(plane.bias.detach())
     return _answering(trial, backbone, kind.placed(head))
 

@@ -33,6 +33,7 @@ from ...models.backbones.plain import Raw, Words
 from ...models.heads import Neighbours, Trees, Vectors, Votes
 from ...tasks import Kind, Labelled
 from ...tasks.arrays import lit
+from ...tasks.spelling import unspelled
 from ..moves import shifted_images
 from ..situation import Situation, facts_of, of_words
 from ..trial import Trained, Trial
@@ -146,7 +147,7 @@ def _answered(kind: Kind, rows: Labelled) -> Labelled:
 
 def _x(rows: Labelled) -> Tensor:
     assert isinstance(rows.x, Tensor)  # `needs` asked for it
-    return lit(rows.x)
+    return unspelled(lit(rows.x))
 
 
 def divided(counts: Sequence[int], most: int) -> list[int]:
