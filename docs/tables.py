@@ -281,16 +281,19 @@ def real_sets(file: Path = ROOT / "benchmarks" / "trust" / "real_sets.json") -> 
     """Show what was recommended on real sets beside the best of five plain learners on the same rows."""
     if not file.exists():
         return "`benchmarks/trust/real_sets.py` has not been run yet.\n"
+    lines = json.loads(file.read_text())["lines"]
+    handed = any("model" in line for line in lines)
     head = [
         "set", "labelled rows", "measure", "recommended", "highest of its ways", "outcome", "gain",
-        "handed over", "best of the five", "apart",
+        *["handed over"] * handed, "best of the five", "apart",
     ]  # fmt: skip
-    rows, lines = [], json.loads(file.read_text())["lines"]
+    rows = []
     for line in lines:
         gain = _value(line["gain"], line["gain_ci95"], "+")
         over = f"{gain} over `{line['baseline']}`" if line["gain"] is not None else gain
         apart = f"{line['apart']:+.3f} ± {line['half_width']:.3f}{' **worse**' * line['worse']}"
-        model, best, sign = line["model"], line["best_plain"], 1 if line["higher_is_better"] else -1
+        model, best, sign = line.get("model"), line["best_plain"], 1 if line["higher_is_better"] else -1
+        given = f"{_value(model['score'], model['ci95'], '')}, {model['rows']} rows" if model else ""
         ways = {name: mean for name, mean in line["ways"].items() if mean is not None}
         top = max(ways, key=lambda name, up=sign, of=ways: up * of[name])
         rows.append(
@@ -298,8 +301,7 @@ def real_sets(file: Path = ROOT / "benchmarks" / "trust" / "real_sets.json") -> 
                 line["set"], str(line["labelled"]), line["metric"],
                 f"`{line['recommended']}` {line['mean']:.3f}", f"`{top}` {ways[top]:.3f}",
                 line["outcome"], over,
-                f"{_value(model['score'], model['ci95'], '')}, {model['rows']} rows" if model else "",
-                f"{best} {line['plain'][best]:.3f}", apart,
+                *[given] * handed, f"{best} {line['plain'][best]:.3f}", apart,
             ]
         )  # fmt: skip
     worse, behind = sum(line["worse"] for line in lines), sum(line["apart"] < 0 for line in lines)
@@ -428,6 +430,7 @@ def write(directory: Path) -> None:
         ("results", results()),
         ("speed", speed()),
         ("real_sets", real_sets()),
+        ("other_sets", real_sets(ROOT / "benchmarks" / "trust" / "other_sets.json")),
         ("rates", rates()),
         ("copies", copies()),
         ("sources", sources()),
