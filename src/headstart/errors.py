@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+LISTED, MANY = 100, 5000  # names that a message lists, and that are compared with one
 
 # What steers a terminal, turns the direction of text, or no file can hold; lines and tabs stay.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -85,8 +87,25 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         'known: maml, protonet'
     """
     names = sorted(known)
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else "known: " + ", ".join(names)
+    return f'did you mean "{near[0]}"?' if near else "known: " + ", ".join(names[:LISTED]) + more
+
+
+def near_names(name: str, there: Sequence[str], what: str = "files") -> str:
+    """Suggest up to three names like one that is missing, and say among how many they were looked for.
+
+    Example:
+        >>> near_names("tran.csv", ["train.csv", "test.csv", "notes.md"])
+        'did you mean "train.csv"? There are 3 files beside it'
+        >>> near_names("a", ["b"] * 4000)
+        'no name is like it, of 4000 files that are there'
+    """
+    near = difflib.get_close_matches(name, there[:MANY], n=3, cutoff=0.6)
+    if not near:
+        return f"no name is like it, of {len(there)} {what} that are there"
+    listed = " or ".join(f'"{one}"' for one in near)
+    return f"did you mean {listed}? There are {len(there)} {what} beside it"
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, error: type[Exception] = ValueError) -> Exception:

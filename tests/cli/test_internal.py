@@ -143,23 +143,36 @@ def test_endless_and_deep_files_are_refused_at_once(refused: Callable[..., str],
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("command", ["fit", "compare"])
+@pytest.mark.parametrize("command", ["fit", "compare", "compare --workers 2"])
 def test_a_signal_interrupts_and_the_same_command_goes_on(
     call: Call, problem: Path, number: signal.Signals, command: str
 ) -> None:
-    words = [command, problem.name, "--out", "out", "--set", "budget.steps=3000", "--set", "target.shots=2"]
-    process = subprocess.Popen([sys.executable, "-m", "headstart", *words], stderr=subprocess.PIPE, text=True)
+    settings = ["--out", "out", "--set", "budget.steps=3000", "--set", "target.shots=2"]
+    begin = [sys.executable, "-m", "headstart", *command.split(), problem.name, *settings]
+    process = subprocess.Popen(begin, stderr=subprocess.PIPE, text=True, start_new_session=True)
     status = Path("out/status.json")
     for _ in range(3000):
         if status.exists() and '"phase": ""' not in status.read_text():
             break
         time.sleep(0.02)
-    process.send_signal(number)
+    if "workers" in command:  # a terminal and a batch system tell all processes of a group
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     said = process.communicate(timeout=120)[1]
     # Python gives -SIGINT, which shells show as 130, where the signal came while it made a dataclass.
     assert process.returncode in (130, -signal.SIGINT), said
     assert "interrupted; go on with: headstart resume out" in said
+    assert "Traceback" not in said
     assert '"interrupted"' in status.read_text()
+    for _ in range(250):  # no process of the group is left
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("a process that the command began is still there")
 
 
 @pytest.mark.parametrize(

@@ -161,3 +161,15 @@ def test_a_task_of_a_set_has_the_rows_to_encode(assays, tmp_path):
 def test_one_task_of_digits_with_turns():
     (task,) = read("digits:5-9#digits_5-9+rotations")
     assert len(task.kind.classes) == 20
+
+
+@pytest.mark.parametrize(("asked", "told"), [("tran-17.csv", "train-17.csv"), ("zzz", "no name is like it")])
+def test_a_missing_file_among_many_is_told_by_the_names_like_it(tmp_path, asked, told):
+    for i in range(300):
+        (tmp_path / f"train-{i}.csv").touch()
+    with pytest.raises(FileNotFoundError) as error:
+        read(f"csv:{asked}#y", base=tmp_path)
+    said = str(error.value)
+    assert told in said
+    assert "300 files" in said
+    assert said.count("train-") <= 3

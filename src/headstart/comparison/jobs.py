@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,6 +20,7 @@ from .plan import Plan
 from .trials import Job
 
 Steps = Callable[[Plan, Job], Iterator[None]]
+ENDS = (signal.SIGINT, *SIGNALS)
 
 
 @dataclass
@@ -74,7 +78,8 @@ class Processes:
         pool = self._started(plan)
         self._counter.value = 0
         try:
-            futures: list[Future[None]] = [pool.submit(_work, steps, job) for job in jobs]
+            with _deaf():
+                futures: list[Future[None]] = [pool.submit(_work, steps, job) for job in jobs]
             while any(not f.done() for f in futures):
                 time.sleep(0.1)
                 show(self._counter.value)
@@ -101,7 +106,8 @@ class Processes:
         if self._pool is None or self._plan is not plan:
             self.__exit__()
             context = torch.multiprocessing.get_context("spawn")
-            self._plan, self._counter = plan, context.Value("i", 0)
+            with _deaf():
+                self._plan, self._counter = plan, context.Value("i", 0)
             given = (plan, self._counter, self.threads, os.getpid())
             self._pool = ProcessPoolExecutor(
                 self.workers, mp_context=context, initializer=_begin, initargs=given
@@ -109,15 +115,34 @@ class Processes:
         return self._pool
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Begin processes that do not hear what ends this one, which a terminal tells them all, from their start.
+
+    This process hears it at the end of the block.
+    """
+    if os.name != "posix":
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        resource_tracker.ensure_running()  # to begin it lets some through again
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+
+
 _worker: dict[str, Any] = {}
 
 
 def _begin(plan: Plan, counter: Any, threads: int, parent: int) -> None:
-    import signal
-    import threading
-
-    for number in (signal.SIGINT, *SIGNALS):
+    for number in ENDS:
         signal.signal(number, signal.SIG_IGN)  # the parent decides
+    if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     torch.set_num_threads(threads)
     _worker.update(plan=plan, counter=counter)
 

@@ -266,7 +266,7 @@ def _fit_words(table: Table, column: Coded, train: Tensor) -> tuple[Column | Non
 
 def _odd(counts: Counter[str]) -> str:
     """Say what may surprise of a column that becomes one of categories."""
-    words = [value for value in counts if (n := number(value)) != n]  # NaN is none
+    words = [value for value in counts if (n := number(value)) is None or n != n]  # NaN is none
     if words and sum(counts[w] for w in words) < counts.total() / 2:
         return f"read as categories: most values are numbers, but {words[0]!r:.40} is none {ODD}"
     first = next(iter(counts))

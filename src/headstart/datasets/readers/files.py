@@ -24,7 +24,7 @@ from typing import Any, TextIO, cast
 
 import numpy as np
 
-from ...errors import did_you_mean, wrong
+from ...errors import did_you_mean, near_names, wrong
 from ..options import need
 from .cells import Cells, Coded, Floats, cells
 from .labels import typed
@@ -103,7 +103,7 @@ def existing(path: Path) -> Path:
     """
     if not path.exists():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, beside[:200]) if beside else f"there is no folder {path.parent}"
+        hint = near_names(path.name, beside) if beside else f"there is no folder {path.parent}"
         raise wrong(f"`{path}`", expected="a file", found="nothing there", hint=hint, error=FileNotFoundError)
     if path.is_dir():
         raise wrong(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import did_you_mean, wrong
+from ...errors import near_names, wrong
 from ...tasks import Segmentation, Task
 from ...tasks.kinds import MISSING
 from ..options import Options, Reader, need
@@ -83,7 +83,7 @@ def _pairs(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
         raise wrong(f"`{images}`", expected="images", found="none", error=FileNotFoundError)
     for file in files:
         if file.stem not in by_stem:
-            hint = did_you_mean(file.stem, list(by_stem)[:200]) or "a mask has the name of its image"
+            hint = near_names(file.stem, list(by_stem), "masks")
             raise wrong(f"mask of `{file}`", expected=f"in `{masks}`", found="none of that name", hint=hint)
     return files, [by_stem[file.stem] for file in files]
 
