@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Tests start many processes: each would compile the package anew where Python keeps no bytecode.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo weights test test-slow bench lint docs clean setup
+.PHONY: demo weights test test-bare test-slow bench lint docs clean setup
 setup: $(READY)
 
 $(READY): uv.lock pyproject.toml
@@ -29,6 +29,13 @@ weights: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+# What holds without any extra: all tests are collected, and those of readers and nets run or are skipped.
+test-bare: $(READY)
+	$(BIN)/python .ci/bare.py $(VENV)/bare pytest pytest-xdist pytest-benchmark hypothesis torchjd torchmetrics polars
+	$(VENV)/bare/bin/python -m pytest -qq --collect-only tests
+	$(VENV)/bare/bin/python -m pytest -n 2 -m "not slow and not gpu" tests/datasets tests/models tests/tasks \
+		--ignore tests/datasets/test_public_sets.py
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow"

@@ -17,6 +17,8 @@ from headstart.strategies import Strategy
 from headstart.strategies.rl import STRATEGIES, Shared, Trial
 from headstart.strategies.rl.trial import scaled
 
+pytest.importorskip("gymnasium", reason="needs the extra `rl`")
+
 TINY = Budget(pretrain=256, episodes=3, hidden=(8,), learning=Settings(episodes=4, round=32, epochs=1))
 CART, HEAVY = World("CartPole-v1"), World("CartPole-v1", context={"gravity": 20})
 LIGHT = World("CartPole-v1", context={"masspole": 0.05})

@@ -3,7 +3,6 @@
 import json
 import zipfile
 
-import pandas
 import pytest
 import torch
 
@@ -29,6 +28,7 @@ def test_ids_become_numbers_and_what_training_did_not_have_is_0(table):
 
 
 def test_they_are_kept_with_the_model_and_read_alike_from_other_readers(table):
+    pandas = pytest.importorskip("pandas", reason="needs the extra `tables`")
     (task,) = read("csv:a.csv#stars", base=table, ids=["user", "item"], kind="numbers")
     known = encoding_from_json(json.loads(json.dumps(task.encoding.to_json())))
     assert torch.equal(encode(table / "a.csv", known)[:4], task.train.x)

@@ -6,6 +6,7 @@ import math
 import random
 import unicodedata
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -336,6 +337,7 @@ CELLS = st.one_of(
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8), st.sampled_from(",;\t"))
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra `tables`")
 def test_the_fast_reader_reads_as_the_plain_one(rows, mark):
     text = io.StringIO()
     csv.writer(text, delimiter=mark, lineterminator="\n").writerows([["a", "b"], *rows])

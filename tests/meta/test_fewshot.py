@@ -1,5 +1,4 @@
 import numpy
-import pandas
 import pytest
 import torch
 import torch.nn.functional as F
@@ -280,6 +279,7 @@ def test_arrays_and_lists_are_rows(net):
 
 
 def test_frames_with_the_encoding_of_the_task(tmp_path):
+    pandas = pytest.importorskip("pandas", reason="needs the extra `tables`")
     frame = pandas.DataFrame(
         {
             "size": numpy.tile([1, 2, 10, 11], 5) * numpy.arange(1, 6).repeat(4) / 5,
@@ -301,6 +301,7 @@ def test_frames_with_the_encoding_of_the_task(tmp_path):
 
 
 def test_texts_with_the_encoding_of_the_task(tmp_path):
+    pandas = pytest.importorskip("pandas", reason="needs the extra `tables`")
     text = ["red apple", "green apple", "fast car", "slow car"]
     pandas.DataFrame({"text": text, "y": ["a", "a", "b", "b"]}).to_csv(tmp_path / "t.csv", index=False)
     (task,) = read("text:t.csv#y", base=tmp_path, split=hs.datasets.SplitSpec(test=0))

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import urllib.error
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -109,6 +110,7 @@ def test_a_missing_library_names_the_extra(monkeypatch):
         backbone("torchvision:resnet18", weights=None)
 
 
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="needs the extra `torchvision`")
 def test_torchvision_is_imported_late_and_also_without_its_operators():
     code = """
 import sys, headstart.models, torch
