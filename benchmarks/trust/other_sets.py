@@ -168,7 +168,7 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
                 "plain": means, "best_plain": best,
                 "apart": float(apart.mean()), "half_width": spread, "worse": bool(apart.mean() < -spread),
                 "ways": {r["strategy"]: r["mean"] for r in data["rows"] if r["shots"] == answer["shots"]},
-                "warned": sorted({str(w.message) for w in warned}), "seconds": round(seconds, 1),
+                "warned": sorted({str(w.message).replace(f"{place}/", "") for w in warned}), "seconds": round(seconds, 1),
             }
         )  # fmt: skip
     return lines
