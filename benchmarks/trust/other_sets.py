@@ -137,6 +137,7 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
             pooled = "pooled+logreg" if problem.targets[0].kind.classes else "pooled+ridge"
             result = hs.compare(problem, [*NETS, pooled], seeds, workers=workers)
         seconds = time.perf_counter() - begun
+    told = {str(w.message).replace(f"{place}/", "") for w in warned}
     data, whole, lines = result.data, problem.targets[0].train, []
     parts = [here[here["split"] == part].drop(columns="split") for part in ("train", "test")]
     train, test = parts
@@ -168,7 +169,7 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
                 "plain": means, "best_plain": best,
                 "apart": float(apart.mean()), "half_width": spread, "worse": bool(apart.mean() < -spread),
                 "ways": {r["strategy"]: r["mean"] for r in data["rows"] if r["shots"] == answer["shots"]},
-                "warned": sorted({str(w.message).replace(f"{place}/", "") for w in warned}), "seconds": round(seconds, 1),
+                "warned": sorted(told), "seconds": round(seconds, 1),
             }
         )  # fmt: skip
     return lines
