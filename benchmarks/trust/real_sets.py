@@ -255,6 +255,26 @@ def five(few: Task, source: Task, seed: int) -> dict[str, np.ndarray]:
 # Both on the same rows.
 
 
+def beside(data: Any, answer: Any, plain: dict[str, list[float]]) -> dict[str, Any]:
+    """Put what an answer recommends beside the plain ways, each with its score at every seed."""
+    up, count = 1 if data["higher_is_better"] else -1, answer["shots"]
+    means = {way: float(np.mean(values)) for way, values in plain.items()}
+    best = max(means, key=lambda way: up * means[way])
+    row = next(r for r in data["rows"] if (r["strategy"], r["shots"]) == (answer["strategy"], count))
+    apart = up * (np.array(row["seeds"]) - np.array(plain[best]))
+    seeds = len(apart)
+    spread = float(stats.t.ppf(0.975, seeds - 1) * apart.std(ddof=1) / seeds**0.5)
+    return {
+        "shots": count, "metric": data["metric"], "higher_is_better": data["higher_is_better"],
+        "recommended": answer["strategy"], "mean": row["mean"], "ci95": row["ci95"],
+        "outcome": answer["outcome"], "baseline": answer["baseline"],
+        "gain": answer["gain"], "gain_ci95": answer["gain_ci95"],
+        "plain": means, "best_plain": best,
+        "apart": float(apart.mean()), "half_width": spread, "worse": bool(apart.mean() < -spread),
+        "ways": {r["strategy"]: r["mean"] for r in data["rows"] if r["shots"] == count},
+    }  # fmt: skip
+
+
 def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
     """Compare on one set; one line for each amount of labels."""
     posed = SETS[name]
@@ -268,11 +288,7 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
         result = hs.compare(problem, [*NETS, *posed.also], seeds, workers=workers)
     seconds = time.perf_counter() - begun
     data, score = result.data, METRICS[result.data["metric"]]
-    up, truth, claim = (
-        1 if data["higher_is_better"] else -1,
-        target.test.y.numpy(),
-        data["model"][target.name],
-    )
+    truth, claim = target.test.y.numpy(), data["model"][target.name]
     loaded = hs.load(result.best.directory).evaluate(target)[data["metric"]].value
     lines = []
     for said, answer in zip(data["reasons"], data["answers"], strict=False):
@@ -282,22 +298,11 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
             few = choice.cut(problem, count, seed)[0]
             for way, answers in five(few, source, seed).items():
                 plain.setdefault(way, []).append(float(score(truth, answers)))
-        means = {way: float(np.mean(values)) for way, values in plain.items()}
-        best = max(means, key=lambda way: up * means[way])
-        row = next(r for r in data["rows"] if (r["strategy"], r["shots"]) == (answer["strategy"], count))
-        apart = up * (np.array(row["seeds"]) - np.array(plain[best]))
-        spread = float(stats.t.ppf(0.975, seeds - 1) * apart.std(ddof=1) / seeds**0.5)
         lines.append(
             {
-                "set": name, "shots": count, "classes": len(target.kind.classes), "metric": data["metric"],
-                "higher_is_better": data["higher_is_better"],
+                "set": name, "classes": len(target.kind.classes),
                 "labelled": len(few.train), "test_rows": len(truth), "source_rows": len(source.train),
-                "recommended": answer["strategy"], "mean": row["mean"], "ci95": row["ci95"],
-                "outcome": answer["outcome"], "baseline": answer["baseline"],
-                "gain": answer["gain"], "gain_ci95": answer["gain_ci95"], "said": said,
-                "plain": means, "best_plain": best,
-                "apart": float(apart.mean()), "half_width": spread, "worse": bool(apart.mean() < -spread),
-                "ways": {r["strategy"]: r["mean"] for r in data["rows"] if r["shots"] == count},
+                **beside(data, answer, plain), "said": said,
                 "model": claim | {"loaded": loaded} if count == posed.shots[-1] else None,
                 "warned": sorted({str(w.message) for w in warned}), "seconds": round(seconds, 1),
             }
