@@ -116,7 +116,7 @@ def test_other_observations_are_bridged_and_a_new_policy_reads_them():
     assert not asked.applies(STRATEGIES["bridge"], "wide")
     lesson = STRATEGIES["bridge"].run(Trial(asked, {}, 0, Shared()))
     assert next(lesson.policy.parameters()).shape == (6, 8)
-    assert lesson.spent == 200
+    assert lesson.spent == 200 + lesson.held.spent
     assert next(STRATEGIES["scratch"].run(Trial(asked, {}, 0, Shared())).policy.parameters()).shape == (6, 8)
 
 
