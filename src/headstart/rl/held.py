@@ -67,7 +67,7 @@ def held(policy: Net, world: World, seed: int, episodes: int = EPISODES) -> Held
         >>> from torch import nn
         >>> always_right = Net(nn.Linear(4, 1), {"act": nn.Linear(1, 2)})
         >>> held(always_right, World("CartPole-v1"), seed=0).returns.shape
-        (3,)
+        (5,)
     """
     told, steps = of_stack(Stack([policy], world.units), [world], episodes, [seed])
     return Held(seed, told[0], steps[0])
