@@ -176,9 +176,25 @@ def test_a_context_of_fractions_is_saved_as_any(tmp_path):
     assert set(model.predict(torch.zeros(1, 4))) <= {0, 1}
 
 
+def test_a_policy_that_was_saved_answers_files_of_observations(tmp_path):
+    result = hs.compare(problem(steps=[0]), "zero-shot", seeds=2, progress=False)
+    model, file = hs.load(result.best.save(tmp_path / "policy")), tmp_path / "seen.csv"
+    seen = np.array([[0.5, -1.0, 0.1, 2.0], [-0.5, 1.0, -0.1, -2.0]])
+    file.write_text("o3,o1,o0,o2\n" + "".join(f"{d},{b},{a},{c}\n" for a, b, c, d in seen))
+    told = model.answer(str(file))
+    torch.testing.assert_close(told.outputs, model.answer(seen.astype(np.float32)).outputs)
+    torch.testing.assert_close(told.outputs, model.answer(seen.tolist()).outputs)
+    file.write_text("o0,o1,o2,o3\n0,0,0,\n")
+    with pytest.raises(ValueError, match=r"`o3` .* a number in each row; found none in row 0"):
+        model.predict(str(file))
+    with pytest.raises(ValueError, match=r"rows of \[4\]; found \[3\]"):
+        model.predict([[0.0, 0.0, 0.0]])
+
+
 def test_a_strategy_that_fails_fails_alone():
     bad = Strategy(name="bad", run=_nothing, summary="gives no lesson", reused="nothing")
-    result = hs.compare(problem(steps=[64]), [bad, "zero-shot"], seeds=2, progress=False)
+    result = hs.compare(problem(steps=[64]), [bad, "zero-shot", "bridge"], seeds=2, progress=False)
+    assert result.table().endswith("bridge")  # that does not apply
     (told, _) = result.details["budget"]["failed"]
     assert "a `Lesson`" in str(told["error"])
     assert next(r for r in result.rows if r["strategy"] == "zero-shot")["mean"] is not None
