@@ -138,6 +138,11 @@ def test_every_strategy_gives_a_lesson_or_a_reason():
         lesson = strategy.run(Trial(asked, strategy.options[0], 0, starts))
         assert isinstance(lesson, Lesson), name
         assert HEAVY in lesson.worlds, name
+        begun = ("continue", "anchor", "reheat", "align", "distill")
+        if name in begun or name.startswith("multitask"):
+            assert lesson.held.spent <= lesson.spent, name
+        elif name != "gate":
+            assert lesson.held is None, name
 
 
 def test_what_gate_looks_at_is_charged():
