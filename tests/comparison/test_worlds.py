@@ -116,7 +116,7 @@ def test_other_observations_are_bridged_and_a_new_policy_reads_them():
     assert not asked.applies(STRATEGIES["bridge"], "wide")
     lesson = STRATEGIES["bridge"].run(Trial(asked, {}, 0, Shared()))
     assert next(lesson.policy.parameters()).shape == (6, 8)
-    assert lesson.spent == 200
+    assert lesson.spent == 200 + lesson.held.spent
     assert next(STRATEGIES["scratch"].run(Trial(asked, {}, 0, Shared())).policy.parameters()).shape == (6, 8)
 
 
@@ -138,6 +138,11 @@ def test_every_strategy_gives_a_lesson_or_a_reason():
         lesson = strategy.run(Trial(asked, strategy.options[0], 0, starts))
         assert isinstance(lesson, Lesson), name
         assert HEAVY in lesson.worlds, name
+        begun = ("continue", "anchor", "reheat", "align", "distill")
+        if name in begun or name.startswith("multitask"):
+            assert lesson.held.spent <= lesson.spent, name
+        elif name != "gate":
+            assert lesson.held is None, name
 
 
 def test_what_gate_looks_at_is_charged():
@@ -176,9 +181,25 @@ def test_a_context_of_fractions_is_saved_as_any(tmp_path):
     assert set(model.predict(torch.zeros(1, 4))) <= {0, 1}
 
 
+def test_a_policy_that_was_saved_answers_files_of_observations(tmp_path):
+    result = hs.compare(problem(steps=[0]), "zero-shot", seeds=2, progress=False)
+    model, file = hs.load(result.best.save(tmp_path / "policy")), tmp_path / "seen.csv"
+    seen = np.array([[0.5, -1.0, 0.1, 2.0], [-0.5, 1.0, -0.1, -2.0]])
+    file.write_text("o3,o1,o0,o2\n" + "".join(f"{d},{b},{a},{c}\n" for a, b, c, d in seen))
+    told = model.answer(str(file))
+    torch.testing.assert_close(told.outputs, model.answer(seen.astype(np.float32)).outputs)
+    torch.testing.assert_close(told.outputs, model.answer(seen.tolist()).outputs)
+    file.write_text("o0,o1,o2,o3\n0,0,0,\n")
+    with pytest.raises(ValueError, match=r"`o3` .* a number in each row; found none in row 0"):
+        model.predict(str(file))
+    with pytest.raises(ValueError, match=r"rows of \[4\]; found \[3\]"):
+        model.predict([[0.0, 0.0, 0.0]])
+
+
 def test_a_strategy_that_fails_fails_alone():
     bad = Strategy(name="bad", run=_nothing, summary="gives no lesson", reused="nothing")
-    result = hs.compare(problem(steps=[64]), [bad, "zero-shot"], seeds=2, progress=False)
+    result = hs.compare(problem(steps=[64]), [bad, "zero-shot", "bridge"], seeds=2, progress=False)
+    assert result.table().endswith("bridge")  # that does not apply
     (told, _) = result.details["budget"]["failed"]
     assert "a `Lesson`" in str(told["error"])
     assert next(r for r in result.rows if r["strategy"] == "zero-shot")["mean"] is not None

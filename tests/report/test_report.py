@@ -342,6 +342,14 @@ def test_table_shows_whole_names_and_marks_at_80():
     assert "Recommended: finetune" in text
 
 
+def test_table_names_what_did_not_run():
+    assert "Not run" not in table(plain(), {})
+    few = {"adda": "x", "dann": "x"}
+    assert table(plain(), {"skipped": few}, width=100).endswith("(the report says why): adda, dann")
+    many = {f"way{k}": "x" for k in range(11)}
+    assert table(plain(), {"skipped": many}, width=100).endswith("way7, 3 others")
+
+
 def test_table_follows_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     assert table(plain()) == table(plain(), width=50)

@@ -12,6 +12,7 @@ from headstart.models import Net, mlp
 from headstart.rl import Lesson, Settings, World, learn, returns
 from headstart.rl._runs import Adam, Runs, advantages
 from headstart.rl._score import Score
+from headstart.rl.held import Held, affordable, held
 from headstart.rl.stack import Stack, shape
 
 CARTPOLE = World("CartPole-v1")
@@ -179,6 +180,50 @@ def test_a_policy_that_is_worth_something_is_given_up_only_for_a_better_one():
             score.add(np.array([[5.5, 5.5]]), np.ones((1, 2), bool))
         taken, back = score.better()
         assert (bool(taken[0]), bool(back[0])) == expected
+
+
+def test_a_gain_in_held_out_episodes_has_to_be_larger_than_its_error():
+    one = Held(0, np.array([10.0, 20.0, 30.0]), np.array([4, 5, 6]))
+    assert one.spent == 15
+    assert one.first(2).spent == 9
+    assert Held(0, one.returns + 1, one.steps).surpasses(one)
+    assert not Held(0, one.returns + np.array([9.0, 0.0, -6.0]), one.steps).surpasses(
+        one
+    )  # 1 with an error of 4.4
+    assert Held(0, np.array([10.0]), np.array([4])).surpasses(one)  # the first alone, as good
+    assert not Held(0, np.array([9.0]), np.array([4])).surpasses(one)
+    assert [affordable(np.array([4, 5, 6]), most) for most in (3, 9, 14, 15)] == [1, 2, 2, 3]
+
+
+def test_another_policy_is_handed_out_only_where_held_out_episodes_speak_for_it():
+    start = net(2, 0)
+    told = held(start, CARTPOLE, seed=11)
+    np.testing.assert_array_equal(told.returns, returns([start], [CARTPOLE], 5, seed=11)[0])
+    hopeless, perfect = (Held(11, np.full(5, value), told.steps) for value in (0.0, 500.0))
+    never, always = learn([lesson(0, held=perfect), lesson(0, held=hopeless)], [0, 1024, 2048])
+    for policy in never.policies:
+        assert torch.equal(policy.heads["act"].weight, start.heads["act"].weight)
+    first, second, third = (policy.heads["act"].weight for policy in always.policies)
+    assert torch.equal(first, start.heads["act"].weight)
+    assert not torch.equal(second, first)
+    assert not torch.equal(third, first)
+
+
+def test_what_looks_cost_is_not_learned_from():
+    start, settings = net(2, 0), Settings(episodes=4, round=8)
+    runs = Runs([lesson(0, held=held(start, CARTPOLE, seed=11))], settings, 1000)
+    runs.learn(runs.act(8, 0), 0)
+    runs.surpassed(32)
+    spent = int(runs.idle[0]) - 32
+    assert 0 < spent <= 50  # a twentieth, or a single episode
+    assert runs.surpassed(32) == []  # nothing has moved since
+    before = runs.policy.state()
+    runs.learn(runs.act(2, 32), 32)
+    assert all(torch.equal(a, b) for a, b in zip(before, runs.policy.state(), strict=True)) is (spent >= 8)
+    runs.learn(runs.act(8, 960), 960)  # the last twentieth is left for the last look
+    after = runs.policy.state()
+    runs.learn(runs.act(8, 960), 960)
+    assert all(torch.equal(a, b) for a, b in zip(after, runs.policy.state(), strict=True))
 
 
 def test_a_teacher_holds_a_policy_back_until_it_fades():

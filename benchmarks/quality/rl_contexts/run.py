@@ -58,10 +58,10 @@ CONTEXTS = {
 }
 
 
-def figures(problem, starts, names):
+def figures(problem, starts, names, seeds=SEEDS):
     """Say of each way what it gained in one context."""
     name = problem.target.name
-    told = {way: np.stack([starts.done[way, seed][0].returns for seed in SEEDS]) for way in names}
+    told = {way: np.stack([starts.done[way, seed][0].returns for seed in seeds]) for way in names}
     low, steps = PHYSICS[problem.target.env].low, np.array(problem.looks(), float)
     best = max(curve[:, -1].mean() for curve in told.values())
     points = {way: 100 * (curve - low) / (best - low) for way, curve in told.items()}

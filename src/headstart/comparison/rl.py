@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.readers.tables import TableEncoding
 from ..errors import wrong
 from ..maths.twoway import Numbers
 from ..models import Net, count_parameters, save
@@ -376,11 +377,12 @@ class Acted:
         return film(self.policy, self.problem.target) if drawn else ""
 
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
-        """Write the policy: a net whose classes are the actions."""
+        """Write the policy: a net whose classes are the actions, and whose columns are the observations."""
         world = self.problem.target
+        rows = TableEncoding.plain([f"o{at}" for at in range(world.observations)])
         kinds = {_head(world): Multiclass(world.actions_count)}
         told = {"world": world.name, "context": dict(world.context)}
-        save(self.policy, directory, kinds=kinds, notes={**notes, **told})
+        save(self.policy, directory, kinds=kinds, encoding=rows, notes={**notes, **told})
 
 
 def _head(world: World) -> str:

@@ -20,6 +20,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"  # a mark stays on the line of its word
 SECOND = "/scratch"
 MARGIN = 4  # for both marks
 DROPPED = (4, 2, 3)  # columns that go where space is short, in this order
+NAMED = 8  # of the ways that did not run
 
 
 def _fit(text: str, width: int) -> str:
@@ -152,7 +153,15 @@ def table(
         lines += textwrap.wrap(
             words.survives(found_again), width, initial_indent="  ", subsequent_indent="  "
         ) * (width > 9)
+    lines += ["", *_wrapped(said, width)] if (said := _skipped(told)) else []
     return "\n".join(_fit(_plain(line), width).rstrip() for line in lines)
+
+
+def _skipped(details: Mapping[str, Any]) -> str:
+    """Name the ways that did not run, a few of many."""
+    names = [clean(name) for name in details.get("skipped") or ()]
+    more = [f"{len(names) - NAMED} others"] if len(names) > NAMED else []
+    return f"Not run (the report says why): {', '.join(names[:NAMED] + more)}" if names else ""
 
 
 def checked(result: Mapping[str, Any], details: Mapping[str, Any], *, width: int | None = None) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..models import Net
 from ._score import Score
+from .held import SHARE, Held, affordable
 from .physics import Numbers
 from .play import play
 from .returns import of_stack
@@ -63,6 +64,10 @@ class Runs:
         self.adam = Adam([*self.policy.parameters, *self.value.parameters])
         self.score = Score(len(lessons), settings.episodes, [one.worlds[0].points for one in lessons])
         self.first, self.best = self.policy.state(), self.policy.state()
+        self.held: dict[int, Held] = {r: one.held for r, one in enumerate(lessons) if one.held}
+        self.idle = np.array([one.spent for one in lessons])  # steps until which nothing is learned
+        self.until = np.array([steps * (1 - SHARE) if one.held else steps for one in lessons])
+        self.moved = np.zeros(len(lessons), bool)  # since it was last looked at
 
     def _some(
         self, nets: Sequence[Net | None], units: Sequence[float] | None = None
@@ -83,7 +88,7 @@ class Runs:
                 length = min(self.settings.round, -(-(look - done) // side))
                 self.learn(self.act(length, done), done)
                 done += length * side
-            self.keep()
+            self.keep(look)
             states.append(self.handed(look))
             told.append(self.test(states[-1], episodes, seed))
         policies = [
@@ -137,12 +142,12 @@ class Runs:
         """Pass over a round several times."""
         s, rows = self.settings, told.x.shape[1]
         left = np.array([max(1, self.steps - one.spent) for one in self.lessons])
-        gone = np.array([done - one.spent for one in self.lessons])
-        behind = gone.clip(0)
-        awake = torch.from_numpy(((gone + rows) / rows).clip(0, 1)).float()  # by the share of the round
-        warm = torch.from_numpy(behind >= left * [one.warmup for one in self.lessons]).float()
+        behind = np.array([max(0, done - one.spent) for one in self.lessons])
+        awake = (np.minimum(done + rows, self.until) - np.maximum(done, self.idle)).clip(0, rows) / rows
+        warm = behind >= left * [one.warmup for one in self.lessons]
+        self.moved |= warm & (awake > 0)
         given = torch.tensor([one.rate for one in self.lessons], dtype=torch.float32)
-        rate = s.lr * (1 - (1 - LEAST) * done / self.steps) * given * awake
+        rate = s.lr * (1 - (1 - LEAST) * done / self.steps) * given * torch.from_numpy(awake).float()
         at = self.taught.numpy()
         share = behind[at] / left[at]
         taught = [self.lessons[r] for r in self.taught]
@@ -155,7 +160,7 @@ class Runs:
             order = torch.from_numpy(np.stack([rng.permutation(rows) for rng in self.rngs]))
             for part in order.split(max(2, rows // s.parts), dim=1):
                 if part.shape[1] > 1:
-                    self.step(told, part, pull, rate * warm, rate)
+                    self.step(told, part, pull, rate * torch.from_numpy(warm), rate)
 
     def step(self, told: Round, part: Tensor, pull: Tensor, rate: Tensor, rate_of_value: Tensor) -> None:
         """Take a step on some rows of each run, ``part (R, b)``."""
@@ -212,11 +217,35 @@ class Runs:
         for gradient, part in zip(gradients, change, strict=False):
             gradient[self.weighed] += part.view(-1, *gradient.shape[1:])
 
-    def keep(self) -> None:
+    def keep(self, look: int) -> None:
         """Keep each run's policy where it is the best so far, or go back to the one it began with."""
-        taken, back = (torch.from_numpy(flags) for flags in self.score.better())
+        taken, back = self.score.better()
+        taken[[*self.held]] = back[[*self.held]] = False
+        taken[self.surpassed(look)] = True
         for best, now, first in zip(self.best, self.policy.state(), self.first, strict=True):
             best[taken], best[back] = now[taken], first[back]
+
+    def surpassed(self, look: int) -> list[int]:
+        """List the runs whose policy of now is better in the held-out episodes than the one that is kept.
+
+        The steps are charged: nothing is learned for so long after a look, and before the last one.
+        """
+        at = [r for r in self.held if self.moved[r]]
+        if not at:
+            return []
+        stack = self.policy.holding([weights[at] for weights in self.policy.state()])
+        worlds, seeds = [self.lessons[r].worlds[0] for r in at], [self.held[r].seed for r in at]
+        episodes = max(len(self.held[r].returns) for r in at)
+        taken = []
+        for r, told, steps in zip(at, *of_stack(stack, worlds, episodes, seeds), strict=True):
+            before = self.held[r]
+            now = Held(before.seed, told, steps).first(len(before.returns))
+            now = now.first(affordable(now.steps, SHARE * self.steps))
+            self.idle[r], self.moved[r] = min(look, self.until[r]) + now.spent, False
+            if self.idle[r] <= self.steps and now.surpasses(before):
+                taken.append(r)
+                self.held[r] = now
+        return taken
 
     def handed(self, look: int) -> list[Tensor]:
         """Copy what is handed out: the best so far, or what was there before where steps are still spent."""
@@ -232,7 +261,7 @@ class Runs:
         if not episodes:
             return np.zeros((len(self.lessons), 0))
         worlds = [one.worlds[0] for one in self.lessons]
-        return of_stack(self.policy.holding(state), worlds, episodes, seed)[0]
+        return of_stack(self.policy.holding(state), worlds, episodes, [seed] * len(worlds))[0]
 
 
 def _places(worlds: Sequence[World], episodes: int) -> list[int]:

@@ -12,6 +12,7 @@ from ..models import Net
 from ..models.fresh import copied
 from ..seams import GramianWeighing
 from ._runs import Runs
+from .held import Held
 from .physics import Numbers
 from .returns import returns
 from .stack import shape
@@ -74,6 +75,8 @@ class Lesson:
         spent: steps that were spent before the run begins: nothing is learned for so long.
         before: the policy that is handed out while these are spent, of the same shape; ``policy`` where it is
             left out.
+        held: what the policy was worth in held-out episodes of the first world, which are among those steps.
+            Another is handed out in its place only where it is worth more in the same episodes.
     """
 
     worlds: Sequence[World]
@@ -90,6 +93,7 @@ class Lesson:
     weighing: GramianWeighing | None = None
     spent: int = 0
     before: Net | None = None
+    held: Held | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +102,7 @@ class Learned:
 
     Args:
         steps: at which it was looked at.
-        policies: the best so far at each of them, by the episodes that it learned from.
+        policies: the best so far at each of them.
         value: the value at the end.
         returns: of the test episodes at each, ``(steps, episodes)``; NaN where the run diverged.
     """
@@ -138,8 +142,11 @@ def learn(
     Differs from the paper:
         Adam's step size falls over the run; gradients longer than 0.5 are shortened; the value's loss is
         not clipped; an episode that was cut off goes on in the value's eyes. The policy that is handed out
-        is the best so far by the mean of the last 16 episodes that were learned from, the one that the run
-        began with among them.
+        is the best so far, the one that the run began with among them. Where that one was looked at in
+        held-out episodes (``held``), another takes its place at a look if it is worth more in these, by the
+        standard error of what it gains; and so on. A look plays as many of them, one at least, as a twentieth
+        of all steps allows, and is charged: nothing is learned for so long. A twentieth is left for the last
+        look. Any other run goes by the mean of the last 16 episodes that it learned from.
 
     Example:
         >>> from torch import nn

@@ -38,18 +38,24 @@ def returns(policies: Sequence[Net], worlds: Sequence[World], episodes: int, see
         >>> returns([always_right], [World("CartPole-v1")], 3, seed=0).shape
         (1, 3)
     """
-    return of_stack(Stack(policies, worlds[0].units), worlds, episodes, seed)[0]
+    return of_stack(Stack(policies, worlds[0].units), worlds, episodes, [seed] * len(worlds))[0]
 
 
 def of_stack(
-    stack: Stack, worlds: Sequence[World], episodes: int, seed: int, *, longest: float = float("inf")
+    stack: Stack,
+    worlds: Sequence[World],
+    episodes: int,
+    seeds: Sequence[int],
+    *,
+    longest: float = float("inf"),
 ) -> tuple[Numbers, NDArray[Any]]:
     """Give returns and lengths of the episodes of all runs of a stack, ``(R, E)`` each.
 
     Args:
+        seeds: of how the episodes of each run begin.
         longest: steps after which an episode is no longer followed.
     """
-    stage = play([[world] for world in worlds], episodes, [seed] * len(worlds))
+    stage = play([[world] for world in worlds], episodes, seeds)
     total, active = np.zeros((len(worlds), episodes)), np.ones((len(worlds), episodes), bool)
     length = np.zeros(active.shape, dtype=np.int64)
     with torch.no_grad():

@@ -120,6 +120,31 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Plain:
+    """A column of numbers that stay as they are, none of them missing: what a policy observes."""
+
+    width: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"plain": True}
+
+    def make(self, values: Sequence[Any], name: str, where: str) -> Tensor:
+        """Make features ``(N, 1)``."""
+        made = Numbers(0.0, 1.0, missing=True).make(values, name, where)
+        if made[:, 1].any():
+            row = int(made[:, 1].argmax())
+            raise wrong(
+                f"column `{name}` of {where}", expected="a number in each row", found=f"none in row {row}"
+            )
+        return made[:, :1]
+
+    def remark(self, values: Sequence[Any]) -> str:
+        """Nothing is known of what is usual."""
+        return ""
+
+
+@dataclass(frozen=True)
 class Categories:
     """A column of categories: one feature for each; a category that train did not have gives zeros.
 
@@ -173,6 +198,8 @@ def column_from_json(how: Mapping[str, Any]) -> Column:
         return Categories(tuple(how["categories"]))
     if "ids" in how:
         return Ids(tuple(how["ids"]))
+    if "plain" in how:
+        return Plain()
     if "format" in how:
         return Dates(**how)
     return Numbers(**{**how, "style": Style(**how["style"])} if how.get("style") else how)

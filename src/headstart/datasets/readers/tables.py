@@ -19,11 +19,12 @@ from torch import Tensor
 
 from ...errors import wrong
 from ...tasks import Kind, Task
+from ...tasks.arrays import ready
 from ...tasks.encoding import Encoding, common
 from ..options import LabelKind, Options, Reader
 from ..splits import Division, build, check_apart, divide, given, warn_duplicates
 from .cells import Floats, coded
-from .columns import Column, Numbers, check_typos, column_from_json, fit_column, reading, told
+from .columns import Column, Numbers, Plain, check_typos, column_from_json, fit_column, reading, told
 from .files import Table, format_of, header, listed, load, load_frame
 from .ids import Ids
 from .labels import FREE_TEXT_CLASSES, answers, named, typed
@@ -73,6 +74,16 @@ class TableEncoding(Encoding):
         return cls(reader=reader, features=features)
 
     @classmethod
+    def plain(cls, names: Sequence[str]) -> Self:
+        """Read columns of numbers, which stay as they are.
+
+        Example:
+            >>> TableEncoding.plain(["angle", "speed"]).rows([[0.5, 2.0]])
+            tensor([[0.5000, 2.0000]])
+        """
+        return cls(reader="csv", features=dict.fromkeys(names, Plain()))
+
+    @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` gave."""
         features = {name: column_from_json(how) for name, how in about["features"].items()}
@@ -104,6 +115,7 @@ class TableEncoding(Encoding):
             "with `style`: numbers are written with its marks before decimals and between thousands, and its "
             "unit; with `most`: the first number ends at plus and minus it",
             "with `ids`: the place of the value, as text, in that list, from 1 on; 0 where it is not there",
+            "with `plain`: the number as it is",
             "with `categories`: one number for each, 1 where the value, as text, is that one, else 0; "
             "truths are true and false, whole numbers have no point, accents are composed (NFC)",
             "with `format` (a date): (days since 1970 - mean) / std, then sine and cosine of 2 pi times: the "
@@ -130,7 +142,12 @@ class TableEncoding(Encoding):
 
     def written(self) -> list[str]:
         """List the columns that are no plain numbers."""
-        return [name for name, how in self.features.items() if not isinstance(how, Numbers) or how.style]
+        plain = [
+            name
+            for name, how in self.features.items()
+            if isinstance(how, Plain) or (isinstance(how, Numbers) and not how.style)
+        ]
+        return [name for name in self.features if name not in plain]
 
     def make_new(self, table: Table) -> Tensor:
         """Make rows that it was not learned from, with a warning where most values of a column are new."""
@@ -150,6 +167,8 @@ class TableEncoding(Encoding):
         """Make the rows of a pandas or polars DataFrame, with or without labels, into features."""
         if (table := load_frame(value)) is not None:
             return self.make_new(table)
+        if all(isinstance(how, Plain) for how in self.features.values()):
+            return ready(value, self.row_shape())
         raise wrong(
             "rows of a table",
             expected=f"a DataFrame with the columns {', '.join(self.features)}",

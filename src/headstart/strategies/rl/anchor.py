@@ -11,6 +11,7 @@ from __future__ import annotations
 from ...models import Net
 from ...models.fresh import copied
 from ...rl import Lesson
+from ...rl.held import Held
 from ..strategy import Strategy
 from .arena import Arena
 from .trial import Trial
@@ -24,9 +25,22 @@ def run(trial: Trial) -> Lesson:
 
 
 def near(
-    trial: Trial, policy: Net, value: Net, *, worth: float = 1.0, spent: int = 0, before: Net | None = None
+    trial: Trial,
+    policy: Net,
+    value: Net,
+    *,
+    worth: float = 1.0,
+    spent: int = 0,
+    before: Net | None = None,
+    held: Held | None = None,
 ) -> Lesson:
-    """Learn near a policy: the more it is worth, on the scale of the world, the slower and the nearer."""
+    """Learn near a policy: the more it is worth, on the scale of the world, the slower and the nearer.
+
+    Args:
+        spent: steps beside those of the held-out episodes.
+        held: these, where they were played already.
+    """
+    held = held or trial.brief(policy)
     share = min(max(worth, 0.0), 1.0)
     return trial.lesson(
         policy,
@@ -35,8 +49,9 @@ def near(
         warmup=WARMUP * share,
         teacher=copied(policy),
         pull=PULL * share,
-        spent=spent,
+        spent=spent + held.spent,
         before=before,
+        held=held,
     )
 
 

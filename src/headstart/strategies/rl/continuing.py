@@ -10,7 +10,9 @@ from .trial import Trial
 
 def run(trial: Trial) -> Lesson:
     """Go on learning, in the target."""
-    return trial.lesson(*trial.source())
+    policy, value = trial.source()
+    held = trial.brief(policy)
+    return trial.lesson(policy, value, spent=held.spent, held=held)
 
 
 CONTINUE = Strategy(

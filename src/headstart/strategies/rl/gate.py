@@ -9,11 +9,8 @@ what is handed out until then.
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from ...rl import Lesson
+from ...rl.held import affordable
 from ..strategy import Strategy
 from .align import FEW, behind_a_map
 from .anchor import near
@@ -21,31 +18,26 @@ from .arena import Arena
 from .trial import Trial
 
 BETTER = 0.02  # of the scale from hardly any skill to solved
+LOOKS = 3  # held-out episodes of each policy at most
 SHARE = 0.1  # of the steps that may go into each look, though one episode is always played
 
 
 def run(trial: Trial) -> Lesson:
     """Look at the old policy and at a new one, and begin with what is of use."""
     (policy, value), fresh = trial.source(), trial.fresh()[0]
-    (old, some), (new, others) = trial.look(policy), trial.look(fresh)
-    count, spent = affordable(trial, some + others)
-    enough = float(new[:count].mean()) + BETTER
-    if (worth := float(old[:count].mean())) > enough:
-        return near(trial, policy, value, worth=worth, spent=spent, before=fresh)
-    mapped = behind_a_map(trial)
-    told, some = trial.look(mapped[0])
-    count, more = affordable(trial, some)
-    spent += FEW + more
-    if (worth := float(told[:count].mean())) > enough:
-        return near(trial, *mapped, worth=worth, spent=spent, before=fresh)
-    return trial.lesson(fresh, value, spent=spent)
-
-
-def affordable(trial: Trial, steps: NDArray[Any]) -> tuple[int, int]:
-    """Tell how many episodes of so many steps a look may play, and how many steps these are."""
-    costs = steps.cumsum()
-    count = max(1, int((costs <= SHARE * trial.problem.steps[-1]).sum()))
-    return count, int(costs[count - 1])
+    most = SHARE * trial.problem.steps[-1]
+    old, new = trial.look(policy), trial.look(fresh)
+    count = min(LOOKS, affordable(old.steps + new.steps, most))
+    old, new = old.first(count), new.first(count)
+    enough = trial.worth(new) + BETTER
+    if (worth := trial.worth(old)) > enough:
+        return near(trial, policy, value, worth=worth, spent=new.spent, before=fresh, held=old)
+    mapped, spent = behind_a_map(trial), old.spent + new.spent + FEW
+    told = trial.look(mapped[0])
+    told = told.first(min(LOOKS, affordable(told.steps, most)))
+    if (worth := trial.worth(told)) > enough:
+        return near(trial, *mapped, worth=worth, spent=spent, before=fresh, held=told)
+    return trial.lesson(fresh, value, spent=spent + told.spent)
 
 
 GATE = Strategy(

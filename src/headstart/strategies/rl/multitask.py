@@ -23,7 +23,9 @@ from .trial import Trial
 def run(trial: Trial, weighing: GramianWeighing | None = None) -> Lesson:
     """Go on learning in the target and the sources, which take turns."""
     worlds = [world for source in trial.problem.sources for world in (trial.target, source)]
-    return trial.lesson(*trial.source(), worlds=worlds, weighing=weighing)
+    policy, value = trial.source()
+    held = trial.brief(policy)
+    return trial.lesson(policy, value, worlds=worlds, weighing=weighing, spent=held.spent, held=held)
 
 
 def needs(problem: Arena) -> str:

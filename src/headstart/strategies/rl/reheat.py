@@ -23,7 +23,8 @@ def run(trial: Trial) -> Lesson:
     with torch.no_grad():
         for parameter in policy.heads[HEAD].parameters():
             parameter.mul_(FLATTER)
-    return trial.lesson(policy, value, warmup=WARMUP)
+    held = trial.brief(policy)
+    return trial.lesson(policy, value, warmup=WARMUP, spent=held.spent, held=held)
 
 
 REHEAT = Strategy(

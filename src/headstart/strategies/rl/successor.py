@@ -35,8 +35,8 @@ def run(trial: Trial) -> Lesson:
     student, value = trial.fresh()
     learn(trial, student, Labelled(torch.from_numpy(rows).float(), torch.from_numpy(best)))
     fresh = trial.fresh()[0]
-    (told, steps), spent = trial.look(student), FEW
-    return near(trial, student, value, worth=told.mean(), spent=spent + int(steps.sum()), before=fresh)
+    told = trial.look(student)
+    return near(trial, student, value, worth=trial.worth(told), spent=FEW, before=fresh, held=told)
 
 
 def met(trial: Trial) -> tuple[list[Successor], np.ndarray]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ...engine import seeded
@@ -16,6 +15,7 @@ from ...maths import random
 from ...models import Net, mlp
 from ...models.fresh import copied
 from ...rl import Learned, Lesson, World, learn
+from ...rl.held import SHARE, Held, affordable, held
 from ...rl.physics import Numbers
 from ...rl.returns import of_stack
 from ...rl.stack import Stack, layers
@@ -25,7 +25,6 @@ from .arena import Arena
 
 HEAD = "act"
 FLAT = 0.01  # size of a new policy's last layer: it has no opinion yet
-LOOKS = 3  # held-out episodes of each policy that is looked at
 HELD = 1_000_003  # added to the seed of a trial, so that episodes are others than those of learning
 
 
@@ -130,23 +129,31 @@ class Trial:
         worlds: Sequence[World] = (),
         spent: int = 0,
         before: Net | None = None,
+        held: Held | None = None,
     ) -> Lesson:
         """Say how to learn in the target; as ``rl.Lesson``."""
         return Lesson(
             worlds or [self.target], policy, value, self.number("target"), rate, warmup, teacher, pull,
-            fades, potential, moves, weighing, spent, before,
+            fades, potential, moves, weighing, spent, before, held,
         )  # fmt: skip
 
-    def look(self, policy: Net, episodes: int = LOOKS) -> tuple[Numbers, NDArray[Any]]:
-        """Act in a few held-out episodes of the target: scores on its scale, and steps, of each."""
-        stack = Stack([policy], self.target.units)
-        told, steps = of_stack(stack, [self.target], episodes, self.number("held out") + HELD)
-        return np.asarray(scaled(self.target, told[0])), steps[0]
+    def look(self, policy: Net) -> Held:
+        """Act in a few held-out episodes of the target."""
+        return held(policy, self.target, self.number("held out") + HELD)
+
+    def brief(self, policy: Net) -> Held:
+        """Act in as many of them as a run may spend on each look at a policy."""
+        told = self.look(policy)
+        return told.first(affordable(told.steps, SHARE * self.problem.steps[-1]))
+
+    def worth(self, held: Held) -> float:
+        """Tell what held-out episodes are worth on the scale of the target."""
+        return float(scaled(self.target, held.returns).mean())
 
     def glance(self, policy: Net, steps: int) -> float:
         """Act in the first steps of one held-out episode: the sum of the rewards."""
         seed = self.number("glance") + HELD
-        told, _ = of_stack(Stack([policy], self.target.units), [self.target], 1, seed, longest=steps)
+        told, _ = of_stack(Stack([policy], self.target.units), [self.target], 1, [seed], longest=steps)
         return float(told.sum())
 
 
