@@ -14,6 +14,7 @@ ELSEWHERE = (
     "raw+means",
     "raw+threshold",
     "raw+pixels",
+    "raw+blobs",
     "source+ridge",
     "pooled+ridge",
     "multi-dann",

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from headstart.cli import main
 from headstart.comparison import Problem
 from headstart.engine import evaluate
 from headstart.models import conv4
+from headstart.models.backbones.blobs import level
 from headstart.strategies import STRATEGIES, Budget, Trial
 from headstart.strategies.moves import Moved, moves
 from headstart.tasks import Detection, Labelled, Segmentation, Task, batches
@@ -50,7 +52,7 @@ def test_which_strategies_apply_and_why_others_do_not():
     posed = problem()
     why = {name: posed.applies(strategy, "boxes") for name, strategy in STRATEGIES.items()}
     assert {name for name, reason in why.items() if not reason} == {
-        "constant", "scratch", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask",
+        "constant", "raw+blobs", "scratch", "probe", "finetune", "lp_ft", "gradual", "l2sp", "multitask",
     }  # fmt: skip
     assert why["raw+knn"] == "the target has an answer for each object"
     assert why["raw+threshold"] == "the target has no answer for each pixel"
@@ -58,7 +60,8 @@ def test_which_strategies_apply_and_why_others_do_not():
 
 
 @pytest.mark.parametrize(
-    "name", ["constant", *(pytest.param(n, marks=pytest.mark.slow) for n in ("probe", "multitask"))]
+    "name",
+    ["constant", "raw+blobs", *(pytest.param(n, marks=pytest.mark.slow) for n in ("probe", "multitask"))],
 )
 def test_strategies_keep_their_contract_on_boxes(name):
     check_strategy(STRATEGIES[name], problem())
@@ -73,6 +76,25 @@ def test_one_learns_where_things_are_and_the_floor_does_not():
     assert found.value > 0.2 > 0.1 > evaluate(floor, posed.target)["map"].value
     assert found.low < found.value < found.high
     assert found.n == 20
+
+
+def test_what_is_lighter_or_darker_than_the_rest_is_boxed():
+    for sign in (1.0, -1.0):
+        rows, test = (blocks(12, seed)[0] for seed in (1, 2))
+        rows, test = (replace(part, x=sign * part.x) for part in (rows, test))
+        posed = Problem(Task("boxes", KIND, rows, test=test), settings={"width": 4}, budget=TINY)
+        trained = STRATEGIES["raw+blobs"].learn(Trial(posed, {}, 0))
+        assert evaluate(trained.net, posed.target)["map"].value > 0.9
+        assert trained.net.backbone.sign == sign
+
+
+def test_the_level_is_that_of_the_largest_variance_between_both_sides():
+    grey = np.random.default_rng(0).normal([0.0] * 300 + [3.0] * 100)
+    edges = np.histogram(grey, 256)[1][1:-1]
+    between = [(grey <= e).mean() * (grey > e).mean() * (grey[grey <= e].mean() - grey[grey > e].mean()) ** 2
+               for e in edges]  # fmt: skip
+    assert level(grey) == pytest.approx(edges[int(np.argmax(between))], abs=0.05)
+    assert level(np.zeros(4)) == pytest.approx(0, abs=0.5)  # nothing to tell apart
 
 
 def test_boxes_and_masks_of_an_image_move_alike():

@@ -217,6 +217,7 @@ def test_which_strategies_apply_and_why_others_do_not():
     assert {name for name, reason in why.items() if not reason} == APPLY
     assert why["raw+knn"] == why["maml"] == "the target has an answer for each pixel"
     assert why["raw+lexicon"] == "the target has no answer for each token"
+    assert why["raw+blobs"] == "the target has no answer for each object"
 
 
 @pytest.mark.usefixtures("soon_settled")

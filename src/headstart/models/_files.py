@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..atomic import check_regular, current, write_together
 from ..errors import wrong
-from ..records import seal, sha256, unseal
+from ..records import seal, sha256, understood, unseal
 from . import sealed
 from ._weights import is_spoilt
 
@@ -37,12 +37,19 @@ def write(
     )
 
 
-def read(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read the description and the tensors.
+Fetch = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
+
+
+def read(directory: Path, fetch: Fetch | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read the description and the tensors, those among them that the model points to.
+
+    Args:
+        directory: that both files are in.
+        fetch: gives the tensors that a description points to; without it such a model is refused.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if one is damaged or altered, or comes from another format.
+        ValueError: if one is damaged or altered, comes from another format, or points to weights elsewhere.
     """
     about = _description(directory / DESCRIPTION)
     weights = _bytes(directory / WEIGHTS)
@@ -50,6 +57,12 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if tensors is None:
         found = f"{len(weights)} bytes with another sha256: truncated or altered"
         raise _altered(directory / WEIGHTS, about["weights"], found)
+    if about.get("base") is not None:
+        if fetch is None:
+            hint = "load it with its base, and save it without"
+            raise wrong(f'"{directory}"', expected="with all its weights", found="some elsewhere", hint=hint)
+        with understood(directory / DESCRIPTION, hint=AGAIN):
+            tensors |= fetch(about["base"])
     for name, tensor in tensors.items():
         if is_spoilt(tensor):
             what = f'`{name}` in "{directory / WEIGHTS}"'

@@ -17,6 +17,7 @@ from ..errors import unknown, wrong
 from ..records import understood
 from ..tasks import Encoding, Kind
 from ..tasks.kinds import kind_from_json
+from ._base import fetched, pointed
 from ._files import AGAIN, DESCRIPTION, WEIGHTS, read, write
 from ._weights import check_fits, check_weights, fill
 from .backbones.cuts import Cut
@@ -50,6 +51,7 @@ def save(
     kinds: Mapping[str, Kind],
     encoding: Encoding | Mapping[str, Any] | None = None,
     notes: Mapping[str, Any] | None = None,
+    base: nn.Module | None = None,
 ) -> Path:
     """Write a net to a directory: ``model.safetensors`` and ``model.json``.
 
@@ -64,12 +66,14 @@ def save(
         kinds: what the answer of each head is, by the heads' names.
         encoding: how rows were made, as ``task.encoding`` says it, or its JSON.
         notes: anything else worth keeping, as JSON.
+        base: the pretrained backbone that the net began with: weights that are still its own are not copied,
+            but pointed to by their hash. Such a model is loaded where that backbone is there.
 
     Returns:
         the directory.
 
     Raises:
-        ValueError: if ``kinds`` and the heads do not have the same names.
+        ValueError: if ``kinds`` and the heads do not have the same names, or ``base`` none of the weights.
         TypeError: if ``encoding`` or ``notes`` are not JSON.
         OSError: if the files cannot be written.
 
@@ -83,7 +87,7 @@ def save(
         ...     load(where).kinds["coins"].classes
         ('head', 'tail')
     """
-    return save_with(net, directory, {}, kinds=kinds, encoding=encoding, notes=notes)
+    return save_with(net, directory, {}, kinds=kinds, encoding=encoding, notes=notes, base=base)
 
 
 def save_with(
@@ -94,12 +98,14 @@ def save_with(
     kinds: Mapping[str, Kind],
     encoding: Encoding | Mapping[str, Any] | None,
     notes: Mapping[str, Any] | None,
+    base: nn.Module | None = None,
 ) -> Path:
     """Save as ``save`` does, together with files that belong to the model, all of them or none."""
     if set(kinds) != set(net.heads):
         raise wrong("`kinds`", expected=f"one for each head of {list(net.heads)}", found=list(kinds))
     tensors, names = _tensors(net), plain_names(net)
     check_weights(net, "the net")
+    tensors, pointer = (tensors, None) if base is None else pointed(tensors, base)
     description = {
         "backbone": _describe_backbone(net.backbone),
         "cut": None if (known := as_backbone(net.backbone)) is None else known.cut,
@@ -108,6 +114,7 @@ def save_with(
         "frozen": [names[n] for n, p in net.named_parameters() if not p.requires_grad],
         "encoding": encoding,
         "notes": notes,
+        "base": pointer,
     }
     try:
         description = json.loads(json.dumps(description, default=_plain))
@@ -122,6 +129,7 @@ def load(
     *,
     backbone: nn.Module | None = None,
     heads: Mapping[str, nn.Module] | None = None,
+    base: nn.Module | None = None,
 ) -> Saved:
     """Read a model that ``save`` wrote. Nothing is unpickled, and no code comes from the files.
 
@@ -130,10 +138,13 @@ def load(
         backbone: a module to fill, where the saved one was not built by ``hs.backbone``; whole, also where
             the saved one was cut behind a block.
         heads: modules to fill, where a saved one is other than linear layers with ReLUs between.
+        base: the pretrained backbone whose weights the model points to, where it was saved with one; one
+            that ``hs.backbone`` knows is built where it is left out, if its weights are on this machine.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged or altered, comes from another format, or does not fit the modules.
+        ValueError: if a file is damaged or altered, comes from another format, or does not fit the modules,
+            or the weights of ``base`` are others than those that the model points to.
 
     Example:
         >>> import tempfile
@@ -146,7 +157,7 @@ def load(
         True
     """
     directory = Path(directory)
-    about, tensors = read(directory)
+    about, tensors = read(directory, lambda about: fetched(about, base, f'"{directory}"'))
 
     def build() -> Net:
         trunk = rebuild(about["backbone"]) if backbone is None else backbone

@@ -277,6 +277,13 @@ def pixels(situation: Situation) -> str:
     return each_class(situation) or tensors(situation)
 
 
+def objects(situation: Situation) -> str:
+    """Ask for labelled images in memory, with boxes of objects."""
+    if situation.target.kind.place != "object":
+        return "the target has no answer for each object"
+    return tensors(situation)
+
+
 def untrained(situation: Situation) -> str:
     """Ask for one class per row, or at each place, in memory."""
     return each_class(situation) or tensors(situation)

@@ -9,6 +9,7 @@ from ...errors import wrong
 from ..net import Backbone
 from ..sharing import PATTERNS
 from ..sharing.pattern import restored
+from .blobs import Blobs
 from .cuts import Cut
 from .hf import HF
 from .hub import fetching
@@ -41,7 +42,7 @@ def rebuild(about: Mapping[str, Any] | None) -> Backbone:
     Raises:
         ValueError: if no source builds it.
     """
-    if about is not None and (plain := (PLAIN | POINTWISE | SPELLED).get(about["use"])):
+    if about is not None and (plain := (PLAIN | POINTWISE | SPELLED | {Blobs.use: Blobs}).get(about["use"])):
         return plain(**about["settings"])
     if about is not None and (pattern := PATTERNS.get(about["use"])):
         return pattern(**restored(about["settings"], _encoder))

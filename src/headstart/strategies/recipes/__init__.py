@@ -3,6 +3,7 @@
 from ..strategy import Strategy
 from .align import ADABN, ALIGNING, DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
 from .averaged import EMA, SWA, WISE_FT
+from .blobs import RAW_BLOBS
 from .constant import CONSTANT
 from .contrastive import CONTRASTIVE
 from .decayed import FINETUNE_DECAY
@@ -38,7 +39,7 @@ from .ways import SHALLOW
 _ALONE = (
     CONSTANT,
     RAW_LOGREG, RAW_KNN, RAW_SVM, RAW_BOOSTING, RAW_RIDGE, TFIDF_LOGREG, RAW_LEXICON, RAW_WINDOW, RAW_MEANS,
-    RAW_THRESHOLD, RAW_PIXELS, UNTRAINED_LOGREG,
+    RAW_THRESHOLD, RAW_PIXELS, RAW_BLOBS, UNTRAINED_LOGREG,
     SCRATCH,
 )  # fmt: skip
 
