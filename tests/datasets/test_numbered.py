@@ -29,6 +29,7 @@ SHUFFLED = R.sample(range(1000, 10**6), N)
         ("patientId", [*range(50), *range(50), np.nan], GROUPS),
         ("v", SHUFFLED, ""),
         ("v", range(12), ""),
+        ("v", [R.gauss(0, 1) * 1e30 for _ in range(N)], ""),
         ("v", R.sample(range(7, 7 + N), N), ""),  # such as ranks
         ("user_id", [n % 5 for n in range(N)], ""),
         ("piano", SHUFFLED, ""),

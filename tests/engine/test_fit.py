@@ -337,3 +337,23 @@ def test_an_optimizer_whose_step_needs_more_is_refused(kind, needs):
     net = make_net()
     with pytest.raises(ValueError, match=rf"`optimizer` should be .*{kind.__name__} \(`step\({needs}\)`"):
         fit(net, stream(), loss, steps=1, optimizer=kind(net.parameters(), lr=0.1))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error", "said"),
+    [
+        (None, TypeError, "one of PyTorch's; found None"),
+        ("adam", TypeError, "one of PyTorch's; found 'adam'"),
+        (
+            torch.optim.SGD(nn.Linear(2, 3).parameters(), 0.1),
+            ValueError,
+            "found 2 parameters of something else",
+        ),
+    ],
+)
+def test_an_optimizer_that_moves_nothing_of_the_net_is_refused_before_anything_runs(optimizer, error, said):
+    net = Net(nn.Linear(2, 3), {"a": nn.Linear(3, 2)})
+    with pytest.raises(
+        error, match=f"`optimizer` should be one of .*{said}" if error is ValueError else said
+    ):
+        fit(net, iter(()), lambda *_: {}, steps=1, optimizer=optimizer)

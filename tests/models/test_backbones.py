@@ -22,6 +22,7 @@ from headstart.models import (
     textcnn,
     torchvision,
 )
+from headstart.models.backbones.references import start
 from headstart.strategies.recipes.finetune import lower
 from headstart.tasks import Multiclass
 
@@ -279,3 +280,11 @@ def test_the_backbone_of_a_saved_model_is_a_new_start(tmp_path):
     for arguments in ({"settings": {"width": 3}}, {"weights": "IMAGENET1K_V1"}, {"inputs": (3, 8, 8)}):
         with pytest.raises(ValueError, match="file:"):
             backbone(f"file:{tmp_path}", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("use", "hint"), [(nn.Flatten, r"call it: `Flatten\(\)`"), (len, "wrap it in an `nn")]
+)
+def test_what_is_no_module_is_no_backbone(use, hint):
+    with pytest.raises(TypeError, match=f"`backbone` should be a name or a module; .*{hint}"):
+        start(use)

@@ -79,3 +79,20 @@ def test_a_net_takes_the_features_of_whatever_its_backbone_gives():
 def test_features_that_are_no_table_have_no_width(function, message):
     with pytest.raises(ValueError, match=message):
         width_of(Gives(function), torch.randn(1, 4))
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int64])
+def test_features_that_are_no_real_numbers_are_refused(kind):
+    with pytest.raises(
+        ValueError, match=r"should be real numbers; found (complex64|int64); give `z.float\(\)`"
+    ):
+        width_of(Bent(kind), torch.zeros(2, 3))
+
+
+class Bent(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x):
+        return x.to(self.kind)

@@ -18,7 +18,7 @@ from headstart.tasks import (
     Task,
     Tokens,
 )
-from headstart.tasks.nouns import collate, convert, inputs_of, join, move, rows, take, tensors
+from headstart.tasks.nouns import as_tensors, collate, convert, inputs_of, join, move, rows, take, tensors
 
 X = torch.arange(12.0).reshape(6, 2)
 Y = torch.tensor([0, 1, 2, 0, -100, 2])
@@ -297,3 +297,15 @@ def test_labels_of_another_form_are_refused_with_what_mends_them(kind, y, hint):
         kind.check(y)
     with pytest.raises(TypeError, match=r"kind.encode\(labels\)"):
         Labelled(torch.zeros(2, 1), numpy.array(["x", "y"]))
+
+
+def test_what_a_masked_array_masks_is_not_there():
+    values = numpy.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], [[False, True], [False, False]])
+    x = as_tensors(values)
+    assert x.isnan().tolist() == [[False, True], [False, False]]
+    assert as_tensors(numpy.ma.masked_array([1, 2], [False, False])).tolist() == [1, 2]
+
+
+def test_labels_with_gaps_are_told_how_gaps_are_written():
+    with pytest.raises(ValueError, match=r"pass `y.nan_to_num\(-100\).long\(\)`"):
+        Multiclass(2).check(torch.tensor([0.0, torch.nan]))

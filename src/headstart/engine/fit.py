@@ -171,6 +171,14 @@ def adopt(
     """Give the optimizer the learners' trainable parameters that neither it nor the net holds."""
     call = 'optimizer.add_param_group({{"params": {0}.parameters(), "name": "{0}"}})'
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    learned = [p for module in (net, *learners.values()) for p in module.parameters() if p.requires_grad]
+    if learned and not any(id(p) in held for p in learned):
+        raise wrong(
+            "`optimizer`",
+            expected="one of parameters of the net",
+            found=f"{len(held)} parameters of something else",
+            hint="make it after the last change to the net, as in AdamW(net.parameters())",
+        )
     held |= {id(p) for p in net.parameters()}
     for name, module in learners.items():
         new = {n: p for n, p in module.named_parameters() if p.requires_grad and id(p) not in held}

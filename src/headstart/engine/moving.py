@@ -22,6 +22,9 @@ def check_steps(optimizer: Optimizer, scheduler: LRScheduler | None, *, several:
         scheduler: whose ``step()`` is to be called without arguments, or a ``ReduceLROnPlateau``.
         several: whether several processes train together.
     """
+    if not hasattr(optimizer, "param_groups"):
+        found, hint = repr(optimizer)[:40], "as in torch.optim.AdamW(net.parameters())"
+        raise wrong("`optimizer`", expected="one of PyTorch's", found=found, hint=hint, error=TypeError)
     if needed := _required(optimizer):
         raise _closure(optimizer, f"`step({', '.join(needed)})`")
     if scheduler is None:

@@ -15,6 +15,7 @@ WRAP = (
     "wrap it in a module whose `forward` returns one tensor (rows, features), "
     'as in `return self.model(x)["z"]` or `return self.model(x).mean(1)`'
 )
+NUMBERS = "give `z.float()`, or of complex numbers `torch.view_as_real(z).flatten(1)`"
 
 
 def features_of(value: Any) -> Tensor:
@@ -55,11 +56,15 @@ def width(value: Any) -> int:
     """Count the features per row of what a backbone gave.
 
     Raises:
-        ValueError: if they are no table, as maps or tokens are not; ``TypeError`` as ``features_of`` does.
+        ValueError: if they are no table, as maps or tokens are not, or no real numbers.
+        TypeError: as ``features_of`` does.
     """
     features = features_of(value)
-    if features.ndim == 2:
+    if features.ndim == 2 and features.is_floating_point():
         return features.shape[1]
+    if features.ndim == 2:
+        found = str(features.dtype).removeprefix("torch.")
+        raise wrong("features of the backbone", expected="real numbers", found=found, hint=NUMBERS)
     named = {3: "tokens, or a row of channels", 4: "maps"}.get(features.ndim, "another form")
     raise wrong(
         "features of the backbone",

@@ -81,7 +81,7 @@ def _convert(value: Any, function: Callable[[Tensor], Tensor], done: dict[int, t
 def as_tensors(value: Any, what: str = "`x`") -> X:
     """Take tensors, arrays, columns or lists of numbers, or a mapping of them, as tensors.
 
-    Arrays share their memory where they can. Types stay as they are.
+    Arrays share their memory where they can. Types stay as they are; what a masked array masks is NaN.
 
     Raises:
         TypeError: if it is nothing of the kind, not of numbers, of complex ones, or sparse.
@@ -97,6 +97,8 @@ def as_tensors(value: Any, what: str = "`x`") -> X:
         made = {name: as_tensors(part, f"`{name}` of {what}") for name, part in value.items()}
         return value if all(made[name] is part for name, part in value.items()) else made  # type: ignore[return-value]
     try:
+        if isinstance(value, numpy.ma.MaskedArray) and numpy.ma.is_masked(value):
+            value = numpy.ma.filled(value.astype(float), float("nan"))  # what is masked is not there
         return _plain(_of_array(numpy.asarray(value)), what)
     except (TypeError, ValueError, RuntimeError) as error:
         if is_told(error):

@@ -13,7 +13,7 @@ CAMEL = re.compile(r"[a-z](Id|ID|Ids|IDs)$")  # customerId, but not paid
 CAMEL_COUNT = re.compile(r"[a-z](Index|Idx|Nr|No|Num|Number|Key|Code)$")
 FEW, MANY = 20, 100  # different numbers of things, and rows, that are no chance
 FIRST = 1000  # rows, which mostly tell that numbers are no whole ones
-EXACT = 2.0**53  # whole numbers beyond are not told apart by a float
+EXACT, LONG = 2.0**53, 2.0**64  # whole numbers between are no measures: they have more digits than a float
 
 ROWS = "kept as numbers, though they tell rows apart as an id does; `drop` leaves out what says nothing"
 GROUPS = "kept as numbers, though it is named as ids are; give it as one of `ids`, or `drop` it"
@@ -56,6 +56,8 @@ def _each_its_own(array: np.ndarray, named: bool) -> bool:
     if (abs(steps) == 1).all() and len(set(steps)) == 1 and named:
         return True
     one_way = bool((steps > 0).all() or (steps < 0).all())
-    if len(array) < MANY or not (named or one_way or abs(array).min() > EXACT):
+    low, high = abs(array).min(), abs(array).max()
+    long = EXACT < low < high < min(LONG, 100 * low)
+    if len(array) < MANY or not (named or one_way or long):
         return False
     return len(np.unique(array)) == len(array)

@@ -74,6 +74,7 @@ def start(use: str | nn.Module | Start) -> Start:
 
     Raises:
         ValueError: for an unknown name or source.
+        TypeError: for what is neither, as a function or a class.
 
     Example:
         >>> start("conv4").comes_pretrained("default"), start(nn.Linear(2, 3)).comes_pretrained("default")
@@ -83,7 +84,13 @@ def start(use: str | nn.Module | Start) -> Start:
     """
     if isinstance(use, nn.Module):
         return Module(unwrapped(use))
-    return _named(use) if isinstance(use, str) else use
+    if isinstance(use, str):
+        return _named(use)
+    if isinstance(use, type) or not hasattr(use, "comes_pretrained"):
+        found = f"the class {use.__name__}" if isinstance(use, type) else type(use).__name__
+        hint = f"call it: `{use.__name__}()`" if isinstance(use, type) else "wrap it in an `nn.Module`"
+        raise wrong("`backbone`", expected="a name or a module", found=found, hint=hint, error=TypeError)
+    return use
 
 
 def tokenizer(use: str, settings: Mapping[str, Any] | None = None) -> str:

@@ -76,7 +76,9 @@ def check_axes(y: Tensor, *axes: str) -> None:
 def check_numbers(y: Tensor, count: int) -> None:
     """Raise ``ValueError`` where targets are not numbers of ``count`` classes, or missing."""
     if y.dtype != torch.int64:
-        raise wrong("`y`", expected="class numbers (int64)", found=str(y.dtype), hint="pass `y.long()`")
+        gaps = y.is_floating_point() and bool(y.isnan().any())
+        hint = f"pass `y.nan_to_num({MISSING}).long()`" if gaps else "pass `y.long()`"
+        raise wrong("`y`", expected="class numbers (int64)", found=str(y.dtype), hint=hint)
     bad = y[(y != MISSING) & ((y < 0) | (y >= count))]
     if len(bad):
         raise wrong(
