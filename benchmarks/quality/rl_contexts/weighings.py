@@ -1,8 +1,8 @@
 """How gradients of several worlds are best weighed where one policy goes on learning in all of them.
 
-``python weighings.py`` writes ``weighings.json`` beside this file. A policy was learned in two or three worlds
-of a family; in the target it goes on, half of the steps there and half in the sources. Figures are points of
-area over ``scratch``, paired by seed, as in ``run.py``.
+``python weighings.py`` writes ``weighings.json`` beside this file. A policy was learned in two or three
+worlds of a family; in the target it goes on, half of the steps there and half in the sources. Figures are
+points of area over ``scratch``, paired by seed, as in ``run.py``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def main():
         found = figures(problem, starts, names, SEEDS)
         for way, row in found["ways"].items():
             low, high = row["gain_ci95"]
-            print(f"{target.name} {way} {row['gain']:+.1f} [{low:+.1f}, {high:+.1f}] end {row['end']:.1f}", flush=True)
+            told_of = f"{row['gain']:+.1f} [{low:+.1f}, {high:+.1f}] end {row['end']:.1f}"
+            print(f"{target.name} {way} {told_of}", flush=True)
         told.append(found | {"sources": [source.name for source in sources]})
         (Path(__file__).parent / "weighings.json").write_text(json.dumps(told, indent=1))
 
