@@ -91,10 +91,10 @@ def fit(
     Raises:
         FloatingPointError: at the first loss that is not finite; the last good checkpoint stays.
         TypeError: if the objective gives something else than losses by name, or the optimizer is none.
-        ValueError: if ``steps`` or ``clip`` is out of range, the optimizer holds nothing of the net, it or the
-            scheduler needs more for its step than there is, a loss is no scalar, the stream ends early, or
-            parameters would have to join an optimizer that a scheduler already steers; at the first batch with
-            NaN or infinity in its inputs, before anything is learned from it.
+        ValueError: if ``steps`` or ``clip`` is out of range, the optimizer holds nothing of the net, it or
+            the scheduler needs more for its step than there is, a loss is no scalar, the stream ends early,
+            or parameters would have to join an optimizer that a scheduler already steers; at the first batch
+            with NaN or infinity in its inputs, before anything is learned from it.
 
     Example:
         >>> import torch
