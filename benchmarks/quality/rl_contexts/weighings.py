@@ -21,7 +21,7 @@ SEEDS, EPISODES = range(300, 308), 10
 WAYS = ("scratch", "zero-shot", "continue", "multitask")
 WEIGHED = ("pcgrad", "mgda", "cagrad", "imtl_g", "aligned")
 CASES = [  # steps in the sources and in the target, the sources, the target
-    ("CartPole-v1", 40_000, 10_000, [{}, {"length": 1.5}, {"force": 6}], {"length": 3, "force": 5}),
+    ("CartPole-v1", 40_000, 10_000, [{}, {"length": 1.5}, {"force": 6}], {"length": 0.05, "force": 20}),
     ("CartPole-v1", 40_000, 10_000, [{}, {"length": 1.5}, {"force": 6}], {"force": -10}),
     ("Acrobot-v1", 50_000, 15_000, [{}, {"mass2": 1.5}], {"torque": 0.5}),
 ]
