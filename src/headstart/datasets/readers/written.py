@@ -11,6 +11,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from heapq import nlargest
+from itertools import islice
 from typing import Any
 
 NOTHING = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])  # says that a number is missing
@@ -24,6 +26,7 @@ BLANKS = frozenset([
 CODE = re.compile(r"[+-]?0\d")  # 007: its zeros tell it from 7
 NUMBER = 0.9  # the share of cells that has to be numbers of one way of writing; the rest are slips
 MERGED = 0.8  # of the different texts so many different numbers have to be left, as not of <50 and >50
+SOME = 500  # texts, of which one is a number of a way of writing, or no others are tried
 FEW = 3  # different numbers, under which texts with units are categories
 
 _CURRENCY = (
@@ -137,8 +140,14 @@ def style_of(counts: Mapping[str, int], semicolons: bool = False) -> Style | Non
     unit = _unit(counts)
     marks = sorted(_MARKS, key=lambda both: both[0] != ",") if semicolons else _MARKS
     best, most = None, NUMBER * sum(counts.values())
+    some = [
+        *nlargest(SOME, counts, key=counts.__getitem__),
+        *islice(counts, None, None, 1 + len(counts) // SOME),
+    ]
     for decimal, group in marks:
         style = Style(decimal, group, unit)
+        if all(style.number(text) is None for text in some):
+            continue
         read = {text: style.number(text) for text in counts}
         of = sum(n for text, n in counts.items() if read[text] is not None)
         different = {v for v in read.values() if v is not None}
