@@ -96,7 +96,7 @@ def near_names(name: str, there: Sequence[str], what: str = "files") -> str:
     """Suggest up to three names like one that is missing, and say among how many they were looked for.
 
     Example:
-        >>> near_names("tran.csv", ["train.csv", "test.csv", "notes.md"])
+        >>> near_names("tran.csv", ["train.csv", "prices.csv", "notes.md"])
         'did you mean "train.csv"? There are 3 files beside it'
         >>> near_names("a", ["b"] * 4000)
         'no name is like it, of 4000 files that are there'

@@ -22,7 +22,7 @@ def test_the_demo_is_a_problem() -> None:
     problem = load_problem(Path(comparisons.__file__).with_name("demo.toml")).problem()
     assert problem.shots == [1, 5]
     assert [t.name for t in (problem.target, *problem.sources)] == ["digits_5-9", "digits_0-4"]
-    assert problem.settings == {"width": 32, "halvings": 0}
+    assert problem.settings == {"width": 24, "halvings": 0}
 
 
 @pytest.mark.skipif(not os.environ.get("HEADSTART_DATA"), reason="set HEADSTART_DATA to the real sets")

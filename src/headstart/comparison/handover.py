@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..maths import twoway
+from ..maths import twoway, wilson
 from ..records import hashes, read_record, write_record
 from .judging import Options
 from .plan import Plan
@@ -87,6 +87,9 @@ def _over_rows(plan: Plan, target: str, answers: Any, truth: Mapping[str, Any]) 
     counted, metric = plan.problem.counted(target, answers, truth), plan.problem.scored_by(target)
     if len(counted) < 2 or not np.isfinite(counted).all():
         return None
+    right = counted.round()
+    if metric.name == "accuracy" and np.isin(right, (0, 1)).all() and np.allclose(counted, right, atol=1e-6):
+        return list(wilson(int(right.sum()), len(right)))  # as `headstart evaluate` tells it
     up = upwards(metric, counted[None])
     spread = max(up.std(ddof=1) / len(counted) ** 0.5, 1 / len(counted))
     ends = [float(up.mean()) + sign * twoway.NORMAL * float(spread) for sign in (-1, 1)]
