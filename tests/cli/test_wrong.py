@@ -338,6 +338,37 @@ def test_an_output_that_cannot_be(wrong: Wrong, problem: Path, model: Path) -> N
         assert "new.csv" in wrong(command, problem.name, "--out", "new.csv")
 
 
+def test_predictions_over_what_is_read(wrong: Wrong, model: Path, table: Path) -> None:
+    before = table.read_text(), (model / "model.json").read_text()
+    for out in ("new.csv", "model/model.json"):
+        for data in ("csv:new.csv", "csv:new.csv#label", "new.csv"):
+            assert "write elsewhere" in wrong("predict", model, data, "-o", out)
+    assert (table.read_text(), (model / "model.json").read_text()) == before
+
+
+def test_a_source_that_is_the_target(call: Callable[..., Any], problem: Path) -> None:
+    changes = ("--set", "sources.0.data=csv:new.csv#label", "--set", "budget.pretrain=1")
+    answer = call("rank", problem.name, *changes)
+    assert 'source "csv:new.csv#label" is the target itself' in answer.err
+    assert "the target itself" not in call("rank", problem.name, "--set", "budget.pretrain=1").err
+
+
+def test_a_folder_without_its_reader(wrong: Wrong, problem: Path) -> None:
+    Path("photos").mkdir()
+    assert 'write "images:photos"' in wrong(*change(problem, "target.data=photos"))
+
+
+def test_a_backbone_without_its_source(wrong: Wrong, problem: Path) -> None:
+    said = wrong(*change(problem, "backbone={use='resnet18'}"))
+    assert 'write "torchvision:resnet18" or "timm:resnet18"' in said
+
+
+def test_worlds_where_rows_are_meant(wrong: Wrong, problem: Path) -> None:
+    Path("heavy.toml").write_text('target = {world = "CartPole-v1", steps = [0, 5]}')
+    for command in ("rank", "fit"):
+        assert "found a world to act in; `headstart compare` takes worlds" in wrong(command, "heavy.toml")
+
+
 def test_the_process_itself(tmp_path: Path, problem: Path) -> None:
     words = [
         sys.executable,

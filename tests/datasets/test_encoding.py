@@ -123,7 +123,7 @@ def test_wrong_rows_of_a_table(files, frame):
     with pytest.raises(ValueError, match="DataFrame should be rows and columns; found 0 rows"):
         task.encoding.rows(frame({"age": [], "job": []}))
     with pytest.raises(
-        TypeError, match="a DataFrame with the columns age, job; found ndarray; or pass a tensor"
+        TypeError, match="a DataFrame with columns `age`, `job`; found ndarray; or pass a tensor"
     ):
         task.encoding.rows(np.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"should be rows of \[5\]; found \[2\]"):

@@ -97,6 +97,9 @@ def predict(
         raise wrong(
             f"`{out.parent}`", expected="a folder", found="nothing there", hint=hint, error=FileNotFoundError
         )
+    read = Path(data.partition(":")[2].partition("#")[0] or data)
+    if out.exists() and (model.resolve() in out.resolve().parents or (read.exists() and out.samefile(read))):
+        raise wrong(f"`{out}`", expected="a file to write", found="what is read", hint="write elsewhere")
     said = loaded.answer(data, task=task, skip_broken=skip_broken)
     write_atomic(out, said.to_csv(formulas=formulas))
     say(f"{len(said)} predictions in {out}", err=not out.is_file())  # not among those in a pipe

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -92,6 +92,10 @@ def compare(
         >>> len(row["seeds"]), row["verdict"]
         (2, None)
     """
+    if not hasattr(problem, "further"):
+        hint = "make one by `hs.Problem(target=task)`, or of a file by `load_problem(path).problem()`"
+        found = type(problem).__name__
+        raise wrong("`problem`", expected="a `Problem`", found=found, hint=hint, error=TypeError)
     everything = strategies == "auto" or (isinstance(strategies, Sequence) and "auto" in strategies)
     auto = seeds == "auto" or (seeds is None and everything)
     numbers = _numbers(max(verdicts.SPENT) if auto else 5 if seeds is None else seeds)
@@ -202,7 +206,11 @@ def _run(plan: Plan, work: _Work) -> tuple[Plan, trials.Options]:
 def _numbers(seeds: int | str | Sequence[int]) -> list[int]:
     if isinstance(seeds, str):
         raise wrong("`seeds`", expected='a whole number, several, or "auto"', found=f'"{seeds}"')
-    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    several = list(seeds) if isinstance(seeds, Iterable) else []
+    if not isinstance(seeds, int) and not (several and all(hasattr(s, "__index__") for s in several)):
+        expected = 'a whole number, several, or "auto"'
+        raise wrong("`seeds`", expected=expected, found=repr(seeds), error=TypeError)
+    return list(range(seeds)) if isinstance(seeds, int) else several
 
 
 def _check(

@@ -185,6 +185,12 @@ def resolve(problem: Question, strategies: str | Strategy | Sequence[str | Strat
             several = problem.forms(one)
         elif one == "auto":
             several = [form for one in problem.strategies().values() for form in problem.forms(one)]
+        elif not isinstance(one, str):
+            hint = "a way of your own is a `headstart.Strategy`"
+            expected = "a name, or a `Strategy`"
+            raise wrong(
+                "each of `strategies`", expected=expected, found=repr(one), hint=hint, error=TypeError
+            )
         else:
             several = [known[one]] if one in known else problem.forms(named(one, _all(problem)))
         for strategy in several:

@@ -120,8 +120,15 @@ def read(
         >>> task.kind.classes, tuple(task.train.x.shape[1:]), len(task.test)
         ((5, 6, 7, 8, 9), (1, 8, 8), 358)
     """
+    if not isinstance(reference, str):
+        hint = "a DataFrame is read from a file: `table.to_csv('new.csv')`, then \"csv:new.csv#label\""
+        found = type(reference).__name__
+        raise wrong("data reference", expected='"reader:argument"', found=found, hint=hint, error=TypeError)
     name, argument, wanted, turn = _cut(reference)
     if name not in READERS:
+        if ":" not in reference and (Path(base) / name).is_dir():
+            hint = f'write "images:{name}" for images in a folder for each class'
+            raise wrong("data reference", expected='"reader:argument"', found=f'"{reference}"', hint=hint)
         if ":" not in reference and Path(name).suffix:
             hint = (
                 f'name the reader and the label, as in "{format_of(Path(name))}:{name}#{wanted or "label"}"'

@@ -52,6 +52,9 @@ def read_data(
         new += found
     old: list[Task] = []
     for source in sources:
+        if reads_files(source.data) and source.data in {target.data for target in targets}:
+            told = "is the target itself: a source should be other rows, or another question of the same rows"
+            warnings.warn(f'source "{source.data}" {told}', UserWarning, stacklevel=2)
         found = _source(source, new, how)
         old += _named(found, source, [task.name for task in (*new, *old)])
     return new, old

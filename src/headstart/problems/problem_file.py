@@ -226,6 +226,11 @@ def load_problem(
 
 def checked(path: Path, raw: Mapping[str, Any], *, skip_broken: bool, allow_code: bool) -> ProblemFile:
     """Check what a file says of rows; ``ValueError`` where a key or value is wrong."""
+    if isinstance(target := raw.get("target"), dict) and "world" in target:
+        hint = "`headstart compare` takes worlds"
+        raise wrong(
+            f"`target` of {path}", expected="`data` with labels", found="a world to act in", hint=hint
+        )
     try:
         file = File.model_validate(raw)
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -91,9 +91,11 @@ class Situation:
         backbones: Mapping[str, Candidate | str | nn.Module | Start] | None = None,
         fetch: str = "yes",
     ) -> None:
+        sources, targets = _tasks("sources", sources), _tasks("targets", targets)
+        _check_amounts(shots, budget)
         if target is not None and len(targets) > 1:
             raise wrong("`target`", expected="left out where there are `targets`", found=target.name)
-        chosen = tuple(targets) if target is None else (target,)
+        chosen = targets if target is None else (_task("`target`", target),)
         if not chosen:
             raise wrong("`target`", expected="a task, or several in `targets`", found="none")
         if class_weights not in CLASS_WEIGHTS:
@@ -102,7 +104,7 @@ class Situation:
             raise unknown("`draw`", draw, DRAWS)
         if validator not in (known := (*VALIDATORS, LABELS)):
             raise unknown("`validator`", validator, known)
-        self._set(targets=chosen, sources=tuple(sources), weights=weights, shots=shots)
+        self._set(targets=chosen, sources=sources, weights=weights, shots=shots)
         self._set(backbone=backbone, fetch=fetch)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
@@ -288,6 +290,34 @@ def one_row(task: Task) -> torch.Tensor | None:
 
 
 # What is looked at when a situation is made.
+
+
+def _tasks(name: str, given: Sequence[Task]) -> tuple[Task, ...]:
+    """Make a tuple of several tasks; refuse what is none, before anything is asked of it."""
+    if isinstance(given, str | Mapping | Task) or not isinstance(given, Iterable):
+        found, hint = type(given).__name__, f"pass `{name}=[task]`"
+        raise wrong(f"`{name}`", expected="a list of tasks", found=found, hint=hint, error=TypeError)
+    return tuple(_task(f"each of `{name}`", one) for one in given)
+
+
+def _task(what: str, given: object) -> Task:
+    if isinstance(given, Task):
+        return given
+    hint = (
+        'read a file by `(task,) = hs.datasets.read("csv:new.csv#label")`, or make a task of arrays by '
+        "`hs.Task(name, kind, hs.tasks.Labelled(x, y), test=...)`"
+    )
+    raise wrong(what, expected="a task", found=type(given).__name__, hint=hint, error=TypeError)
+
+
+def _check_amounts(shots: object, budget: object) -> None:
+    several = list(shots) if isinstance(shots, Iterable) else [shots]
+    if shots is not None and not all(hasattr(n, "__index__") for n in several):
+        expected = "a whole number, or a list of such"
+        raise wrong("`shots`", expected=expected, found=repr(shots), error=TypeError)
+    if budget is not None and not isinstance(budget, Budget):
+        hint = "pass `budget=hs.strategies.Budget(steps=100)`"
+        raise wrong("`budget`", expected="a `Budget`", found=repr(budget), hint=hint, error=TypeError)
 
 
 def _make_ready(situation: Situation) -> None:

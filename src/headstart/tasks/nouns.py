@@ -112,7 +112,8 @@ def as_tensors(value: Any, what: str = "`x`") -> X:
 
 def _is_text(value: Any) -> bool:
     try:
-        return numpy.asarray(value).dtype.kind in "US"
+        array = numpy.asarray(value)
+        return array.dtype.kind in "US" or (array.size > 0 and isinstance(array.flat[0], str))
     except ValueError:
         return False
 
@@ -342,6 +343,15 @@ def collate(samples: list[Any]) -> Labelled | Inputs:
 
 def wrapped(data: Any) -> Any:
     """Return rows as they are, and a dataset of the caller's own as ``Lazy`` rows."""
+    if isinstance(data, tuple) and len(data) == 2 and all(hasattr(part, "shape") for part in data):
+        hint = "pass `hs.tasks.Labelled(x, y)`"
+        raise wrong(
+            "rows",
+            expected="`Labelled`, or a dataset of (x, y) pairs",
+            found="a tuple of arrays",
+            hint=hint,
+            error=TypeError,
+        )
     return data if isinstance(data, Labelled | Inputs | Lazy | None) else Lazy(data)
 
 
@@ -394,6 +404,12 @@ class Task:
             expected = "a name that modules of PyTorch do not use themselves"
             hint = f'call it "{self.name}_"'
             raise wrong("`name` of a task", expected=expected, found=f'"{self.name}"', hint=hint)
+        if not isinstance(self.kind, Kind):
+            hint = 'pass a kind of `hs.tasks`, such as `Multiclass(["no", "yes"])` or `Regression()`'
+            found = repr(self.kind)
+            raise wrong(
+                f"`kind` of task {self.name!r}", expected="a kind", found=found, hint=hint, error=TypeError
+            )
         for part in ("train", "valid", "test", "unlabelled"):
             object.__setattr__(self, part, wrapped(getattr(self, part)))
         for part, data in (("train", self.train), ("valid", self.valid), ("test", self.test)):

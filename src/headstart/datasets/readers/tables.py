@@ -171,7 +171,7 @@ class TableEncoding(Encoding):
             return ready(value, self.row_shape())
         raise wrong(
             "rows of a table",
-            expected=f"a DataFrame with the columns {', '.join(self.features)}",
+            expected=f"a DataFrame with {listed([*self.features])}",
             found=type(value).__name__,
             hint="or pass a tensor of features, as `task.test.x` is",
             error=TypeError,

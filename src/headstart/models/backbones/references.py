@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -122,7 +123,12 @@ def _named(use: str) -> Named:
         return found
     word, colon, _ = use.partition(":")
     if not colon:
-        raise unknown("`use` of a backbone", use, BACKBONES)
+        own = [name for name in BACKBONES if ":" not in name]
+        if not use or difflib.get_close_matches(use, own, n=1):
+            raise unknown("`use` of a backbone", use, BACKBONES)
+        hint = f'write "torchvision:{use}" or "timm:{use}" for a net of theirs'
+        expected = f"{', '.join(own)}, or a source and a name"
+        raise wrong("`use` of a backbone", expected=expected, found=f'"{use}"', hint=hint)
     *others, last = (f'"{prefix}:"' for source in _sources() for prefix in source.prefixes())
     told = "pass the module itself; a problem file may name it, for a command with `--allow-code`"
     hint = told if word == "python" else ""

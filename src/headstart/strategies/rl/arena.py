@@ -88,6 +88,13 @@ class Arena:
             if not isinstance(value, Sequence):
                 raise wrong(f"`{name}`", expected="a list", found=repr(value), hint=hint, error=TypeError)
         object.__setattr__(self, "sources", tuple(self.sources))
+        for name, one in (("`target`", self.target), *(("each of `sources`", s) for s in self.sources)):
+            if not isinstance(one, World):
+                hint, found = 'pass `World("CartPole-v1")`', repr(one)
+                raise wrong(name, expected="a `World`", found=found, hint=hint, error=TypeError)
+        if not isinstance(self.budget, Budget):
+            hint, found = "pass `hs.rl.Budget(pretrain=2_000)`", repr(self.budget)
+            raise wrong("`budget`", expected="a `Budget`", found=found, hint=hint, error=TypeError)
         object.__setattr__(self, "steps", tuple(self.steps))
         if self.policy is not None and not isinstance(self.policy, Net):
             hint = "`hs.rl.imported(agent)` makes one of an agent of Stable-Baselines3"
