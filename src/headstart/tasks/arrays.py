@@ -32,8 +32,9 @@ def inputs(array: np.ndarray, what: str) -> Tensor:
             found=f"NaN or infinity in {bad.sum()} rows, the first is row {int(bad.argmax())}",
             hint="remove these rows, or fill the gaps",
         )
-    pixels = array.dtype == np.uint8 and array.ndim > 2
-    return torch.from_numpy(np.asarray(array, dtype=np.float32) / (255 if pixels else 1))
+    if array.dtype == np.uint8 and array.ndim > 2:
+        return torch.from_numpy(np.divide(array, 255, dtype=np.float32))
+    return torch.from_numpy(array.astype(np.float32))
 
 
 def lit(x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from .files import existing
 from .labels import answers
 from .numbered import numbered
 
-CHUNK = 1 << 14  # rows that are standardised at a time
+CHUNK = 1 << 18  # numbers that are standardised at a time
 BRIGHT = 200  # a value of an image that was not divided by the most that it can be
 
 
@@ -82,7 +82,8 @@ class ArrayEncoding(Encoding):
             [(how.mean, how.std, how.most or math.inf) for how in self.columns], dtype=torch.float64
         ).T
         made = torch.empty_like(x)
-        for part, out in zip(x.split(CHUNK), made.split(CHUNK), strict=True):
+        some = max(1, CHUNK // len(self.columns))
+        for part, out in zip(x.split(some), made.split(some), strict=True):
             each = ((part - mean) / std.where(std > 0, 1.0)).where(std > 0, 0.0)
             out.copy_(each.clamp(-most, most))
         return made
@@ -102,7 +103,7 @@ class ArrayEncoding(Encoding):
 
 def standardised(x: Tensor, train: Tensor) -> tuple[Numbers, ...]:
     """Learn from the train rows of ``x (N, D)`` how columns are standardised; one of one value is 0."""
-    return tuple(numbers_of(column.double()) for column in x[train].T)
+    return tuple(numbers_of(x[train, at].double()) for at in range(x.shape[1]))
 
 
 def _warn_scale(x: Tensor, train: Tensor, columns: Sequence[Numbers], what: str) -> None:
@@ -186,19 +187,26 @@ def read_npz(argument: str, options: Options) -> list[Task]:
     if len(keys) < 2:
         raise wrong(f'"npz:{argument}"', expected='inputs and labels, as in "#x,y"', found=keys)
 
-    def array(key: str, part: str) -> np.ndarray:
+    def named(key: str, part: str) -> str:
         names = [f"{key}_{part}"] if part != "train" else [key, f"{key}_train"]
         found = next((n for n in names if n in arrays), None)
         if found is None:
             raise unknown(f"array of {where}", names[0], arrays)
-        return arrays[found]
+        return found
+
+    def array(key: str, part: str) -> np.ndarray:
+        return arrays[named(key, part)]
 
     parts = ["train", *(p for p in ("valid", "test") if f"{keys[0]}_{p}" in arrays)]
-    xs = [inputs(array(keys[0], p), f"`{keys[0]}` ({p}) of {where}") for p in parts]
+    for key in keys[1:]:
+        named(key, "train")
+    taken = {p: named(keys[0], p) for p in parts}
+    # each array is given up as it is read: those of float64 are twice as large as what becomes of them
+    xs = [inputs(arrays.pop(name), f"`{keys[0]}` ({p}) of {where}") for p, name in taken.items()]
     if len({x.shape[1:] for x in xs}) > 1:
         raise wrong(where, expected="rows of one shape", found=[tuple(x.shape) for x in xs])
-    given = torch.cat(xs)
-    x = channels_first(given)
+    lengths = [len(rows) for rows in xs]
+    x = channels_first(given := torch.cat(xs) if len(xs) > 1 else xs[0])
     if x is not given:
         warnings.warn(
             f"`{keys[0]}` of {where}, of shape {tuple(given.shape)}, was taken for images with their "
@@ -206,15 +214,16 @@ def read_npz(argument: str, options: Options) -> list[Task]:
             UserWarning,
             stacklevel=2,
         )
+    del given, xs
     asked = []
     for key in keys[1:]:
         columns = [array(key, p) for p in parts]
-        for rows, column in zip(xs, columns, strict=True):
-            if len(rows) != len(column):
-                raise wrong(f"`{key}` of {where}", expected=f"{len(rows)} rows", found=len(column))
+        for length, column in zip(lengths, columns, strict=True):
+            if length != len(column):
+                raise wrong(f"`{key}` of {where}", expected=f"{length} rows", found=len(column))
         asked.append((key, *targets(np.concatenate(columns), key, where, options.encoding)))
     if len(parts) > 1:
-        ends = np.cumsum([0, *(len(rows) for rows in xs)])
+        ends = np.cumsum([0, *lengths])
         division = {p: torch.arange(a, b) for p, a, b in zip(parts, ends, ends[1:], strict=False)}
         groups = None
         if options.split.group:
@@ -236,7 +245,8 @@ def read_npz(argument: str, options: Options) -> list[Task]:
     encoding = ArrayEncoding(reader="npz", keys=(keys[0],), shape=shape, columns=scales, duplicates=count)
     if scales and len(scales) != shape[0]:
         raise wrong(f"`{keys[0]}` of {where}", expected=f"{len(scales)} columns, as then", found=shape[0])
-    return build(asked, encoding.scaled(x), division, encoding, groups=groups)
+    x = encoding.scaled(x)
+    return build(asked, x, division, encoding, groups=groups)
 
 
 READER = Reader(read_npz, 'arrays: "npz:file.npz#x,y"', encoding=ArrayEncoding)

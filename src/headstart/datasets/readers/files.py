@@ -267,11 +267,13 @@ def load_parquet(path: Path) -> Table:
         ValueError: if it is empty, or not a whole Parquet file.
     """
     with _parquet(path) as file:
-        read = file.read()
-    if not read.num_rows:
-        raise wrong(f"`{path}`", expected="rows", found="none")
-    _check_names(read.column_names, f"`{path}`", "name every column once")
-    return Table({name: _arrow(read.column(name)) for name in read.column_names}, f"`{path}`", written=False)
+        names = file.schema_arrow.names
+        if not file.metadata.num_rows:
+            raise wrong(f"`{path}`", expected="rows", found="none")
+        _check_names(names, f"`{path}`", "name every column once")
+        # a column at a time: all of them as they lie in the file take as much again
+        taken = {name: _arrow(file.read([name]).column(name)) for name in names}
+    return Table(taken, f"`{path}`", written=False)
 
 
 def _arrow(column: Any) -> Cells:
