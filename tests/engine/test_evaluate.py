@@ -64,6 +64,16 @@ def test_resamples_are_drawn_from_a_fixed_seed_and_keep_their_size():
     assert (first.sum(1) == 7).all()
 
 
+def test_an_interval_has_a_width_where_every_row_is_right():
+    y = torch.arange(30) % 3
+    task = Task("a", Multiclass(3), Labelled(nn.functional.one_hot(y).float() * 9, y))
+    found = evaluate(Net(nn.Identity(), {"a": nn.Identity()}), task, task.train)
+    assert found["log_loss"].low > 0
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision"):
+        assert (found[name].value, found[name].high) == (1, 1)
+        assert found[name].low == pytest.approx(0.8865, abs=1e-4)
+
+
 def test_what_is_not_defined_is_nan():
     net, task = answering(Binary(), torch.randn(6, 1), torch.zeros(6))
     result = evaluate(net, task, task.train)

@@ -219,7 +219,8 @@ def evaluate(
     .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1-\hat p)/n + z^2/4n^2}}{1 + z^2/n}
 
     and the other metrics the percentile bootstrap over rows (200 draws from a fixed seed; whole
-    sequences are drawn, not tokens). Rows without a label are left out. The metrics are
+    sequences are drawn, not tokens); where all draws of a share are 0, or 1, Wilson's for as many rows. Rows
+    without a label are left out. The metrics are
     ``task.kind.measures()``; where one is not defined it is NaN.
 
     Args:
@@ -254,8 +255,11 @@ def evaluate(
         if name == "accuracy" and task.kind.exclusive:
             low, high = wilson(round(value * len(t)), len(t))
         else:
-            draws = torch.cat([measure(p, t, w[:, row]) for w in _resamples(int(row.max()) + 1, len(t))])
+            count = int(row.max()) + 1
+            draws = torch.cat([measure(p, t, w[:, row]) for w in _resamples(count, len(t))])
             low, high = draws.nanquantile(torch.tensor([0.025, 0.975], dtype=draws.dtype)).tolist()
+            if low == high and low in (0, 1) and measure.bounds == (0, 1):  # as if all were known
+                low, high = wilson(round(low) * count, count)
         result[name] = Estimate(value, low, high, len(t))
     return result
 
