@@ -49,7 +49,7 @@ def test_compare_then_use_the_model(call: Call, problem: Path) -> None:
     )
 
     before = {p: p.stat().st_mtime_ns for p in (out / "trials").iterdir()}
-    assert call("compare", "problem.toml", "--strategies", "scratch,finetune", "--seeds", "3").status == 0
+    assert call("compare", "problem.toml", "--strategies", "scratch, finetune", "--seeds", "3").status == 0
     assert {p: p.stat().st_mtime_ns for p in before} == before, "what was there is not run again"
     assert len(json.loads((out / "result.json").read_text())["rows"][0]["seeds"]) == 3
 

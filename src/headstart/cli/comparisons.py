@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +119,7 @@ def compare(
 
     The same command, or `headstart resume`, goes on with a comparison that was interrupted.
     """
-    names = [name.strip() for name in strategies.split(",")] if strategies is not None else None
+    names = re.split(r"[\s,]+", strategies.strip()) if strategies is not None else None
     keys = {"strategies": "auto" if names == ["auto"] else names, "seeds": seeds, "threads": threads,
             "device": device, "seconds": seconds}  # fmt: skip
     given = {"--strategies": strategies, "--seeds": seeds, "--seconds": seconds, "--out": out,
