@@ -27,9 +27,9 @@ def numbered(name: str, array: np.ndarray) -> str:
         array: float64 ``(N,)``, NaN where one is missing.
 
     Example:
-        >>> numbered("price", np.arange(30.0))[:36]
+        >>> numbered("price", np.arange(300.0))[:36]
         'kept as numbers, though they tell ro'
-        >>> numbered("price", np.arange(30.0) / 2)
+        >>> numbered("price", np.arange(300.0) / 2)
         ''
     """
     bare = name.strip(" .:#_")
