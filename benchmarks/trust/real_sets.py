@@ -19,7 +19,7 @@ import lzma
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -310,21 +310,24 @@ def compared(name: str, seeds: int, workers: int) -> list[dict[str, Any]]:
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--sets", default=",".join(SETS))
+def main(
+    about: str, sets: Mapping[str, Any], compared: Callable[[str, int, int], list[dict[str, Any]]], file: Path
+) -> None:
+    """Compare on the sets that the command line names, and write the lines of each into a file."""
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
+    parser.add_argument("--sets", default=",".join(sets))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--out", type=Path, default=file)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in asked.sets.split(","):
-        if name not in SETS:
-            raise unknown("set", name, SETS)
+        if name not in sets:
+            raise unknown("set", name, sets)
         lines = compared(name, asked.seeds, asked.workers)
         kept = json.loads(asked.out.read_text())["lines"] if asked.out.exists() else []
         kept = [line for line in kept if line["set"] != name] + lines
-        kept.sort(key=lambda line: (list(SETS).index(line["set"]), line["shots"]))
+        kept.sort(key=lambda line: (list(sets).index(line["set"]), line["shots"]))
         text = {"headstart": hs.__version__, "seeds": asked.seeds, "lines": kept}
         asked.out.write_text(json.dumps(text, indent=1) + "\n")
         for line in lines:
@@ -337,4 +340,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, SETS, compared, FILE)

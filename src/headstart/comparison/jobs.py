@@ -126,13 +126,13 @@ def _deaf() -> Iterator[None]:
         return
     from multiprocessing import resource_tracker
 
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
         resource_tracker.ensure_running()  # to begin it lets some through again
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: dict[str, Any] = {}

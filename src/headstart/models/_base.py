@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import wrong
 from .backbones.references import backbone
-from .hashing import as_bytes
+from .hashing import feed
 from .net import as_backbone
 from .wrappers import plain_state
 
@@ -74,6 +74,5 @@ def _state(module: nn.Module) -> dict[str, Tensor]:
 def _hash(tensors: list[Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
-        digest.update(memoryview(as_bytes(tensor.flatten()).numpy()))  # type: ignore[arg-type]
+        feed(digest, tensor)
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,14 @@ def module_hash(module: nn.Module, more: str = "") -> str:
     """
     digest = hashlib.sha256(repr((str(module), more)).encode())
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
-        digest.update(memoryview(as_bytes(tensor.flatten()).numpy()))  # type: ignore[arg-type]
+        feed(digest, tensor, name)
     return digest.hexdigest()
+
+
+def feed(digest: Any, tensor: Tensor, *about: str) -> None:
+    """Hash a tensor along: words about it, its shape, its type, its numbers."""
+    digest.update(repr((*about, tuple(tensor.shape), str(tensor.dtype))).encode())
+    digest.update(memoryview(as_bytes(tensor.flatten()).numpy()))  # type: ignore[arg-type]
 
 
 def as_bytes(tensor: Tensor) -> Tensor:
