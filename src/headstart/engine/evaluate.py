@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from ..errors import wrong
 from ..maths import wilson
 from ..models import Adapted, Net, device_of
-from ..models.resting import resting as asked
+from ..models.resting import resting
 from ..progress import Bar
 from ..tasks import Labelled, Lazy, Task, X
 from ..tasks.arrays import lengths
@@ -54,7 +54,7 @@ class Estimate:
 
 
 @contextmanager
-def resting(module: nn.Module) -> Iterator[None]:
+def undisturbed(module: nn.Module) -> Iterator[None]:
     """Put a module into eval mode without gradients; parts and buffers are afterwards as they were."""
     kept = [
         (part, name, value, value.detach().clone())
@@ -62,7 +62,7 @@ def resting(module: nn.Module) -> Iterator[None]:
         for name, value in part.named_buffers(recurse=False)
         if not is_lazy(value)
     ]
-    with asked(module), torch.no_grad():
+    with resting(module), torch.no_grad():
         try:
             yield
         finally:
@@ -149,7 +149,7 @@ def mapped(
     order = by_length(x) if len(bounds) > 2 else None
     x = x if order is None else take(x, order)
     dtype = devices.precision(precision, device)
-    with resting(net), computing(net, dtype), Bar(title, bounds[-1], progress, unit="row") as bar:
+    with undisturbed(net), computing(net, dtype), Bar(title, bounds[-1], progress, unit="row") as bar:
         pieces = (take(x, slice(start, end)) for start, end in pairwise(bounds))
         for end, piece in zip(bounds[1:], moved(pieces, device), strict=True):
             parts.append(function(piece).to(home))

@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.data import Dataset
 
 from ..engine import seeded
-from ..engine.evaluate import resting
+from ..engine.evaluate import undisturbed
 from ..errors import wrong
 from ..models.fresh import copied
 from ..models.net import as_backbone, device_of, task_dependent
@@ -204,7 +204,7 @@ def _check(module: nn.Module) -> None:
 def _passed(module: nn.Module, conversion: Callable[[X], X], row: X) -> Any:
     """Pass a copy of one row through, without a trace."""
     inner = unwrapped(module)
-    with warnings.catch_warnings(), resting(inner), seeded(0):
+    with warnings.catch_warnings(), undisturbed(inner), seeded(0):
         warnings.simplefilter("ignore")
         row = conversion(unspelled(move(convert(row, Tensor.clone), "cpu")))
         kind = next((p.dtype for p in inner.parameters() if p.is_floating_point() and not is_lazy(p)), None)

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..engine import device, seeded
 from ..engine.devices import precision
-from ..engine.evaluate import resting
+from ..engine.evaluate import undisturbed
 from ..errors import unknown, wrong
 from ..models import device_of
 from ..models.backbones import Start, fitting, start
@@ -415,7 +415,7 @@ def _check_places(situation: Situation) -> None:
 
 def _of_first(backbone: nn.Module, task: Task) -> torch.Tensor:
     """Give the features at the places of a task's first row, ``(1, *, D)``."""
-    with resting(backbone):
+    with undisturbed(backbone):
         found: torch.Tensor = backbone.places(unspelled(move(_first(task), device_of(backbone))))  # type: ignore[operator]
     return found
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...domains import ADDA, SHOT, centres
 from ...engine import seeded
-from ...engine.evaluate import resting
+from ...engine.evaluate import undisturbed
 from ...models import Net, device_of
 from ...tasks import Task, batches, shifted
 from ...tasks.nouns import move
@@ -63,7 +63,7 @@ def _first_half(trial: Trial) -> tuple[Task, Net, int, Curves]:
 def _centres(net: Net, task: Task, most: int = 2000) -> Tensor:
     """Find the centres of the classes among the target's rows, at most so many."""
     x = move(some_bare(task, most), device_of(net))
-    with resting(net):
+    with undisturbed(net):
         z = net.features(x, task.name)
         p = task.kind.probabilities(net.head(task.name)(z))
     assert p is not None  # `needs` asked for classes
