@@ -298,11 +298,9 @@ def test_other_rows_are_told(bert, tmp_path):
         backbone(f"hf:{tmp_path / 'x'}")
 
 
-def test_an_image_model_is_refused(transformers, tmp_path):
-    config = transformers.ViTConfig(
-        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, image_size=16
-    )
-    folder = written(tmp_path / "vit", transformers.ViTModel(config))
+def test_a_model_of_neither_texts_nor_images_is_refused(transformers, tmp_path):
+    config = transformers.T5Config(vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    folder = written(tmp_path / "t5", transformers.T5Model(config))
     with pytest.raises(ValueError, match="an encoder or a decoder of text"):
         backbone(f"hf:{folder}")
 

@@ -1,4 +1,4 @@
-"""Text models of the library transformers, as encoders.
+"""Models of the library transformers, as encoders: those of text, and (in ``hf_images``) of images.
 
 Shapes: ``B`` rows, ``L`` tokens, ``D`` features.
 """
@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from ...errors import explain, wrong
 from ...tasks import X
 from ..net import Backbone
+from .hf_images import FILE as PIXELS
+from .hf_images import SETTINGS as OF_IMAGES
+from .hf_images import hf_image
 from .hub import fetched
 from .provider import Provider, Shape, check_settings
 from .tokenizer import FILE, at_tokens, mean_over, read_tokenizer, tokens_of
@@ -151,15 +154,10 @@ def hf(
     use = f"hf:{name}"
     if weights not in (None, "default"):
         raise wrong(f"`weights` of {use!r}", expected='"default" or None', found=f'"{weights}"')
-    transformers = import_transformers()
-    if config is not None:
-        if weights is not None:
-            raise wrong(f"`config` of {use!r}", expected="left out beside weights", found="given")
-        made = transformers.AutoConfig.for_model(**config)
-        return _Transformer(use, _new(transformers, made), pooling or "mean", bool(normalise))
-    folder = _folder(name)
+    model, folder = _model(name, weights, config)
+    if folder is None:
+        return _Transformer(use, model, pooling or "mean", bool(normalise))
     about = _sentences(folder)
-    model = _new(transformers, _config(transformers, folder)) if weights is None else _loaded(folder)
     built = _Transformer(
         use,
         model,
@@ -168,6 +166,17 @@ def hf(
     )
     built.tokenizer = tokenizer(name)
     return built
+
+
+def _model(name: str, weights: str | None, config: Mapping[str, Any] | None) -> tuple[nn.Module, Path | None]:
+    """Build a model by what its folder, or a saved model, says of it; the folder, where one was read."""
+    transformers = import_transformers()
+    if config is not None:
+        if weights is not None:
+            raise wrong(f"`config` of 'hf:{name}'", expected="left out beside weights", found="given")
+        return _new(transformers, transformers.AutoConfig.for_model(**config)), None
+    folder = _folder(name)
+    return _new(transformers, _config(transformers, folder)) if weights is None else _loaded(folder), folder
 
 
 def _config(transformers: Any, folder: Path) -> Any:
@@ -279,13 +288,48 @@ def tokenizer(name: str, settings: Mapping[str, Any] | None = None) -> str:
     return read_tokenizer(folder / FILE, limit=limit, padding=pad == 0, markers=True)
 
 
+def _of_images(name: str, config: Mapping[str, Any] | None = None) -> bool:
+    """Tell whether a model takes pixels."""
+    transformers = import_transformers()
+    if config is None:
+        made = _config(transformers, _folder(name))
+    else:
+        made = transformers.AutoConfig.for_model(**config)
+    known = type(made) in transformers.AutoModel._model_mapping
+    kind = transformers.AutoModel._model_mapping[type(made)] if known else None
+    return getattr(kind, "main_input_name", "") == "pixel_values"
+
+
 def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[str, Any]) -> Backbone:
-    check_settings(f"hf:{name}", settings, SETTINGS)
-    return hf(name, weights=weights, **settings)
+    use = f"hf:{name}"
+    if not _of_images(name, settings.get("config")):
+        check_settings(use, settings, SETTINGS)
+        return hf(name, weights=weights, **settings)
+    check_settings(use, settings, OF_IMAGES)
+    if weights not in (None, "default"):
+        raise wrong(f"`weights` of {use!r}", expected='"default" or None', found=f'"{weights}"')
+    how = {key: settings[key] for key in ("pixels", "size", "raw") if key in settings}
+    model, folder = _model(name, weights, settings.get("config"))
+    return hf_image(use, model, folder=folder, **how)
+
+
+def _looks_at_images(name: str) -> bool:
+    """Tell by the files beside a model what it reads, without a look at the model."""
+    folder = _folder(name)
+    return (folder / PIXELS).is_file() and not (folder / FILE).is_file()
+
+
+def _tokenizer(name: str, settings: Mapping[str, Any]) -> str:
+    return "" if _looks_at_images(name) else tokenizer(name)
+
+
+def _told(name: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"raw": True} if _looks_at_images(name) else {}
 
 
 HF = Provider(
-    names={"hf:DIR": "a text model of transformers, in a folder or of huggingface.co, e.g. hf:models/minilm"},
+    names={"hf:DIR": "a model of transformers, in a folder or of huggingface.co, e.g. hf:models/minilm"},
     build=_build,
-    tokenizer=tokenizer,
+    told=_told,
+    tokenizer=_tokenizer,
 )
