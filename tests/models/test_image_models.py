@@ -118,6 +118,14 @@ def test_what_is_wrong_is_told(transformers, tmp_path):
     file.unlink()
     with pytest.raises(FileNotFoundError, match="how pixels are prepared"):
         backbone(f"hf:{folder}")
+    clip = transformers.CLIPConfig(
+        text_config={**TOKENS, "hidden_size": 8, "vocab_size": 9},
+        vision_config={**TOKENS, "hidden_size": 8, "image_size": 32},
+        projection_dim=4,
+    )
+    transformers.CLIPModel(clip).save_pretrained(tmp_path / "clip")
+    with pytest.raises(ValueError, match=r"part for images by itself"):
+        backbone(f"hf:{tmp_path / 'clip'}")
     mae = transformers.AutoConfig.for_model("vit_mae", **MODELS["vit"])
     transformers.AutoModel.from_config(mae).save_pretrained(tmp_path / "mae")
     file.parent.joinpath("config.json").rename(tmp_path / "unused.json")

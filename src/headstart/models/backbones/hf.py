@@ -61,11 +61,16 @@ class _Transformer(Backbone):
         config: Any = model.config
         if pooling not in POOLINGS:
             raise wrong(f"`pooling` of {use!r}", expected='"mean" or "cls"', found=f'"{pooling}"')
-        if "input_ids" not in inspect.signature(model.forward).parameters or config.is_encoder_decoder:
+        asked = inspect.signature(model.forward).parameters
+        if "input_ids" not in asked or "pixel_values" in asked or config.is_encoder_decoder:
+            both = "pixel_values" in asked
             raise wrong(
                 f"model of {use!r}",
-                expected="an encoder or a decoder of text",
+                expected="an encoder or a decoder of text, or a model of images",
                 found=f"one of type {config.model_type!r}",
+                hint="save its part for images by itself: `model.vision_model.save_pretrained(DIR)`"
+                if both
+                else "",
             )
         if hasattr(model, "pooler"):
             model.pooler = None  # type: ignore[assignment]
