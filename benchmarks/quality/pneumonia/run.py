@@ -1,13 +1,13 @@
-"""What reuse brings to chest X-rays, from few labels and from all; and what adapting to another scanner brings.
+"""What reuse brings to chest X-rays, from few labels and from all; and what adapting to a scanner brings.
 
 ``python benchmarks/quality/pneumonia/run.py`` (or names of ways) goes on with what is not in ``figures.json``
 beside this file. Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia``, ``mnist``, ``usps`` and ``omniglot``,
 and ``headstart weights efficientnet_lite0``. Every way has its stated defaults, classes count alike in
 training, and neither test rows nor the set's own validation rows have a say in anything.
 
-Labels are counted per class: of ten X-rays drawn as they come two would be normal, and which two would decide.
-The 2,000 rows are drawn as they come. From all rows the seeds differ in what is drawn besides: batches and
-weights.
+Labels are counted per class: of ten X-rays drawn as they come two would be normal, and which two would
+decide. The 2,000 rows are drawn as they come. From all rows the seeds differ in what is drawn besides: batches
+and weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -166,10 +166,8 @@ def main(names: list[str]) -> None:
         for name in [n for n in (*SHIFTED, "with their labels") if not names or n in names]:
             known = name == "with their labels"
             strategy = "raw+svm" if known else name
-            note(
-                "another scanner", name, "none", seed,
-                lambda w=strategy, k=known, s=seed: run(w, shifted(k), s, Starts()),
-            )  # fmt: skip
+            make = partial(run, strategy, shifted(known), seed, Starts())
+            note("another scanner", name, "none", seed, make)
 
 
 STORE = FeatureStore()
