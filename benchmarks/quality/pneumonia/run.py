@@ -6,8 +6,8 @@ and ``headstart weights efficientnet_lite0``. Every way has its stated defaults,
 training, and neither test rows nor the set's own validation rows have a say in anything.
 
 Labels are counted per class: of ten X-rays drawn as they come two would be normal, and which two would
-decide. The 2,000 rows are drawn as they come. From all rows the seeds differ in what is drawn besides: batches
-and weights.
+decide. The 2,000 rows are drawn as they come. From all rows the seeds differ in what is drawn besides:
+batches and weights.
 """
 
 from __future__ import annotations
