@@ -87,8 +87,36 @@ def test_turning_features_changes_no_likelihood():
     asked = Problem(Task("two", Multiclass(2), two, test=two.take(torch.arange(4))), [], budget=TINY)
     trial = Trial(asked, {"C": 1.0}, 0)
     assert _turned(z).shape == (20, 20)
-    wide = layers._likelihood(trial, z, y, torch.arange(20) < 5)
-    assert layers._likelihood(trial, _turned(z), y, torch.arange(20) < 5) == pytest.approx(wide, abs=2e-4)
+    part = torch.arange(20) // 2 % 4
+    wide = layers._left_out(trial, z, y, part)
+    assert layers._left_out(trial, _turned(z), y, part) == pytest.approx(wide, abs=1e-3)
+
+
+def test_what_is_left_out_is_said_by_a_regression_on_the_others():
+    from sklearn.linear_model import LogisticRegression
+
+    g = torch.Generator().manual_seed(0)
+    z, y = torch.randn(20, 3, generator=g, dtype=torch.float64), torch.arange(20) % 2 * 3
+    trial = Trial(Problem(Task("t", Multiclass(4), rows(8, 0), test=rows(8, 1)), budget=TINY), {"C": 2.0}, 0)
+    part = torch.arange(20) // 2 % 4
+    said = layers._left_out(trial, z, y, part)
+    out = part == 1
+    middle = z[~out].mean(0)
+    spread = (z[~out] - middle).square().sum(1).mean().sqrt()  # one for all features
+    learned, asked = (((rows - middle) / spread).numpy() for rows in (z[~out], z[out]))
+    expected = LogisticRegression(C=2.0, max_iter=1000).fit(learned, y[~out]).predict_log_proba(asked)
+    assert said[out].numpy() == pytest.approx(expected, abs=1e-3)
+
+
+def test_how_sure_answers_are_does_not_count():
+    g = torch.Generator().manual_seed(0)
+    logits, y = torch.randn(200, 3, generator=g, dtype=torch.float64), torch.arange(200) % 3
+    logits[torch.arange(200), y] += 1
+    likely = [float(layers._likeliest((sure * logits).log_softmax(1), y).mean()) for sure in (0.5, 1.0, 4.0)]
+    assert likely == pytest.approx([likely[1]] * 3, abs=1e-3)
+    tried = [(t * logits).log_softmax(1)[range(200), y].mean() for t in torch.linspace(0.2, 3, 200)]
+    highest = float(max(tried))
+    assert likely[1] == pytest.approx(highest, abs=1e-3)
 
 
 def test_test_rows_choose_nothing(problem):
@@ -101,7 +129,8 @@ def test_test_rows_choose_nothing(problem):
 
 def test_rows_that_choose_are_at_most_three_hundred(problem, monkeypatch):
     seen = []
-    monkeypatch.setattr(layers, "_likelihood", lambda trial, z, y, out: seen.append(len(y)) or torch.zeros(1))
+    said = torch.zeros(300, 4)
+    monkeypatch.setattr(layers, "_left_out", lambda trial, z, y, part: seen.append(len(y)) or said)
     many = rows(1000, 3)
     trial = Trial(problem, {"C": 1.0}, 0)
     _likelihoods(trial, {"": many.x}, many.y)

@@ -1,7 +1,7 @@
 """Does fine-tuning lose to its own frozen features? Chest X-rays, 100 labels a class, 10 draws.
 
-Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; about half an hour of one
-thread. The results are written beside this file.
+Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; a quarter of an hour of
+one thread. The results are written beside this file.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 def _inner(module: nn.Module) -> str:
     """Say under which name a wrapper keeps what it is around; "" for a module that is none."""
-    found = next((name for name in WITHIN if name in _children(module)), "")
+    found = next((name for name in WITHIN if module._modules.get(name) is not None), "")
     return found or (PARALLEL if isinstance(module, AROUND) else "")
 
 

