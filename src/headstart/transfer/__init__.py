@@ -7,6 +7,7 @@ from ._delta import DELTA
 from ._distil import Distil
 from ._l2sp import L2SP
 from ._lora import lora
+from ._masked import MaskedWords, word_head
 from ._plus import Plus
 from ._soup import soup
 from ._supcon import SupCon
@@ -22,6 +23,7 @@ __all__ = [
     "CoTuning",
     "Distil",
     "LogitAdjusted",
+    "MaskedWords",
     "Plus",
     "SupCon",
     "Supervised",
@@ -31,4 +33,5 @@ __all__ = [
     "soup",
     "task_arithmetic",
     "wise_ft",
+    "word_head",
 ]
