@@ -2,6 +2,7 @@
 
 from ._adjusted import LogitAdjusted
 from ._bss import BSS
+from ._calibration import contextual_calibration
 from ._cotuning import CoTuning, relation
 from ._delta import DELTA
 from ._distil import Distil
@@ -27,6 +28,7 @@ __all__ = [
     "Plus",
     "SupCon",
     "Supervised",
+    "contextual_calibration",
     "lora",
     "relation",
     "relative_gradients",

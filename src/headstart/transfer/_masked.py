@@ -6,6 +6,7 @@ Shapes: ``B`` texts, ``L`` tokens, ``D`` features, ``V`` pieces of a tokenizer, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,8 @@ MASKS = ("[MASK]", "<mask>")
 HIDDEN, SWAPPED = 0.8, 0.1  # of the tokens that are asked for; the others are seen as they are
 
 
-class MaskedWords(nn.Module):
+@dataclass(frozen=True, eq=False)
+class MaskedWords:
     r"""Hide some tokens of each text, and say which they were (masked language modelling of BERT).
 
     Of the tokens :math:`M` that are asked for, 80 % are hidden behind the tokenizer's mask, 10 % replaced by
@@ -31,8 +33,9 @@ class MaskedWords(nn.Module):
     .. math:: L = \frac{-1}{|M|} \sum_{i \in M} \log p(x_i \mid \tilde x)
 
     The answer at each place of a row is the token that stands there, as ``datasets.plain_texts`` makes such a
-    task. The head answers the tokens that are asked for and no others, which takes a sixth of its time. The
-    state is a count of steps, so that training that is resumed hides what it would have hidden.
+    task. The head answers the tokens that are asked for and no others, which saves most of its time. What is
+    hidden is a function of the seed and of how far the run is, so that training that is resumed hides what it
+    would have hidden.
 
     Args:
         task: of texts whose tokens are their own answers, of kind ``Tokens``; its encoding knows the mask.
@@ -69,49 +72,50 @@ class MaskedWords(nn.Module):
         Liu et al. (2019), sections 4.1 and 4.2, https://arxiv.org/abs/1907.11692
     """
 
-    steps: Tensor
+    task: Task
+    share: float = 0.15
+    seed: int = 0
 
-    def __init__(self, task: Task, share: float = 0.15, seed: int = 0) -> None:
-        super().__init__()
-        if not 0 < share < 1:
-            raise wrong("`share`", expected="above 0 and below 1", found=share)
+    def __post_init__(self) -> None:
+        task, words = self.task, self._words()
+        if not 0 < self.share < 1:
+            raise wrong("`share`", expected="above 0 and below 1", found=self.share)
         if not isinstance(task.kind, Tokens):
             expected, hint = "tokens that are their own answers", "make it by `hs.datasets.plain_texts`"
             raise wrong(f"task {task.name!r}", expected=expected, found=task.kind.describe(), hint=hint)
-        words = () if task.encoding is None else task.encoding.words()
-        at = [words.index(mask) + 1 for mask in MASKS if mask in words]
-        if not at:
+        if not any(mask in words for mask in MASKS):
             expected, hint = f"a piece {' or '.join(MASKS)}", "make one by `hs.datasets.train_tokenizer`"
             found = f"none among {len(words)}"
             raise wrong(f"tokenizer of task {task.name!r}", expected=expected, found=found, hint=hint)
-        self.task, self.pieces = task.name, len(task.kind.classes)
-        self.mask, self.share, self.seed = at[0], share, seed
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, net: Net, batch: Mapping[str, Labelled], progress: float) -> dict[str, Tensor]:
+    def _words(self) -> tuple[str, ...]:
+        return () if self.task.encoding is None else self.task.encoding.words()
+
+    def __call__(self, net: Net, batch: Mapping[str, Labelled], progress: float) -> dict[str, Tensor]:
         """Return the loss of the tokens that were hidden."""
-        if self.task not in batch:
+        name = self.task.name
+        if name not in batch:
             return {}
-        rows = batch[self.task]
-        draws = generator(self.seed, "masked words", int(self.steps))
-        self.steps = self.steps + 1
-        shown, asked = self.hide(rows, draws)
+        rows = batch[name]
+        shown, asked = self.hide(rows, generator(self.seed, "masked words", float(progress).hex()))
         if not bool(asked.any()):
             return {}
-        z = net.features(shown, self.task)[asked]
-        return {self.task: F.cross_entropy(net.answer(z[None], self.task)[0], rows.y[asked])}
+        z = net.features(shown, name)[asked]
+        return {name: F.cross_entropy(net.answer(z[None], name)[0], rows.y[asked])}
 
     def hide(self, rows: Labelled, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """Hide tokens of rows: return what is shown, and which are asked for, both ``(B, L)``."""
         x, y = rows.x, rows.y
         assert isinstance(x, Tensor)
         asked, chance = torch.rand(2, *x.shape, generator=draws).to(x.device)
-        other = torch.randint(self.pieces, x.shape, generator=draws).to(x.device)
+        words = self._words()
+        mask = next(words.index(mask) + 1 for mask in MASKS if mask in words)
+        other = torch.randint(len(self.task.kind.classes), x.shape, generator=draws).to(x.device)
         wanted = (asked < self.share) & known(y)
         hidden = wanted & (chance < HIDDEN)
         swapped = wanted & (chance >= HIDDEN) & (chance < HIDDEN + SWAPPED)
         another = (other + x - y).clamp(min=1)  # numbers in rows may be larger by one than those of pieces
-        return torch.where(hidden, self.mask, torch.where(swapped, another, x)), wanted
+        return torch.where(hidden, mask, torch.where(swapped, another, x)), wanted
 
 
 def word_head(backbone: nn.Module) -> AtPlaces:
@@ -129,6 +133,14 @@ def word_head(backbone: nn.Module) -> AtPlaces:
 
     Raises:
         ValueError: if the backbone has no table of pieces as wide as its features.
+
+    Example:
+        >>> class Trunk(nn.Embedding):
+        ...     width = 4
+        >>> trunk = Trunk(9, 4)
+        >>> head = word_head(trunk)
+        >>> head(trunk(torch.tensor([[1, 2, 3]]))).shape
+        torch.Size([1, 3, 9])
 
     References:
         Devlin et al. (NAACL 2019), https://arxiv.org/abs/1810.04805; Press & Wolf (EACL 2017),
