@@ -113,6 +113,7 @@ RECIPES = {
     "ud_ewt": ud_ewt.RECIPES, "wnut17": wnut17.RECIPES, TREC: text_cls.RECIPES, SST: text_cls.RECIPES,
     "clinc150": clinc150.RECIPES,
 }  # fmt: skip
+KEPT = ("data", "shots", "test", "steps", "batch", "metric")
 EACH = 64  # reviews of each domain, for training and for testing
 
 

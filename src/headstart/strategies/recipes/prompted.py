@@ -30,8 +30,9 @@ from ..situation import Situation, facts_of
 from ..strategy import Setting, Strategy
 from ..trial import Trained, Trial
 
-TEMPLATE, BETWEEN = "{text}\nLabel: {label}", "\n\n"
-EXAMPLES = 8
+TEMPLATES = ("{text}\nLabel: {label}", "{text}\nThis is about: {label}", "{text} It was {label}")
+BETWEEN = "\n\n"
+EXAMPLES = (8, 4, 16)
 EMPTY = ("", "N/A", "[MASK]")
 MODEL = "the language model, as it is"
 
@@ -184,12 +185,13 @@ def decoder(situation: Situation) -> str:
     return f"the backbone is {reason}" if reason else ""
 
 
-_TOLD: dict[str, Setting] = {"template": TEMPLATE, "words": []}
+_NAMES: dict[str, Setting] = {"words": []}  # those of the classes
+_SHOWN = [{"template": TEMPLATES[0], **_NAMES, "examples": count} for count in EXAMPLES]
 PROMPT = Strategy(
     name="prompt",
     run=prompt,
     summary="the class whose name a language model finds likeliest",
-    options=[_TOLD],
+    options=[{"template": template, **_NAMES} for template in TEMPLATES],
     needs=decoder,
     reused=MODEL,
     frozen="all",
@@ -199,7 +201,7 @@ PROMPT_EXAMPLES = Strategy(
     name="prompt+examples",
     run=prompt_examples,
     summary="the same, behind labelled rows in the prompt",
-    options=[{**_TOLD, "examples": EXAMPLES}],
+    options=_SHOWN,
     needs=decoder,
     reused=MODEL,
     frozen="all",
@@ -209,7 +211,7 @@ PROMPT_CALIBRATED = Strategy(
     name="prompt+calibrated",
     run=prompt_calibrated,
     summary="the same, less what the model says of no text",
-    options=[{**_TOLD, "examples": EXAMPLES}],
+    options=_SHOWN,
     needs=decoder,
     reused=MODEL,
     frozen="all",
