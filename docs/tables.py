@@ -117,7 +117,7 @@ def settings() -> str:
 
 
 def _setting(value: object) -> str:
-    return f"{value:g}" if type(value) is float else str(value)
+    return f"{value:g}" if type(value) is float else str(value).replace("\n", "\\n")
 
 
 def files() -> str:

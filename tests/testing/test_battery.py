@@ -9,9 +9,20 @@ import pytest
 import torch
 from torch import nn
 
+import headstart as hs
 from headstart import domains, measure, meta, multitask, transfer
 from headstart.models import Net, conv4, maps, mlp
-from headstart.tasks import Episodes, Inputs, Labelled, Multiclass, Regression, Shift, Task, draw_episodes
+from headstart.tasks import (
+    Episodes,
+    Inputs,
+    Labelled,
+    Multiclass,
+    Regression,
+    Shift,
+    Task,
+    Tokens,
+    draw_episodes,
+)
 from headstart.testing import (
     check_adaptation,
     check_combine,
@@ -224,6 +235,45 @@ def diagnosed():
     )
 
 
+class Table(nn.Module):
+    """Read tokens, and the one before each."""
+
+    width = 4
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.mix = nn.Embedding(9, 4), nn.Linear(4, 4)
+
+    def places(self, x):
+        z = self.table(x)
+        return z + self.mix(z.roll(1, 1))
+
+    def forward(self, x):
+        return self.places(x).mean(1)
+
+
+class Known(hs.datasets.Encoding):
+    words = staticmethod(lambda: (*"abcdefg", "[MASK]"))
+    row_shape = encode = _made = _own = from_json = None
+
+
+def of_tokens():
+    x = torch.randint(1, 8, (6, 5), generator=torch.Generator().manual_seed(0))
+    task = Task("words", Tokens(9), Labelled(x, x), encoding=Known(reader="text"))
+    return task, seeded(lambda: Net(trunk := Table(), {"words": transfer.word_head(trunk)}))
+
+
+def hidden():
+    task, own = of_tokens()
+    check_objective(transfer.MaskedWords(task, share=0.5), own, {"words": task.train})
+
+
+def tied():
+    task, own = of_tokens()
+    assert own(task.train.x, "words").shape == (6, 5, 9)
+    assert own.heads["words"].head[-1].weight is own.backbone.table.weight
+
+
 def on_episodes():
     task = Task("a", Multiclass(2), rows(20))
     drawn = draw_episodes(task, 3, ways=2, shots=2, queries=3, seed=0)
@@ -252,6 +302,11 @@ BATTERY = {
     "transfer.DELTA": objective(lambda: transfer.DELTA(net(), weight=0.1), TABLES),
     "transfer.SupCon": objective(lambda: transfer.SupCon(A), TABLES),
     "transfer.Distil": objective(lambda: transfer.Distil(A, net()), TABLES),
+    "transfer.MaskedWords": hidden,
+    "transfer.word_head": tied,
+    "transfer.contextual_calibration": lambda: twice(
+        lambda z: transfer.contextual_calibration(z).bias.detach(), normal(3, 4)
+    ),
     "transfer.lora": updates,
     "transfer.relative_gradients": gradients,
     "transfer.wise_ft": lambda: mixed(transfer.wise_ft),

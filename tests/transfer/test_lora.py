@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.models import Net, conv4
+from headstart.models import Net, conv4, hf
 from headstart.transfer import lora
 from headstart.transfer._lora import adaptable
 
@@ -93,6 +93,33 @@ def test_updates_are_those_of_the_formula():
             b.copy_(torch.randn(4, 2))
         a, b = a.detach().clone(), b.detach().clone()
     torch.testing.assert_close(net.backbone.weight.detach(), start + 6.0 / 2 * b @ a)
+
+
+@needs_peft
+def test_a_gpt_is_tuned_too():
+    config = {
+        "model_type": "gpt2",
+        "vocab_size": 12,
+        "n_embd": 8,
+        "n_layer": 2,
+        "n_head": 2,
+        "n_positions": 8,
+    }
+    torch.manual_seed(0)
+    trunk = hf("new", weights=None, config=config | {"bos_token_id": None, "eos_token_id": None})
+    net, x = Net(trunk, {"a": nn.Linear(8, 2)}).double(), torch.tensor([[3, 4, 5], [6, 7, 0]])
+    before, answers = copy.deepcopy(net.state_dict()), net.eval()(x, "a")
+    assert len(adaptable(trunk)) == 2 * 4  # attention and its output, two of the block behind it
+    with lora(net, rank=2):
+        torch.testing.assert_close(net.eval()(x, "a"), answers)
+        train(net, x)
+        inside = net.eval()(x, "a").detach()
+    torch.testing.assert_close(net.eval()(x, "a").detach(), inside)
+    moved = {n for n, value in net.state_dict().items() if not torch.equal(value, before[n])}
+    assert moved == {f"backbone.{n}.weight" for n in adaptable(trunk)} | {"heads.a.weight", "heads.a.bias"}
+    for name in adaptable(trunk):
+        change = net.state_dict()[f"backbone.{name}.weight"] - before[f"backbone.{name}.weight"]
+        assert torch.linalg.matrix_rank(change, rtol=1e-6) == 2
 
 
 @needs_peft

@@ -1,9 +1,11 @@
-"""What does a small sentence encoder bring to texts: parts of speech, entities, questions, sentiment?
+"""What does a small sentence encoder bring to texts: parts of speech, entities, questions, sentiment,
+intents?
 
-``python benchmarks/quality/texts/run.py parts`` (or ``entities``, ``questions``, ``sentiment``; then names of
-ways, else all) goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA`` and
-``headstart weights minilm``; a way takes up to two minutes of one thread a seed. Every way has its stated
-defaults. Beside ours stand the lines of scikit-learn that anyone would write, on the same rows (``plain``).
+``python benchmarks/quality/texts/run.py parts`` (or another of ``STUDIES``; then names of ways, else all)
+goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA``, ``headstart weights
+minilm`` and ``headstart weights wordllama``; a way takes up to four minutes of one thread a seed. Every way
+has its stated defaults, or what stands behind its name. Beside ours stand the lines of scikit-learn that
+anyone would write, on the same rows (``plain``).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -23,15 +26,15 @@ from sklearn.pipeline import make_pipeline
 
 import headstart as hs
 from headstart.atomic import write_atomic
-from headstart.datasets.sets import text_cls, ud_ewt, wnut17
+from headstart.datasets.sets import clinc150, text_cls, ud_ewt, wnut17
 from headstart.datasets.sets._sentences import columns, unpacked
 from headstart.engine import FeatureStore, evaluate
+from headstart.maths import generator
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
 from headstart.tasks import Labelled, Task
 
 FILE = Path(__file__).with_name("figures.json")
-BACKBONE = "wheel:minilm"
-SEEDS = 3
+BACKBONE, STATIC = "wheel:minilm", "wheel:wordllama"
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,23 @@ class Study:
 
     Args:
         data: a reference.
-        shots: labelled sentences, or per class.
+        shots: labelled sentences, or per class; ``None`` for all.
         test: the first so many test rows.
-        steps: of 32 rows.
+        steps: of ``batch`` rows.
         metric: what answers are scored by, as in what is published.
-        ways: names of strategies.
+        ways: names of strategies; behind ``=`` a setting, behind ``on`` another backbone.
+        batch: rows of a step.
+        seeds: draws of the rows.
     """
 
     data: str
-    shots: int
+    shots: int | None
     test: int
     steps: int
     metric: str
     ways: tuple[str, ...]
+    batch: int = 32
+    seeds: int = 3
 
 
 WORDS = (
@@ -62,50 +69,106 @@ WORDS = (
     "features+logreg",
     "features@layer+logreg",
     "finetune@layer",
+    f"features+logreg on {STATIC}",
 )
-TEXTS = ("constant", "tfidf+logreg", "features+logreg", "features@layer+logreg", "finetune", "contrastive")
+TEXTS = (
+    "constant",
+    "tfidf+logreg",
+    "features+logreg",
+    "features@layer+logreg",
+    "finetune",
+    "contrastive",
+    f"features+logreg on {STATIC}",
+)
+FROZEN = (
+    "tfidf+logreg",
+    "features+logreg C=0.1",
+    "features+logreg",
+    "features+logreg C=10",
+    f"features+logreg on {STATIC}",
+)
+TREC, SST = "text_cls:TREC", "text_cls:SST-2"
 STUDIES = {
     "parts": Study("ud_ewt", 1000, 500, 100, "accuracy", WORDS),
+    "parts from more": Study("ud_ewt", 3000, 500, 300, "accuracy", WORDS[4:6], seeds=1),
     "entities": Study("wnut17", 1000, 500, 100, "span_f1", WORDS),
-    "questions": Study("text_cls:TREC", 20, 500, 60, "accuracy", TEXTS),
-    "sentiment": Study("text_cls:SST-2", 100, 500, 60, "accuracy", TEXTS),
+    "entities from all": Study("wnut17", None, 1287, 300, "span_f1", WORDS[4:6], seeds=1),
+    "questions": Study(TREC, 20, 500, 60, "accuracy", TEXTS),
+    "sentiment": Study(SST, 100, 500, 60, "accuracy", TEXTS),
+    "sentiment from all": Study(SST, None, 1821, 0, "accuracy", (*TEXTS[1:4], TEXTS[6]), seeds=1),
+    "intents from 1": Study("clinc150", 1, 4500, 0, "accuracy", FROZEN),
+    "intents from 5": Study("clinc150", 5, 4500, 60, "accuracy", (*FROZEN, "contrastive"), 64, 2),
+    "intents from 10": Study("clinc150", 10, 4500, 100, "accuracy", (*FROZEN, "contrastive"), 64, 1),
+    "intents from 20": Study("clinc150", 20, 4500, 0, "accuracy", FROZEN),
+    "reviews": Study("fdu_mtl", None, 1024, 0, "accuracy", (*TEXTS[1:4], TEXTS[6]), seeds=1),
 }
 FILES = {
-    "parts": {"train": "ud_ewt/train.tsv.xz", "test": "ud_ewt/test.tsv.xz"},
-    "entities": {"train": "wnut17/wnut17train.conll.xz", "test": "wnut17/emerging.test.annotated.xz"},
-    "questions": {"train": "text_cls/TREC.train.all.txt.xz", "test": "text_cls/TREC.test.all.txt.xz"},
-    "sentiment": {"train": "text_cls/stsa.binary.train.txt.xz", "test": "text_cls/stsa.binary.test.txt.xz"},
+    "ud_ewt": {"train": "ud_ewt/train.tsv.xz", "test": "ud_ewt/test.tsv.xz"},
+    "wnut17": {"train": "wnut17/wnut17train.conll.xz", "test": "wnut17/emerging.test.annotated.xz"},
+    TREC: {"train": "text_cls/TREC.train.all.txt.xz", "test": "text_cls/TREC.test.all.txt.xz"},
+    SST: {"train": "text_cls/stsa.binary.train.txt.xz", "test": "text_cls/stsa.binary.test.txt.xz"},
+    "clinc150": {"train": "clinc150/data_full.json.xz", "test": "clinc150/data_full.json.xz"},
 }
 RECIPES = {
-    "parts": ud_ewt.RECIPES, "entities": wnut17.RECIPES,
-    "questions": text_cls.RECIPES, "sentiment": text_cls.RECIPES,
+    "ud_ewt": ud_ewt.RECIPES, "wnut17": wnut17.RECIPES, TREC: text_cls.RECIPES, SST: text_cls.RECIPES,
+    "clinc150": clinc150.RECIPES,
 }  # fmt: skip
+KEPT = ("data", "shots", "test", "steps", "batch", "metric")
+EACH = 64  # reviews of each domain, for training and for testing
 
 
-def read(study: Study) -> Task:
-    """Read the rows, without validation rows, which nothing asks."""
-    (task,) = hs.datasets.read(study.data, tokens=hs.models.tokenizer(BACKBONE))
+@cache
+def everything(data: str, backbone: str) -> Task:
+    """Read all rows, cut by the tokenizer of a backbone; of reviews 64 of each domain and part."""
+    tasks = hs.datasets.read(data, tokens=hs.models.tokenizer(backbone))
+    if len(tasks) == 1:
+        return tasks[0]
+    parts = {}
+    for part in ("train", "test"):
+        drawn = [
+            getattr(t, part).take(
+                torch.randperm(len(getattr(t, part)), generator=generator(0, part, t.name))[:EACH]
+            )
+            for t in tasks
+        ]
+        longest = max(rows.x.shape[1] for rows in drawn)
+        x = torch.cat([F.pad(rows.x, (0, longest - rows.x.shape[1])) for rows in drawn])
+        parts[part] = Labelled(x, torch.cat([rows.y for rows in drawn]))
+    return Task("reviews", tasks[0].kind, parts["train"], test=parts["test"], encoding=tasks[0].encoding)
+
+
+@cache
+def problem(name: str, backbone: str) -> hs.Problem:
+    """Pose a study, without validation rows, which nothing asks."""
+    study = STUDIES[name]
+    task = everything(study.data, backbone)
     assert isinstance(task.test, Labelled)
-    return replace(task, valid=None, test=task.test.take(torch.arange(study.test)))
+    task = replace(task, valid=None, unlabelled=None, test=task.test.take(torch.arange(study.test)))
+    budget = Budget(steps=study.steps or None, batch=study.batch, options=1)
+    return hs.Problem(task, backbone=backbone, shots=study.shots, budget=budget, metric=study.metric)
 
 
 def main(name: str, ways: list[str]) -> None:
     torch.set_num_threads(1)
-    study = STUDIES[name]
-    task = read(study)
-    budget, metric = Budget(steps=study.steps, options=1), study.metric
-    problem = hs.Problem(task, backbone=BACKBONE, shots=[study.shots], budget=budget, metric=metric)
-    starts = Starts(FeatureStore())
-    for seed in range(SEEDS):
-        posed = problem.cut(study.shots, seed)
-        for way in [*(ways or study.ways), "plain"]:
+    study, starts = STUDIES[name], {}
+    also = ["plain"] if study.data in FILES else []
+    for seed in range(study.seeds):
+        for way in [*(ways or study.ways), *also]:
             done = json.loads(FILE.read_text()) if FILE.exists() else {}
-            here = done.setdefault(name, {"data": study.data, "shots": study.shots, "test": study.test,
-                                          "steps": study.steps, "metric": metric, "ways": {}})  # fmt: skip
+            about = {
+                key: getattr(study, key) for key in ("data", "shots", "test", "steps", "batch", "metric")
+            }
+            here = done.setdefault(name, about | {"ways": {}})
             if str(seed) in here["ways"].setdefault(way, {}):
                 continue
-            began = time.process_time()
-            told = plain(name, posed, metric) if way == "plain" else ours(posed, metric, way, seed, starts)
+            began, (use, _, on) = time.process_time(), way.partition(" on ")
+            backbone = on or BACKBONE
+            posed = problem(name, backbone).cut(study.shots, seed)
+            if way == "plain":
+                told = plain(study.data, posed, study.metric)
+            else:
+                kept = starts.setdefault(backbone, Starts(FeatureStore()))
+                told = ours(posed, study.metric, use, seed, kept)
             here["ways"][way][str(seed)] = told | {"seconds": round(time.process_time() - began, 1)}
             write_atomic(FILE, (json.dumps(done, indent=1) + "\n").encode())
             print(name, seed, way, here["ways"][way][str(seed)], flush=True)
@@ -113,19 +176,22 @@ def main(name: str, ways: list[str]) -> None:
 
 def ours(posed: hs.Problem, metric: str, way: str, seed: int, starts: Starts) -> dict[str, object]:
     """Run a way of ours once."""
+    way, _, setting = way.partition(" ")
     strategy = (STRATEGIES | FURTHER)[way]
-    trained = strategy.learn(Trial(posed, strategy.options[0], seed, starts))
+    key, _, value = setting.partition("=")
+    chosen = dict(strategy.options[0]) | ({key: float(value)} if setting else {})
+    trained = strategy.learn(Trial(posed, chosen, seed, starts))
     found = evaluate(trained.net, posed.target)[metric]
     told = {"score": found.value, "ci95": [found.low, found.high]}
     return told | {key: trained.told[key] for key in ("layer", "share") if key in trained.told}
 
 
-def plain(name: str, posed: hs.Problem, metric: str) -> dict[str, object]:
+def plain(data: str, posed: hs.Problem, metric: str) -> dict[str, object]:
     """Count words, or describe each word and its neighbours, with scikit-learn alone."""
     kind, learned, held = posed.target.kind, posed.target.train, posed.target.test
     assert isinstance(learned, Labelled)
     assert isinstance(held, Labelled)
-    known = texts(name)
+    known = texts(data)
     train, test = ([known[key(row)] for row in part.x] for part in (learned, held))
     learner = LogisticRegression(C=10.0, max_iter=200)
     if kind.per_row:
@@ -160,17 +226,19 @@ def key(row: torch.Tensor) -> tuple[int, ...]:
 
 
 @cache
-def texts(name: str) -> dict[tuple[int, ...], list[str] | str]:
+def texts(data: str) -> dict[tuple[int, ...], list[str] | str]:
     """Find the words of a row by its pieces: the very spelling that the files have."""
-    (task,) = hs.datasets.read(STUDIES[name].data, tokens=hs.models.tokenizer(BACKBONE))
+    task = everything(data, BACKBONE)
     found: dict[tuple[int, ...], list[str] | str] = {}
-    for part, file in FILES[name].items():
-        rows = getattr(task, part)
-        if task.kind.per_row:
-            lines = unpacked(file, RECIPES[name]).split("\n")
-            words: list = [" ".join(line.split()[1:]) for line in lines if line.strip()]
+    for part, file in FILES[data].items():
+        rows, content = getattr(task, part), unpacked(file, RECIPES[data])
+        words: list
+        if data == "clinc150":
+            words = [text for text, _ in json.loads(content)[part]]
+        elif task.kind.per_row:
+            words = [" ".join(line.split()[1:]) for line in content.split("\n") if line.strip()]
         else:
-            body = "\n".join(line for line in unpacked(file, RECIPES[name]).split("\n") if line[:2] != "# ")
+            body = "\n".join(line for line in content.split("\n") if line[:2] != "# ")
             words = [row for row, _ in columns(body, 0, 1)]
             words = [row[: int((x > 0).sum())] for row, x in zip(words, rows.x, strict=True)]
         found |= dict(zip(map(key, rows.x), words, strict=True))

@@ -5,6 +5,7 @@ from .classes import rotations
 from .featuremaps import FeatureMap, columns_by_name, map_columns, map_pairs, match_by_label, transferable
 from .frames import from_frame
 from .options import Reader
+from .readers.unlabelled import plain_texts, train_tokenizer
 from .references import READERS, encode, encoding_from_json, read
 from .shots import random_shots, shots, unlabel
 from .splits import SplitSpec
@@ -22,10 +23,12 @@ __all__ = [
     "map_columns",
     "map_pairs",
     "match_by_label",
+    "plain_texts",
     "random_shots",
     "read",
     "rotations",
     "shots",
+    "train_tokenizer",
     "transferable",
     "unlabel",
 ]

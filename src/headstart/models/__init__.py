@@ -5,6 +5,7 @@ from .backbones.conv4 import conv4
 from .backbones.cuts import AtAllCuts, cut, cuts, widths
 from .backbones.decay import decayed_groups, depths
 from .backbones.hf import hf
+from .backbones.hf_written import save_hf
 from .backbones.mlp import mlp
 from .backbones.textcnn import textcnn
 from .backbones.timm import timm
@@ -32,6 +33,6 @@ from .sharing import Pattern, maps
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Pattern", "Saved", "Trunk", "backbone", "blocks",
     "conv4", "count_parameters", "cut", "cuts", "decayed_groups", "depths", "device_of", "fix_norms",
-    "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save", "stages", "textcnn",
-    "timm", "tokenizer", "torchvision", "unfreeze", "width_of", "widths", "words",
+    "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save", "save_hf",
+    "stages", "textcnn", "timm", "tokenizer", "torchvision", "unfreeze", "width_of", "widths", "words",
 ]  # fmt: skip

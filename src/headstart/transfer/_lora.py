@@ -6,6 +6,7 @@ Shapes: ``D`` inputs and ``E`` outputs of a layer, ``r`` the rank.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
@@ -26,7 +27,7 @@ def lora(
 
     Each linear layer and each convolution (of one group) of the backbone gets two small matrices, of which
     the second starts at 0, so that the net answers as before. At the end they are added to the weights, and
-    the net has the very layers that it had:
+    the net has the very layers that it had. Linear layers of transformers' GPT-2 are among them:
 
     .. math:: W = W_0 + \frac{\alpha}{r} \, B A, \qquad A \in R^{r \times D},\ B \in R^{E \times r}
 
@@ -78,7 +79,8 @@ def lora(
     inside = nn.Sequential(own) if bare else own
     names = ["0"] if bare else layers
     config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, bias="none")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it sees by itself which way weights lie
         tuner = peft.LoraModel(inside, config, "default")
     _draw(inside, generator or torch.Generator().manual_seed(0))
     fix_norms(inside)
@@ -113,10 +115,15 @@ def adaptable(module: nn.Module) -> list[str]:
     """
     found = []
     for name, part in module.named_modules():
-        plain = type(part) is nn.Linear or (isinstance(part, nn.Conv2d) and part.groups == 1)
+        plain = type(part) is nn.Linear or (isinstance(part, nn.Conv2d) and part.groups == 1) or _of_gpt(part)
         if plain and next(part.parameters(), None) is not None:
             found.append(name)
     return found
+
+
+def _of_gpt(part: nn.Module) -> bool:
+    """Tell whether a layer is the linear one of GPT-2, whose weight lies the other way round."""
+    return type(part).__name__ == "Conv1D" and type(part).__module__.startswith("transformers.")
 
 
 def import_peft() -> ModuleType:

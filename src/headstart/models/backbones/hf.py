@@ -185,7 +185,7 @@ def _model(name: str, weights: str | None, config: Mapping[str, Any] | None) -> 
 
 
 def _config(transformers: Any, folder: Path) -> Any:
-    with _quiet(transformers):
+    with quiet(transformers):
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
@@ -200,7 +200,7 @@ def _loaded(folder: Path) -> nn.Module:
     config = _config(transformers, folder)
     config.use_cache = False
     safe = any(folder.glob("*.safetensors"))
-    with _quiet(transformers):
+    with quiet(transformers):
         try:
             model, info = transformers.AutoModel.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=safe, weights_only=True,
@@ -222,7 +222,7 @@ def _loaded(folder: Path) -> nn.Module:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Keep the library from printing: what is wrong is raised."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -17,6 +17,7 @@ from .keras import KERAS
 from .own import OWN
 from .plain import PLAIN
 from .pointwise import POINTWISE
+from .prompted import Prompted, rebuilt
 from .provider import Named
 from .spelled import SPELLED
 from .timm import TIMM
@@ -44,6 +45,8 @@ def rebuild(about: Mapping[str, Any] | None) -> Backbone:
     """
     if about is not None and (plain := (PLAIN | POINTWISE | SPELLED | {Blobs.use: Blobs}).get(about["use"])):
         return plain(**about["settings"])
+    if about is not None and about["use"] == Prompted.use:
+        return rebuilt(about["settings"], rebuild)
     if about is not None and (pattern := PATTERNS.get(about["use"])):
         return pattern(**restored(about["settings"], _encoder))
     start = None if about is None else find(about["use"])
