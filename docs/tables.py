@@ -403,21 +403,32 @@ def texts(file: Path = QUALITY / "texts" / "figures.json") -> str:
     """Show what each way reached on sets of texts: the mean over its seeds, its lowest and its highest."""
     if not file.exists():
         return "`benchmarks/quality/texts/run.py` has not been run yet.\n"
-    parts = []
-    for study in json.loads(file.read_text()).values():
-        rows = []
-        for way, seeds in study["ways"].items():
+    return "\n".join(map(_study, json.loads(file.read_text()).values()))
+
+
+def _study(study: Mapping[str, Any]) -> str:
+    rows = []
+    for way, seeds in study["ways"].items():
+        if seeds:
             scores = [100 * run["score"] for run in seeds.values()]
             layers = dict.fromkeys(str(run["layer"]) for run in seeds.values() if "layer" in run)
             ends = f"{min(scores):.1f} to {max(scores):.1f}"
             mean = sum(scores) / len(scores)
             rows.append([f"`{way}`", f"{mean:.1f}", ends, str(len(scores)), ", ".join(layers) or "–"])
-        rows.sort(key=lambda row: -float(row[1]))
-        per = "sentences" if study["data"] in ("ud_ewt", "wnut17") else "sentences per class"
-        told = f"**`{study['data']}`**, {study['shots']} {per}, the first {study['test']} test rows, "
-        head = ["way", f"{study['metric']} in %", "lowest and highest", "seeds", "block"]
-        parts.append(f"{told}{study['steps']} steps where weights are tuned\n\n{markdown(head, rows)}")
-    return "\n".join(parts)
+    rows.sort(key=lambda row: -float(row[1]))
+    per = "sentences" if study["data"] in ("ud_ewt", "wnut17") else "texts per class"
+    count = "all its rows" if study["shots"] is None else f"{study['shots']} {per}"
+    tuned = f", {study['steps']} steps of {study.get('batch', 32)} rows where weights are tuned"
+    told = f"**`{study['data']}`**, {count}, {study['test']} test rows{tuned if study['steps'] else ''}"
+    head = ["way", f"{study['metric']} in %", "lowest and highest", "seeds", "block"]
+    return f"{told}\n\n{markdown(head, rows)}"
+
+
+def encoder(file: Path = QUALITY / "own_encoder" / "figures.json") -> str:
+    """Show what an encoder of our own brings that read texts for some minutes."""
+    if not file.exists():
+        return "`benchmarks/quality/own_encoder/run.py` has not been run yet.\n"
+    return "\n".join(_study(study) for study in json.loads(file.read_text()).values() if "ways" in study)
 
 
 def write(directory: Path) -> None:
@@ -436,6 +447,7 @@ def write(directory: Path) -> None:
         ("sources", sources()),
         ("worlds", worlds()),
         ("texts", texts()),
+        ("encoder", encoder()),
     ):
         (directory / f"{name}.md").write_text(text)
 

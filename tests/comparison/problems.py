@@ -18,6 +18,9 @@ ELSEWHERE = (
     "source+ridge",
     "pooled+ridge",
     "multi-dann",
+    "prompt",
+    "prompt+examples",
+    "prompt+calibrated",
 )  # for other tasks
 TINY = Budget(steps=4, pretrain=6, meta=2, episodes=2, options=2, repeats=1)
 SMALL = {"width": 4}  # of conv4
