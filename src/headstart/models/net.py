@@ -41,6 +41,8 @@ class Backbone(nn.Module):
         tokenizer: the text of the ``tokenizer.json`` that rows of text have to be cut by; empty where it
             reads others, or does not know.
         cut: the ``layer`` that it ends behind, with the ``width`` there; ``None`` where it is whole.
+        channels_last: whether its maps may lie in memory with their channels last, which makes training on a
+            CPU faster; not all code of maps takes that (``view``).
         reads_spelling: whether it wants to know of tagged rows how their words are written; else a net gives
             it the numbers of the tokens alone.
     """
@@ -53,6 +55,7 @@ class Backbone(nn.Module):
     task_dependent = False
     joint = False
     tokenizer: str = ""
+    channels_last = False
     reads_spelling = False
 
     def mask(self, x: X) -> Tensor | None:

@@ -31,6 +31,8 @@ def _norm(norm: Norm, width: int) -> list[nn.Module]:
 
 @final
 class _Conv4(Backbone):
+    channels_last = True
+
     use = "conv4"
 
     def __init__(

@@ -246,7 +246,7 @@ class Cut(Backbone):
         about = as_backbone(backbone)
         if about is not None:
             self.use, self.settings, self.licence = about.use, about.settings, about.licence
-            self.tokenizer = about.tokenizer
+            self.tokenizer, self.channels_last = about.tokenizer, about.channels_last
         self.backbone, self.layer, self.width = backbone, layer, width
         self.cut = {"layer": layer, "width": width}
         inner = backbone.get_submodule(within(backbone))

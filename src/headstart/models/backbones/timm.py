@@ -37,6 +37,8 @@ def import_timm() -> ModuleType:
 
 @final
 class _Timm(Backbone):
+    channels_last = True
+
     def __init__(self, name: str, size: int | None, raw: bool) -> None:
         super().__init__()
         timm = import_timm()

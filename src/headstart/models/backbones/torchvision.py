@@ -58,6 +58,8 @@ def _declare_operators() -> (
 
 @final
 class _Torchvision(Backbone):
+    channels_last = True
+
     def __init__(self, name: str, transforms: str | None, raw: bool, size: int | None) -> None:
         super().__init__()
         self.raw = raw
