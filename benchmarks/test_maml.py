@@ -3,17 +3,24 @@
 Both run in turn in one process, so that whatever else the machine does hits both; the ratio is that
 of the medians of rounds of several calls, in wall time on two threads. The plain loop is
 functional_call and torch.autograd.grad over a net as a user would write it, whose batch norm keeps no
-statistics, with one backward pass.
+statistics, with one backward pass. That both have the same gradients is checked in float64; in float32 the
+rounding of either moves those of the pooled net by 0.2 to 0.4 %.
 
 What limits Conv4-64 is arithmetic that both ways share: about 10 GFLOP of convolutions, forward, backward
 and second backward. The goals are 18 (sine), 3.2 (strided) and 1.9 (pooled); first order 3.0 and 1.6, the
-head alone 3.3 and 1.9. On two cores that ten other jobs had as well, medians were 12.7 to 14.8 (sine), 2.3 to
-3.2 and 1.9; first order 2.4 and 1.8, the head alone 2.8 and 1.6, so what is asserted leaves room. Peak memory
-above the start was 165 MB for the strided net in second order, where ``vmap`` takes 355.
+head alone 3.3 and 1.9; ``result.json`` holds what was reached, and what is asserted leaves room. The gradient
+in the rows of a strided convolution takes three times as long as the convolution, in this release of PyTorch.
+
+Memory is that of the process above its size before the step, each way in a process of its own. The goal is
+190 MB for the strided net in second order.
 """
 
+import copy
 import statistics
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +31,7 @@ from torch.func import functional_call
 from headstart.meta import ANIL, MAML, Episodic
 from headstart.models import Net
 from headstart.tasks import Episodes, Labelled
+from headstart.tasks.nouns import convert
 
 THREADS = 2
 
@@ -79,6 +87,16 @@ WAYS = {
 }
 
 
+def check_gradients(net, episodes, loss, adaptation):
+    """Assert that both ways have the same gradients in float64."""
+    wide = copy.deepcopy(net).double()
+    rows = convert(episodes, lambda part: part.double() if part.is_floating_point() else part)
+    found = []
+    for value in (plain(wide, rows, loss, adaptation), Episodic(adaptation, loss)(wide, rows, 0.0)["query"]):
+        found.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, [*wide.parameters()])]))
+    assert (found[0] - found[1]).norm() <= 1e-10 * found[0].norm()
+
+
 @pytest.mark.parametrize(
     ("make", "way", "rounds", "calls", "least"),
     [
@@ -100,8 +118,8 @@ def test_episodes_at_once(benchmark, make, way, rounds, calls, least):
         "loop": lambda: plain(net, episodes, loss, adaptation),
         "at_once": lambda: objective(net, episodes, 0.0)["query"],
     }
+    check_gradients(net, episodes, loss, adaptation)
     timed = {name: [] for name in ways}
-    gradients = {}
     for _ in range(rounds):
         for name, forward in ways.items():
             start = time.perf_counter()
@@ -109,11 +127,64 @@ def test_episodes_at_once(benchmark, make, way, rounds, calls, least):
                 net.zero_grad()
                 forward().backward()
             timed[name].append((time.perf_counter() - start) / calls)
-            gradients[name] = torch.cat([p.grad.flatten() for p in net.parameters()])
     seconds = {name: statistics.median(values) for name, values in timed.items()}
-    torch.testing.assert_close(gradients["at_once"], gradients["loop"], rtol=1e-3, atol=1e-5)
     ratio = seconds["loop"] / seconds["at_once"]
     benchmark.extra_info.update(seconds, ratio=ratio, least=least, threads=torch.get_num_threads())
     benchmark.pedantic(lambda: ways["at_once"]().backward(), rounds=3)
     print(benchmark.extra_info)
     assert ratio >= least
+
+
+# Peak memory
+
+
+def megabytes(field):
+    """Read a size of this process, as Linux tells it."""
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def peak(geometry, way):
+    """Print by how many MB one step raises the peak of this process."""
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    net, episodes, loss, lr = omniglot(geometry)
+    adaptation = WAYS["second"](lr, loss)
+    objective = Episodic(adaptation, loss, max_memory=int(way) * 2**20 if way.isdigit() else None)
+    if way == "vmap":
+        objective.folded = lambda *given: None
+    first = Episodes(episodes.support.take(torch.arange(1)), episodes.query.take(torch.arange(1)), 5)
+    warm = Episodic(adaptation, loss, max_memory=2**30)  # PyTorch loads parts of itself on first use
+    warm(net, first, 0.0)["query"].backward()
+    net.zero_grad()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
+    start = megabytes("VmRSS")
+    value = (
+        plain(net, episodes, loss, adaptation) if way == "loop" else objective(net, episodes, 0.0)["query"]
+    )
+    value.backward()
+    print(megabytes("VmHWM") - start)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak of a process")
+@pytest.mark.parametrize("geometry", ["strided", "pooled"])
+def test_peak_memory(benchmark, geometry):
+    def measured(way):
+        told = subprocess.run(
+            [sys.executable, __file__, geometry, way], capture_output=True, text=True, check=True
+        )
+        return float(told.stdout)
+
+    found = {way: measured(way) for way in ("loop", "at_once", "vmap")}
+    # `max_memory` counts tensors; what kernels take beside them and what stays unused come on top.
+    limit = int(found["at_once"] / 5)
+    found |= {"with_max_memory": measured(str(limit)), "max_memory": limit}
+    benchmark.extra_info.update(found)
+    benchmark.pedantic(lambda: None, rounds=1)
+    print(benchmark.extra_info)
+    assert found["with_max_memory"] <= found["at_once"] / 2
+    assert geometry != "strided" or found["at_once"] <= 190
+
+
+if __name__ == "__main__":
+    peak(*sys.argv[1:])

@@ -35,9 +35,10 @@ class Episodic(OverEpisodes):
         loss: from outputs ``(Q, O)`` and targets ``(Q, ...)`` to a scalar, the unit of ``"query"``.
         chunk: episodes that run side by side, at least 1; ``None`` for all. The gradient of a chunk is
             taken in the forward pass, so memory is that of one chunk.
-        max_memory: bytes that a step may hold beside weights and rows. The first step chooses ``chunk`` for
-            it, by measuring one episode and two; where not even one fits, the graphs of inner steps are made
-            again rather than kept. Gradients are the same.
+        max_memory: bytes that a step's tensors may hold beside weights and rows. The first step chooses
+            ``chunk`` for it, by measuring one episode and two; where not even one fits, the graphs of inner
+            steps are made again rather than kept. Gradients are the same. A process takes up to twice as
+            much, as kernels need room of their own and freed memory is not given back at once.
         debug: compare the first step with the plain loop over episodes.
 
     Shape:

@@ -133,8 +133,7 @@ class OverEpisodes(nn.Module):
         """Return the loss of every episode, ``(T,)``."""
         if self._looping:
             return self._loop(net, batch, progress)
-        buffers = [b.clone() for b in net.buffers()]
-        support, query = batch.support, batch.query
+        support, query, buffers = batch.support, batch.query, list[Tensor]()
 
         def one(sx: X, sy: Tensor, qx: X, qy: Tensor) -> Tensor:
             return self.episode(net, Labelled(sx, sy), Labelled(qx, qy), progress)
@@ -145,11 +144,14 @@ class OverEpisodes(nn.Module):
                 warnings.filterwarnings("ignore", ".*performance drop.*")
                 if (folded := self.folded(net, batch, progress)) is not None:
                     return folded
+                if len(batch) == 1:
+                    return self._loop(net, batch, progress)
+                buffers += (b.clone() for b in net.buffers())
                 return over_episodes(one, net, (support.x, support.y, query.x, query.y))
         except RuntimeError as error:
             reason = str(error).strip().split("\n")[0]
         with torch.no_grad():
-            for buffer, old in zip(net.buffers(), buffers, strict=True):
+            for buffer, old in zip(net.buffers(), buffers, strict=False):  # none, if the folded path refused
                 buffer.copy_(old)
         losses = self._loop(net, batch, progress)
         warnings.warn(f"episodes run one after another, because vmap refused: {reason}", stacklevel=3)

@@ -103,13 +103,21 @@ class ExactNorms(TorchFunctionMode):
         if not training or count < 2:  # torch refuses a single value
             out = F.batch_norm(input, running_mean, running_var, training=training, eps=eps)
             return _affine(out, weight, bias, shape)
+        if not torch._C._are_functorch_transforms_active():  # PyTorch's own is exact, and half the price
+            wide = torch.promote_types(input.dtype, torch.float32)
+            mean, unbiased = input.new_zeros(2, input.shape[1], dtype=wide)
+            out = F.batch_norm(input, mean, unbiased, weight, bias, training=True, momentum=1.0, eps=eps)
+            return self._note(running_mean, out, mean, unbiased)
         x = input.to(torch.promote_types(input.dtype, torch.float32))
         scale, shift = (None if v is None else v.view(shape) for v in (weight, bias))
         out, mean, unbiased = normalised(x, scale, shift, axes, eps)
-        owner = self.owners.get(id(running_mean))
+        return self._note(running_mean, out.to(input.dtype), mean.detach().flatten(), unbiased.detach().flatten())
+
+    def _note(self, running: Tensor | None, out: Tensor, mean: Tensor, unbiased: Tensor) -> Tensor:
+        owner = self.owners.get(id(running))
         if owner is not None:
-            self.seen.append((owner, mean.detach().flatten(), unbiased.detach().flatten()))
-        return out.to(input.dtype)
+            self.seen.append((owner, mean, unbiased))
+        return out
 
     def _layer(
         self,

@@ -46,6 +46,7 @@ class Folded:
 
     def __post_init__(self) -> None:
         self._running, self._start = Pass(), dict(self.net.named_parameters())
+        self._dtype = next(p.dtype for p in self._start.values() if p.is_floating_point())
         after = zip(self.links, (*self.links[1:], None), strict=True)
         normed = {a.name + "bias" for a, b in after if a.form == "layer" and b is not None and batched(b)}
         # A batch norm takes a bias in front of it away again: its gradient is 0.
@@ -75,8 +76,9 @@ class Folded:
         sweep = self._sweep(self._start, own, len(query.y))
         outputs = sweep.run(self.links, self._laid_out(query))
         self.seen += sweep.seen
+        found = by_episode(loss, outputs, query.y)
         idle = [own.get(name, bias).sum() for name, bias in self._idle.items()]
-        return by_episode(loss, outputs, query.y) + 0 * sum(idle)
+        return found + 0 * sum(idle) if idle else found
 
     def _step(self, step: int, own: Weights, z: Tensor, y: Tensor) -> Weights:
         descent = self.descent
@@ -129,7 +131,9 @@ class Folded:
         return Sweep(tasks, shared, own, wanted, self._running)
 
     def _laid_out(self, rows: Labelled) -> Tensor:
-        x = typed(self.net, rows.x)
+        x = rows.x
+        if not isinstance(x, Tensor) or x.dtype != self._dtype:
+            x = typed(self.net, x)
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim not in (3, 5):
             raise Unfolded("rows that are neither vectors nor images")
         if x.ndim == 3:
