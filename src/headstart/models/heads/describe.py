@@ -9,6 +9,7 @@ from torch import nn
 
 from ...tasks.kinds.placed import AtPlaces, Even
 from .attention import Attention
+from .denoised import Denoised
 from .layer import Layer
 from .lookup import Lookup
 from .nearest import Nearest
@@ -26,7 +27,7 @@ _MAKE: dict[str, Callable[..., nn.Module]] = {
     "at_places": lambda **about: AtPlaces(build(about["head"]), about["size"]),
 } | {
     kind.layer: kind
-    for kind in (Attention, Lookup, Nearest, Neighbours, Relations, Sphere, Sums, Trees, Vectors, Votes)
+    for kind in (Attention, Denoised, Lookup, Nearest, Neighbours, Relations, Sphere, Sums, Trees, Vectors, Votes)
 }
 
 
