@@ -121,7 +121,7 @@ def test_what_judges_without_labels_is_said_in_the_file_or_on_the_command_line(t
     assert load_problem(path).problem().validator == "information"
     assert load_problem(path, ["compare.validator=snd"]).problem().validator == "snd"
     assert load_problem(written(tmp_path, HEAD)).problem().validator == "sound"
-    with pytest.raises(ValueError, match=r"`validator` should be a known name; found "sounds""):
+    with pytest.raises(ValueError, match=r"`validator` should be a known name; found .sounds."):
         load_problem(path, ["compare.validator=sounds"]).problem()
 
 

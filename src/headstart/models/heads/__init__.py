@@ -1,6 +1,7 @@
 """Heads that are no network: a file for each, and how every head is described in a saved model."""
 
 from .attention import Attention
+from .average import Average
 from .denoised import Denoised
 from .describe import build, describe
 from .layer import Layer
@@ -15,6 +16,7 @@ from .vectors import Vectors, Votes
 
 __all__ = [
     "Attention",
+    "Average",
     "Denoised",
     "Layer",
     "Lookup",
