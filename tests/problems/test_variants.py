@@ -116,6 +116,15 @@ def test_how_rows_are_drawn_is_said_in_the_file_or_on_the_command_line(tmp_path:
     assert load_problem(path, ["target.draw=random"]).problem().draw == "random"
 
 
+def test_what_judges_without_labels_is_said_in_the_file_or_on_the_command_line(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + '[compare]\nvalidator = "information"\n')
+    assert load_problem(path).problem().validator == "information"
+    assert load_problem(path, ["compare.validator=snd"]).problem().validator == "snd"
+    assert load_problem(written(tmp_path, HEAD)).problem().validator == "sound"
+    with pytest.raises(ValueError, match=r"`validator` should be a known name; found .sounds."):
+        load_problem(path, ["compare.validator=sounds"]).problem()
+
+
 def test_where_to_train_is_said_in_the_file_or_on_the_command_line(tmp_path: Path) -> None:
     path = written(tmp_path, HEAD + '[compare]\ndevice = "cpu"\nprecision = "float32"\nthreads = 2\n')
     file = load_problem(path)

@@ -137,6 +137,7 @@ class ProblemFile:
             metric=self._metric([t.name for t in targets]),
             importance=self.compare.importance,
             no_harm=self.compare.no_harm,
+            validator=self.compare.validator,
         )
         for one in map(problem.using, problem.backbones) if problem.backbones else [problem]:
             with seeded(0):  # names and shapes are told before any training

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..strategies import Budget
+from ..strategies.validating import DEFAULT
 
 Count = Annotated[int, Field(ge=1)]
 Pixels = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]
@@ -143,6 +144,9 @@ class Compare(Section):
     )
     augment: list[Literal["flip", "shift", "crop", "colour", "mixup"]] = Field(
         default_factory=list, description='a list of "flip", "shift", "crop", "colour" and "mixup"'
+    )
+    validator: str = Field(
+        default=DEFAULT, description="what judges nets for a target without labels, such as `sound`"
     )
     seconds: float | None = Field(default=None, gt=0, description="a number above 0")
     out: str = Field(default="", description="a directory")

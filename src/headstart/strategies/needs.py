@@ -162,6 +162,15 @@ def shallow(situation: Situation) -> str:
     return shift(situation) or ("" if situation.comes_pretrained() else plain(situation))
 
 
+def perceptron(situation: Situation) -> str:
+    """Ask for ``shallow``, and a backbone of fully connected layers, which reads rows of any width."""
+    if reason := shallow(situation):
+        return reason
+    with seeded(0):
+        told = "" if situation.comes_pretrained() else getattr(situation.build(pretrained=False), "use", "")
+    return "" if told == "mlp" else "the backbone is no `mlp` that learns from the start"
+
+
 def transported(situation: Situation) -> str:
     """Ask for ``shallow``, and the library of optimal transport."""
     return shallow(situation) or pot()

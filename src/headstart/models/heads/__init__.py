@@ -1,6 +1,8 @@
 """Heads that are no network: a file for each, and how every head is described in a saved model."""
 
 from .attention import Attention
+from .average import Average
+from .denoised import Denoised
 from .describe import build, describe
 from .layer import Layer
 from .lookup import Lookup
@@ -14,6 +16,8 @@ from .vectors import Vectors, Votes
 
 __all__ = [
     "Attention",
+    "Average",
+    "Denoised",
     "Layer",
     "Lookup",
     "Nearest",

@@ -9,6 +9,8 @@ from torch import nn
 
 from ...tasks.kinds.placed import AtPlaces, Even
 from .attention import Attention
+from .average import Average
+from .denoised import Denoised
 from .layer import Layer
 from .lookup import Lookup
 from .nearest import Nearest
@@ -22,11 +24,13 @@ from .vectors import Vectors, Votes
 _MAKE: dict[str, Callable[..., nn.Module]] = {
     "linear": lambda **about: nn.Linear(about["in"], about["out"], about["bias"]),
     "relu": lambda **about: nn.ReLU(),
+    "tanh": lambda **about: nn.Tanh(),
     "even": lambda **about: Even(),
+    "average": lambda **about: Average(map(build, about["parts"])),
     "at_places": lambda **about: AtPlaces(build(about["head"]), about["size"]),
 } | {
     kind.layer: kind
-    for kind in (Attention, Lookup, Nearest, Neighbours, Relations, Sphere, Sums, Trees, Vectors, Votes)
+    for kind in (Attention, Denoised, Lookup, Nearest, Neighbours, Relations, Sphere, Sums, Trees, Vectors, Votes)
 }
 
 
@@ -45,8 +49,13 @@ def describe(head: nn.Module) -> dict[str, Any] | list[Any] | None:
             return {"layer": "linear", "in": head.in_features, "out": head.out_features, "bias": bias}
         case nn.ReLU():
             return {"layer": "relu"}
+        case nn.Tanh():
+            return {"layer": "tanh"}
         case Even():
             return {"layer": "even"}
+        case Average():
+            parts = [describe(part) for part in head.parts]
+            return None if None in parts else {"layer": "average", "parts": parts}
         case AtPlaces():
             inner = describe(head.head)
             size = None if head.size is None else list(head.size)

@@ -7,6 +7,7 @@ from .blobs import RAW_BLOBS
 from .constant import CONSTANT
 from .contrastive import CONTRASTIVE
 from .decayed import FINETUNE_DECAY
+from .denoising import DENOISED
 from .episodes import (
     ANIL_STRATEGY,
     MAML_STRATEGY,
@@ -32,6 +33,7 @@ from .scratch import SCRATCH
 from .several import LABELLED_TOO, MULTI_DANN
 from .sharing import MULTITASK
 from .surgical import SURGICAL
+from .together import TOGETHER
 from .tuned import LAYER_FINETUNE
 from .twophase import ADDA_STRATEGY, SHOT_STRATEGY
 from .ways import SHALLOW
@@ -67,7 +69,7 @@ FURTHER: dict[str, Strategy] = {
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
         LOGIT_ADJUSTED, COTUNING,
         MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE, MULTITASK_GROUPS,
-        *ALIGNING, ADDA_STRATEGY, SHOT_STRATEGY, MULTI_DANN, *LABELLED_TOO, ADABN, *SHALLOW,
+        *ALIGNING, ADDA_STRATEGY, SHOT_STRATEGY, MULTI_DANN, *LABELLED_TOO, ADABN, *SHALLOW, *DENOISED, TOGETHER,
     )
 }  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.
