@@ -26,12 +26,12 @@ from .net import (
     unfreeze,
     width_of,
 )
-from .saving import Saved, load, save
+from .saving import Saved, load, save, slim
 from .sharing import Pattern, maps
 
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Pattern", "Saved", "Trunk", "backbone", "blocks",
     "conv4", "count_parameters", "cut", "cuts", "decayed_groups", "depths", "device_of", "fix_norms",
-    "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save", "stages", "textcnn",
-    "timm", "tokenizer", "torchvision", "unfreeze", "width_of", "widths", "words",
+    "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save", "slim", "stages",
+    "textcnn", "timm", "tokenizer", "torchvision", "unfreeze", "width_of", "widths", "words",
 ]  # fmt: skip
