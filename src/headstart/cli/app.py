@@ -50,7 +50,7 @@ for command in (
     comparisons.demo, comparisons.compare, comparisons.check, comparisons.rank, comparisons.report,
     comparisons.weights,
     runs.fit, runs.resume,
-    models.evaluate, models.predict, models.adapt, models.export,
+    models.evaluate, models.predict, models.adapt, models.export, models.slim,
 ):  # fmt: skip
     app.command()(command)
 app.command("list")(listing.show)

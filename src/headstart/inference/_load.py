@@ -24,6 +24,7 @@ def load(
     device: str = "auto",
     backbone: nn.Module | None = None,
     heads: Mapping[str, nn.Module] | None = None,
+    base: nn.Module | None = None,
 ) -> Model:
     """Load a saved model to use it, on this machine's device, whatever it was trained on.
 
@@ -36,10 +37,13 @@ def load(
         device: ``"auto"`` for the fastest of this machine, or its name, as in ``"cpu"``, ``"cuda:1"``.
         backbone: a module to fill, where the saved one was not built by ``hs.backbone``.
         heads: modules to fill, where a saved one is other than linear layers with ReLUs between.
+        base: the pretrained backbone whose weights a slim model points to; one that ``hs.backbone`` knows is
+            built where it is left out, if its weights are on this machine.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged or altered, or this machine does not have the device.
+        ValueError: if a file is damaged or altered, this machine does not have the device, or the weights of
+            ``base`` are others than those that the model points to.
 
     Example:
         >>> import tempfile, torch
@@ -54,9 +58,9 @@ def load(
         torch.Size([3, 2])
     """
     place = engine.device(device)
-    saved = models.load(directory, backbone=backbone, heads=heads)
+    saved = models.load(directory, backbone=backbone, heads=heads, base=base)
     about, notes = saved.encoding or {}, saved.notes or {}
-    few = FewShot.load(directory, backbone=backbone) if "fewshot" in notes else None
+    few = FewShot.load(directory, backbone=backbone, base=base) if "fewshot" in notes else None
     return Model(
         (few or saved).net.to(place),
         saved.kinds,

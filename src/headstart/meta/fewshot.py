@@ -244,18 +244,26 @@ class FewShot:
         return save_with(now.net, directory, {FILE: data}, kinds=kinds, encoding=self.encoding, notes=notes)
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str], *, backbone: nn.Module | None = None) -> FewShot:
+    def load(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        backbone: nn.Module | None = None,
+        base: nn.Module | None = None,
+    ) -> FewShot:
         """Read what ``save`` wrote, on the CPU; predictions are the same to the bit.
 
         Args:
             directory: that was given to ``save``.
             backbone: a module to fill, where the saved one was not built by ``hs.backbone``.
+            base: whose weights the model points to, as for ``hs.models.load``.
 
         Raises:
             FileNotFoundError: if a file is missing.
             ValueError: if a file is damaged, or the directory holds another model.
         """
-        saved, path = load(directory, backbone=backbone), current(Path(directory) / FILE)
+        saved = load(directory, backbone=backbone, base=base)
+        path = current(Path(directory) / FILE)
         about = (saved.notes or {}).get("fewshot")
         if about is None:
             raise wrong(f'"{directory}"', expected="what `FewShot.save` wrote", found="another model")

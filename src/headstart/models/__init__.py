@@ -27,12 +27,12 @@ from .net import (
     unfreeze,
     width_of,
 )
-from .saving import Saved, load, save
+from .saving import Saved, load, save, slim
 from .sharing import Pattern, maps
 
 __all__ = [
     "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Pattern", "Saved", "Trunk", "backbone", "blocks",
     "conv4", "count_parameters", "cut", "cuts", "decayed_groups", "depths", "device_of", "fix_norms",
-    "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save", "save_hf",
+    "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save", "save_hf", "slim",
     "stages", "textcnn", "timm", "tokenizer", "torchvision", "unfreeze", "width_of", "widths", "words",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from ._files import AGAIN, DESCRIPTION, WEIGHTS, read, write
 from ._weights import check_fits, check_weights, fill
 from .backbones.cuts import Cut
 from .backbones.providers import rebuild
+from .backbones.references import backbone as named
 from .heads import build, describe
 from .net import Net, as_backbone
 from .wrappers import plain_names, plain_state, unwrapped, without_wrappers
@@ -122,6 +124,66 @@ def save_with(
         raise wrong("`encoding` and `notes`", expected="JSON", found=str(error), error=TypeError) from None
     write(Path(directory), description, tensors, beside)
     return Path(directory)
+
+
+def slim(
+    model: str | os.PathLike[str], directory: str | os.PathLike[str], *, base: nn.Module | None = None
+) -> Path:
+    """Copy a saved model without the weights that are still those of its base, and point to them by hash.
+
+    What is tuned is copied, and so are all other files. Such a model is loaded where the base is there.
+
+    Args:
+        model: a directory that ``save`` wrote, or one with such directories in it: all are made slim.
+        directory: new or empty.
+        base: the pretrained backbone that the net began with; where it is left out, the one of the name that
+            the model has, from this machine.
+
+    Returns:
+        ``directory``.
+
+    Raises:
+        FileExistsError: if ``directory`` is there and not empty.
+        FileNotFoundError: if there is no model.
+        ValueError: if a file is damaged, no weights are those of the base, or it has to be passed.
+
+    Example:
+        >>> import tempfile
+        >>> from headstart.models import mlp
+        >>> from headstart.tasks import Multiclass
+        >>> start = mlp(2)
+        >>> net = Net(start, {"coins": nn.Linear(40, 2)})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     whole = save(net, Path(folder) / "whole", kinds={"coins": Multiclass(2)})
+        ...     small = slim(whole, Path(folder) / "slim", base=start)
+        ...     sizes = [(place / "model.safetensors").stat().st_size for place in (whole, small)]
+        >>> sizes[1] < sizes[0] / 2
+        True
+    """
+    place, to = Path(model), Path(directory)
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise wrong(f"`directory` {to}", expected="new or empty", found="files in it", error=FileExistsError)
+    inside = sorted(file.parent for file in place.rglob(DESCRIPTION)) or [place]
+    made = {each: pointing(each, base) for each in inside}
+    shutil.copytree(place, to, ignore=shutil.ignore_patterns(WEIGHTS), dirs_exist_ok=True)
+    for each, (about, tensors) in made.items():
+        write(to / each.relative_to(place), about, tensors, {})
+    return to
+
+
+def pointing(model: Path, base: nn.Module | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a saved model, and leave out the tensors that are a base's: what describes it, and the others."""
+    about, tensors = read(model)
+    if base is None:
+        known = about["backbone"] or {}
+        if not known.get("use"):
+            found = "none, and the model's net has no name"
+            hint = "pass the module that it began with"
+            raise wrong("`base`", expected="the pretrained backbone", found=found, hint=hint)
+        base = named(str(known["use"]), settings=known.get("settings"), fetch="never")
+    rest, pointer = pointed(tensors, base)
+    kept = {key: value for key, value in about.items() if key not in ("format", "weights", "sha256")}
+    return kept | {"base": pointer}, rest
 
 
 def load(

