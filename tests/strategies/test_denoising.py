@@ -51,20 +51,20 @@ def test_counts_are_there_or_not_and_columns_that_never_are_say_nothing():
 
 
 def test_a_word_that_the_source_lacks_gets_a_weight():
-    """Of two words for one thing, the source has one and the target the other; both go with a third."""
+    """Of two words for one thing, the source has one and the target the other; both go with those that they share."""
     problem = posed()
     generator = torch.Generator().manual_seed(0)
 
     def rows(count, word):
         y = torch.arange(count) % 2
-        x = torch.zeros(count, 40)
-        x[:, 0] = (torch.rand(count, generator=generator) < 0.1 + 0.8 * y).float()  # what both share
-        x[:, word] = y.float()
-        x[torch.arange(count), torch.randint(5, 40, (count,), generator=generator)] = 1.0
+        x = torch.zeros(count, 90)
+        chance = torch.rand(count, 6, generator=generator)
+        x[:, 3:9] = (chance < 0.1 + 0.6 * y[:, None]).float()  # what both share
+        x[:, word] = y * (chance[:, 0] < 0.6)
         return x, y
 
     (x, y), (bare, _) = rows(200, 1), rows(200, 2)
-    only = torch.zeros(2, 40)
+    only = torch.zeros(2, 90)
     only[0, 2] = 1.0  # the target's own word and nothing else, and nothing at all
     target, source = problem.target, problem.sources[0]
     target = dataclasses.replace(
@@ -98,7 +98,7 @@ def test_members_that_lose_the_source_are_left_out(monkeypatch):
 
     members = together.MEMBERS
     for given, left in ((members, 4), ((*members[1:], (lost, {"weight": 0.3})), 3)):
-        asked = dataclasses.replace(problem, budget=dataclasses.replace(problem.budget, pretrain=40))
+        asked = dataclasses.replace(problem, budget=dataclasses.replace(problem.budget, pretrain=15))
         monkeypatch.setattr(together, "MEMBERS", given)
         net = FURTHER["adapted+mean"].learn(trial("adapted+mean", asked)).net
         assert len(net.heads["new"].parts) <= left
