@@ -90,7 +90,8 @@ def test_shallow_ones_take_rows_as_they_are_without_a_pretrained_backbone(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["coral+logreg", "sa+svm", "sa+knn", "tca+logreg", "bbse", "msda+logreg", "msda+mmd", "adapted+mean"]
+    "name",
+    ["coral+logreg", "sa+svm", "sa+knn", "tca+logreg", "bbse", "msda+logreg", "msda+mmd", "adapted+mean"],
 )
 def test_a_saved_one_gives_the_same_answers(name, tmp_path):
     problem = posed()

@@ -49,9 +49,7 @@ def test_subspace_alignment_and_nearest_rows_are_those_of_skada():
     moved = sides.target @ ours.map.weight.double().numpy().T
     numpy.testing.assert_allclose(ours.source @ moved.T, one @ other.T, atol=1e-4)
     theirs = KNeighborsClassifier(1).fit(one, sides.y).predict(other)
-    numpy.testing.assert_array_equal(
-        KNeighborsClassifier(1).fit(ours.source, sides.y).predict(moved), theirs
-    )
+    numpy.testing.assert_array_equal(KNeighborsClassifier(1).fit(ours.source, sides.y).predict(moved), theirs)
 
 
 def test_coral_is_that_of_skada():

@@ -209,7 +209,9 @@ FERNANDO = "[Fernando et al. 2013](https://doi.org/10.1109/ICCV.2013.368)"
 RIDGES = {"ridge": (1.0, 10.0, 100.0)}
 PAN = "[Pan et al. 2011](https://doi.org/10.1109/TNN.2010.2091281)"
 DIMS = {"dims": (50, 20, 100)}
-SMOOTH = 0.01  # a direction that the target hardly shares is shrunk in the source: no weight may make up for it
+SMOOTH = (
+    0.01  # a direction that the target hardly shares is shrunk in the source: no weight may make up for it
+)
 COLOURED, TURNED, AGREEING = (
     "source features with the target's covariance",
     "the source's main directions turned to the target's",
