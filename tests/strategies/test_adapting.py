@@ -26,7 +26,11 @@ from headstart.testing import check_strategy
 DEEP = (
     "coral", "cmd", "jan", "cdan", "mcc", "afn", "mdd", "mcd", "pada", "self-training", "adda", "shot",
 )  # fmt: skip
-SHALLOW = ("coral+logreg", "coral+svm", "sa+logreg", "sa+svm", "tca+logreg", "iw+logreg", "bbse")
+SHALLOW = (
+    "coral+logreg", "coral+svm", "coral+knn", "sa+logreg", "sa+svm", "sa+knn", "tca+logreg", "tca+knn",
+    "source+knn", "iw+logreg", "bbse", "msda+logreg",
+)  # fmt: skip
+OF_LAYERS = ("msda+mmd", "msda+dann", "adapted+mean")  # these need an mlp that learns from the start
 WITH_POT = ("deepjdot", "ot+logreg")
 POT = pytest.mark.skipif(find_spec("ot") is None, reason="POT is not installed")
 ALL = [*DEEP, "adabn", *SHALLOW, *(pytest.param(name, marks=POT) for name in WITH_POT)]
@@ -80,12 +84,15 @@ def test_every_one_keeps_the_contract(name, kind):
     check_strategy(FURTHER[name], posed(kind, backbone=normalised()))
 
 
-@pytest.mark.parametrize("name", SHALLOW)
+@pytest.mark.parametrize("name", [*SHALLOW, *OF_LAYERS])
 def test_shallow_ones_take_rows_as_they_are_without_a_pretrained_backbone(name):
     check_strategy(FURTHER[name], posed())
 
 
-@pytest.mark.parametrize("name", ["coral+logreg", "sa+svm", "tca+logreg", "bbse"])
+@pytest.mark.parametrize(
+    "name",
+    ["coral+logreg", "sa+svm", "sa+knn", "tca+logreg", "bbse", "msda+logreg", "msda+mmd", "adapted+mean"],
+)
 def test_a_saved_one_gives_the_same_answers(name, tmp_path):
     problem = posed()
     net = FURTHER[name].learn(trial(name, problem)).net

@@ -83,20 +83,20 @@ def kept(file, make):
 def rounds(folder):
     """Go through all that is to be found: how sound, and the first seed; the other seeds; the other ways."""
     seeded = [name for name in MAIN if name not in FIXED]
-    plan = [(MAIN, 0), *((seeded, seed) for seed in range(1, SEEDS)), (OTHERS, 0)]
-    for names, seed in plan:
+    for names, seeds in ((MAIN, [0]), (seeded, range(1, SEEDS)), (OTHERS, [0])):
         for pair in PAIRS:
             problem, starts = None, Starts()
-            for name in names:
-                stem = f"{'-'.join(pair)}-{name}"
-                settings, file = folder / f"{stem}-settings.json", folder / f"{stem}-{seed}.json"
-                if file.exists() and (settings.exists() or name in OTHERS):
-                    continue
-                problem = problem or posed(pair)
-                option = 0
-                if name in MAIN:
-                    option = kept(settings, partial(said, problem, name))["option"]
-                kept(file, partial(scored, problem, name, option, seed, starts))
+            for seed in seeds:
+                for name in names:
+                    stem = f"{'-'.join(pair)}-{name}"
+                    settings, file = folder / f"{stem}-settings.json", folder / f"{stem}-{seed}.json"
+                    if file.exists() and (settings.exists() or name in OTHERS):
+                        continue
+                    problem = problem or posed(pair)
+                    option = 0
+                    if name in MAIN:
+                        option = kept(settings, partial(said, problem, name))["option"]
+                    kept(file, partial(scored, problem, name, option, seed, starts))
 
 
 def table(folder):
@@ -154,7 +154,8 @@ def averages(pairs):
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    rounds(folder)
+    if "table" not in sys.argv:
+        rounds(folder)
     pairs = table(folder)
     told, each = averages(pairs)
     found = {"steps": STEPS, "mean": told, "each way": each, "pairs": pairs}

@@ -28,6 +28,7 @@ class Raw(Backbone):
 
     Args:
         shape: of one row.
+        unit: divide each row by the sum of its magnitudes first.
 
     Attributes:
         mean: of each number, 0 until it is set, ``(D,)``.
@@ -42,9 +43,9 @@ class Raw(Backbone):
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int], unit: bool = False) -> None:
         super().__init__()
-        self.settings = {"shape": list(shape)}
+        self.unit, self.settings = unit, {"shape": list(shape), **({"unit": True} if unit else {})}
         large = len(shape) == 3 and max(shape[1:]) > SIDE
         self.sides = (min(shape[1], SIDE), min(shape[2], SIDE)) if large else None
         self.width = math.prod([shape[0], *self.sides] if self.sides else shape)
@@ -56,7 +57,10 @@ class Raw(Backbone):
         x = lit(x).to(self.mean.dtype)
         if self.sides:
             x = F.adaptive_avg_pool2d(x, self.sides)
-        return (x.flatten(1) - self.mean) / self.spread
+        x = x.flatten(1)
+        if self.unit:
+            x = F.normalize(x, p=1, dim=1)
+        return (x - self.mean) / self.spread
 
 
 @final

@@ -30,7 +30,19 @@ _MAKE: dict[str, Callable[..., nn.Module]] = {
     "at_places": lambda **about: AtPlaces(build(about["head"]), about["size"]),
 } | {
     kind.layer: kind
-    for kind in (Attention, Denoised, Lookup, Nearest, Neighbours, Relations, Sphere, Sums, Trees, Vectors, Votes)
+    for kind in (
+        Attention,
+        Denoised,
+        Lookup,
+        Nearest,
+        Neighbours,
+        Relations,
+        Sphere,
+        Sums,
+        Trees,
+        Vectors,
+        Votes,
+    )
 }
 
 

@@ -141,12 +141,18 @@ def as_features(trial: Trial, *several: X) -> tuple[nn.Module, list[Tensor]]:
     return backbone, [backbone(lit(x).cpu()) for x in tables]
 
 
-def denoise(trial: Trial, learner: Learner) -> Trained:
-    """Fit a learner on the sources' rows and their denoised form; the target's rows take the same way."""
+def denoise(trial: Trial, learner: Learner, first: Denoised | None = None) -> Trained:
+    """Fit a learner on the sources' rows and their denoised form; the target's rows take the same way.
+
+    Args:
+        trial: of a target with bare rows and sources with its classes.
+        learner: of scikit-learn.
+        first: layers that were learned before; learned of the rows of both domains without it.
+    """
     kind = trial.target.kind
     source = drawn(kind, of_sources(trial), MOST, trial.generator("rows of the sources"))
     backbone, (z, other) = as_features(trial, source.x, bare_rows(trial))
-    first = learned(torch.cat([z, other]), float(trial.settings["noise"]))
+    first = first or learned(torch.cat([z, other]), float(trial.settings["noise"]))
     y = kind.numbers(source.y).cpu().numpy()
     if len(numpy.unique(y)) < 2:
         head: nn.Module = prior(kind, torch.from_numpy(y), first.width)
@@ -157,11 +163,17 @@ def denoise(trial: Trial, learner: Learner) -> Trained:
     return Trained(Net(backbone, {trial.target.name: nn.Sequential(first, head)}).to(trial.problem.on), {})
 
 
-def then(trial: Trial, run: Callable[[Trial], Trained]) -> Trained:
+def of_both(trial: Trial) -> Denoised:
+    """Learn the layers of the rows of both domains, which takes no label."""
+    _, rows = as_features(trial, of_sources(trial).x, bare_rows(trial))
+    return learned(torch.cat(rows), float(trial.settings["noise"]))
+
+
+def then(trial: Trial, run: Callable[[Trial], Trained], first: Denoised | None = None) -> Trained:
     """Run a deep way on denoised rows; what was learned for these becomes part of the net's head."""
     target, source = trial.target, of_sources(trial)
     backbone, (z, other) = as_features(trial, source.x, bare_rows(trial))
-    first = learned(torch.cat([z, other]), float(trial.settings["noise"]))
+    first = copied(first) if first is not None else of_both(trial)
     z, other = first(z), first(other)
     own = Labelled(z[:0], source.y[:0])
     posed = trial.problem.with_rows(

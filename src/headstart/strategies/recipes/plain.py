@@ -20,6 +20,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy
@@ -191,12 +192,18 @@ def _counted(backbone: Words, x: Tensor) -> Any:
     return sparse.coo_matrix((ones, (row, ids[row, place])), (len(ids), backbone.width)).tocsr()
 
 
-def standardise(backbone: Raw, x: Tensor) -> None:
-    """Write the mean of each column into a backbone, and its spread, or one spread for all."""
+def standardise(backbone: Raw, x: Tensor, *, each: bool = False) -> None:
+    """Write the mean of each column into a backbone, and its spread, or one spread for all.
+
+    Args:
+        backbone: of these rows.
+        x: rows.
+        each: whether columns have a spread each in any case.
+    """
     z = torch.cat([backbone(some).double() for some in x.split(CHUNK)])
     centre = z.mean(0)
     square = (z - centre).square().mean(0)
-    if x.ndim != 2 or len(x) < KNOWN or bool((x == 0).double().mean() > COUNTS):
+    if not each and (x.ndim != 2 or len(x) < KNOWN or bool((x == 0).double().mean() > COUNTS)):
         square = square.mean().expand_as(square)
     spread = square.sqrt()
     backbone.mean.copy_(centre)
@@ -392,7 +399,11 @@ def _below(thresholds: numpy.ndarray) -> numpy.ndarray:
 
 def _by_cells(cells: int) -> Callable[[int, int], int]:
     """Take so many numbers in all, and at most 20,000 rows."""
-    return lambda columns, classes: min(20_000, cells // columns)
+    return partial(_of_cells, cells)
+
+
+def _of_cells(cells: int, columns: int, classes: int) -> int:
+    return min(20_000, cells // columns)
 
 
 def by_planes(columns: int, classes: int) -> int:

@@ -2,6 +2,11 @@
 
 Features are those of the pretrained backbone where there is one, else the rows as they are. All is written
 into the net's head, which reads the target's rows.
+
+Rows as they are become z-scores by the rows of their own domain (``scale = "columns"``; tables of which nine
+tenths are 0 have one spread for all columns). ``scale = "rows"`` is the protocol of the published tables on
+feature tables (Office-Caltech, SURF and DeCAF): each row is divided by its sum first, and each column always
+has its own spread.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...datasets.shots import drawn
+from ...errors import unknown, wrong
 from ...models import Net, freeze
 from ...models.backbones.plain import Raw
 from ...models.heads import Neighbours, Vectors
@@ -30,6 +36,7 @@ from .pooled import of_sources
 
 Matrix = NDArray[numpy.float64]
 MOST = 4000  # rows of a side
+COLUMNS, ROWS = "columns", "rows"  # ways to scale rows as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +130,13 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
         assert isinstance(x, Tensor)
         assert isinstance(source.x, Tensor)
         before, x = lit(source.x).cpu(), lit(x).cpu()
-        old, new = Raw(tuple(x.shape[1:])), Raw(tuple(x.shape[1:]))
-        standardise(old, before)
-        standardise(new, x if apart else before)
+        scale = _scale(trial)
+        old, new = (Raw(tuple(x.shape[1:]), unit=scale == ROWS) for _ in range(2))
+        standardise(old, before, each=scale == ROWS)
+        standardise(new, x if apart else before, each=scale == ROWS)
         return Sides(new.eval(), numbers(old, before), y, numbers(new, x))
+    if _scale(trial) == ROWS:
+        raise wrong("`scale`", expected="columns", found="rows, with features of a pretrained backbone")
     net = trial.pretrained()
     freeze(net.backbone)
     z, other = (trial.starts.features(net, rows, trial.target.name).double().cpu() for rows in (source.x, x))
@@ -134,6 +144,14 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
     mean, scale = standard(other) if apart else of_source
     there = ((z - of_source[0]) / of_source[1]).numpy(), y, ((other - mean) / scale).numpy()
     return Sides(net.backbone, *there, mean, scale)
+
+
+def _scale(trial: Trial) -> str:
+    """Say how rows as they are become comparable: by columns, or each row by its sum before that."""
+    scale = str(trial.settings.get("scale", COLUMNS))
+    if scale not in (COLUMNS, ROWS):
+        raise unknown("`scale`", scale, (COLUMNS, ROWS))
+    return scale
 
 
 def fit(trial: Trial, learner: Learner, sides: Sides, aligned: Aligned) -> nn.Module:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,37 +24,48 @@ from ...maths import random
 from ...measure import source_risk
 from ...models import Net
 from ...models.backbones.plain import Raw
-from ...models.heads import Average
+from ...models.heads import Average, Denoised
 from ...tasks import Labelled, Task
 from .. import needs
 from ..strategy import Strategy
 from ..trial import Trained, Trial
 from .align import BARE, joined, match
-from .denoising import denoise, then
+from .denoising import denoise, of_both, then
 from .plain import LOGISTIC
 
 HELD = 0.2  # of the source's labelled rows, which say how sure each member may be
 LOSES = 0.04  # accuracy there, behind the best, from which on a member is left out
 TEMPERATURES = torch.logspace(1, -1, 41).tolist()
 
-Run = Callable[[Trial], Trained]
+NOISE = 0.7
+Run = Callable[[Trial, Denoised], Trained]
 
 
-def mmd(trial: Trial) -> Trained:
+def mmd(trial: Trial, first: Denoised) -> Trained:
     """Lower the discrepancy."""
     return match(trial, MMD)
 
 
-def cmd(trial: Trial) -> Trained:
+def cmd(trial: Trial, first: Denoised) -> Trained:
     """Lower the distance of the moments."""
     return match(trial, CMD)
+
+
+def denoised_mmd(trial: Trial, first: Denoised) -> Trained:
+    """Lower the discrepancy on denoised rows."""
+    return then(trial, partial(match, method=MMD), first)
+
+
+def denoised_logreg(trial: Trial, first: Denoised) -> Trained:
+    """Fit a logistic regression on denoised rows."""
+    return denoise(trial, LOGISTIC, first)
 
 
 MEMBERS: tuple[tuple[Run, Mapping[str, Any]], ...] = (
     (mmd, {"weight": 0.3}),
     (cmd, {"weight": 0.3}),
-    (lambda trial: then(trial, mmd), {"weight": 0.3, "noise": 0.7}),
-    (lambda trial: denoise(trial, LOGISTIC), {"noise": 0.7, "C": 0.01}),
+    (denoised_mmd, {"weight": 0.3}),
+    (denoised_logreg, {"C": 0.01}),
 )
 
 
@@ -66,9 +78,10 @@ def together(trial: Trial) -> Trained:
     train, held = divided(joined(trial.target, trial.problem.shared()).train.known(), trial.seed)
     posed = trial.problem.with_rows(sources=[Task("the sources", kind, train)])
     y = kind.numbers(held.y)
+    first = of_both(replace(trial, settings={"noise": NOISE}))  # without labels, so of all rows
     nets, right, curves = [], [], {}
     for number, (run, settings) in enumerate(MEMBERS):
-        trained = run(replace(trial, problem=posed, settings=settings))
+        trained = run(replace(trial, problem=posed, settings=settings), first)
         outputs = predict(trained.net, name, held.x, progress=False).cpu()
         p, t = cooled(kind.probabilities, outputs, y)
         nets.append((trained.net, t))

@@ -26,11 +26,11 @@ from ...models import freeze
 from ...models.heads import Vectors
 from .. import needs
 from ..situation import Situation
-from ..strategy import Strategy, rates
+from ..strategy import Setting, Strategy, rates
 from ..trial import Trained, Trial
 from .align import BARE
-from .plain import LOGISTIC, Learner, Rows, by_planes, layer, planes
-from .shallow import MOST, Align, Aligned, Matrix, Sides, adapt, answer, both, fit
+from .plain import LOGISTIC, NEIGHBOURS, Learner, Rows, by_planes, layer, planes
+from .shallow import COLUMNS, MOST, Align, Aligned, Matrix, Sides, adapt, answer, both, fit
 
 PAIRED = 1000  # rows of a side, where all pairs are compared
 RARE = 1e-3  # times that a class is as common in the target, at least
@@ -97,6 +97,11 @@ def components(trial: Trial, sides: Sides) -> Aligned:
     return Aligned(kernel[: len(sides.source)] @ w, map=head)
 
 
+def as_it_is(trial: Trial, sides: Sides) -> Aligned:
+    """Take the source's features as they are."""
+    return Aligned(sides.source)
+
+
 def transport(trial: Trial, sides: Sides) -> Aligned:
     """Move each source row to the mean of the target rows that it is carried to at least cost."""
     import ot
@@ -148,9 +153,10 @@ def _linear(trial: Trial, rows: Rows) -> nn.Module:
 
 
 LINEAR = Learner(_linear, by_planes, moved=False)
-LEARNERS: dict[str, tuple[Learner, Sequence[float], str]] = {
-    "logreg": (LOGISTIC, (1.0, 0.1, 10.0), "logistic regression"),
-    "svm": (LINEAR, (0.01, 0.1, 1.0), "linear SVM"),
+LEARNERS: dict[str, tuple[Learner, str, Sequence[float], str]] = {
+    "logreg": (LOGISTIC, "C", (1.0, 0.1, 10.0), "logistic regression"),
+    "svm": (LINEAR, "C", (0.01, 0.1, 1.0), "linear SVM"),
+    "knn": (NEIGHBOURS, "k", (1, 5, 15), "the nearest row"),
 }
 
 
@@ -161,6 +167,7 @@ def strategy(
     paper: str,
     *,
     own: Mapping[str, Sequence[float]] | None = None,
+    strength: float | None = None,
     needs: Callable[[Situation], str] = needs.shallow,
     aligns: bool = True,
     **how: Any,
@@ -172,15 +179,17 @@ def strategy(
         align: brings features together.
         told: what the learner is fitted on, for the summary.
         paper: a link.
-        own: the setting of the method, and what to choose from; without one it is the learner's ``C``.
+        own: the setting of the method, and what to choose from; without one it is the learner's own.
+        strength: the learner's ``C``, where it is another than usual.
         needs: of the situation.
         aligns: as of ``Strategy``.
         how: ``most`` and ``apart`` of ``adapt``.
     """
-    learner, values, words = LEARNERS[name.rpartition("+")[2]]
-    options = [{"C": value} for value in values]
+    learner, its, values, words = LEARNERS[name.rpartition("+")[2]]
+    options: list[dict[str, Setting]] = [{its: value, "scale": COLUMNS} for value in values]
+    first = values[0] if strength is None or its != "C" else strength
     for setting, several in (own or {}).items():
-        options = [{setting: value, "C": values[0]} for value in several]
+        options = [{setting: value, its: first, "scale": COLUMNS} for value in several]
     return Strategy(
         name=name,
         run=partial(adapt, align=align, learner=learner, **how),
@@ -198,24 +207,32 @@ def strategy(
 SUN = "[Sun et al. 2016](https://arxiv.org/abs/1511.05547)"
 FERNANDO = "[Fernando et al. 2013](https://doi.org/10.1109/ICCV.2013.368)"
 RIDGES = {"ridge": (1.0, 10.0, 100.0)}
+PAN = "[Pan et al. 2011](https://doi.org/10.1109/TNN.2010.2091281)"
 DIMS = {"dims": (50, 20, 100)}
-COLOURED, TURNED = (
+SMOOTH = (
+    0.01  # a direction that the target hardly shares is shrunk in the source: no weight may make up for it
+)
+COLOURED, TURNED, AGREEING = (
     "source features with the target's covariance",
     "the source's main directions turned to the target's",
+    "directions along which the domains' means agree",
 )
 
 SHALLOW: tuple[Strategy, ...] = (
     strategy("coral+logreg", coral, COLOURED, SUN, own=RIDGES),
     strategy("coral+svm", coral, COLOURED, SUN, own=RIDGES),
-    strategy("sa+logreg", subspace, TURNED, FERNANDO, own=DIMS),
-    strategy("sa+svm", subspace, TURNED, FERNANDO, own=DIMS),
+    strategy("coral+knn", coral, COLOURED, SUN, own=RIDGES),
+    strategy("sa+logreg", subspace, TURNED, FERNANDO, own=DIMS, strength=SMOOTH),
+    strategy("sa+svm", subspace, TURNED, FERNANDO, own=DIMS, strength=SMOOTH / 10),
+    strategy("sa+knn", subspace, TURNED, FERNANDO, own=DIMS),
+    strategy("tca+logreg", components, AGREEING, PAN, own=DIMS, most=PAIRED),
+    strategy("tca+knn", components, AGREEING, PAN, own=DIMS, most=PAIRED),
     strategy(
-        "tca+logreg",
-        components,
-        "directions along which the domains' means agree",
-        "[Pan et al. 2011](https://doi.org/10.1109/TNN.2010.2091281)",
-        own=DIMS,
-        most=PAIRED,
+        "source+knn",
+        as_it_is,
+        "the source, each side by its own scale",
+        "[Cover & Hart 1967](https://doi.org/10.1109/TIT.1967.1053964)",
+        aligns=False,
     ),
     strategy(
         "ot+logreg",
