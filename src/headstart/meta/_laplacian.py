@@ -29,8 +29,8 @@ class LaplacianShot:
 
     .. math:: y_q \leftarrow \mathrm{softmax}\Bigl(-a_q + \lambda \sum_p w_{qp} y_p\Bigr)
 
-    Features are centred and brought to length 1; queries are moved so that their middle is that of the support
-    set, and then count in the class means by how near they are.
+    Features are centred and brought to length 1; queries are moved so that their middle is that of the
+    support set, and then count in the class means by how near they are.
 
     Args:
         task: whose features, where a trunk knows tasks apart.
