@@ -29,8 +29,8 @@ class LaplacianShot:
 
     .. math:: y_q \leftarrow \mathrm{softmax}\Bigl(-a_q + \lambda \sum_p w_{qp} y_p\Bigr)
 
-    which never raises a bound of the energy. Features are centred and brought to length 1; queries are moved
-    so that their middle is that of the support set, and then count in the class means by how near they are.
+    Features are centred and brought to length 1; queries are moved so that their middle is that of the
+    support set, and then count in the class means by how near they are.
 
     Args:
         task: whose features, where a trunk knows tasks apart.
@@ -46,7 +46,11 @@ class LaplacianShot:
         ValueError: if a setting is out of range, or a class has no row.
 
     Differs from the paper:
-        features are centred by the rows of the episode rather than by those of the training classes.
+        - features are centred by the rows of the episode rather than by those of the training classes;
+        - a row counts in the mean of each class by its share there, rather than in that of its nearest class;
+        - a row is not among its own neighbours, as it is in the authors' code: three there are two here;
+        - the paper's bound, which an update never raises, asks that neighbours are mutual. As in the authors'
+          code they need not be, and a fixed number of updates is taken.
 
     Example:
         >>> net = Net(torch.nn.Identity(), {"coins": torch.nn.Linear(2, 2)})
@@ -56,7 +60,8 @@ class LaplacianShot:
         [0, 0, 1, 1]
 
     References:
-        Ziko et al. (ICML 2020), algorithm 1 and equation 12, https://arxiv.org/abs/2006.15486
+        Ziko et al. (ICML 2020), algorithm 1 and equation 12, https://arxiv.org/abs/2006.15486;
+        Liu, Song & Qin (ECCV 2020), on queries in class means, https://arxiv.org/abs/1911.10713
     """
 
     task: str

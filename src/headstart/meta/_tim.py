@@ -30,7 +30,7 @@ class TIM:
 
     where :math:`\hat p` is the mean of the queries' :math:`p`. It does so by closed forms in turn, for soft
     labels and for the means. The second term expects about as many queries of each class: where one is rare,
-    lower ``even``.
+    lower ``even``. The settings are those of the authors' code, which takes whole steps as here.
 
     Args:
         task: whose features, where a trunk knows tasks apart.

@@ -111,7 +111,9 @@ class ExactNorms(TorchFunctionMode):
         x = input.to(torch.promote_types(input.dtype, torch.float32))
         scale, shift = (None if v is None else v.view(shape) for v in (weight, bias))
         out, mean, unbiased = normalised(x, scale, shift, axes, eps)
-        return self._note(running_mean, out.to(input.dtype), mean.detach().flatten(), unbiased.detach().flatten())
+        return self._note(
+            running_mean, out.to(input.dtype), mean.detach().flatten(), unbiased.detach().flatten()
+        )
 
     def _note(self, running: Tensor | None, out: Tensor, mean: Tensor, unbiased: Tensor) -> Tensor:
         owner = self.owners.get(id(running))

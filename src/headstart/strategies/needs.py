@@ -124,6 +124,29 @@ def episodes(situation: Situation) -> str:
     return f"no source has classes with more than {QUERIES} rows each to cut episodes from"
 
 
+def episodes_of_any(situation: Situation) -> str:
+    """Ask for a source that episodes can be cut from, of classes or of the target's kind of numbers."""
+    if situation.target.kind.classes:
+        return episodes(situation)
+    if reason := one_answer(situation) or tensors(situation) or sources(situation):
+        return reason
+    if not complete(situation.target.train):
+        return "some of the target's rows lack one of their numbers"
+    if any(map(allows_numbers, situation.shared())):
+        return ""
+    return f"no source has the target's kind of numbers in more than {QUERIES} rows to cut episodes from"
+
+
+def allows_numbers(task: Task) -> bool:
+    """Tell whether a task of numbers has rows for a shot and the queries, each with all of its numbers."""
+    return task.train.held and int(task.train.present().sum()) > QUERIES and complete(task.train)
+
+
+def complete(rows: Labelled) -> bool:
+    """Tell whether rows that have any number have all of them."""
+    return not rows.y[rows.present()].isnan().any()
+
+
 def allows_episodes(task: Task) -> bool:
     """Tell whether every class of a task has rows for a shot and the queries."""
     if not task.kind.extensible or not task.train.held:

@@ -1,5 +1,9 @@
 """Strategies that learn from episodes cut from the sources, and adapt on the target's few rows.
 
+Where the target's answers are numbers, an episode is some rows of one source of that kind of numbers. All of
+them ask for as many outputs, so that the target starts from the head that was meta-trained; heads for classes
+start from zeros.
+
 References:
     ProtoNet: Snell et al. (NeurIPS 2017), https://arxiv.org/abs/1703.05175
     MAML: Finn et al. (ICML 2017), https://arxiv.org/abs/1703.03400
@@ -15,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...engine import seeded
 from ...meta import ANIL, MAML, Episodic, Matching, ProtoNet, Reptile, Ridge
@@ -23,12 +27,13 @@ from ...models import Adapted, Net, freeze
 from ...seams import Adaptation, Objective
 from ...tasks import Labelled, Stream, Task, episodes
 from .. import needs
-from ..needs import QUERIES, allows_episodes, class_counts
+from ..needs import QUERIES, allows_episodes, allows_numbers, class_counts
 from ..strategy import Strategy, rates
 from ..trial import Curves, Trained, Trial, rotated
 from .finetune import START
 from .sharing import together
 
+MOST = 25  # support rows of an episode of numbers
 HALVINGS = 6  # of MAML's rate on the target, before it is given up
 
 
@@ -67,7 +72,7 @@ MAML_STRATEGY = Strategy(
     run=maml,
     summary="episodes on the sources, then a few gradient steps",
     options=rates(0.01, 0.003, 0.03),
-    needs=needs.episodes,
+    needs=needs.episodes_of_any,
     reused=START + " for episodes",
     frozen="normalisation",
     paper="[Finn et al. 2017](https://arxiv.org/abs/1703.03400)",
@@ -86,7 +91,7 @@ ANIL_STRATEGY = Strategy(
     run=anil,
     summary="episodes on the sources, then gradient steps on the head",
     options=rates(0.1, 0.03, 0.3),
-    needs=needs.episodes,
+    needs=needs.episodes_of_any,
     reused=START + " for episodes",
     frozen="backbone",
     paper="[Raghu et al. 2020](https://arxiv.org/abs/1909.09157)",
@@ -106,7 +111,7 @@ REPTILE_STRATEGY = Strategy(
     run=reptile,
     summary="towards where the steps of episodes end, then gradient steps",
     options=rates(0.01, 0.003, 0.03),
-    needs=needs.episodes,
+    needs=needs.episodes_of_any,
     reused=START + " for episodes",
     frozen="normalisation",
     paper="[Nichol et al. 2018](https://arxiv.org/abs/1803.02999)",
@@ -127,7 +132,7 @@ R2D2 = Strategy(
     run=r2d2,
     summary="episodes on the sources, then a ridge regression",
     options=rates(1.0, 0.1, 10.0, name="penalty"),
-    needs=needs.episodes,
+    needs=needs.episodes_of_any,
     reused=START + " for episodes",
     frozen="backbone",
     paper="[Bertinetto et al. 2019](https://arxiv.org/abs/1805.08136)",
@@ -225,11 +230,19 @@ def exported(adapted: Adapted) -> Net:
 
 
 def episode_source(trial: Trial) -> tuple[list[Task], int, int]:
-    """Return the sources that episodes can be cut from, and the ways and shots that they allow."""
+    """Return the sources that episodes can be cut from, and the ways and shots that they allow.
+
+    For numbers the ways are the outputs, and shots are the rows of an episode.
+    """
+    kind, rows = trial.target.kind, len(trial.labelled())
+    if not kind.classes:
+        tasks = [t for t in trial.problem.shared() if allows_numbers(t)]
+        least = min(int(t.train.present().sum()) for t in tasks if t.train.held)
+        return tasks, kind.outputs, max(1, min(rows, MOST, least - QUERIES))
     tasks = [t for t in rotated(trial.problem) if allows_episodes(t)]
     counts = [class_counts(t.train) for t in tasks if t.train.held]
-    ways = min([trial.target.kind.outputs, *map(len, counts)])
-    shots = max(1, len(trial.labelled()) // trial.target.kind.outputs)
+    ways = min([kind.outputs, *map(len, counts)])
+    shots = max(1, rows // kind.outputs)
     return tasks, ways, min(shots, 5, *(min(c) - QUERIES for c in counts))
 
 
@@ -238,7 +251,7 @@ def meta_train(
 ) -> tuple[Net, Curves]:
     """Train the pretrained backbone on episodes; its normalisation keeps the statistics it has."""
     tasks, ways, shots = episode_source(trial)
-    budget, name = trial.problem.budget, trial.target.name
+    budget, name, kind = trial.problem.budget, trial.target.name, trial.target.kind
     stream: Stream = episodes(
         tasks,
         ways=ways,
@@ -256,14 +269,25 @@ def meta_train(
             nn.init.zeros_(parameter)
         for layer in norms(net):
             freeze(layer)
-        net, objective = net.to(trial.problem.on), learn(adaptation)
+        objective = learn(adaptation) if kind.classes else _of_numbers(learn, adaptation, kind.loss)
+        net = net.to(trial.problem.on)
         return net, trial.train(
             net, [], objective, steps=budget.meta, lr=lr, decay=0.0, stream=stream, phase="meta"
         )
 
     net, curves = trial.starts.get(trial.called(f"{learn} {adaptation} {lr} {ways} {shots}"), make)
     with seeded(trial.seed):
-        return trial.net(net.backbone), curves
+        start = trial.net(net.backbone)
+    if not kind.classes:
+        start.heads[name].load_state_dict(net.heads[name].state_dict())
+    return start, curves
+
+
+def _of_numbers(
+    learn: Callable[[Adaptation], Objective], adaptation: Adaptation, loss: Callable[..., Tensor]
+) -> Objective:
+    """Judge by a loss of numbers, where an objective judges at all."""
+    return Episodic(adaptation, loss) if learn is Episodic else learn(adaptation)
 
 
 def norms(net: Net) -> list[nn.Module]:
