@@ -1,11 +1,11 @@
 """Twelve pairs of Amazon products: what is recommended without a label of the target, and every other way.
 
-Needs ``HEADSTART_DATA`` with the Amazon reviews. Each pair is a ``Problem`` with 2000 labelled source rows and
-2000 bare target rows. Ways in ``MAIN`` do what ``compare`` does with ``Budget(pretrain=150, options=1,
+Needs ``HEADSTART_DATA`` with the Amazon reviews. Each pair is a ``Problem`` with 2000 labelled source rows
+and 2000 bare target rows. Ways in ``MAIN`` do what ``compare`` does with ``Budget(pretrain=150, options=1,
 repeats=1)``: each way, at its stated settings, is judged by ``sound`` on a net of four fifths of the source's
-labels and trained on all of them for each seed; that which was judged best is recommended. ``OTHERS`` run with
-one seed. The target's test file only reports. Learning takes 150 steps of 64 rows of a side, a seventh of what
-``compare`` takes by itself, so that all fits into half an hour of one core. ::
+labels and trained on all of them for each seed; that which was judged best is recommended. ``OTHERS`` run
+with one seed. The target's test file only reports. Learning takes 150 steps of 64 rows of a side, a seventh
+of what ``compare`` takes by itself, so that all fits into half an hour of one core. ::
 
     python benchmarks/quality/amazon_pairs/run.py KEPT
 
