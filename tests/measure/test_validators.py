@@ -13,6 +13,7 @@ from headstart.measure import (
     information,
     snd,
     source_risk,
+    weighted_error,
     weighted_risk,
 )
 
@@ -101,3 +102,21 @@ def test_bad_input_of_the_rest_is_refused():
         source_risk(P, Y + 1)
     with pytest.raises(ValueError, match="a row for each label"):
         weighted_risk(P, Y, normal(11, 2), normal(30, 2))
+
+
+def test_the_error_of_numbers_is_weighed_by_how_common_rows_are_in_the_target():
+    g = torch.Generator().manual_seed(0)
+    source, target = torch.randn(400, 1, generator=g), torch.randn(400, 1, generator=g) + 1.5
+    y = source.clone()
+    high, low = torch.where(source > 0.7, 0.0, y), torch.where(source < -0.7, 0.0, y)
+    for outputs in (high, low):
+        w = density_ratio(source, target)
+        expected = -float((w * (outputs - y).double().square()[:, 0]).sum() / w.sum())
+        assert abs(weighted_error(outputs, y[:, 0], source, target) - expected) < 1e-9
+    assert weighted_error(low, y, source, target) > weighted_error(high, y, source, target) + 0.3
+    some = torch.where(torch.arange(400)[:, None] < 5, math.nan, y)
+    assert weighted_error(y, some, source, target) == 0
+    with pytest.raises(ValueError, match=r"`answers` should be some that are there"):
+        weighted_error(y, y * math.nan, source, target)
+    with pytest.raises(ValueError, match=r"should be \(rows, numbers\), of as many"):
+        weighted_error(y, y[:3], source, target)

@@ -7,7 +7,7 @@ import numpy
 import pytest
 import scipy.linalg
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.svm import LinearSVC
 from torch import nn
 
@@ -16,7 +16,8 @@ from headstart.datasets import unlabel
 from headstart.engine import predict
 from headstart.inference import load
 from headstart.models import save
-from headstart.strategies import FURTHER, Budget, Starts, Trial
+from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
+from headstart.strategies.posing import posed as standing
 from headstart.strategies.recipes.align import joined
 from headstart.strategies.recipes.shallow import both
 from headstart.strategies.recipes.ways import components, coral, spread, subspace, transport
@@ -246,8 +247,6 @@ def test_adabn_takes_the_targets_statistics_and_the_sources_weights():
 
 
 def STATE(name, problem):
-    from headstart.strategies import STRATEGIES
-
     strategy = (STRATEGIES | FURTHER)[name]
     return strategy.run(Trial(problem, dict(strategy.options[0]), 0, Starts())).net.state_dict()
 
@@ -326,15 +325,63 @@ def test_rows_of_another_shape_are_refused():
         dataclasses.replace(problem, sources=[wide])
 
 
-def test_adabn_needs_batch_normalisation_and_numbers_are_not_aligned():
+def test_adabn_needs_batch_normalisation():
     assert FURTHER["adabn"].needs(posed()) == "the backbone has no batch normalisation"
-    x = torch.randn(20, 4)
-    numbers = Task(
-        "new", Regression(), Labelled(x, x[:, :1]), test=Labelled(x, x[:, :1]), unlabelled=Inputs(x)
+
+
+OF_CLASSES = ("jan", "cdan", "mcc", "afn", "mdd", "mcd", "pada", "self-training", "adda", "shot", "bbse")
+
+
+def of_numbers(rows=60, move=0.5, scale=1000.0, **given):
+    """Pose prices: the target's columns are moved and stretched, and it has no price."""
+    kind = Regression()
+
+    def drawn_of(count, seed, move=0.0):
+        x = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed))
+        return Labelled(x * (1 + move) + move, scale * (x[:, :1] + 0.5 * x[:, 1:2] + 3))
+
+    test = drawn_of(rows, 2, move)
+    target = Task(
+        "new", kind, test.take(torch.arange(0)), test=test, unlabelled=drawn_of(rows, 1, move).inputs()
     )
-    source = Task("old", Regression(), Labelled(x, x[:, :1]))
-    for name in (*DEEP, *SHALLOW):
-        assert FURTHER[name].needs(Problem(numbers, [source])) == "the target is no classification"
+    source = Task("old", kind, drawn_of(rows + 20, 3))
+    return Problem(target, [source], budget=Budget(pretrain=6, options=3), **given)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["source-only", "dann", "mmd", "coral", "cmd", "coral+ridge", "sa+ridge", "tca+ridge", "iw+ridge",
+     pytest.param("ot+ridge", marks=POT)],
+)  # fmt: skip
+def test_numbers_are_adapted_too(name):
+    check_strategy((STRATEGIES | FURTHER)[name], of_numbers(settings={"hidden": [6]}))
+
+
+def test_numbers_come_back_in_the_users_units():
+    problem = of_numbers(rows=300)
+    y = problem.target.test.y
+    found = answers("coral+ridge", problem)
+    assert float((found - y).abs().mean()) < 0.1 * float(y.std())
+    source = STRATEGIES["source+ridge"].learn(Trial(problem, {"alpha": 1.0}, 0, Starts())).net
+    plain = predict(source, "new", problem.target.test.x, progress=False)
+    assert float((plain - y).abs().mean()) > 0.3 * float(y.std())  # the columns are another unit there
+
+
+def test_coral_ridge_is_these_rows_and_a_ridge_regression():
+    problem = of_numbers()
+    asked = Trial(standing(problem), {"ridge": 1.0, "alpha": 10.0, "scale": "columns"}, 0, Starts())
+    made = both(asked, 4000, apart=True)
+    model = Ridge(alpha=10.0).fit(coral(asked, made).source, made.y)
+    bare, test = problem.target.unlabelled.x.double(), problem.target.test.x.double()
+    new = ((test - bare.mean(0)) / bare.std(0, correction=0)).numpy()
+    expected = asked.target.standard.undo(torch.from_numpy(model.predict(new)).reshape(-1, 1)).numpy()
+    numpy.testing.assert_allclose(answers("coral+ridge", problem).numpy(), expected, rtol=1e-3)
+
+
+def test_what_asks_for_classes_says_so_and_numbers_for_numbers():
+    for name in OF_CLASSES:
+        assert FURTHER[name].needs(of_numbers()) == "the target is no classification"
+    assert FURTHER["coral+ridge"].needs(posed()) == "the target has classes"
 
 
 def test_without_pot_the_command_that_brings_it_is_named(monkeypatch):

@@ -51,7 +51,7 @@ def test_counts_are_there_or_not_and_columns_that_never_are_say_nothing():
 
 
 def test_a_word_that_the_source_lacks_gets_a_weight():
-    """Of two words for one thing, the source has one and the target the other; both go with those that they share."""
+    """Of two words for one thing, each domain has its own; both go with words that the domains share."""
     problem = posed()
     generator = torch.Generator().manual_seed(0)
 

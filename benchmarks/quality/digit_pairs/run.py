@@ -1,11 +1,11 @@
 """Digits of three scanners without labels at the target: MNIST to USPS, USPS to MNIST, MNIST to MNIST-M.
 
-Needs ``HEADSTART_DATA`` with these sets. 10,000 labelled source rows (USPS: its 7291), as many bare target rows,
-images of 28 pixels; a small convolutional net without normalisation. Every way trains for 200 steps of 64 rows
-of a side on four fifths of the source's labels, at its stated settings; ``sound`` judges these nets by the bare
-rows and the other fifth, and the best three train for 1000 steps, from up to three seeds. The target's test rows
-only report. Beside them five lines of scikit-learn on 5000 rows: logistic regression, a linear SVM, and CORAL
-with logistic regression. ::
+Needs ``HEADSTART_DATA`` with these sets. 10,000 labelled source rows (USPS: its 7291), as many bare target
+rows, images of 28 pixels; a small convolutional net without normalisation. Every way trains for 200 steps of
+64 rows of a side on four fifths of the source's labels, at its stated settings; ``sound`` judges these nets
+by the bare rows and the other fifth, and the best three train for 1000 steps, from up to three seeds. The
+target's test rows only report. Beside them five lines of scikit-learn on 5000 rows: logistic regression, a
+linear SVM, and CORAL with logistic regression. ::
 
     python benchmarks/quality/digit_pairs/run.py KEPT
 

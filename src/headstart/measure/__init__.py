@@ -4,6 +4,7 @@ from ._distance import a_distance, mmd
 from ._labelshift import bbse, em_priors
 from ._leep import leep
 from ._logme import logme
+from ._numbers import weighted_error
 from ._shift import Diagnosis, kind_of_shift
 from ._validators import (
     certainty,
@@ -32,5 +33,6 @@ __all__ = [
     "snd",
     "sound",
     "source_risk",
+    "weighted_error",
     "weighted_risk",
 ]

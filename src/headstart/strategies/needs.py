@@ -167,6 +167,30 @@ def shift(situation: Situation) -> str:
     return one_class(situation) or source(situation)
 
 
+def answered_shift(situation: Situation) -> str:
+    """Ask for ``shift``, of one class per row or of numbers."""
+    if not situation.target.unlabelled:
+        return "the target has no unlabelled rows"
+    kind = situation.target.kind
+    if kind.classes and not kind.exclusive:
+        return one_answer(situation) or "the target has any of several labels"
+    return one_answer(situation) or source(situation)
+
+
+def shallow_numbers(situation: Situation) -> str:
+    """Ask for numbers to answer with, unlabelled rows, and rows that are numbers or a net that reads them."""
+    if situation.target.kind.classes:
+        return "the target has classes"
+    if reason := answered_shift(situation):
+        return reason
+    return "" if situation.comes_pretrained() else plain(situation)
+
+
+def transported_numbers(situation: Situation) -> str:
+    """Ask for ``shallow_numbers``, and the library of optimal transport."""
+    return shallow_numbers(situation) or pot()
+
+
 def several_shift(situation: Situation) -> str:
     """Ask for ``shift``, and several sources with the target's classes."""
     if reason := shift(situation):

@@ -107,6 +107,7 @@ DANN_STRATEGY = aligning(
     "features a critic cannot tell apart",
     (0.3, 0.1, 1.0),
     "[Ganin et al. 2016](https://arxiv.org/abs/1505.07818)",
+    needs.answered_shift,
 )
 MMD_STRATEGY = aligning(
     "mmd",
@@ -114,6 +115,7 @@ MMD_STRATEGY = aligning(
     "features whose distributions agree",
     (0.3, 0.1, 1.0),
     "[Long et al. 2015](https://arxiv.org/abs/1502.02791)",
+    needs.answered_shift,
 )
 ALIGNING: tuple[Strategy, ...] = (
     aligning(
@@ -122,6 +124,7 @@ ALIGNING: tuple[Strategy, ...] = (
         "features whose covariances agree",
         (10.0, 1.0, 100.0),
         "[Sun & Saenko 2016](https://arxiv.org/abs/1607.01719)",
+        needs.answered_shift,
     ),
     aligning(
         "cmd",
@@ -129,6 +132,7 @@ ALIGNING: tuple[Strategy, ...] = (
         "features whose central moments agree",
         (0.3, 0.1, 1.0),
         "[Zellinger et al. 2017](https://arxiv.org/abs/1702.08811)",
+        needs.answered_shift,
     ),
     aligning(
         "jan",

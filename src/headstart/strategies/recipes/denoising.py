@@ -82,8 +82,8 @@ def layer(h: Matrix, noise: float, out: numpy.ndarray) -> Matrix:
 def denoised(x: Tensor, noise: float, layers: int = LAYERS, kept: int = KEPT) -> Denoised:
     """Learn the layers from rows of both domains.
 
-    Of counts, tables of which nine tenths are 0, it is taken what is there and what is not, as the paper does;
-    other columns are standardised.
+    Of counts, tables of which nine tenths are 0, it is taken what is there and what is not, as the paper
+    does; other columns are standardised.
 
     Args:
         x: rows of both, ``(N, D)``.

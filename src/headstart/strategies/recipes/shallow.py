@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy
 import torch
@@ -25,7 +26,7 @@ from ...errors import unknown, wrong
 from ...models import Net, freeze
 from ...models.backbones.plain import Raw
 from ...models.heads import Neighbours, Vectors
-from ...tasks import Binary, Labelled
+from ...tasks import Binary, Kind, Labelled
 from ...tasks.arrays import lit
 from ...tasks.nouns import take
 from ..trial import Trained, Trial
@@ -46,7 +47,7 @@ class Sides:
     Args:
         backbone: makes features of rows.
         source: features of the sources' rows ``(N, D)``.
-        y: their class numbers.
+        y: their class numbers ``(N,)``, or numbers ``(N, O)``.
         target: features of the target's unlabelled rows ``(M, D)``.
         mean: that was taken from the features of the target, ``(D,)``, or 0 where the backbone does it.
         scale: that these were divided by.
@@ -54,7 +55,7 @@ class Sides:
 
     backbone: nn.Module
     source: Matrix
-    y: NDArray[numpy.int64]
+    y: NDArray[Any]
     target: Matrix
     mean: Tensor | float = 0.0
     scale: Tensor | float = 1.0
@@ -106,7 +107,9 @@ def crossed(trial: Trial, learner: Learner, sides: Sides, aligned: Aligned) -> t
         with torch.no_grad():
             outputs.append(head(torch.from_numpy(aligned.source[there]).float()))
     y = torch.from_numpy(numpy.concatenate([sides.y[half] for half in halves[::-1]]))
-    return torch.cat(outputs), y.float() if isinstance(trial.target.kind, Binary) else y
+    return torch.cat(outputs), y.float() if y.is_floating_point() or isinstance(
+        trial.target.kind, Binary
+    ) else y
 
 
 def both(trial: Trial, most: int, apart: bool) -> Sides:
@@ -125,7 +128,7 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
     if len(at) > most:
         at = torch.randperm(len(at), generator=generator)[:most].sort().values
     x = take(bare.x, at) if bare.held else bare.take(at).x
-    y = kind.numbers(source.y).cpu().numpy()
+    y = numbered(kind, source.y)
     if not trial.problem.comes_pretrained():
         assert isinstance(x, Tensor)
         assert isinstance(source.x, Tensor)
@@ -146,6 +149,11 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
     return Sides(net.backbone, *there, mean, scale)
 
 
+def numbered(kind: Kind, y: Tensor) -> NDArray[Any]:
+    """Give the class numbers of answers ``(N,)``, or the numbers themselves ``(N, O)``."""
+    return (kind.numbers(y) if kind.exclusive else y.double().reshape(len(y), -1)).cpu().numpy()
+
+
 def _scale(trial: Trial) -> str:
     """Say how rows as they are become comparable: by columns, or each row by its sum before that."""
     scale = str(trial.settings.get("scale", COLUMNS))
@@ -156,7 +164,7 @@ def _scale(trial: Trial) -> str:
 
 def fit(trial: Trial, learner: Learner, sides: Sides, aligned: Aligned) -> nn.Module:
     """Fit a learner; where the source has one class, that is the answer."""
-    if len(numpy.unique(sides.y)) < 2:
+    if trial.target.kind.exclusive and len(numpy.unique(sides.y)) < 2:
         return prior(trial.target.kind, torch.from_numpy(sides.y), aligned.source.shape[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence: the scores tell

@@ -29,7 +29,7 @@ from ..situation import Situation
 from ..strategy import Setting, Strategy, rates
 from ..trial import Trained, Trial
 from .align import BARE
-from .plain import LOGISTIC, NEIGHBOURS, Learner, Rows, by_planes, layer, planes
+from .plain import LOGISTIC, NEIGHBOURS, RIDGE, Learner, Rows, by_planes, layer, planes
 from .shallow import COLUMNS, MOST, Align, Aligned, Matrix, Sides, adapt, answer, both, fit
 
 PAIRED = 1000  # rows of a side, where all pairs are compared
@@ -157,6 +157,7 @@ LEARNERS: dict[str, tuple[Learner, str, Sequence[float], str]] = {
     "logreg": (LOGISTIC, "C", (1.0, 0.1, 10.0), "logistic regression"),
     "svm": (LINEAR, "C", (0.01, 0.1, 1.0), "linear SVM"),
     "knn": (NEIGHBOURS, "k", (1, 5, 15), "the nearest row"),
+    "ridge": (RIDGE, "alpha", (10.0, 1.0, 100.0), "ridge regression"),
 }
 
 
@@ -212,10 +213,15 @@ DIMS = {"dims": (50, 20, 100)}
 SMOOTH = (
     0.01  # a direction that the target hardly shares is shrunk in the source: no weight may make up for it
 )
-COLOURED, TURNED, AGREEING = (
+COURTY = "[Courty et al. 2017](https://arxiv.org/abs/1507.00504)"
+BICKEL = "[Bickel et al. 2007](https://doi.org/10.1145/1273496.1273507)"
+REGS = {"reg": (0.1, 0.03, 0.3)}
+COLOURED, TURNED, AGREEING, CARRIED, WEIGHED = (
     "source features with the target's covariance",
     "the source's main directions turned to the target's",
     "directions along which the domains' means agree",
+    "source rows carried to target rows",
+    "source rows weighed by how common they are in the target",
 )
 
 SHALLOW: tuple[Strategy, ...] = (
@@ -237,20 +243,33 @@ SHALLOW: tuple[Strategy, ...] = (
     strategy(
         "ot+logreg",
         transport,
-        "source rows carried to target rows",
-        "[Courty et al. 2017](https://arxiv.org/abs/1507.00504)",
-        own={"reg": (0.1, 0.03, 0.3)},
+        CARRIED,
+        COURTY,
+        own=REGS,
         needs=needs.transported,
         most=PAIRED,
     ),
     strategy(
         "iw+logreg",
         importance,
-        "source rows weighed by how common they are in the target",
-        "[Bickel et al. 2007](https://doi.org/10.1145/1273496.1273507)",
+        WEIGHED,
+        BICKEL,
         aligns=False,
         apart=False,
     ),
+    strategy("coral+ridge", coral, COLOURED, SUN, own=RIDGES, needs=needs.shallow_numbers),
+    strategy("sa+ridge", subspace, TURNED, FERNANDO, own=DIMS, needs=needs.shallow_numbers),
+    strategy("tca+ridge", components, AGREEING, PAN, own=DIMS, needs=needs.shallow_numbers, most=PAIRED),
+    strategy(
+        "ot+ridge",
+        transport,
+        CARRIED,
+        COURTY,
+        own=REGS,
+        needs=needs.transported_numbers,
+        most=PAIRED,
+    ),
+    strategy("iw+ridge", importance, WEIGHED, BICKEL, needs=needs.shallow_numbers, aligns=False, apart=False),
     Strategy(
         name="bbse",
         run=label_shift,
