@@ -29,7 +29,7 @@ from headstart.transfer import MaskedWords, word_head
 
 FILE = Path(__file__).with_name("figures.json")
 PIECES, LAYERS, WIDTH, WORDS = 6000, 2, 128, 40
-STEPS, ROWS, LR, SHARE = 1200, 64, 2e-3, 0.2
+STEPS, ROWS, LR, SHARE = 1000, 64, 2e-3, 0.2
 SEEDS, TUNED = 3, 200
 STUDIES = {
     "questions": ("text_cls:TREC", 20, 500),

@@ -1,11 +1,11 @@
 """What does a small sentence encoder bring to texts: parts of speech, entities, questions, sentiment,
 intents?
 
-``python benchmarks/quality/texts/run.py parts`` (or another of ``STUDIES``; then names of ways, else all)
-goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA``, ``headstart weights
-minilm`` and ``headstart weights wordllama``; a way takes up to four minutes of one thread a seed. Every way
-has its stated defaults, or what stands behind its name. Beside ours stand the lines of scikit-learn that
-anyone would write, on the same rows (``plain``).
+``python benchmarks/quality/texts/run.py parts`` (or others of ``STUDIES``, between commas; then names of
+ways, else all) goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA``,
+``headstart weights minilm`` and ``headstart weights wordllama``; a way takes up to four minutes of one thread
+a seed. Every way has its stated defaults, or what stands behind its name. Beside ours stand the lines of
+scikit-learn that anyone would write, on the same rows (``plain``).
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from sklearn.pipeline import make_pipeline
 
 import headstart as hs
 from headstart.atomic import write_atomic
+from headstart.comparison.learned import measured, outputs_of
 from headstart.datasets.sets import clinc150, text_cls, ud_ewt, wnut17
 from headstart.datasets.sets._sentences import columns, unpacked
 from headstart.engine import FeatureStore, evaluate
-from headstart.maths import generator
+from headstart.maths import generator, wilson
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
 from headstart.tasks import Labelled, Task
+from headstart.tasks.kinds import MISSING
 
 FILE = Path(__file__).with_name("figures.json")
 BACKBONE, STATIC = "wheel:minilm", "wheel:wordllama"
@@ -150,7 +152,7 @@ def problem(name: str, backbone: str) -> hs.Problem:
 
 def main(name: str, ways: list[str]) -> None:
     torch.set_num_threads(1)
-    study, starts = STUDIES[name], {}
+    study = STUDIES[name]
     also = ["plain"] if study.data in FILES else []
     for seed in range(study.seeds):
         for way in [*(ways or study.ways), *also]:
@@ -167,11 +169,16 @@ def main(name: str, ways: list[str]) -> None:
             if way == "plain":
                 told = plain(study.data, posed, study.metric)
             else:
-                kept = starts.setdefault(backbone, Starts(FeatureStore()))
-                told = ours(posed, study.metric, use, seed, kept)
+                told = ours(posed, study.metric, use, seed, starts_on(backbone))
             here["ways"][way][str(seed)] = told | {"seconds": round(time.process_time() - began, 1)}
             write_atomic(FILE, (json.dumps(done, indent=1) + "\n").encode())
             print(name, seed, way, here["ways"][way][str(seed)], flush=True)
+
+
+@cache
+def starts_on(backbone: str) -> Starts:
+    """Keep the features of a backbone, each row's once."""
+    return Starts(FeatureStore())
 
 
 def ours(posed: hs.Problem, metric: str, way: str, seed: int, starts: Starts) -> dict[str, object]:
@@ -181,8 +188,14 @@ def ours(posed: hs.Problem, metric: str, way: str, seed: int, starts: Starts) ->
     key, _, value = setting.partition("=")
     chosen = dict(strategy.options[0]) | ({key: float(value)} if setting else {})
     trained = strategy.learn(Trial(posed, chosen, seed, starts))
-    found = evaluate(trained.net, posed.target)[metric]
-    told = {"score": found.value, "ci95": [found.low, found.high]}
+    if metric == "accuracy":  # of features that are kept, and without the intervals of all other measures
+        outputs, y = outputs_of(starts, trained.net, posed.target, posed.target.test)
+        value = measured(posed.target, outputs, y, metric)[metric]
+        count = int((y != MISSING).sum())
+        told = {"score": value, "ci95": list(wilson(round(value * count), count))}
+    else:
+        found = evaluate(trained.net, posed.target)[metric]
+        told = {"score": found.value, "ci95": [found.low, found.high]}
     return told | {key: trained.told[key] for key in ("layer", "share") if key in trained.told}
 
 
@@ -246,4 +259,5 @@ def texts(data: str) -> dict[tuple[int, ...], list[str] | str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    for each in sys.argv[1].split(","):
+        main(each, sys.argv[2:])
