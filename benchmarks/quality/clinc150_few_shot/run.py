@@ -10,8 +10,8 @@ beside this file: accuracies of a row alone, each with half its 95 % interval.
 
 ``tuned`` trains all weights of MiniLM by ``CosineProtoNet`` on 120 episodes of 20 intents, with 1 query to
 adapt on and 2 to be judged by, three minutes of a processor; then methods without weights of their own answer
-by its features and, on the same episodes, by those of the encoder as it came. Rate and number of episodes were
-set beforehand.
+by its features and, on the same episodes, by those of the encoder as it came. Rate and number of episodes
+were set beforehand.
 """
 
 from __future__ import annotations
