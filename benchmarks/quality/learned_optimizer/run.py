@@ -2,8 +2,10 @@
 
 Two families: least squares in 10 dimensions, and few-shot digits by a small net (trained on the digits 0 to
 4, judged on 5 to 9), both from random starts. SGD and Adam have the step size, of ten, that ends lowest on
-tasks of training after as many steps as the rule was trained for. Then the gates with a learned start, judged
-as few-shot learners beside ``MAML``. A few minutes on one thread; the figures are written beside this file.
+tasks of training after as many steps as the rule was trained for. The rule's own rate is 0.01 and 0.003: by
+0.01 its loss on digits falls for 25 steps and rises again, to that of a net which answers every class alike.
+Then the gates with a learned start, judged as few-shot learners beside ``MAML``. A few minutes on one thread;
+the figures are written beside this file.
 """
 
 from __future__ import annotations
@@ -46,11 +48,11 @@ def digits(count, g, part):
 
 FAMILIES = {
     "least squares": {
-        "tasks": squares, "loss": mse_loss, "steps": 40, "trained": 500,
+        "tasks": squares, "loss": mse_loss, "steps": 40, "trained": 500, "rate": 0.01, "per step": 8,
         "net": lambda: hs.Net(nn.Identity(), {"t": nn.Linear(10, 1, bias=False)}),
     },
     "digits": {
-        "tasks": digits, "loss": cross_entropy, "steps": 20, "trained": 80,
+        "tasks": digits, "loss": cross_entropy, "steps": 20, "trained": 500, "rate": 0.003, "per step": 4,
         "net": lambda: hs.Net(
             nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh()), {"t": nn.Linear(8, 5)}
         ),
@@ -64,7 +66,7 @@ def steps_of(family, net):
     while True:
         g = generator(0, "learned optimiser", step)
         start(net, g)
-        yield family["tasks"](SIDE_BY_SIDE, g, "train")
+        yield family["tasks"](family["per step"], g, "train")
         step += 1
 
 
@@ -132,7 +134,7 @@ def compare(name):
     net, loss, steps = family["net"](), family["loss"], family["steps"]
     rule = meta.LearnedOptimizer("t", steps=steps, hidden=10, segment=20, loss=loss)
     began = time.perf_counter()
-    optimizer = torch.optim.Adam(rule.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(rule.parameters(), lr=family["rate"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, family["trained"])
     hs.fit(
         net, steps_of(family, net), meta.Unrolled(rule, loss), steps=family["trained"], optimizer=optimizer,
