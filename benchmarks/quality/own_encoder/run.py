@@ -1,11 +1,12 @@
-"""Does a small transformer that reads unlabelled texts for ten minutes give other tasks a head start?
+"""Does a small transformer that reads unlabelled texts for some minutes give other tasks a head start?
 
 ``python benchmarks/quality/own_encoder/run.py FOLDER`` learns a tokenizer and a BERT of two layers by masked
-words, on one thread, on texts without their labels: unlabelled reviews of 15 domains (FDU-MTL; that of films
-is left out, whose sentences others have among their test rows) and the train texts of CLINC150, SNIPS, TREC
-and SST-2. A text that is a test row of any of these is left out. The model is written to ``FOLDER`` and used
-as ``hf:FOLDER``, as one that was downloaded would be: frozen, tuned, and the same net from new weights,
-beside counted words. Goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA``.
+words, on one thread, on texts without their labels: the train texts of CLINC150, SNIPS, TREC and SST-2, and
+10,000 pieces of unlabelled reviews of 15 domains (FDU-MTL; that of films is left out, whose sentences others
+have among their test rows). A text that is a test row of any of these is left out. The model is written to
+``FOLDER`` and used as ``hf:FOLDER``, as one that was downloaded would be: frozen, tuned, and the same net
+from new weights, beside counted words. Goes on with what is not in ``figures.json`` beside this file. Needs
+``HEADSTART_DATA``.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from headstart.tasks import Labelled
 from headstart.transfer import MaskedWords, word_head
 
 FILE = Path(__file__).with_name("figures.json")
-PIECES, LAYERS, WIDTH, WORDS = 6000, 2, 128, 40
-STEPS, ROWS, LR, SHARE = 1000, 64, 2e-3, 0.2
+PIECES, LAYERS, WIDTH, WORDS, REVIEWS = 6000, 2, 128, 24, 10_000
+STEPS, ROWS, LR, SHARE = 1500, 64, 2e-3, 0.2
 SEEDS, TUNED = 3, 200
 STUDIES = {
     "questions": ("text_cls:TREC", 20, 500),
@@ -40,19 +41,25 @@ WAYS = ("constant", "tfidf+logreg", "scratch", "features+logreg", "finetune", "c
 
 
 def lines() -> list[str]:
-    """Read the texts, none of them a test row, in pieces of 40 words."""
+    """Read the texts, none of them a test row, in pieces of 24 words."""
     free = _table("fdu_mtl/fdu_mtl_unlabelled.tsv.xz", fdu_mtl.RECIPES)
-    found, held = [row[3] for row in free if row[0] != "MR"], set()
+    reviews, held = [row[3] for row in free if row[0] != "MR"], set()
     held |= {row[3] for row in _table("fdu_mtl/fdu_mtl_labelled.tsv.xz", fdu_mtl.RECIPES) if row[1] == "test"}
     intents = json.loads(unpacked("clinc150/data_full.json.xz", clinc150.RECIPES))
-    found += [text for text, _ in intents["train"]]
+    found = [text for text, _ in intents["train"]]
     held |= {text for part in ("val", "test", "oos_val", "oos_test") for text, _ in intents[part]}
     found += [row[1] for row in _table("snips/snips_train.tsv.xz", snips.RECIPES)]
     held |= {row[1] for row in _table("snips/snips_test.tsv.xz", snips.RECIPES)}
     for name in ("TREC.train.all", "stsa.binary.train", "TREC.test.all", "stsa.binary.test"):
         texts = [line.partition(" ")[2] for line in _lines(f"text_cls/{name}.txt.xz", text_cls.RECIPES)]
         found, held = (found, held | set(texts)) if ".test" in name else (found + texts, held)
-    words = [text.split() for text in found if text not in held]
+    found, pieces = (_pieces([text for text in some if text not in held]) for some in (found, reviews))
+    drawn = torch.randperm(len(pieces), generator=torch.Generator().manual_seed(0))[:REVIEWS]
+    return found + [pieces[at] for at in drawn.tolist()]
+
+
+def _pieces(texts: list[str]) -> list[str]:
+    words = [text.split() for text in texts]
     return [" ".join(row[i : i + WORDS]) for row in words for i in range(0, len(row), WORDS)]
 
 
