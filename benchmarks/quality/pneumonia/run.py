@@ -160,9 +160,8 @@ def main(names: list[str]) -> None:
             way = WAYS[name]
             held = starts.setdefault((way.start["backbone"], way.sources), Starts(STORE))
             for labels in way.labels:
-                note(
-                    "labels", name, labels, seed, lambda n=name, c=labels, k=kept, s=seed: learned(n, c, s, k)
-                )
+                make = partial(learned, name, labels, seed, held)
+                note("labels", name, labels, seed, make)
         for name in [n for n in (*SHIFTED, "with their labels") if not names or n in names]:
             known = name == "with their labels"
             strategy = "raw+svm" if known else name
