@@ -1,8 +1,8 @@
 """Put benchmarks that were measured again, or are new, among those of ``result.json``.
 
 ``python benchmarks/merge.py NEW.json ...``, each written by ``pytest benchmarks/test_NAME.py
---benchmark-only --benchmark-json=NEW.json``. An entry takes the place of the one of the same name; others stay. Files of
-another machine or another Python are refused: ratios of one table are of one machine.
+--benchmark-only --benchmark-json=NEW.json``. An entry takes the place of the one of the same name; others
+stay. Files of another machine or another Python are refused: ratios of one table are of one machine.
 """
 
 from __future__ import annotations
