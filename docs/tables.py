@@ -431,6 +431,64 @@ def encoder(file: Path = QUALITY / "own_encoder" / "figures.json") -> str:
     return "\n".join(_study(study) for study in json.loads(file.read_text()).values() if "ways" in study)
 
 
+def layers(file: Path = QUALITY / "layers" / "figures.json") -> str:
+    """Show the accuracy at every cut, the cut that is best on the test rows, and the one that was chosen."""
+    if not file.exists():
+        return "`benchmarks/quality/layers/run.py` has not been run yet.\n"
+    parts = []
+    for study in json.loads(file.read_text()).values():
+        means, lines = [], []
+        for shots, seeds in study["shots"].items():
+            runs = list(seeds.values())
+            cuts = list(runs[0]["accuracy"])
+            mean = {cut: 100 * sum(run["accuracy"][cut] for run in runs) / len(runs) for cut in cuts}
+            got = 100 * sum(run["accuracy"][run["chosen"]] for run in runs) / len(runs)
+            own = 100 * sum(max(run["accuracy"].values()) for run in runs) / len(runs)
+            best = max(mean, key=lambda cut, of=mean: of[cut])
+            taken = dict.fromkeys(run["chosen"] for run in runs)
+            counts = [f"`{cut}` {sum(run['chosen'] == cut for run in runs)}" for cut in sorted(taken)]
+            lines.append(
+                [shots, str(len(runs)), f"`{best}` {mean[best]:.1f}", f"{mean['all']:.1f}", f"{got:.1f}",
+                 f"{mean[best] - got:.1f}", f"{own - got:.1f}", ", ".join(counts)]
+            )  # fmt: skip
+            means.append([shots, *(f"{mean[cut]:.1f}" for cut in cuts)])
+        what = "sentences" if study["data"] == "ud_ewt" else "labels per class"
+        head = [what, "draws", "best cut", "last cut", "chosen", "regret", "to each draw's best",
+                "which were chosen"]  # fmt: skip
+        short = [f"`{cut.removeprefix('blocks.').removeprefix('encoder.layer.')}`" for cut in cuts]
+        told = f"**`{study['data']}`**, {study['test']} test rows, accuracy in %"
+        parts.append(f"{told}\n\n{markdown(head, lines)}\n{markdown([what, *short], means)}")
+    return "\n".join(parts)
+
+
+def pneumonia(file: Path = QUALITY / "pneumonia" / "figures.json") -> str:
+    """Show accuracy and AUC on chest X-rays, from four sizes of labels and by another scanner."""
+    if not file.exists():
+        return "`benchmarks/quality/pneumonia/run.py` has not been run yet.\n"
+    told = json.loads(file.read_text())
+    sizes = list(dict.fromkeys(size for way in told["labels"].values() for size in way))
+    sizes.sort(key=lambda size: ("10", "30", "100", "2000 rows", "all").index(size))
+    named = [f"{size} per class" if size.isdigit() else size for size in sizes]
+    rows = [
+        [f"`{way}`", *(_both(found.get(size)) for size in sizes)] for way, found in told["labels"].items()
+    ]
+    moved = [[f"`{way}`", _both(found["none"])] for way, found in told["another scanner"].items()]
+    return (
+        f"{markdown(['way', *named], rows)}\n**Another scanner, without labels**\n\n"
+        f"{markdown(['way', 'accuracy / AUC'], moved)}"
+    )
+
+
+def _both(seeds: Mapping[str, Mapping[str, float]] | None) -> str:
+    """Say the mean accuracy over seeds, how far the seeds are apart, and the mean AUC."""
+    if not seeds:
+        return "–"
+    right, auc = ([run[name] for run in seeds.values()] for name in ("accuracy", "auroc"))
+    apart = f" ({100 * min(right):.1f} to {100 * max(right):.1f})" if len(set(right)) > 1 else ""
+    few = "" if len(right) > 2 else f", {len(right)} seed{'s' * (len(right) > 1)}"
+    return f"{100 * sum(right) / len(right):.1f}{apart} / .{1000 * sum(auc) / len(auc):.0f}{few}"
+
+
 def write(directory: Path) -> None:
     """Write the parts that pages include."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -448,6 +506,8 @@ def write(directory: Path) -> None:
         ("worlds", worlds()),
         ("texts", texts()),
         ("encoder", encoder()),
+        ("layers", layers()),
+        ("pneumonia", pneumonia()),
     ):
         (directory / f"{name}.md").write_text(text)
 

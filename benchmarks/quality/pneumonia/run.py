@@ -158,11 +158,10 @@ def main(names: list[str]) -> None:
         starts: dict[object, Starts] = {}
         for name in [n for n in WAYS if not names or n in names]:
             way = WAYS[name]
-            kept = starts.setdefault((way.start["backbone"], way.sources), Starts(STORE))
+            held = starts.setdefault((way.start["backbone"], way.sources), Starts(STORE))
             for labels in way.labels:
-                note(
-                    "labels", name, labels, seed, lambda n=name, c=labels, k=kept, s=seed: learned(n, c, s, k)
-                )
+                make = partial(learned, name, labels, seed, held)
+                note("labels", name, labels, seed, make)
         for name in [n for n in (*SHIFTED, "with their labels") if not names or n in names]:
             known = name == "with their labels"
             strategy = "raw+svm" if known else name
@@ -174,15 +173,19 @@ STORE = FeatureStore()
 
 
 def note(part: str, name: str, labels: str, seed: int, make: Callable[[], dict[str, float]]) -> None:
-    """Run what is not in the file yet, and write it there."""
-    done = json.loads(FILE.read_text()) if FILE.exists() else {}
-    here = done.setdefault(part, {}).setdefault(name, {}).setdefault(labels, {})
-    if str(seed) in here:
+    """Run what is not in the file yet, and write it there beside what other processes wrote meanwhile."""
+    if str(seed) in kept().get(part, {}).get(name, {}).get(labels, {}):
         return
     began = time.process_time()
-    here[str(seed)] = make() | {"seconds": round(time.process_time() - began, 1)}
+    told = make() | {"seconds": round(time.process_time() - began, 1)}
+    done = kept()
+    done.setdefault(part, {}).setdefault(name, {}).setdefault(labels, {})[str(seed)] = told
     write_atomic(FILE, (json.dumps(done, indent=1) + "\n").encode())
-    print(part, name, labels, seed, here[str(seed)], flush=True)
+    print(part, name, labels, seed, told, flush=True)
+
+
+def kept() -> dict[str, dict]:
+    return json.loads(FILE.read_text()) if FILE.exists() else {}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ one thread. The results are written beside this file.
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def main() -> None:
         shots=[100],
         budget=Budget(steps=STEPS, options=1),
     )
-    ways = ["features@layer+logreg", "finetune@layer", "finetune", NAIVE]
+    ways = ["features@layer+logreg", "finetune@layer", NAIVE]
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
+        out = Path(*sys.argv[1:] or [folder]) / "out"  # a folder that is given stays, and is gone on with
         hs.compare(problem, ways, 10, baseline="features@layer+logreg", out=out, command=COMMAND)
         for name in ("result.json", "details.json"):
             shutil.copy(out / name, Path(__file__).with_name(name))

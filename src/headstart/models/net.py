@@ -358,7 +358,10 @@ class Net(nn.Module):
 
     def at_places(self, task: str | None) -> bool:
         """Tell whether a task's head reads features at each place; no head does not."""
-        return task is not None and task in self.heads and getattr(self.heads[task], "reads_places", False)
+        if task is None or task not in self.heads:
+            return False
+        head = self.heads[task]  # a module is slow to say that it does not have what it is asked for
+        return bool(head.__dict__.get("reads_places", getattr(type(head), "reads_places", False)))
 
     def head(self, task: str) -> nn.Module:
         """Return a task's head; ``KeyError`` names an unknown task."""
