@@ -22,7 +22,7 @@ from headstart.models.backbones.torchvision import import_torchvision
 from headstart.tasks import Labelled, Multiclass, Task
 
 THREADS = 2
-CLASSES, FILES, EPISODES, ROUNDS = 40, 20, 60, 5
+CLASSES, FILES, EPISODES, ROUNDS = 40, 20, 60, 3
 
 
 @pytest.fixture
