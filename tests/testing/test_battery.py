@@ -317,6 +317,10 @@ BATTERY = {
         )
     ),
     "domains.DANN": objective(lambda: domains.DANN(A, features=4, hidden=5), SHIFT),
+    "domains.JointSpace": objective(
+        lambda: domains.JointSpace(A, source=nn.Linear(5, 4), labelled=rows(4)),
+        Shift(Labelled(normal(8, 5, seed=3), torch.arange(8) % 2), SHIFT.target),
+    ),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
     "domains.CDAN": objective(lambda: domains.CDAN(A, features=4, hidden=5), SHIFT),
     "domains.MDD": objective(lambda: domains.MDD(A, features=4, hidden=5), SHIFT),
@@ -398,6 +402,9 @@ BATTERY = {
     "measure.source_risk": lambda: check_score(measure.source_risk),
     "measure.sound": lambda: twice(measure.sound, SURE, SURE, normal(20, 1).flatten().gt(0).long()),
     "measure.weighted_risk": weighted,
+    "measure.weighted_error": lambda: twice(
+        measure.weighted_error, normal(20, 2), normal(20, 2, seed=1), normal(20, 3), normal(15, 3, seed=1)
+    ),
     "measure.Diagnosis": diagnosed,
     "measure.kind_of_shift": diagnosed,
 }

@@ -8,6 +8,7 @@ from ._coral import CORAL
 from ._dann import DANN
 from ._deepjdot import DeepJDOT
 from ._jan import JAN
+from ._joint import JointSpace
 from ._mcc import MCC
 from ._mcd import MCD
 from ._mdann import MultiDANN
@@ -32,6 +33,7 @@ __all__ = [
     "PADA",
     "SHOT",
     "DeepJDOT",
+    "JointSpace",
     "MultiDANN",
     "PseudoLabel",
     "centres",

@@ -108,7 +108,7 @@ def denoised(x: Tensor, noise: float, layers: int = LAYERS, kept: int = KEPT) ->
 
 def learned(x: Tensor, noise: float) -> Denoised:
     """Learn the layers, or give those that were learned of the very same rows before."""
-    key = sha256(x.contiguous().numpy()).hexdigest(), noise
+    key = sha256(x.contiguous().numpy().tobytes()).hexdigest(), noise
     if key not in _KNOWN:
         while len(_KNOWN) > 1:
             _KNOWN.pop(next(iter(_KNOWN)))
@@ -181,7 +181,8 @@ def then(trial: Trial, run: Callable[[Trial], Trained], first: Denoised | None =
         sources=[Task("denoised", target.kind, Labelled(z, source.y.cpu()))],
     )
     trained = run(replace(trial, problem=posed))
-    layers = nn.Sequential(first, *trained.net.backbone.chain()[1:], trained.net.heads[target.name])
+    chain = trained.net.backbone.chain()[1:]  # type: ignore[operator]
+    layers = nn.Sequential(first, *chain, trained.net.heads[target.name])
     net = Net(backbone, {target.name: layers}).to(trial.problem.on)
     return replace(trained, net=net)
 

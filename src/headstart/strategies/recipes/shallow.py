@@ -133,10 +133,10 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
         assert isinstance(x, Tensor)
         assert isinstance(source.x, Tensor)
         before, x = lit(source.x).cpu(), lit(x).cpu()
-        scale = _scale(trial)
-        old, new = (Raw(tuple(x.shape[1:]), unit=scale == ROWS) for _ in range(2))
-        standardise(old, before, each=scale == ROWS)
-        standardise(new, x if apart else before, each=scale == ROWS)
+        by_rows = _scale(trial) == ROWS
+        old, new = (Raw(tuple(x.shape[1:]), unit=by_rows) for _ in range(2))
+        standardise(old, before, each=by_rows)
+        standardise(new, x if apart else before, each=by_rows)
         return Sides(new.eval(), numbers(old, before), y, numbers(new, x))
     if _scale(trial) == ROWS:
         raise wrong("`scale`", expected="columns", found="rows, with features of a pretrained backbone")

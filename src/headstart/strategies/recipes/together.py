@@ -27,11 +27,13 @@ from ...models.backbones.plain import Raw
 from ...models.heads import Average, Denoised
 from ...tasks import Labelled, Task
 from .. import needs
+from ..starts import Curves
 from ..strategy import Strategy
 from ..trial import Trained, Trial
-from .align import BARE, joined, match
+from .align import BARE, match
 from .denoising import denoise, of_both, then
 from .plain import LOGISTIC
+from .pooled import of_sources
 
 HELD = 0.2  # of the source's labelled rows, which say how sure each member may be
 LOSES = 0.04  # accuracy there, behind the best, from which on a member is left out
@@ -75,11 +77,12 @@ def together(trial: Trial) -> Trained:
     The other fifth says how sure each may be (one temperature), so that none is louder than it is right.
     """
     kind, name = trial.target.kind, trial.target.name
-    train, held = divided(joined(trial.target, trial.problem.shared()).train.known(), trial.seed)
+    train, held = divided(of_sources(trial), trial.seed)
     posed = trial.problem.with_rows(sources=[Task("the sources", kind, train)])
     y = kind.numbers(held.y)
     first = of_both(replace(trial, settings={"noise": NOISE}))  # without labels, so of all rows
-    nets, right, curves = [], [], {}
+    curves: Curves = {}
+    nets, right = [], []
     for number, (run, settings) in enumerate(MEMBERS):
         trained = run(replace(trial, problem=posed, settings=settings), first)
         outputs = predict(trained.net, name, held.x, progress=False).cpu()
@@ -116,7 +119,7 @@ def as_head(net: Net, name: str, t: float) -> nn.Module:
     """Write a net as a head of the rows themselves, its last layer divided by a temperature."""
     head = net.heads[name]
     if not isinstance(net.backbone, Raw):
-        head = nn.Sequential(*net.backbone.chain()[1:], head)  # type: ignore[operator, index]
+        head = nn.Sequential(*net.backbone.chain()[1:], head)  # type: ignore[operator]
     last = head
     while isinstance(last, nn.Sequential):
         last = last[-1]
