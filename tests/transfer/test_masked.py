@@ -1,5 +1,6 @@
 """Masked words: what is hidden, what is lowered, and a model that is used as a downloaded one."""
 
+import json
 import math
 from dataclasses import replace
 from importlib.util import find_spec
@@ -56,6 +57,15 @@ def test_answers_are_the_tokens_and_marks_are_never_asked_for(texts):
     assert (x[:, 0] == 2).all()  # [CLS]
     assert torch.equal(y >= 0, (x > 4))
     assert torch.equal(y[y >= 0], x[y >= 0])
+
+
+def test_a_tokenizer_is_the_same_each_time_and_knows_frequent_words():
+    lines = [*LINES * 3, "un coeur 日本 \U00020000"]
+    once, again = (hs.datasets.train_tokenizer(lines, 70) for _ in range(2))
+    assert once == again
+    known = json.loads(once)["model"]["vocab"]
+    assert {"has", "sees", "nut", "bolt", "the", "she", "##e", "c", "日"} <= known.keys()
+    assert len(known) <= 70
 
 
 def test_of_the_tokens_that_are_asked_for_eighty_per_cent_are_hidden(texts):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
@@ -53,20 +55,53 @@ def train_tokenizer(texts: Iterable[str], size: int = 8000, *, cased: bool = Fal
         raise wrong("`texts`", expected="at least one with a word", found="none")
     need("tokenizers", "words")
     tokenizers = importlib.import_module("tokenizers")
-    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(unk_token="[UNK]"))
-    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=not cased, strip_accents=not cased)
-    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    normalizer = tokenizers.normalizers.BertNormalizer(lowercase=not cased, strip_accents=not cased)
+    cutter = tokenizers.pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in given:
+        counts.update(word for word, _ in cutter.pre_tokenize_str(normalizer.normalize_str(text)))
+    vocabulary = {piece: at for at, piece in enumerate([*SPECIAL, *_pieces(tokenizers, counts, size)])}
+    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = normalizer, cutter
     made.decoder = tokenizers.decoders.WordPiece()
-    trainer = tokenizers.trainers.WordPieceTrainer
-    made.train_from_iterator(
-        given, trainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
-    )
+    made.add_special_tokens(list(SPECIAL))
     marks = [(mark, SPECIAL.index(mark)) for mark in ("[CLS]", "[SEP]")]
     made.post_processor = tokenizers.processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=marks
     )
     made.enable_padding(pad_id=0, pad_token="[PAD]")
     return str(made.to_str())
+
+
+def _pieces(tokenizers: Any, counts: Counter[str], size: int) -> list[str]:
+    """Learn the pieces of words: those that begin one, and those that go on with one, marked by ``##``.
+
+    The library learns pieces of either sort in an order that changes from call to call. So letters behind the
+    first of a word are other letters for it, and there is one sort.
+    """
+    learner = tokenizers.Tokenizer(tokenizers.models.BPE())
+    learner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    told = (
+        (word[0] + _shifted(word[1:], _BEHIND), n) for word, n in sorted(counts.items()) if max(word) < _TOP
+    )
+    most = size - len(SPECIAL)
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=most, limit_alphabet=most, show_progress=False)
+    learner.train_from_iterator((" ".join([word] * n) for word, n in told), trainer)
+    known = learner.get_vocab()
+    found = []
+    for piece in sorted(known, key=known.__getitem__):
+        goes_on = ord(piece[0]) >= _BEHIND
+        first = "##" + _shifted(piece[0], -_BEHIND) if goes_on else piece[0]
+        found.append(first + _shifted(piece[1:], -_BEHIND))
+    return found
+
+
+def _shifted(letters: str, by: int) -> str:
+    return "".join(chr(ord(letter) + by) for letter in letters)
+
+
+_BEHIND = 0xF0000  # letters of private use begin there
+_TOP = chr(0x20000)  # letters below it have a place among them; those above are rare ones of Chinese
 
 
 def plain_texts(name: str, texts: Sequence[str], tokens: str | os.PathLike[str]) -> Task:
