@@ -30,6 +30,8 @@ def test_help_needs_no_torch() -> None:
         "evaluate",
         "predict",
         "adapt",
+        "export",
+        "slim",
         "list",
         "runs",
     ],

@@ -38,6 +38,7 @@ SEEDS = 3
 MANY = {"2000 rows": 1000, "all": None}  # labels per class, on average
 LABELS = {"10": 10, "30": 30, "100": 100, **MANY}
 LITE0 = {"backbone": "wheel:efficientnet_lite0", "settings": {"size": 64, "raw": True}}
+LARGER = {"backbone": "wheel:efficientnet_lite0", "settings": {"size": 96, "raw": True}}
 CONV4 = {"backbone": "conv4", "settings": {"width": 32}}
 SHORT, LONG = 40, 150  # steps of 32 rows of Lite0: from up to 100 labels a class, and from more
 
@@ -76,6 +77,7 @@ WAYS = {
     "features@layer+logreg, Lite0, classes as they come": Way(
         "features@layer+logreg", LITE0, labels=tuple(MANY), balanced=False
     ),
+    "features@layer+logreg, Lite0 at 96 pixels": Way("features@layer+logreg", LARGER),
     "finetune@layer, Lite0": Way("finetune@layer", LITE0, labels=("10", "30", "100", "all")),
 }
 SHIFTED = ("source+logreg", "source-only", "adabn", "coral", "mmd", "dann")
@@ -158,7 +160,7 @@ def main(names: list[str]) -> None:
         starts: dict[object, Starts] = {}
         for name in [n for n in WAYS if not names or n in names]:
             way = WAYS[name]
-            held = starts.setdefault((way.start["backbone"], way.sources), Starts(STORE))
+            held = starts.setdefault((repr(way.start), way.sources), Starts(STORE))
             for labels in way.labels:
                 make = partial(learned, name, labels, seed, held)
                 note("labels", name, labels, seed, make)

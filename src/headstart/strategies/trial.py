@@ -273,12 +273,12 @@ def channels_last(net: Net) -> Iterator[None]:
     about = as_backbone(net.backbone)
     on = about is not None and about.channels_last and device_of(net).type == "cpu"
     if on:
-        net.to(memory_format=torch.channels_last)
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         yield
     finally:
         if on:
-            net.to(memory_format=torch.contiguous_format)
+            net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def rotated(problem: Situation) -> list[Task]:
