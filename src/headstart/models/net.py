@@ -173,12 +173,15 @@ def spared(module: nn.Module, x: X) -> X:
         >>> net(spared(net, z)), z
         (tensor([0.]), tensor([-1.]))
     """
+    return convert(x, Tensor.clone) if _might_write(module) else x
+
+
+def _might_write(module: nn.Module) -> bool:
     known = ("torch.nn.", "headstart.")
-    might = any(
+    return any(
         getattr(part, "inplace", False) or not type(part).__module__.startswith(known)
         for part in module.modules()
     )
-    return convert(x, Tensor.clone) if might else x
 
 
 @contextmanager
@@ -301,7 +304,9 @@ class Net(nn.Module):
         """
         about = as_backbone(self.backbone)
         if about is not None and about.joint:
-            once = {id(rows): spared(self.backbone, typed(self, rows)) for rows in x.values()}
+            once = {id(rows): typed(self, rows) for rows in x.values()}
+            if _might_write(self.backbone):  # looked at once: it walks through all encoders
+                once = {key: convert(rows, Tensor.clone) for key, rows in once.items()}
             found: tuple[dict[str, Tensor], dict[str, Tensor]]
             try:
                 found = self.backbone({task: once[id(rows)] for task, rows in x.items()}, None, progress)
