@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from headstart.models import Net, freeze
-from headstart.multitask import backward, mgda, pcgrad
+from headstart.multitask import backward, mgda, pcgrad, upgrad
 from headstart.transfer import L2SP, Plus, Supervised
 
 from .problems import F64, flat, losses_of, make, two_tasks
@@ -143,14 +143,49 @@ def test_a_pull_to_the_start_is_one_more_task():
     assert all(p.grad.isfinite().all() for p in net.backbone.parameters())
 
 
-def test_the_gradients_of_sparse_embeddings_are_weighed_as_dense_ones():
+def bags(sparse):
+    """A net of word vectors, and losses of two tasks that read other words."""
+    torch.manual_seed(0)
+    net = Net(nn.EmbeddingBag(50, 3, sparse=sparse, mode="sum"), {n: nn.Linear(3, 1) for n in "ab"}).double()
+    return net, bags_of(net)
+
+
+@pytest.mark.parametrize("weighing", [pcgrad, upgrad])
+def test_the_gradients_of_sparse_embeddings_are_weighed_as_dense_ones_and_stay_sparse(weighing):
     found = []
     for sparse in (False, True):
-        torch.manual_seed(0)
-        backbone = nn.EmbeddingBag(5, 3, sparse=sparse, mode="sum")
-        net = Net(backbone, {"a": nn.Linear(3, 1), "b": nn.Linear(3, 1)})
-        ids = torch.tensor([[1, 2], [2, 4]])
-        backward(pcgrad)({name: net(ids, name).square().mean() for name in "ab"}, net)
-        found.append(backbone.weight.grad)
-    assert torch.equal(*found)
-    assert not found[1].is_sparse
+        net, losses = bags(sparse)
+        backward(weighing)(losses, net)
+        found.append(net.backbone.weight.grad)
+    torch.testing.assert_close(found[1].to_dense(), found[0], rtol=1e-12, atol=1e-14)
+    assert found[1].coalesce().indices().tolist() == [[1, 2, 4, 7]]
+
+
+def test_a_sparse_step_is_that_of_a_dense_one_and_moves_no_other_vector():
+    moved = []
+    for sparse in (False, True):
+        net, losses = bags(sparse)
+        start = net.backbone.weight.detach().clone()
+        backward(upgrad)(losses, net)
+        torch.optim.SGD([net.backbone.weight], lr=0.1).step()
+        moved.append(net.backbone.weight.detach() - start)
+    torch.testing.assert_close(*moved, rtol=1e-12, atol=1e-14)
+    torch.optim.SparseAdam([net.backbone.weight]).step()  # which refuses dense gradients
+    assert (moved[1].abs().sum(1) > 0).nonzero().flatten().tolist() == [1, 2, 4, 7]
+
+
+def test_sparse_gradients_add_up_over_steps_and_with_a_dense_one():
+    for first, then in ((True, True), (True, False), (False, True)):
+        net, losses = bags(first)
+        backward(pcgrad)(losses, net)
+        once = net.backbone.weight.grad.clone()
+        net.backbone.sparse = then
+        backward(pcgrad)(bags_of(net), net)
+        twice = net.backbone.weight.grad
+        torch.testing.assert_close(twice.to_dense(), 2 * once.to_dense(), rtol=1e-12, atol=1e-14)
+        assert twice.is_sparse == (first and then)
+
+
+def bags_of(net):
+    ids = {"a": torch.tensor([[1, 2], [2, 4]]), "b": torch.tensor([[2, 7], [7, 7]])}
+    return {name: net(ids[name], name).square().mean() for name in "ab"}

@@ -71,3 +71,20 @@ def test_soft_says_where_the_shapes_part():
     with pytest.raises(ValueError, match="width of an encoder should be known; found Sequential"):
         Soft({"a": unknown(), "b": unknown()})
     assert Soft({"a": unknown(), "b": unknown()}, x=rows()).width == 6
+
+
+def test_many_tasks_are_not_walked_through_once_for_each(monkeypatch):
+    """The modules of 139 encoders are many: one walk a step tells whether rows have to be copied."""
+    from headstart.models import net as nets
+
+    names, walks = [f"t{k}" for k in range(12)], []
+    whole = nets._might_write
+    monkeypatch.setattr(nets, "_might_write", lambda module: walks.append(module) or whole(module))
+    rows = {name: torch.randn(3, 2) for name in names}
+    soft = Soft({name: nn.Linear(2, 4) for name in names}, x=rows["t0"])
+    net = nets.Net(soft, {name: nn.Identity() for name in names})
+    walks.clear()  # of building it
+    features, own = net.together(rows, 0.0)
+    assert walks == [soft]
+    assert set(own) == {"distance"}
+    torch.testing.assert_close(features["t3"], soft.encoders["t3"](rows["t3"]))

@@ -185,3 +185,33 @@ def test_a_soft_net_of_one_target_is_its_encoder():
     assert soft.alone("b") is soft.encoders["b"]
     with pytest.raises(KeyError, match='found "c"'):
         soft.alone("c")
+
+
+def normed():
+    """An encoder of the caller's own, which comes trained."""
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4))
+
+
+@pytest.mark.usefixtures("soon_settled")
+@pytest.mark.parametrize("pattern", ["hard", "soft", "shared-private", "mmoe", "ple"])
+def test_what_is_pretrained_stays_while_heads_learn_and_is_moved_by_small_steps(pattern):
+    problem = several(backbone=normed(), settings={}, budget=Budget(steps=8, options=1))
+    trained = learned(f"multitask:{pattern}+sum", problem, lr=1e-2)
+    assert [len(trained.curves[f"{phase}: a"]) for phase in ("together, heads", "together")] == [2, 6]
+    start, net = normed(), trained.net.backbone
+    firsts = [m for m in net.modules() if isinstance(m, nn.Linear) and m.weight.shape == (8, 6)]
+    for first in firsts:
+        moved = (first.weight - start[0].weight).abs().max()
+        assert 0 < moved < 8 * 1e-3 * 1.1  # Adam's steps: at most a tenth of `lr` each, and decay
+    for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm1d)):
+        assert torch.equal(norm.running_mean, start[1].running_mean)
+
+
+@pytest.mark.usefixtures("soon_settled")
+@pytest.mark.parametrize("name", ["multitask+finetune", "multitask+groups"])
+def test_these_move_what_is_pretrained_by_small_steps_too(name):
+    problem = several(backbone=normed(), settings={}, budget=Budget(steps=8, options=1))
+    net = learned(name, problem, lr=1e-2).net.backbone
+    for first in (m for m in net.modules() if isinstance(m, nn.Linear) and m.weight.shape == (8, 6)):
+        assert 0 < (first.weight - normed()[0].weight).abs().max() < 8 * 1e-3 * 1.1

@@ -179,14 +179,15 @@ def spared(module: nn.Module, x: X) -> X:
         >>> net(spared(net, z)), z
         (tensor([0.]), tensor([-1.]))
     """
-    might = any(
-        part.__dict__.get("inplace", False) or not type(part).__module__.startswith(_KNOWN)
+    return convert(x, Tensor.clone) if _might_write(module) else x
+
+
+def _might_write(module: nn.Module) -> bool:
+    known = ("torch.nn.", "headstart.")
+    return any(
+        part.__dict__.get("inplace", False) or not type(part).__module__.startswith(known)
         for part in _all_within(module)
     )
-    return convert(x, Tensor.clone) if might else x
-
-
-_KNOWN = ("torch.nn.", "headstart.")
 
 
 def _all_within(module: nn.Module) -> Iterator[nn.Module]:
@@ -321,7 +322,9 @@ class Net(nn.Module):
         """
         about = as_backbone(self.backbone)
         if about is not None and about.joint:
-            once = {id(rows): spared(self.backbone, typed(self, rows)) for rows in x.values()}
+            once = {id(rows): typed(self, rows) for rows in x.values()}
+            if _might_write(self.backbone):  # looked at once: it walks through all encoders
+                once = {key: convert(rows, Tensor.clone) for key, rows in once.items()}
             found: tuple[dict[str, Tensor], dict[str, Tensor]]
             try:
                 found = self.backbone({task: once[id(rows)] for task, rows in x.items()}, None, progress)

@@ -140,7 +140,7 @@ def gradients(shared: list[nn.Parameter], losses: Sequence[Tensor]) -> list[tupl
         for p in shared:
             p.grad = None
         loss.backward(retain_graph=k < len(losses) - 1)
-        rows.append([dense(p.grad) for p in shared])
+        rows.append([p.grad for p in shared])
     for p, old in zip(shared, before, strict=True):
         p.grad = old
     return list(zip(*rows, strict=True))
@@ -223,8 +223,7 @@ def _one_by_one(
     for column in columns[: len(edges)]:
         some = next(g for g in column if g is not None)
         outputs.append(torch.stack([torch.zeros_like(some) if g is None else g for g in column]))
-    rest = [tuple(map(dense, column)) for column in columns[len(edges) : len(edges) + len(graph.rest)]]
-    return outputs, rest
+    return outputs, columns[len(edges) : len(edges) + len(graph.rest)]
 
 
 def _products(layer: Layer, d: Tensor, owners: Tensor | None, tasks: int) -> Tensor:
@@ -273,9 +272,21 @@ def weigh(weighing: GramianWeighing, gramian: Tensor, tasks: list[str]) -> Tenso
     return weights[at]
 
 
-def dense(gradient: Tensor | None) -> Tensor | None:
-    """Write the gradient of a sparse embedding out, since products of gradients are taken."""
-    return gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
+def dense(gradient: Tensor) -> Tensor:
+    """Write the gradient of a sparse embedding out."""
+    return gradient.to_dense() if gradient.is_sparse else gradient
+
+
+def touched(gradients: Sequence[Tensor]) -> list[Tensor]:
+    """Give gradients as dense ones; where all are sparse, of the vectors alone that one of them reaches."""
+    if not all(g.is_sparse for g in gradients):
+        return [dense(g) for g in gradients]
+    parts = [g.coalesce() for g in gradients]
+    rows, place = torch.cat([g.indices()[0] for g in parts]).unique(return_inverse=True)
+    found, values = [], [g.values() for g in parts]
+    for at, value in zip(place.split([len(v) for v in values]), values, strict=True):
+        found.append(value.new_zeros(len(rows), *value.shape[1:]).index_copy_(0, at, value))
+    return found
 
 
 def gramian(columns: list[tuple[Tensor | None, ...]], losses: Sequence[Tensor]) -> Tensor:
@@ -285,7 +296,8 @@ def gramian(columns: list[tuple[Tensor | None, ...]], losses: Sequence[Tensor]) 
     for gradients in columns:
         tasks = [k for k, g in enumerate(gradients) if g is not None]
         if tasks:
-            jacobian = torch.stack([g.flatten() for g in gradients if g is not None]).to(total)  # (k, p)
+            there = touched([g for g in gradients if g is not None])
+            jacobian = torch.stack([g.flatten() for g in there]).to(total)  # (k, p)
             at = torch.tensor(tasks, device=total.device)
             total[at[:, None], at] += jacobian @ jacobian.T
     return total
@@ -302,8 +314,14 @@ def _add_weighted(
     for p, gradients in zip(shared, columns, strict=True):
         for scale, g in zip(scales, gradients, strict=True):
             if g is not None:
-                p.grad = scale * g if p.grad is None else p.grad.add_(g, alpha=scale)
+                add(p, g, scale)
 
 
-def add(p: Tensor, gradient: Tensor) -> None:
-    p.grad = gradient if p.grad is None else p.grad.add_(gradient)
+def add(p: Tensor, gradient: Tensor, scale: float | None = None) -> None:
+    """Add a gradient, times ``scale``, to ``.grad``; sparse ones stay so until a dense one is added."""
+    if p.grad is None:
+        p.grad = gradient if scale is None else scale * gradient
+    elif p.grad.is_sparse and not gradient.is_sparse:
+        p.grad = torch.add(gradient if scale is None else scale * gradient, p.grad)
+    else:
+        p.grad = p.grad.add_(gradient, alpha=1 if scale is None else scale)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..models import Net
 from ..models.resting import resting
 from ..seams import Objective
-from ._backward import dense, gramian
+from ._backward import gramian
 
 
 def cosines(
@@ -57,7 +57,7 @@ def cosines(
             if not there or not shared:
                 continue
             rows = [torch.autograd.grad(one, shared, retain_graph=True, allow_unused=True) for one in there]
-            columns = [tuple(map(dense, column)) for column in zip(*rows, strict=True)]
+            columns = list(zip(*rows, strict=True))
             g = gramian(columns, there).double().cpu()
             length = g.diagonal().sqrt()
             cosine = g / (length[:, None] * length)

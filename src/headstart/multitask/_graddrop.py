@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import wrong
 from ..maths import generator
 from ..models import Net
-from ._backward import add, gradients, trained
+from ._backward import add, dense, gradients, trained
 
 
 class GradDrop(nn.Module):
@@ -70,7 +70,7 @@ class GradDrop(nn.Module):
         self.steps = self.steps + 1
         for p, column in zip(shared, gradients(shared, values), strict=True):
             uniform = torch.rand(p.shape, generator=draws).to(p)
-            if rows := [g for g in column if g is not None]:
+            if rows := [dense(g) for g in column if g is not None]:
                 add(p, self._kept(torch.stack(rows), uniform))
 
     def _kept(self, rows: Tensor, uniform: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from .. import needs
 from ..starts import Curves
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
+from .beside import PRETRAINED, side_by_side
 from .jointly import LOOKS, RATES, apart, matrix, shared, wanted
 
 MOMENTS = 4  # of a joint run, after each of which affinities are looked at
@@ -34,14 +35,13 @@ def run(trial: Trial) -> Trained:
     tasks = [*targets, *trial.problem.sources]
     found, curves = look(trial, tasks)
     divided = [[tasks[k] for k in group] for group in groups(found)]
-    lr, steps = trial.settings["lr"], trial.problem.steps
     own: dict[str, Net] = {}
     for number, group in enumerate(divided, 1):
         learned = [t for t in group if t in targets]
         if not learned:
             continue
         net = shared("hard", trial, group)
-        curves |= trial.train(net, group, steps=steps, lr=lr, phase=f"group {number}")
+        curves |= side_by_side(trial, net, group, steps=trial.problem.steps, phase=f"group {number}")
         own |= {t.name: Net(copied(net.backbone), {t.name: net.heads[t.name]}) for t in learned}
     told = {
         "affinity": {"tasks": [t.name for t in tasks], "values": matrix(found)},
@@ -53,13 +53,15 @@ def run(trial: Trial) -> Trained:
 def look(trial: Trial, tasks: Sequence[Task]) -> tuple[Tensor, Curves]:
     """Train all on one encoder; give the mean of the affinities along the way, and the losses."""
     net, lr = shared("hard", trial, tasks), trial.settings["lr"]
+    lr *= PRETRAINED if trial.problem.comes_pretrained() else 1
     stream = batches(tasks, trial.problem.budget.batch, generator=trial.generator("affinity"))
     looks = list(islice(stream, LOOKS))
     names, found = [t.name for t in tasks], []
     curves: Curves = {}
     for moment in range(1, MOMENTS + 1):
         steps = max(1, trial.problem.steps // SHARE // MOMENTS)
-        curves |= trial.train(net, tasks, steps=steps, lr=lr, phase=f"all, part {moment}")
+        phase, begun = f"all, part {moment}", moment > 1
+        curves |= side_by_side(trial, net, tasks, steps=steps, phase=phase, begun=begun)
         seen = [to(batch, trial.problem.on) for batch in looks]
         found.append(affinity(net, Supervised(*tasks), seen, names, lr=lr))
     return torch.stack(found).nanmean(0), curves

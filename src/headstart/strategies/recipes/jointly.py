@@ -67,6 +67,7 @@ from ..ready import first_row
 from ..situation import Situation, row_shape, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
+from .beside import PRETRAINED, side_by_side
 from .finetune import lower
 
 PREFIX = "multitask:"
@@ -318,9 +319,9 @@ def run(pattern: str, weighing: str, trial: Trial) -> Trained:
     targets = wanted(trial)
     tasks = [*targets, *trial.problem.sources]
     net = shared(pattern, trial, tasks)
-    lr, steps = trial.settings["lr"], trial.problem.steps
-    before = looks(trial, net, tasks)
-    curves = trial.train(net, tasks, steps=steps, lr=lr, combine=combined(weighing, tasks), phase="together")
+    before, steps = looks(trial, net, tasks), trial.problem.steps
+    combine = combined(weighing, tasks)
+    curves = side_by_side(trial, net, tasks, steps=steps, combine=combine, phase="together")
     lying = {"tasks": [t.name for t in tasks], "before": before, "after": looks(trial, net, tasks)}
     routes = {"routes": net.backbone.pattern()} if isinstance(net.backbone, Routed) else {}
     left = Net(net.backbone, {t.name: net.heads[t.name] for t in targets})
@@ -361,7 +362,8 @@ def then_alone(trial: Trial) -> Trained:
     targets = wanted(trial)
     tasks, steps = [*targets, *trial.problem.sources], trial.problem.steps
     net, lr = shared("hard", trial, tasks), trial.settings["lr"]
-    curves = trial.train(net, tasks, steps=steps - steps // 4, lr=lr, phase="together")
+    lr *= PRETRAINED if trial.problem.comes_pretrained() else 1
+    curves = side_by_side(trial, net, tasks, steps=steps - steps // 4, phase="together")
     own = {t.name: Net(copied(net.backbone), {t.name: net.heads[t.name]}) for t in targets}
     for target in targets:
         curves |= trial.train(
