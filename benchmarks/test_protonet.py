@@ -4,7 +4,7 @@ easyfsl (1.5) draws an episode with its ``TaskSampler`` and opens its 75 images 
 anew; headstart reads the folder once. Both readings are counted. On tensors in memory easyfsl gets the same
 numbers by a plain ``Dataset``. The two run in turn in one process, and the ratio is that of the medians.
 The goals are 1.5 on files and 1.0 on tensors. With both cores free the ratios were 1.7 and 1.06; where other
-processes had them too, arithmetic that both share takes longer, and files were at 1.2 to 1.4, tensors at 1.09.
+processes had them too, what both share takes longer, and files were at 1.2 to 1.4, tensors at 1.09.
 On one thread they were 1.4 and 0.97.
 Images are drawn at random, 28 x 28 in three colours: 40 classes of 20 files.
 """
