@@ -7,6 +7,8 @@ site columns are as at the first, or all are moved and stretched. For each of fi
 logistic regression, on z-scores of the source (CORAL: of either side). ::
 
     python benchmarks/quality/two_sites/run.py
+
+It goes on where it was ended: remove ``figures.json`` to begin anew.
 """
 
 from __future__ import annotations
@@ -86,8 +88,11 @@ def five_lines(problem):
 
 
 def main():
-    found = {}
+    file = HERE / "figures.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
     for name, x, y, moved in sites():
+        if name in found:
+            continue
         told, ours, theirs = [], [], []
         for draw in range(DRAWS):
             problem = posed(x, y, moved, draw)
@@ -106,7 +111,7 @@ def main():
             "standard error": round(float(numpy.std(gaps, ddof=1) / DRAWS**0.5), 2),
         }
         print(name, found[name], flush=True)
-    (HERE / "figures.json").write_text(json.dumps(found, indent=1) + "\n")
+        file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
