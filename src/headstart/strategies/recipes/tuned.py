@@ -45,8 +45,8 @@ def layer_finetune(trial: Trial) -> Trained:
     is fitted on the others and tuned with these, and the frozen net, the tuned one and the mean say how
     likely the held-out rows are. Then all rows tune on. Where one of the three was likelier than the mean by
     more than a standard error, it is what is handed over: where tuning harms, the frozen net. Where there are
-    under 50 rows, or a class has under 5, or words of under 25 texts have an answer each, nothing can tell, and
-    the frozen net is handed over.
+    under 50 rows, or a class has under 5, or words of under 25 texts have an answer each, nothing can tell,
+    and the frozen net is handed over.
 
     Differs from the papers:
         the first head is a regression's, not trained by steps; the share is chosen among three values.
