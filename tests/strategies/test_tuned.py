@@ -25,7 +25,7 @@ def rows(each, seed, classes=3):
     return Labelled(0.3 * pattern[y] + noise, y)
 
 
-def posed(each=10, backbone=None, kind=None, **changes):
+def posed(each=25, backbone=None, kind=None, **changes):
     torch.manual_seed(0)
     backbone = backbone or conv4(1, width=4, size=16)
     kind = kind or Multiclass(3)
@@ -51,7 +51,7 @@ def buffers(net):
 @pytest.mark.parametrize("kind", [Multiclass(3), Binary()])
 def test_norms_stay_as_they_came_to_the_bit_and_the_rest_moves(kind, monkeypatch):
     problem = posed(kind=kind)
-    monkeypatch.setattr(tuned, "likelihood", lambda net, held: torch.zeros(6))
+    monkeypatch.setattr(tuned, "likelihood", lambda net, held: torch.zeros(15))
     frozen, net = (ran(problem, name) for name in ("features@layer+logreg", "finetune@layer"))
     assert net.told["layer"] == frozen.told["layer"]
     assert net.told["share"] == 0.5
@@ -72,8 +72,9 @@ def test_a_rate_that_ruins_the_net_hands_the_frozen_one_over():
     assert all(torch.equal(value, there[name]) for name, value in net.net.state_dict().items())
 
 
-def test_classes_of_under_five_rows_are_not_tuned():
-    problem = posed(each=4)
+@pytest.mark.parametrize("kind", [Multiclass(3), Multiclass(13)])  # few rows in all, or of a class
+def test_classes_of_under_five_rows_and_under_fifty_in_all_are_not_tuned(kind):
+    problem = posed(each=16 if len(kind.classes) == 3 else 4, kind=kind)
     frozen, net = ran(problem, "features@layer+logreg").net, ran(problem)
     assert net.told["share"] == 0.0
     assert net.curves == {}
@@ -90,11 +91,11 @@ def test_rows_that_are_held_out_tune_nothing(monkeypatch):
         return real(trial, start, steps, phase=phase)
 
     monkeypatch.setattr(tuned, "tune", spy)
-    ran(posed(each=10, budget=dataclasses.replace(STEPS, steps=7)))
+    ran(posed(each=20, budget=dataclasses.replace(STEPS, steps=7)))
     (first, few, part), (second, rest, whole) = seen
     assert (first, few, second, rest) == ("held out", 3, "all", 4)
-    assert (len(part), len(whole)) == (24, 30)
-    assert part.y.unique(return_counts=True)[1].min() >= 7
+    assert (len(part), len(whole)) == (48, 60)
+    assert part.y.unique(return_counts=True)[1].min() >= 15
 
 
 def test_no_test_row_has_a_say():
@@ -140,7 +141,7 @@ def test_dropout_is_on_while_all_trains():
 
 
 def test_a_comparison_shows_the_block_of_both(tmp_path):
-    problem, frozen = posed(shots=[8]), "features@layer+logreg"
+    problem, frozen = posed(shots=[20]), "features@layer+logreg"
     result = compare(
         problem, ["features@layer+logreg", "finetune@layer"], 2, baseline="features@layer+logreg"
     )

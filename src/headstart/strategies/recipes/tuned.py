@@ -27,6 +27,7 @@ from .features import linear_head, regression
 from .layers import at_layer
 
 FIFTH = 5  # one row of so many is held out, and a class has to have as many
+ROWS = 50  # in all, of which ten are held out
 TEXTS = 25  # or so many texts, where words have an answer each
 SHARES = (0.0, 0.5, 1.0)  # of the way from the frozen net to the tuned one
 MIDDLE = 0.5  # which of them is taken where rows cannot tell
@@ -43,9 +44,9 @@ def layer_finetune(trial: Trial) -> Trained:
     After half of the steps it is seen whether that helps. Up to there a fifth of the rows is held out: a head
     is fitted on the others and tuned with these, and the frozen net, the tuned one and the mean say how
     likely the held-out rows are. Then all rows tune on. Where one of the three was likelier than the mean by
-    more than a standard error, it is what is handed over: where tuning harms, the frozen net. Where a class
-    has under 5 rows, or words of under 25 texts have an answer each, nothing can tell, and the frozen net is
-    handed over.
+    more than a standard error, it is what is handed over: where tuning harms, the frozen net. Where there are
+    under 50 rows, or a class has under 5, or words of under 25 texts have an answer each, nothing can tell,
+    and the frozen net is handed over.
 
     Differs from the papers:
         the first head is a regression's, not trained by steps; the share is chosen among three values.
@@ -90,7 +91,9 @@ def tune(trial: Trial, start: Net, steps: int, *, phase: str) -> tuple[Net, Curv
 def few(trial: Trial) -> bool:
     """Tell whether there are too few rows to hold some out."""
     rows = trial.labelled()
-    return min(needs.class_counts(rows)) < FIFTH if trial.target.kind.per_row else len(rows) < TEXTS
+    if not trial.target.kind.per_row:
+        return len(rows) < TEXTS
+    return len(rows) < ROWS or min(needs.class_counts(rows)) < FIFTH
 
 
 def likelihood(net: Net, task: Task) -> Tensor:
