@@ -6,7 +6,10 @@ TorchJD beside it (its gradients of the features, then of the weights one task a
 
 import itertools
 import statistics
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -101,3 +104,47 @@ def test_rows_of_their_own(tasks, benchmark):
         weights=lambda: backward(mgda)(apart(net, x, y), net),
     )
     assert found["weights"] <= 1.45
+
+
+BROAD, FEW = (2048, 2048, 2048, 2048), 64
+PEAK = """
+import re, sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from test_multitask import *
+torch.set_num_threads(1)
+net, x, y = problem(BROAD, {tasks})
+net.zero_grad()
+def most():
+    return int(re.search("VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+before = most()
+for _ in range(2):
+    net.zero_grad()
+    losses = shared(net, x[:FEW], y[:FEW])
+    {step}
+print(most() - before)
+"""
+
+
+def peak(tasks, step):
+    """Tell the megabytes that two steps take in a process of their own, beyond the net and the rows."""
+    folder = str(Path(__file__).parent)
+    code = PEAK.format(folder=folder, tasks=tasks, step=step)
+    return float(subprocess.check_output([sys.executable, "-c", code]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_flat_in_the_number_of_tasks(benchmark):
+    """Gradients of weights for each of 32 tasks would take 1600 MB; what is kept are those of layers."""
+    found = {}
+    for tasks in (2, 32):
+        plain, exact = peak(tasks, "summed(losses, net)"), peak(tasks, "backward(mgda)(losses, net)")
+        found[f"plain_{tasks}"], found[f"exact_{tasks}"] = plain, exact
+    weights = sum(a * b for a, b in itertools.pairwise(BROAD)) * 4 / 2**20
+    activations = sum(BROAD) * FEW * 4 / 2**20  # of one task
+    benchmark.extra_info.update(found, megabytes_of_weights=weights, megabytes_of_activations=activations)
+    print(benchmark.extra_info)
+    benchmark.pedantic(lambda: None, rounds=1)
+    more = (found["exact_32"] - found["plain_32"]) - (found["exact_2"] - found["plain_2"])
+    assert more <= 3 * 30 * activations  # outputs, inputs and a product of each
+    assert more <= 2 * weights

