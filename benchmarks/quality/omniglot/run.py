@@ -13,7 +13,8 @@ MAML is judged in both ways: *transductive* lets batch normalisation go by all q
 
 ``mnist`` takes the net of ProtoNet to digits of MNIST: 10 ways, 1 and 5 shots, 100 episodes of test rows, by
 every way to adapt that needs no meta-training of its own, beside fine-tuning (the head or all weights, 50
-steps of Adam, normalisation fixed) of the same net, a net with new weights, and regression on pixels.
+steps of Adam, normalisation fixed) of the same net, a net with new weights, and regression on pixels. What
+moves weights of the trunk, or starts from pixels, is judged by the first 30 of them.
 
     python benchmarks/quality/omniglot/run.py [protonet | maml | mnist]
 
@@ -213,7 +214,8 @@ def test_mnist():
         for name, task, method in jobs:
             if name in known.get(f"mnist, 10 ways, {shots} shots", {}):
                 continue  # it goes on where it stopped
-            scores = meta.evaluate_episodes({name: method}, task, drawn, progress=False)
+            some = drawn if task is features else drawn[:30]
+            scores = meta.evaluate_episodes({name: method}, task, some, progress=False)
             print(f"mnist, {shots} shots", name, row(scores, name), flush=True)
             write({f"mnist, 10 ways, {shots} shots": {name: row(scores, name)}})
 

@@ -130,7 +130,7 @@ def episodes_of_any(situation: Situation) -> str:
         return episodes(situation)
     if reason := one_answer(situation) or tensors(situation) or sources(situation):
         return reason
-    if not complete(situation.target.train):
+    if not complete(situation.target):
         return "some of the target's rows lack one of their numbers"
     if any(map(allows_numbers, situation.shared())):
         return ""
@@ -139,12 +139,12 @@ def episodes_of_any(situation: Situation) -> str:
 
 def allows_numbers(task: Task) -> bool:
     """Tell whether a task of numbers has rows for a shot and the queries, each with all of its numbers."""
-    return task.train.held and int(task.train.present().sum()) > QUERIES and complete(task.train)
+    return task.train.held and int(task.train.present().sum()) > QUERIES and complete(task)
 
 
-def complete(rows: Labelled) -> bool:
-    """Tell whether rows that have any number have all of them."""
-    return not rows.y[rows.present()].isnan().any()
+def complete(task: Task) -> bool:
+    """Tell whether rows in memory that have any number have all of them."""
+    return task.train.held and not task.train.y[task.train.present()].isnan().any()
 
 
 def allows_episodes(task: Task) -> bool:
