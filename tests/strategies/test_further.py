@@ -67,7 +67,7 @@ def test_contrast_brings_rows_of_a_class_together_and_leaves_normalisation():
         same = y[:, None] == y
         return float(alike[same].mean() - alike[~same].mean())
 
-    problem = posed(budget=Budget(steps=30, options=1))
+    problem = posed(each=10, budget=Budget(steps=30, options=1))
     trained, start = ran("contrastive", problem, lr=3e-3)
     before = Trial(problem, {"C": 1.0}, 0, Starts()).pretrained()
     assert together(trained.net, problem) > together(before, problem) + 0.005
