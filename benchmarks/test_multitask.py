@@ -106,6 +106,24 @@ def test_rows_of_their_own(tasks, benchmark):
     assert found["weights"] <= 1.45
 
 
+def test_a_small_convolutional_net(benchmark):
+    """46k weights on 128 images, 32 tasks: convolutions have no short way to their Gramian."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 32, 3, 2), nn.ReLU(), nn.Conv2d(32, 64, 3, 2), nn.ReLU()]
+    encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 36, 12))
+    net = Net(encoder, {f"task{k}": nn.Linear(12, CLASSES) for k in range(32)})
+    x, y = torch.randn(128, 1, 28, 28), torch.randint(0, CLASSES, (128, 32))
+    found = ratios(
+        benchmark,
+        net,
+        lambda: summed(shared(net, x, y), net),
+        features=lambda: backward(mgda, at="features")(shared(net, x, y), net),
+        weights=lambda: backward(mgda)(shared(net, x, y), net),
+    )
+    assert found["weights"] <= 11
+    assert found["features"] <= 1.6
+
+
 BROAD, FEW = (2048, 2048, 2048, 2048), 64
 PEAK = """
 import re, sys
