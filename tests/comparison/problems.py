@@ -21,6 +21,14 @@ ELSEWHERE = (
     "prompt",
     "prompt+examples",
     "prompt+calibrated",
+    "coral+ridge",
+    "sa+ridge",
+    "tca+ridge",
+    "ot+ridge",
+    "iw+ridge",
+    "msda+mmd",
+    "msda+dann",
+    "adapted+mean",
 )  # for other tasks
 TINY = Budget(steps=4, pretrain=6, meta=2, episodes=2, options=2, repeats=1)
 SMALL = {"width": 4}  # of conv4

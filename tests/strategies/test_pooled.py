@@ -90,9 +90,11 @@ def two_numbers():
     return Labelled(rows.x, torch.cat([rows.y, rows.y], 1))
 
 
-def test_adaptation_is_for_classes_alone():
-    skipped = applicable(posed(Regression(1), bare=True)).skipped
-    assert skipped["dann"] == skipped["mmd"] == "the target is no classification"
+def test_numbers_are_adapted_by_what_needs_no_classes():
+    problem = posed(Regression(1), bare=True)
+    assert {"dann", "mmd"} <= set(applicable(problem).strategies)
+    with pytest.raises(ValueError, match="no classification"):
+        applicable(problem, ["cdan"])
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.1])

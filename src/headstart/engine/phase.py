@@ -77,6 +77,8 @@ class Phase:
         try:
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
+                if isinstance(part, torch.optim.Optimizer):
+                    _lay_as_weights(part)
         except (RuntimeError, ValueError) as error:
             what = f'net and optimizer of phase "{self.name}"'
             raise wrong(what, expected="built as in the run", found=" ".join(str(error).split())) from error
@@ -176,3 +178,11 @@ def _finite(tensor: torch.Tensor) -> bool:
     return (
         not tensor.is_floating_point() or math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
     )
+
+
+def _lay_as_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Lay what an optimizer keeps of each weight out in memory as the weight: sums round by that order."""
+    for weight, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape:
+                kept[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

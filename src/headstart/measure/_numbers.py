@@ -36,6 +36,7 @@ def weighted_error(outputs: Tensor, answers: Tensor, source: Tensor, target: Ten
         ValueError: if shapes do not match, no answer is there, or a side has under 10 rows.
 
     Example:
+        >>> import torch
         >>> g = torch.Generator().manual_seed(0)
         >>> x, y = torch.randn(40, 2, generator=g), torch.ones(40)
         >>> weighted_error(torch.zeros(40, 1), y, x, x + 0.1)

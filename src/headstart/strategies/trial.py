@@ -185,8 +185,7 @@ class Trial:
             if self.problem.moves and not isinstance(net.backbone, Given):  # features are no images
                 kinds, draws = {t.name: t.kind for t in tasks}, self.generator(f"{phase}, moved")
                 stream = Moved(stream, self.problem.moves, kinds, generator=draws)
-        # Not all objectives take it; and an optimizer's state that is read again lies in the usual order.
-        faster = nullcontext() if objective or self.run else channels_last(net)
+        faster = nullcontext() if objective else channels_last(net)  # not all objectives take it
         objective = objective or Supervised(*tasks)
         with seeded(self.seed), following(net), faster:
             history = fit(

@@ -125,7 +125,7 @@ def plain_texts(name: str, texts: Sequence[str], tokens: str | os.PathLike[str])
         >>> tokens = train_tokenizer(["a good bolt", "a good nut"], 60)
         >>> task = plain_texts("texts", ["a good nut", "a bolt"], tokens)
         >>> task.train.x.shape, task.kind.outputs
-        (torch.Size([2, 5]), 27)
+        (torch.Size([2, 5]), 22)
     """
     if not len(texts):
         raise wrong("`texts`", expected="at least one", found="none")
