@@ -33,13 +33,13 @@ from headstart.tasks import Task
 FILE = Path(__file__).with_name("figures.json")
 SETS = ("tox21", "sider")
 SEEDS, DRAWS = range(3), 200
-SETTINGS = ((1e-2, 8), (3e-2, 8))  # rate, passes over the rows
+SETTINGS = ((1e-3, 4), (1e-3, 12), (3e-3, 4))  # rate, passes over the rows
 CS = (0.01, 0.1, 1.0)
 BATCH, WIDTH, BITS = 128, 128, 1024
 
 
 def encoder() -> nn.Module:
-    return nn.Sequential(nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Dropout(0.5))
+    return nn.Sequential(nn.Dropout(0.25), nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Dropout(0.5))
 
 
 def backbone(way: str, names: list[str]) -> nn.Module:

@@ -32,7 +32,7 @@ from headstart.transfer import MaskedWords, word_head
 
 FILE = Path(__file__).with_name("figures.json")
 PIECES, LAYERS, WIDTH, WORDS, REVIEWS = 6000, 2, 128, 24, 10_000
-STEPS, ROWS, LR, SHARE = 600, 64, 2e-3, 0.2
+STEPS, ROWS, LR, SHARE = 4000, 64, 1e-3, 0.2
 SEEDS, TUNED = 2, 200
 STUDIES = {
     "intents": ("clinc150", 10, 1500),
