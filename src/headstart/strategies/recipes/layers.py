@@ -29,9 +29,7 @@ MOST = 300  # rows that choose
 TEXTS, WORDS = 100, 1000  # or texts, and words of them
 DEEP = 2 / 3  # of the way up: the stated default, where a class has one row
 ERRORS = 2  # standard errors that a block has to be behind by
-SURENESS = torch.logspace(
-    -1, 0.7, 35, dtype=torch.double
-)  # what all of a block's logits may be multiplied by
+SURENESS = torch.logspace(-1, 0.7, 35, dtype=torch.double)  # factors on all of a block's logits
 
 
 @dataclass(frozen=True, eq=False)
