@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from headstart.domains import AFN, CDAN, CMD, CORAL, JAN, MCC, MCD, MDD, DeepJDOT
+from headstart.domains import AFN, CDAN, CMD, CORAL, JAN, MCC, MCD, MDD, DeepJDOT, OnePass
 from headstart.domains._cmd import moment_gap
 from headstart.domains._coral import covariance_gap
 from headstart.domains._deepjdot import plan
@@ -50,6 +50,26 @@ def test_the_weight_is_a_factor_and_0_leaves_the_labels(photos, name):
     assert_trained_by(make(0.0), net, batch, ["label"])
     expected = F.cross_entropy(net(batch.source.x, "photos"), batch.source.y)
     torch.testing.assert_close(make(1.0)(net, batch, 0.3)["label"], expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_one_pass_both_sides_share_their_statistics(photos, name):
+    task, _, batch = photos
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = Net(nn.BatchNorm1d(3), {"photos": nn.Linear(3, 2)}).double()
+        plain = Net(nn.Identity(), {"photos": net.heads["photos"]})
+    method = makers(task, 3)[name](1.0)
+    both = net.features(torch.cat([batch.source.x, batch.target.x]))
+    parts = both.split([len(batch.source), len(batch.target)])
+    by_hand = method(plain, Shift(Labelled(parts[0], batch.source.y), Inputs(parts[1])), 0.3)
+    found, apart = OnePass(method)(net, batch, 0.3), method(net, batch, 0.3)
+    assert found.keys() == by_hand.keys()
+    for loss in found:
+        torch.testing.assert_close(found[loss], by_hand[loss])
+    assert any(not torch.allclose(found[loss], apart[loss]) for loss in found)
+    slopes = [torch.autograd.grad(sum(of.values()), net.backbone.weight)[0] for of in (found, by_hand)]
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "MCC"])

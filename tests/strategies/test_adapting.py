@@ -246,6 +246,28 @@ def test_adabn_takes_the_targets_statistics_and_the_sources_weights():
     torch.testing.assert_close(found["backbone.1.running_mean"], first.mean(0), atol=0.1, rtol=0.1)
 
 
+@pytest.mark.parametrize("name", ["cmd", "shot", "multi-dann"])
+def test_the_net_of_an_alignment_answers_by_the_targets_statistics(name):
+    """As in training, where each side passed alone; source rows are judged by those of the source."""
+    problem = posed(backbone=normalised(), move=2.0)
+    if name == "multi-dann":
+        problem = dataclasses.replace(
+            problem, sources=[*problem.sources, Task("older", problem.target.kind, drawn(80, 4))]
+        )
+    trained = FURTHER[name].learn(trial(name, problem))
+    found = trained.net.state_dict()
+    first = problem.target.unlabelled.x @ found["backbone.0.weight"].T + found["backbone.0.bias"]
+    torch.testing.assert_close(found["backbone.1.running_mean"], first.mean(0), atol=0.1, rtol=0.1)
+    held = problem.sources[0].train
+    outputs, y = trained.of_source(held)
+    assert torch.equal(y, held.y)
+    assert not torch.allclose(outputs, predict(trained.net, "new", held.x, progress=False))
+
+
+def test_without_batch_normalisation_one_net_answers_for_both_sides():
+    assert FURTHER["cmd"].learn(trial("cmd", posed())).of_source is None
+
+
 def STATE(name, problem):
     strategy = (STRATEGIES | FURTHER)[name]
     return strategy.run(Trial(problem, dict(strategy.options[0]), 0, Starts())).net.state_dict()

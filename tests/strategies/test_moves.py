@@ -9,9 +9,9 @@ import torch
 import headstart as hs
 from headstart.comparison import Problem
 from headstart.problems import load_problem
-from headstart.strategies import STRATEGIES, Budget, Starts, Trial
-from headstart.strategies.moves import Moved, colour, crop, flip, mixup, moves, shift
-from headstart.tasks import Labelled, Multiclass, Segmentation, Task
+from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
+from headstart.strategies.moves import Moved, MovedSides, colour, crop, flip, mixup, moves, shift
+from headstart.tasks import Labelled, Multiclass, Segmentation, Task, shifted
 
 TINY = Budget(steps=4, pretrain=4, options=1)
 
@@ -125,6 +125,60 @@ def test_all_ways_that_train_on_rows_see_moved_ones_and_heads_on_features_do_not
     there = len(seen)
     STRATEGIES["probe"].learn(pretrained)
     assert len(seen) == there > 0  # pretraining alone
+
+
+def test_ways_that_adapt_see_both_sides_moved(monkeypatch):
+    seen = []
+    real = MovedSides._batch
+
+    def batch(self):
+        made = real(self)
+        seen.append((made.source.x.shape, made.target.x.shape))
+        return made
+
+    monkeypatch.setattr(MovedSides, "_batch", batch)
+    bare = images(12, 0).inputs()
+    target = Task(
+        "new", Multiclass(2), images(1, 0).take(torch.arange(0)), unlabelled=bare, test=images(8, 1)
+    )
+    ways, states = STRATEGIES | FURTHER, {}
+    for augment in ((), ("flip", "shift")):
+        posed = Problem(
+            target, [Task("old", Multiclass(2), images(20, 2))], backbone="conv4", settings={"width": 4},
+            budget=TINY, augment=augment,
+        )  # fmt: skip
+        for name in ("source-only", "dann", "shot", "adda", "self-training"):
+            seen.clear()
+            net = ways[name].learn(Trial(posed, ways[name].options[0], 0, Starts())).net
+            assert bool(seen) == bool(augment and name != "source-only"), name
+            states[name, bool(augment)] = net.heads["new"].weight
+    for name, moved in states:
+        assert not moved or not torch.equal(states[name, True], states[name, False]), name
+
+
+def test_both_sides_are_moved_anew_and_again_alike():
+    task = Task(
+        "t",
+        Multiclass(2),
+        dataclasses.replace(images(20, 2), group=torch.arange(20)),
+        unlabelled=images(12, 0).inputs(),
+    )
+    made = [
+        MovedSides(shifted(task, 20, generator=gen()), moves(["flip"], 16), task.kind, generator=gen(1))
+        for _ in range(2)
+    ]
+    first, second = next(made[0]), next(made[0])
+    assert not torch.equal(first.source.x, second.source.x)
+    made[1].load_state_dict(
+        {**made[0].state_dict(), "step": 1, "stream": {**made[0].stream.state_dict(), "step": 1}}
+    )
+    again = next(made[1])
+    assert torch.equal(again.target.x, second.target.x)
+    assert torch.equal(again.source.x, second.source.x)
+    was = task.train.x[again.source.group]  # rows know where they came from
+    turned = (again.source.x == was.flip(3)).flatten(1).all(1)
+    assert (turned | (again.source.x == was).flatten(1).all(1)).all()
+    assert 0 < turned.sum() < 20
 
 
 def test_moved_rows_are_another_comparison():

@@ -322,6 +322,7 @@ BATTERY = {
         Shift(Labelled(normal(8, 5, seed=3), torch.arange(8) % 2), SHIFT.target),
     ),
     "domains.MMD": objective(lambda: domains.MMD(A), SHIFT),
+    "domains.OnePass": objective(lambda: domains.OnePass(domains.CMD(A)), SHIFT),
     "domains.CDAN": objective(lambda: domains.CDAN(A, features=4, hidden=5), SHIFT),
     "domains.MDD": objective(lambda: domains.MDD(A, features=4, hidden=5), SHIFT),
     "domains.MCD": objective(lambda: domains.MCD(A, features=4), SHIFT),

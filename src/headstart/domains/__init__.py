@@ -14,6 +14,7 @@ from ._mcd import MCD
 from ._mdann import MultiDANN
 from ._mdd import MDD
 from ._mmd import MMD
+from ._one_pass import OnePass
 from ._pada import PADA
 from ._pseudo import PseudoLabel
 from ._shot import SHOT, centres
@@ -35,6 +36,7 @@ __all__ = [
     "DeepJDOT",
     "JointSpace",
     "MultiDANN",
+    "OnePass",
     "PseudoLabel",
     "centres",
 ]

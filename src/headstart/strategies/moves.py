@@ -13,6 +13,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, final
 
@@ -21,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..maths import random
-from ..tasks import Kind, Labelled, Stream, X
+from ..tasks import Binary, Inputs, Kind, Labelled, Shift, Stream, X
 from ..tasks.arrays import lit
 
 Move = Callable[[Labelled, Kind, torch.Generator], Labelled]
@@ -50,36 +51,12 @@ def moves(names: Sequence[str], side: int) -> list[Move]:
     return [made[name] for name in names]
 
 
-@final
-class Moved(Stream):
-    """Move the images of a stream's batches at random.
+class _Within(Stream):
+    """A stream that changes the batches of another."""
 
-    Rows that several tasks label are moved once, alike for all of them.
-
-    Args:
-        stream: of labelled batches with images ``(B, C, H, W)``.
-        moves: one after the other.
-        kinds: of the answers, by task, which say how labels move along.
-        generator: one number is drawn from it.
-    """
-
-    def __init__(
-        self, stream: Stream, moves: Sequence[Move], kinds: Mapping[str, Kind], *, generator: torch.Generator
-    ) -> None:
+    def __init__(self, stream: Stream, moves: Sequence[Move], generator: torch.Generator) -> None:
         super().__init__(generator)
-        self.stream, self.moves, self.kinds = stream, list(moves), dict(kinds)
-
-    def _batch(self) -> dict[str, Labelled]:
-        draws, batch = random.generator(self._seed, self._step), next(self.stream)
-        made: dict[int, tuple[Tensor, X]] = {}  # what is moved already: the draws it was moved by, and images
-        moved = {}
-        for name, rows in batch.items():
-            before, x = made.get(id(rows.x), (draws.get_state(), None))
-            again = draws if x is None else torch.Generator().set_state(before)
-            found = self._moved(rows, self.kinds[name], again)
-            moved[name] = found if x is None else Labelled(x, found.y, found.complete)
-            made.setdefault(id(rows.x), (before, found.x))
-        return moved
+        self.stream, self.moves = stream, list(moves)
 
     def _moved(self, rows: Labelled, kind: Kind, draws: torch.Generator) -> Labelled:
         for move in self.moves:
@@ -94,6 +71,62 @@ class Moved(Stream):
         """Go to the step that ``state`` was taken at."""
         super().load_state_dict(state)
         self.stream.load_state_dict(state["stream"])
+
+
+@final
+class Moved(_Within):
+    """Move the images of a stream's batches at random.
+
+    Rows that several tasks label are moved once, alike for all of them.
+
+    Args:
+        stream: of labelled batches with images ``(B, C, H, W)``.
+        moves: one after the other.
+        kinds: of the answers, by task, which say how labels move along.
+        generator: one number is drawn from it.
+    """
+
+    def __init__(
+        self, stream: Stream, moves: Sequence[Move], kinds: Mapping[str, Kind], *, generator: torch.Generator
+    ) -> None:
+        super().__init__(stream, moves, generator)
+        self.kinds = dict(kinds)
+
+    def _batch(self) -> dict[str, Labelled]:
+        draws, batch = random.generator(self._seed, self._step), next(self.stream)
+        made: dict[int, tuple[Tensor, X]] = {}  # what is moved already: the draws it was moved by, and images
+        moved = {}
+        for name, rows in batch.items():
+            before, x = made.get(id(rows.x), (draws.get_state(), None))
+            again = draws if x is None else torch.Generator().set_state(before)
+            found = self._moved(rows, self.kinds[name], again)
+            moved[name] = found if x is None else replace(found, x=x)
+            made.setdefault(id(rows.x), (before, found.x))
+        return moved
+
+
+@final
+class MovedSides(_Within):
+    """Move the images of both sides of a stream's batches at random, each by its own draws.
+
+    Args:
+        stream: of batches of two sides, with images ``(B, C, H, W)``.
+        moves: one after the other.
+        kind: of the source's answers, which says how labels move along.
+        generator: one number is drawn from it.
+    """
+
+    def __init__(
+        self, stream: Stream, moves: Sequence[Move], kind: Kind, *, generator: torch.Generator
+    ) -> None:
+        super().__init__(stream, moves, generator)
+        self.kind = kind
+
+    def _batch(self) -> Shift:
+        draws, batch = random.generator(self._seed, self._step), next(self.stream)
+        source = self._moved(batch.source, self.kind, draws)
+        bare = Labelled(batch.target.x, torch.zeros(len(batch.target)))
+        return Shift(source, Inputs(self._moved(bare, Binary(), draws).x))
 
 
 def flip(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
@@ -139,7 +172,7 @@ def colour(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     draws = (2 * torch.rand(2, len(x), 1, 1, 1, generator=generator) - 1) * STRENGTH
     contrast, brightness = draws.to(x)
     mean, spread = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
-    return Labelled(mean + (1 + contrast) * (x - mean) + brightness * spread, rows.y, rows.complete)
+    return replace(rows, x=mean + (1 + contrast) * (x - mean) + brightness * spread)
 
 
 def mixup(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
@@ -161,7 +194,7 @@ def mixup(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     one, other = (_gamma(ALPHA + extra, len(x), generator) for extra in (1.0, 0.0))
     share = (one / (one + other)).to(x)[:, None, None, None]
     partner = x[torch.randperm(len(x), generator=generator).to(x.device)]
-    return Labelled(share * x + (1 - share) * partner, rows.y, rows.complete)
+    return replace(rows, x=share * x + (1 - share) * partner)
 
 
 def _gamma(shape: float, count: int, generator: torch.Generator) -> Tensor:
@@ -177,7 +210,7 @@ def _images(rows: Labelled) -> Tensor:
 def _with(rows: Labelled, kind: Kind, x: Tensor, scale: Tensor, offset: Tensor) -> Labelled:
     """Take moved images, with the labels as the kind moves them; some may go missing."""
     y = kind.moved(rows.y, scale.to(rows.y.device), offset.to(rows.y.device))
-    return Labelled(x, y, rows.complete and y is rows.y)
+    return replace(rows, x=x, y=y, complete=rows.complete and y is rows.y)
 
 
 def shifted_images(x: X, pixels: int, generator: torch.Generator) -> Tensor:

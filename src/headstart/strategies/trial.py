@@ -21,10 +21,10 @@ from ..maths import random
 from ..models import Net, device_of, freeze, parameter_groups
 from ..models.net import Given, as_backbone
 from ..seams import Combine, Objective, learned
-from ..tasks import Labelled, Stream, Task, batches
+from ..tasks import Labelled, Stream, Task, batches, shifted
 from ..transfer import Supervised
 from .holding import enough, hold_out, same_rows
-from .moves import Moved, shift
+from .moves import Moved, MovedSides, shift
 from .situation import Situation, width_of
 from .starts import Curves, Starts
 
@@ -182,9 +182,8 @@ class Trial:
             if watch is None:
                 tasks, held = self._held_out(tasks, steps)
             stream = batches(tasks, self.problem.budget.batch, generator=self.generator(phase))
-            if self.problem.moves and not isinstance(net.backbone, Given):  # features are no images
-                kinds, draws = {t.name: t.kind for t in tasks}, self.generator(f"{phase}, moved")
-                stream = Moved(stream, self.problem.moves, kinds, generator=draws)
+            if not isinstance(net.backbone, Given):  # features are no images
+                stream = self.moved(stream, tasks, phase)
         faster = nullcontext() if objective else channels_last(net)  # not all objectives take it
         objective = objective or Supervised(*tasks)
         with seeded(self.seed), following(net), faster:
@@ -205,6 +204,21 @@ class Trial:
             last, precision = (steps - 1) / steps, self.problem.precision
             settle(net, stream, objective, progress=last, precision=precision)
         return {f"{phase}: {name}": values for name, values in history.losses.items()}
+
+    def moved(self, stream: Stream, tasks: Sequence[Task], purpose: str) -> Stream:
+        """Move the images of a stream of labelled batches at random, as the problem says."""
+        if not self.problem.moves:
+            return stream
+        kinds, draws = {t.name: t.kind for t in tasks}, self.generator(f"{purpose}, moved")
+        return Moved(stream, self.problem.moves, kinds, generator=draws)
+
+    def sides(self, task: Task, purpose: str = "shift") -> Stream:
+        """Give 64 labelled source rows beside as many bare ones of the target, moved as the problem says."""
+        stream = shifted(task, 64, generator=self.generator(purpose))
+        if not self.problem.moves:
+            return stream
+        draws = self.generator(f"{purpose}, moved")
+        return MovedSides(stream, self.problem.moves, task.kind, generator=draws)
 
     def _held_out(self, tasks: Sequence[Task], steps: int) -> tuple[Sequence[Task], Held | None]:
         """Hold a tenth of the targets' rows out, where the budget names no steps and there are enough."""

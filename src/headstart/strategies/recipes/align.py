@@ -13,6 +13,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...domains import (
     AFN,
@@ -32,7 +33,7 @@ from ...domains import (
 from ...engine import predict, seeded, settle
 from ...models import Net
 from ...seams import Objective
-from ...tasks import Labelled, Task, X, batches, shifted
+from ...tasks import Labelled, Task, X, batches
 from ...tasks.nouns import join, take
 from .. import needs
 from ..situation import Situation, width_of
@@ -41,6 +42,7 @@ from ..trial import Trained, Trial
 from .health import troubles
 
 LABELS = "the source's labels"
+OfSource = Callable[[Labelled], tuple[Tensor, Tensor]]
 
 
 def source_only(trial: Trial) -> Trained:
@@ -48,6 +50,7 @@ def source_only(trial: Trial) -> Trained:
     task, net = begun(trial)
     budget, lr = trial.problem.budget, trial.settings["lr"]
     stream = batches([task], budget.batch, generator=trial.generator("source"))
+    stream = trial.moved(stream, [task], "source")
     curves = trial.train(net, [task], steps=budget.pretrain, lr=lr, stream=stream, phase="source")
     return Trained(net, curves)
 
@@ -207,13 +210,26 @@ ALIGNING: tuple[Strategy, ...] = (
 def adabn(trial: Trial) -> Trained:
     """Train on the source, then take the statistics of batch normalisation from the target's rows."""
     trained = source_only(trial)
-    before = copy.deepcopy(trained.net)
-    stream = shifted(
-        joined(trial.target, trial.problem.shared()), 64, generator=trial.generator("statistics")
-    )
-    trained.net.train()
-    settle(trained.net, stream, lambda net, batch, progress: {"": net.features(batch.target.x).sum()})
-    return replace(trained, of_source=partial(said_of_source, before, trial.target.name))
+    task = joined(trial.target, trial.problem.shared())
+    return replace(trained, of_source=by_side(trial, trained.net, task))
+
+
+def by_side(trial: Trial, net: Net, task: Task) -> OfSource | None:
+    """Give batch normalisation the statistics of the target's rows alone.
+
+    While a net trains, each side passes it alone, so it learns features that are normalised by the statistics
+    of their own side; those of both sides together fit neither.
+
+    Returns:
+        what a copy with the statistics of the source says of its rows; ``None`` where no layer takes any.
+    """
+    if not any(isinstance(m, _BatchNorm) and m.training for m in net.train().modules()):
+        return None
+    before = copy.deepcopy(net)
+    for one, side in ((before, "source"), (net, "target")):
+        stream = trial.sides(task, "statistics")
+        settle(one, stream, lambda net, batch, _, side=side: {"": net.features(getattr(batch, side).x).sum()})
+    return partial(said_of_source, before, task.name)
 
 
 def said_of_source(net: Net, name: str, held: Labelled) -> tuple[Tensor, Tensor]:
@@ -244,9 +260,14 @@ def align(trial: Trial, objective: Callable[[Task, Net], Objective]) -> Trained:
     task, net = begun(trial)
     with seeded(trial.seed):
         lower = objective(task, net)
-    stream, steps = shifted(task, 64, generator=trial.generator("shift")), trial.problem.budget.pretrain
+    return aligned(trial, net, task, lower)
+
+
+def aligned(trial: Trial, net: Net, task: Task, lower: Objective) -> Trained:
+    """Lower an objective on both sides, and leave a net that answers for the target."""
+    stream, steps = trial.sides(task), trial.problem.budget.pretrain
     curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align")
-    return Trained(net, curves, told={"troubles": troubles(curves)})
+    return Trained(net, curves, {"troubles": troubles(curves)}, of_source=by_side(trial, net, task))
 
 
 def begun(trial: Trial) -> tuple[Task, Net]:

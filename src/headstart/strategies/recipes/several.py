@@ -11,13 +11,12 @@ import torch
 from ...domains import CMD, DANN, MMD, MultiDANN
 from ...engine import seeded
 from ...seams import Objective
-from ...tasks import Labelled, Task, shifted
+from ...tasks import Labelled, Task
 from ...tasks.nouns import join
 from .. import needs
 from ..situation import width_of
 from ..trial import Trained, Trial
-from .align import BARE, aligning, begun, contend, joined, match
-from .health import troubles
+from .align import BARE, aligned, aligning, begun, contend, joined, match
 
 
 def with_sources(trial: Trial) -> Trained:
@@ -30,9 +29,7 @@ def with_sources(trial: Trial) -> Trained:
     with seeded(trial.seed):
         width, weight = width_of(net.backbone, task), trial.settings["weight"]
         lower = MultiDANN(task, features=width, sources=len(counts), weight=weight)
-    stream, steps = shifted(task, 64, generator=trial.generator("shift")), trial.problem.budget.pretrain
-    curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align")
-    return Trained(net, curves, told={"troubles": troubles(curves)})
+    return aligned(trial, net, task, lower)
 
 
 MULTI_DANN = aligning(

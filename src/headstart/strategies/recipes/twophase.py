@@ -11,7 +11,7 @@ from ...domains import ADDA, SHOT, centres
 from ...engine import seeded
 from ...engine.evaluate import undisturbed
 from ...models import Net, device_of
-from ...tasks import Task, batches, shifted
+from ...tasks import Task, batches
 from ...tasks.nouns import move
 from .. import needs
 from ..situation import width_of
@@ -32,7 +32,7 @@ def adda(trial: Trial) -> Trained:
     with seeded(trial.seed):
         width, weight = width_of(net.backbone, task), trial.settings["weight"]
         lower = ADDA(task, before, features=width, weight=weight).to(trial.problem.on)
-    stream = shifted(task, 64, generator=trial.generator("shift"))
+    stream = trial.sides(task)
     curves |= trial.train(net, [task], lower, steps=half, lr=LATER, stream=stream, phase="target")
     found = {"troubles": troubles(curves)}
     return Trained(net, curves, found, of_source=partial(said_of_source, before, task.name))
@@ -42,7 +42,7 @@ def shot(trial: Trial) -> Trained:
     """Train on the source in half of the steps; then move the backbone by the target's rows alone."""
     task, net, half, curves = _first_half(trial)
     before = copy.deepcopy(net)
-    stream = shifted(task, 64, generator=trial.generator("shift"))
+    stream = trial.sides(task)
     for turn in range(TURNS):
         lower = SHOT(task, _centres(net, task), weight=trial.settings["weight"])
         steps = half // TURNS + (turn < half % TURNS)
@@ -56,7 +56,7 @@ def _first_half(trial: Trial) -> tuple[Task, Net, int, Curves]:
     """Train on the source in half of the steps."""
     task, net = begun(trial)
     half = max(1, trial.problem.budget.pretrain // 2)
-    stream = batches([task], 64, generator=trial.generator("source"))
+    stream = trial.moved(batches([task], 64, generator=trial.generator("source")), [task], "source")
     return task, net, half, trial.train(net, [task], steps=half, lr=1e-3, stream=stream, phase="source")
 
 
