@@ -14,7 +14,7 @@ from ..tasks.encoding import Encoding
 from ..tasks.nouns import parts
 from .classes import rotations
 from .options import LabelKind, Options, Reader
-from .readers import arrays, coco, conll, images, masks, tables, text
+from .readers import arrays, coco, conll, images, masks, miniimagenet, tables, text
 from .readers.files import format_of, header
 from .readers.pieces import tokenizer_text
 from .sets import (
@@ -48,6 +48,7 @@ READERS: dict[str, Reader] = {
     "images": images.READER,
     "masks": masks.READER,
     "coco": coco.READER,
+    "miniimagenet": miniimagenet.READER,
     "npz": arrays.READER,
     "digits": digits.READER,
     "omniglot": omniglot.READER,

@@ -49,4 +49,6 @@ class OnePass(nn.Module):
         """Return the losses of the objective, on features of both sides that were made together."""
         z, many = net.features(join(batch.source.x, batch.target.x)), rows(batch.source.x)
         source = Labelled(z[:many], batch.source.y, group=batch.source.group)
-        return self.objective(Net(Given(), dict(net.heads.items())), Shift(source, Inputs(z[many:])), progress)
+        return self.objective(
+            Net(Given(), dict(net.heads.items())), Shift(source, Inputs(z[many:])), progress
+        )
