@@ -5,7 +5,7 @@ layouts of the reader ``miniimagenet:``. ProtoNet is trained on 20 ways, as in i
 with five inner steps; both with Conv4 of 64 channels, in twenty parts, of which the one with the highest
 accuracy on 200 validation episodes is kept. Then each answers the same 600 test episodes with 15 queries per
 class. Beside them, with ``--photographs``, stands a net that was trained on photographs and saw no episode
-(``headstart weights lite0``); it has seen photographs of the test classes, so it is no fair rival. ::
+(``headstart weights efficientnet_lite0``); it has seen photographs of the test classes, so it is no fair rival. ::
 
     python benchmarks/quality/miniimagenet/run.py FOLDER [--steps 20000] [--photographs]
 
@@ -72,7 +72,7 @@ def scored(net, method, task, episodes):
 
 def photographs(parts, shots, tested):
     """Ask a net that was trained on photographs, whose features stay."""
-    net = hs.Net(hs.backbone("wheel:lite0"), {"t": nn.Linear(1280, 5)})
+    net = hs.Net(hs.backbone("wheel:efficientnet_lite0"), {"t": nn.Linear(1280, 5)})
     episodes = draw_episodes(parts["test"], tested, ways=5, shots=shots, queries=QUERIES, seed=0)
     return scored(net, meta.Logistic("t"), parts["test"], episodes)
 
@@ -87,7 +87,10 @@ def main():
     asked.add_argument("--figures", type=Path, default=HERE / "figures.json")
     told = asked.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    parts = {p: hs.datasets.read(f"miniimagenet:{told.folder}#{p}")[0] for p in ("train", "valid", "test")}
+    parts = {
+        part: hs.datasets.read(f"miniimagenet:{told.folder}#{part}", resize=SIDE)[0]
+        for part in ("train", "valid", "test")
+    }
     figures = {"steps": told.steps}
     for shots in told.shots:
         episodes = draw_episodes(parts["test"], told.episodes, ways=5, shots=shots, queries=QUERIES, seed=0)
