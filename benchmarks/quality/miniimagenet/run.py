@@ -5,7 +5,7 @@ layouts of the reader ``miniimagenet:``. ProtoNet is trained on 20 ways, as in i
 with five inner steps; both with Conv4 of 64 channels, in twenty parts, of which the one with the highest
 accuracy on 200 validation episodes is kept. Then each answers the same 600 test episodes with 15 queries per
 class. Beside them, with ``--photographs``, stands a net that was trained on photographs and saw no episode
-(``headstart weights efficientnet_lite0``); it has seen photographs of the test classes, so it is no fair rival. ::
+(``headstart weights efficientnet_lite0``). It has seen photographs of the test classes: no fair rival. ::
 
     python benchmarks/quality/miniimagenet/run.py FOLDER [--steps 20000] [--photographs]
 
