@@ -173,6 +173,18 @@ def test_classes_count_alike_where_it_is_asked_for_or_the_metric_has_them_so(ask
         assert joint.weights.tolist() == pytest.approx([2, 2 / 3])  # the classes' shares are the source's
 
 
+def test_classes_that_are_drawn_alike_are_not_weighed_as_well():
+    rows = Labelled(torch.zeros(4, 2), torch.tensor([0, 0, 0, 1]))
+    problem = Problem(Task("new", Multiclass(2), rows, test=rows), class_weights="sampled")
+    assert posed(problem).target.weights is None
+    assert problem.facts()["targets"][0]["class_weights"] == "sampled"
+    twins = [Task(name, Multiclass(2), rows, test=rows) for name in "ab"]
+    with pytest.raises(
+        ValueError, match=r'"sampled" for target .a. should be rows of its own.*the rows of .b.'
+    ):
+        Problem(targets=twins, class_weights="sampled")
+
+
 def test_other_class_weights_are_refused():
     with pytest.raises(ValueError, match="`class_weights` should be a known name"):
         prices(class_weights="balance")

@@ -658,6 +658,7 @@ def test_a_rare_class_is_found_where_the_classes_count_alike_and_by_no_strategy_
         return (answer == 1)[problem.target.train.y == 1].float().mean().item()
 
     assert recall("balanced") >= 0.7
+    assert recall("sampled") >= 0.7
     assert recall("none") <= 0.5
 
 

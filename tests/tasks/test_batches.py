@@ -485,3 +485,29 @@ def test_a_row_is_drawn_anew_in_every_epoch():
     epochs = [next(stream)["a"].x for _ in range(3)]
     noise = torch.stack([x[x[:, 0].argsort(), 1:] for x in epochs])
     assert all(not torch.equal(noise[i], noise[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_classes_come_alike_often_where_that_is_asked_for():
+    """Of a rare class every row comes, as often as the others or once more; of numbers each row once."""
+    y = torch.tensor([0] * 10 + [1] * 3 + [-100] + [2] * 5)
+    task = Task("t", Multiclass(3), Labelled(torch.arange(19)[:, None], y))
+    drawn = torch.cat(
+        [b["t"].x for b in islice(stream_of([task], 6, balanced=["t"]), 5)]
+    ).flatten()  # an epoch
+    assert y[drawn].bincount().tolist() == [10, 10, 10]
+    times = drawn.bincount(minlength=19)
+    assert times[:10].tolist() == [1] * 10
+    assert sorted(times[10:13].tolist()) == [3, 3, 4]
+    assert times[13] == 0  # without a label
+    assert times[14:].tolist() == [2] * 5
+    plain = torch.cat([b["t"].x for b in islice(stream_of([task], 6, balanced=["other"]), 3)]).flatten()
+    assert plain.unique().numel() == 18
+    numbers = Task("n", Regression(), Labelled(torch.arange(4)[:, None], torch.arange(4.0)))
+    assert next(stream_of([numbers], 4, balanced=["n"]))["n"].x.unique().numel() == 4
+
+
+def test_classes_of_shared_rows_cannot_come_alike_often():
+    rows = torch.zeros(4, 1)
+    both = [Task(name, Multiclass(2), Labelled(rows, torch.arange(4) % 2)) for name in "ab"]
+    with pytest.raises(ValueError, match="rows of its own, in tensors; found the rows of 'a'"):
+        stream_of(both, balanced=["b"])

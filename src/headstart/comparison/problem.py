@@ -38,7 +38,7 @@ from ..strategies import (
 from ..strategies.needs import classes
 from ..strategies.recipes.align import joined, said_of_bare
 from ..strategies.recipes.pooled import ROWS
-from ..strategies.situation import check_numbers
+from ..strategies.situation import SAMPLED, check_numbers
 from ..strategies.validating import SEEING, VALIDATORS
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
@@ -84,8 +84,9 @@ class Problem(Situation):
         metric: what targets are scored by, one name for all or by target; by default what fits the shape
             of the labels: balanced accuracy where classes are far from equal in size.
         class_weights: what a target's classes count in every strategy's training: ``"balanced"`` each
-            alike, however many rows it has; ``"none"`` by its rows; ``"auto"`` is ``"balanced"`` where the
-            target is scored by a metric in which they count alike (balanced accuracy, macro F1).
+            alike, however many rows it has; ``"sampled"`` likewise, but nets draw the rows of rare classes
+            more often in place of weighing them; ``"none"`` by its rows; ``"auto"`` is ``"balanced"`` where
+            the target is scored by a metric in which they count alike (balanced accuracy, macro F1).
         backbones: several, by names of the user's, in place of ``backbone``, ``weights`` and
             ``settings``: names for ``hs.backbone``, modules, or ``hs.strategies.Candidate(use, weights=,
             settings=)``. Every strategy that takes a backbone runs on each, as ``finetune@NAME``: what
@@ -503,7 +504,9 @@ class Problem(Situation):
         }
 
     def _weights(self, target: Task) -> str:
-        return "balanced" if target.kind.exclusive and self.balances(target) else "none"
+        if not (target.kind.exclusive and self.balances(target)):
+            return "none"
+        return SAMPLED if self.class_weights == SAMPLED else "balanced"
 
     def _pretrained(self) -> str:
         if self.comes_pretrained():

@@ -139,8 +139,8 @@ class Compare(Section):
     precision: Literal["auto", "float32", "bf16"] = Field(
         default="auto", description='"auto", "float32" or "bf16"'
     )
-    class_weights: Literal["auto", "balanced", "none"] = Field(
-        default="auto", description='"auto", "balanced" or "none"'
+    class_weights: Literal["auto", "balanced", "sampled", "none"] = Field(
+        default="auto", description='"auto", "balanced", "sampled" or "none"'
     )
     augment: list[Literal["flip", "shift", "crop", "colour", "mixup"]] = Field(
         default_factory=list, description='a list of "flip", "shift", "crop", "colour" and "mixup"'

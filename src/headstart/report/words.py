@@ -14,7 +14,10 @@ Facts = Mapping[str, Any]
 RULED_OUT = 5  # least gains: a bound of harm below it is worth saying as one
 UNEQUAL = 0.8  # of an equal share: a class below it is worth telling
 RARE = 0.5  # of an equal share: a class up to it meets other shares in labelled rows than in the data
-WEIGHTS = {"balanced": "each class weighs alike", "none": "each row weighs alike"}
+WEIGHTS = {
+    "balanced": "each class weighs alike", "sampled": "each class is drawn alike often",
+    "none": "each row weighs alike",
+}  # fmt: skip
 WIDE = "the interval is too wide"
 FAR = 20  # times the test rows there are: beyond it a number of rows is no advice
 UNLIKELY = 0.03  # chance of being the best below which a way is only named

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from ..models import Net, device_of
 from ..tasks import Labelled, Lazy, Task
 from ..tasks.kinds import Standard, present
-from .situation import Situation
+from .situation import SAMPLED, Situation
 
 S = TypeVar("S", bound=Situation)
 
@@ -29,8 +29,12 @@ SAMPLE = 512  # rows of a dataset that are loaded to see its answers, evenly spa
 
 
 def posed(problem: S) -> S:
-    """Put the answers of every task in units of its own training rows, and weigh the targets' classes."""
-    targets = [weighed(t) if problem.balances(t) else t for t in problem.targets]
+    """Put the answers of every task in units of its own training rows, and weigh the targets' classes.
+
+    Where classes are drawn alike often they are not weighed as well.
+    """
+    weighs = problem.class_weights != SAMPLED
+    targets = [weighed(t) if weighs and problem.balances(t) else t for t in problem.targets]
     return problem.with_rows(
         targets=[standardised(t, problem.focused(t.name).shared()) for t in targets],
         sources=[standardised(s) for s in problem.sources],

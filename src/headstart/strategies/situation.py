@@ -30,7 +30,8 @@ from .moves import MOVES, Move, moves
 from .ready import converted, fitted, numbers, tokens
 from .validating import DEFAULT, LABELS, VALIDATORS
 
-CLASS_WEIGHTS = ("auto", "balanced", "none")
+SAMPLED = "sampled"  # classes are drawn alike often, rather than weighed
+CLASS_WEIGHTS = ("auto", "balanced", SAMPLED, "none")
 DRAWS = ("equal", "random")
 FITS = 0.25  # share of a device's free memory that rows may fill, to stay there
 
@@ -125,6 +126,7 @@ class Situation:
         self._set(shift=_shift(self, shift))
         self._set(rotations=_rotations(self, rotations))
         _check_moves(self)
+        _check_sampled(self)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -176,7 +178,7 @@ class Situation:
     def balances(self, target: Task) -> bool:
         """Tell whether the classes of a target count alike in training, however many rows they have."""
         wanted = self.class_weights
-        return wanted == "balanced" or (wanted == "auto" and self.measure(target.name)[0].balanced)
+        return wanted in ("balanced", SAMPLED) or (wanted == "auto" and self.measure(target.name)[0].balanced)
 
     def shared(self) -> list[Task]:
         """List the sources that have the target's very classes, or as many numbers for an answer."""
@@ -493,6 +495,26 @@ def _rotations(situation: Situation, asked: bool | None) -> bool:
     if asked and not _square(situation):
         raise wrong("`rotations`", expected="off, for rows that are no square images", found=True)
     return asked
+
+
+def _check_sampled(situation: Situation) -> None:
+    """Refuse to draw the classes of a target alike often where its rows are another's too, or a dataset."""
+    if situation.class_weights != SAMPLED:
+        return
+    for target in (t for t in situation.targets if t.kind.exclusive):
+        rows = target.train
+        alike = [
+            t.name
+            for t in situation.targets
+            if rows.held and t is not target and t.train.held and t.train.x is rows.x
+        ]
+        if alike or not rows.held:
+            raise wrong(
+                f'`class_weights` "sampled" for target {target.name!r}',
+                expected="rows of its own, in tensors",
+                found=f"the rows of {alike[0]!r}" if alike else "a dataset",
+                hint='take "balanced", which weighs the classes in the loss',
+            )
 
 
 def _check_moves(situation: Situation) -> None:

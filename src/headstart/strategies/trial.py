@@ -25,7 +25,7 @@ from ..tasks import Labelled, Stream, Task, batches, shifted
 from ..transfer import Supervised
 from .holding import enough, hold_out, same_rows
 from .moves import Moved, MovedSides, shift
-from .situation import Situation, width_of
+from .situation import SAMPLED, Situation, width_of
 from .starts import Curves, Starts
 
 LOOKS = 20  # at held-out rows along a phase
@@ -82,7 +82,13 @@ class Trial:
     @property
     def class_weight(self) -> str | None:
         """How scikit-learn is to weigh the classes: as every other loss on the target's labels does."""
-        return None if self.target.weights is None else "balanced"
+        weighs = self.target.weights is not None or (self.samples and self.target.kind.exclusive)
+        return "balanced" if weighs else None
+
+    @property
+    def samples(self) -> bool:
+        """Tell whether nets meet the targets' classes alike often; what has no batches weighs them."""
+        return self.problem.class_weights == SAMPLED
 
     def generator(self, purpose: str) -> torch.Generator:
         """Make a generator for one purpose; equal purposes and seeds give equal numbers."""
@@ -181,7 +187,9 @@ class Trial:
         if stream is None:
             if watch is None:
                 tasks, held = self._held_out(tasks, steps)
-            stream = batches(tasks, self.problem.budget.batch, generator=self.generator(phase))
+            alike = [t.name for t in self.targets] if self.samples else []
+            draws, size = self.generator(phase), self.problem.budget.batch
+            stream = batches(tasks, size, balanced=alike, generator=draws)
             if not isinstance(net.backbone, Given):  # features are no images
                 stream = self.moved(stream, tasks, phase)
         faster = nullcontext() if objective else channels_last(net)  # not all objectives take it

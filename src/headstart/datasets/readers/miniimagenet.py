@@ -90,7 +90,7 @@ def _of_list(file: Path, images: Path) -> list[tuple[Path, str]]:
     with file.open(newline="", encoding="utf-8-sig") as lines:
         table = csv.DictReader(lines)
         if not set(COLUMNS) <= set(table.fieldnames or ()):
-            raise wrong(f"columns of `{file}`", expected=COLUMNS, found=list(table.fieldnames or ()))
+            raise wrong(f"columns of `{file}`", expected=f"{COLUMNS}", found=list(table.fieldnames or ()))
         found = [(images / row["filename"], row["label"]) for row in table]
     lost: Sequence[Path] = [path for path, _ in found if not path.is_file()]
     if lost:

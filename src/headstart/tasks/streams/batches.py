@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from ...errors import unknown, wrong
 from ...maths import random
@@ -24,6 +25,7 @@ def batches(
     *,
     sampling: str = "equal",
     steps: int | None = None,
+    balanced: Collection[str] = (),
     workers: int = 0,
     generator: torch.Generator,
 ) -> Stream:
@@ -44,11 +46,14 @@ def batches(
         size: rows per task and step, at least 1; a task with fewer rows gives all it has.
         sampling: ``"equal"``, ``"proportional"``, ``"temperature:P"``, ``"annealed"``, ``"alternate"``.
         steps: length of the annealing.
+        balanced: names of tasks whose classes come alike often: rows of the rarer ones come again, until each
+            has as many as the commonest. Without it, and in tasks of other answers, each row comes once.
         workers: processes that load a map-style dataset; tensors are gathered in place.
         generator: one number is drawn from it.
 
     Raises:
-        ValueError: for an unknown sampling, a size below 1, a task without labelled rows.
+        ValueError: for an unknown sampling, a size below 1, a task without labelled rows; for a ``balanced``
+            task that shares its rows with others, or whose rows are a dataset.
 
     Example:
         >>> from headstart.tasks import Multiclass
@@ -60,7 +65,7 @@ def batches(
     References:
         Annealed sampling: Stickland & Murray (ICML 2019), section 4.1, https://arxiv.org/abs/1902.02671
     """
-    return _Batches(tasks, size, sampling, steps, workers, generator)
+    return _Batches(tasks, size, sampling, steps, frozenset(balanced), workers, generator)
 
 
 @final
@@ -71,6 +76,7 @@ class _Batches(Stream):
         size: int,
         sampling: str,
         steps: int | None,
+        balanced: frozenset[str],
         workers: int,
         generator: torch.Generator,
     ) -> None:
@@ -84,10 +90,7 @@ class _Batches(Stream):
             shared = task.train.x if task.train.held else task
             groups.setdefault(id(shared), []).append(task)
         self.groups = list(groups.values())
-        self.readers = [
-            Rows(g[0].train, torch.cat([labelled_rows(t.train, t.name) for t in g]).unique(), workers)
-            for g in self.groups
-        ]
+        self.readers = [Rows(g[0].train, _drawn_from(g, balanced), workers) for g in self.groups]
         self.tables = [_tables(g, r) for g, r in zip(self.groups, self.readers, strict=True)]
         self.most = [min(size, r.count) for r in self.readers]
         self._taken = [0] * len(self.groups)
@@ -130,6 +133,25 @@ class _Batches(Stream):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self._taken = list(state["taken"])
+
+
+def _drawn_from(group: Sequence[Task], balanced: frozenset[str]) -> Tensor:
+    """Number the rows of an epoch; where classes are to come alike often, some of them several times."""
+    index = torch.cat([labelled_rows(t.train, t.name) for t in group]).unique()
+    first, *others = sorted(group, key=lambda t: t.name not in balanced)
+    if first.name not in balanced or not first.kind.exclusive:
+        return index
+    if others or not first.train.held:
+        raise wrong(
+            f"task {first.name!r}, whose classes are to come alike often",
+            expected="rows of its own, in tensors",
+            found=f"the rows of {others[0].name!r}" if others else "a dataset",
+            hint="weigh its classes in the loss instead",
+        )
+    y = first.train.y[index.to(first.train.y.device)].flatten().cpu()
+    parts = [index[y == c] for c in y.unique()]
+    most = max(map(len, parts))
+    return torch.cat([part.repeat(-(-most // len(part)))[:most] for part in parts])
 
 
 def _tables(group: Sequence[Task], reader: Rows) -> dict[str, Labelled]:
