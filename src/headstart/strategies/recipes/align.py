@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ from ...seams import Objective
 from ...tasks import Labelled, Task, X, batches, shifted
 from ...tasks.nouns import join, take
 from .. import needs
+from ..reading import beyond_of
 from ..situation import Situation, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
@@ -213,7 +215,15 @@ def adabn(trial: Trial) -> Trained:
     )
     trained.net.train()
     settle(trained.net, stream, lambda net, batch, progress: {"": net.features(batch.target.x).sum()})
-    return replace(trained, of_source=partial(said_of_source, before, trial.target.name))
+    return replace(trained, **left_behind(before, trained.net, trial.target.name))
+
+
+def left_behind(before: Net, net: Net, name: str) -> dict[str, Any]:
+    """Say what a net that was left behind, and reads the source's rows, tells of them."""
+    return {
+        "of_source": partial(said_of_source, before, name),
+        "beyond": partial(beyond_of, before, net, name),
+    }
 
 
 def said_of_source(net: Net, name: str, held: Labelled) -> tuple[Tensor, Tensor]:
