@@ -1,4 +1,4 @@
-"""Two sites whose columns move in other ways: a test of the rule that chooses, on sets that it was not made on.
+"""Two sites whose columns move in other ways: how the rule that chooses does where it was not made.
 
 That a choice counts answers only where a learner has seen rows (``sound(..., outside=)``), and that all ways
 are judged by the same held-out rows, was decided after the scores of ``two_sites`` had been seen. Here are
@@ -14,22 +14,31 @@ Adult is left out where it is not in ``HEADSTART_DATA``. It goes on where it was
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy
 import torch
+from judging import judged
 
 import headstart as hs
-from headstart.comparison import problem as comparing
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts
 from headstart.tasks import Inputs, Labelled, Task
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "two_sites"))
-from run import DRAWS, WAYS, five_lines  # noqa: E402
+
+
+def of_two_sites():
+    """Load what ``two_sites/run.py`` holds."""
+    spec = importlib.util.spec_from_file_location("two_sites", HERE.parent / "two_sites" / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+DRAWS, WAYS, five_lines = (getattr(of_two_sites(), name) for name in ("DRAWS", "WAYS", "five_lines"))
 
 SIDE = 1000  # rows of Adult, in all
 
@@ -111,21 +120,6 @@ def posed(x, y, move, draw):
     )  # fmt: skip
     budget = Budget(pretrain=150, options=1, repeats=1)
     return hs.Problem(target, [Task("near", kind, Labelled(x[near], y[near]))], budget=budget)
-
-
-def judged(problem, way):
-    """Say how sound a way is, and how sound where nothing is said of what lies outside."""
-    plain, known = [], comparing.VALIDATORS
-
-    def both(said, held, y, outside):
-        plain.append(known["sound"](said, held, y, 0.0))
-        return known["sound"](said, held, y, outside)
-
-    comparing.VALIDATORS = {**known, "sound": both}
-    try:
-        return problem.judge(way, 0, None, 0, Starts())[0], plain[0]
-    finally:
-        comparing.VALIDATORS = known
 
 
 def chosen(problem):
