@@ -51,7 +51,7 @@ class Thin(Tensor):
     def __new__(cls, starts: Tensor, columns: Tensor, values: Tensor, width: int) -> Self:
         """Make a tensor without memory of its own."""
         size = (len(starts) - 1, width)
-        made = Tensor._make_wrapper_subclass(cls, size, dtype=values.dtype, device=values.device)  # type: ignore[attr-defined]
+        made = Tensor._make_wrapper_subclass(cls, size, dtype=values.dtype, device=values.device)
         made.starts, made.columns, made.numbers = starts, columns, values
         return made
 
