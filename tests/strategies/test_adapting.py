@@ -1,6 +1,7 @@
 """Strategies that adapt to unlabelled rows: what makes each of them that one."""
 
 import dataclasses
+from functools import partial
 from importlib.util import find_spec
 
 import numpy
@@ -15,9 +16,11 @@ from headstart.comparison import Problem, applicable
 from headstart.datasets import unlabel
 from headstart.engine import predict
 from headstart.inference import load
-from headstart.models import save
+from headstart.models import Net, save
+from headstart.models.heads import Average
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
 from headstart.strategies.posing import posed as standing
+from headstart.strategies.reading import beyond_of, reads
 from headstart.strategies.recipes.align import joined
 from headstart.strategies.recipes.shallow import both
 from headstart.strategies.recipes.ways import components, coral, spread, subspace, transport
@@ -410,3 +413,66 @@ def test_without_pot_the_command_that_brings_it_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name in WITH_POT:
         assert FURTHER[name].needs(posed()) == 'POT is not installed: pip install "headstart[ot]"'
+
+
+def test_held_out_rows_are_aligned_without_their_labels_and_answered_by_the_learner():
+    problem = posed(rows=80)
+    way, source = trial("coral+logreg", problem), problem.sources[0].train
+    parts = source.take(torch.arange(70)), source.take(torch.arange(70, 100))
+    posed_ = problem.with_rows(sources=[dataclasses.replace(problem.sources[0], train=parts[0])])
+    trained = FURTHER["coral+logreg"].learn(dataclasses.replace(way, problem=posed_))
+    outputs, y = trained.of_source(parts[1])
+    assert torch.equal(y, parts[1].y)
+    sides = both(dataclasses.replace(way, problem=posed_), 4000, apart=True)
+    mean, spread_ = parts[0].x.double().mean(0), parts[0].x.double().std(0, correction=0)
+    z = numpy.concatenate([sides.source, ((parts[1].x - mean) / spread_).numpy()])
+    moved = coral(way, dataclasses.replace(sides, source=z)).source
+    model = LogisticRegression(max_iter=300).fit(moved[:70], parts[0].y)
+    found = outputs.softmax(1)[:, 1].double()
+    torch.testing.assert_close(
+        found, torch.from_numpy(model.predict_proba(moved[70:])[:, 1]), atol=1e-3, rtol=0
+    )
+    flipped = trained.of_source(Labelled(parts[1].x, 1 - parts[1].y))[0]
+    assert torch.equal(flipped, outputs)
+
+
+@pytest.mark.parametrize("name", ["source+logreg", "source-only", "iw+logreg", "msda+logreg"])
+def test_a_way_that_aligns_nothing_has_the_target_outside(name):
+    source = posed(rows=80, move=0.0).sources[0].train
+    train, held = source.take(torch.arange(70)), source.take(torch.arange(70, 100))
+    parts = {}
+    for move in (0.0, 4.0):
+        problem = posed(rows=80, move=move)
+        trained = (STRATEGIES | FURTHER)[name].learn(
+            Trial(problem, (STRATEGIES | FURTHER)[name].options[0], 0, Starts())
+        )
+        beyond = trained.beyond or partial(beyond_of, trained.net, trained.net, "new")
+        parts[move] = beyond(train, held, problem.target.unlabelled.x)
+    assert parts[0.0] < 0.15
+    assert parts[4.0] > 0.6
+
+
+@pytest.mark.parametrize("name", ["coral+logreg", "sa+logreg", "tca+logreg"])
+def test_a_way_that_aligns_has_it_inside(name):
+    problem = posed(rows=80, move=4.0)
+    trained = FURTHER[name].learn(trial(name, problem))
+    assert trained.beyond(None, None, None) < 0.2
+
+
+def test_heads_that_answer_together_are_looked_at_one_by_one():
+    torch.manual_seed(0)
+    parts = [nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), nn.Linear(4, 2)]
+    net = Net(nn.Identity(), {"new": Average(parts)})
+    x = torch.randn(300, 4)
+    hidden, plain = reads(net, "new", x)
+    torch.testing.assert_close(hidden, parts[0][:2](x))
+    assert torch.equal(plain, x)
+
+
+def test_a_way_that_extrapolates_is_not_taken_for_sound():
+    problem = posed(rows=200, move=4.0)
+    worth = {
+        name: problem.judge((STRATEGIES | FURTHER)[name], 0, None, 0, Starts())[0]
+        for name in ("source+logreg", "coral+logreg")
+    }
+    assert worth["coral+logreg"] > worth["source+logreg"] + 0.2

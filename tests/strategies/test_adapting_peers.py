@@ -22,7 +22,7 @@ def tables(rows=(60, 50), width=6):
     draws = numpy.random.default_rng(0)
     one, other = (draws.normal(size=(n, width)) @ draws.normal(size=(width, width)) for n in rows)
     y = (one[:, 0] > 0).astype(int)
-    return Sides(nn.Identity(), one - one.mean(0), y, other - other.mean(0))
+    return Sides(nn.Identity(), one - one.mean(0), y, other - other.mean(0), own=numpy.asarray)
 
 
 def by_skada(adapter, sides):

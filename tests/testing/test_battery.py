@@ -402,6 +402,9 @@ BATTERY = {
     "measure.logme": lambda: check_score(measure.logme),
     "measure.source_risk": lambda: check_score(measure.source_risk),
     "measure.sound": lambda: twice(measure.sound, SURE, SURE, normal(20, 1).flatten().gt(0).long()),
+    "measure.outside": lambda: twice(
+        measure.outside, normal(20, 2), normal(9, 2, seed=1), normal(15, 2, seed=2)
+    ),
     "measure.weighted_risk": weighted,
     "measure.weighted_error": lambda: twice(
         measure.weighted_error, normal(20, 2), normal(20, 2, seed=1), normal(20, 3), normal(15, 3, seed=1)

@@ -74,11 +74,12 @@ def five_lines(problem):
     source, test = problem.sources[0].train, problem.target.test
     a, b, c = (z.double().numpy() for z in (source.x, problem.target.unlabelled.x, test.x))
     y, truth = source.y.numpy(), test.y.numpy()
-    scaled = [(z - a.mean(0)) / a.std(0) for z in (a, c)]
-    one, other = (a - a.mean(0)) / a.std(0), (b - b.mean(0)) / b.std(0)
-    (v, u), (w, t) = (numpy.linalg.eigh(numpy.cov(z.T) + numpy.eye(z.shape[1])) for z in (one, other))
-    moved = one @ (u * v**-0.5) @ u.T @ (t * w**0.5) @ t.T
-    new = (c - b.mean(0)) / b.std(0)
+    (m, s), (n, t) = ((z.mean(0), numpy.where(z.std(0) > 1e-9, z.std(0), 1)) for z in (a, b))
+    scaled = [(z - m) / s for z in (a, c)]
+    one, other = (a - m) / s, (b - n) / t
+    (v, u), (w, o) = (numpy.linalg.eigh(numpy.cov(z.T) + numpy.eye(z.shape[1])) for z in (one, other))
+    moved = one @ (u * v**-0.5) @ u.T @ (o * w**0.5) @ o.T
+    new = (c - n) / t
     fitted = {
         "logistic regression": (LogisticRegression(max_iter=1000), *scaled),
         "linear SVM": (LinearSVC(max_iter=5000), *scaled),

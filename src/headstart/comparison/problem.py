@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -19,7 +20,6 @@ from ..datasets.splits import EXPECTED, alike, count_duplicates
 from ..engine import FeatureStore, seeded
 from ..maths.influence import influence
 from ..maths.twoway import Numbers
-from ..models import Net
 from ..models.hashing import module_hash
 from ..records import sha256
 from ..strategies import (
@@ -36,10 +36,11 @@ from ..strategies import (
     bound,
 )  # fmt: skip
 from ..strategies.needs import classes
-from ..strategies.recipes.align import joined, said_of_bare
+from ..strategies.reading import MOST, beyond_of
+from ..strategies.recipes.align import joined, said_of_bare, some_bare
 from ..strategies.recipes.pooled import ROWS
 from ..strategies.situation import SAMPLED, check_numbers
-from ..strategies.validating import SEEING, VALIDATORS
+from ..strategies.validating import LOOKING, SEEING, VALIDATORS
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
 from . import alarms, calibration, choice, diagnosing
@@ -307,7 +308,7 @@ class Problem(Situation):
         if how == choice.SOURCE:
             names = self._applied(strategy)
             parts = [self.focused(name)._of_source(strategy, settings, seed) for name in names]
-            return _mean([self._scored(*part) for part in parts]), 0.0
+            return _mean([self._scored(*part[-2:]) for part in parts]), 0.0
         if how == choice.PSEUDO:
             posed = choice.pseudo(self, seed)
             judged: Mapping[str, Any] = {t.name: t.test for t in posed.targets}
@@ -321,21 +322,26 @@ class Problem(Situation):
 
     def _unseen(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[float, float]:
         """Judge by the unlabelled rows and a fifth of the source's labelled ones; the latter may guard."""
-        net, outputs, y = self._of_source(strategy, settings, seed)
-        p, kind = self.target.kind.probabilities(outputs), self.target.kind
+        trained, train, held, outputs, y = self._of_source(strategy, settings, seed)
+        net, kind = trained.net, self.target.kind
+        p = kind.probabilities(outputs)
         assert p is not None  # the task has classes
-        value = VALIDATORS[self.validator](said_of_bare(net, self.target), p, kind.numbers(y))
-        return value, 0.0 if self.validator in SEEING else self._scored(net, outputs, y)
+        said, far = said_of_bare(net, self.target), 0.0
+        if self.validator in LOOKING:
+            beyond = trained.beyond or partial(beyond_of, net, net, self.target.name)
+            far = beyond(train, held, some_bare(self.target, MOST))
+        value = VALIDATORS[self.validator](said, p, kind.numbers(y), far)
+        return value, 0.0 if self.validator in SEEING else self._scored(outputs, y)
 
-    def _scored(self, net: Net, outputs: Tensor, y: Tensor) -> float:
+    def _scored(self, outputs: Tensor, y: Tensor) -> float:
         """Score answers to rows of the source as the target's are; higher is better."""
         metric = self.scored_by(self.target.name)
         return metric.sign * measured(self.target, outputs, y, metric.name)[metric.name]
 
     def _of_source(
         self, strategy: Strategy, settings: Mapping[str, Any], seed: int
-    ) -> tuple[Net, Tensor, Tensor]:
-        """Run on four fifths of the source's labelled rows; give what the net says of the others."""
+    ) -> tuple[Trained, Labelled, Labelled, Tensor, Tensor]:
+        """Run on four fifths of the source's labelled rows; give both parts, and what is said of the rest."""
         source = joined(self.target, self.shared())
         assert source.train.held  # it was joined of rows in memory
         train, valid = choice.part(source.train, 0.2, seed)
@@ -344,8 +350,8 @@ class Problem(Situation):
         starts = Starts()
         trained = strategy.learn(Trial(posed, settings, seed, starts))
         if trained.of_source is not None:
-            return trained.net, *trained.of_source(valid)
-        return trained.net, *outputs_of(starts, trained.net, self.target, valid)
+            return trained, train, valid, *trained.of_source(valid)
+        return trained, train, valid, *outputs_of(starts, trained.net, self.target, valid)
 
     def choose(
         self, strategy: Strategy, options: int, seed: int, starts: Starts, *, quarters: int = 1

@@ -5,6 +5,7 @@ from ._labelshift import bbse, em_priors
 from ._leep import leep
 from ._logme import logme
 from ._numbers import weighted_error
+from ._outside import outside
 from ._shift import Diagnosis, kind_of_shift
 from ._validators import (
     certainty,
@@ -30,6 +31,7 @@ __all__ = [
     "leep",
     "logme",
     "mmd",
+    "outside",
     "snd",
     "sound",
     "source_risk",

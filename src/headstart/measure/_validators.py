@@ -195,10 +195,11 @@ def information(probabilities: Tensor) -> float:
     return float(entropy(p.mean(0)) - entropy(p).mean())
 
 
-def sound(probabilities: Tensor, source: Tensor, labels: Tensor) -> float:
+def sound(probabilities: Tensor, source: Tensor, labels: Tensor, outside: float = 0.0) -> float:
     r"""Judge a net by both domains: right on held-out source rows, sure and varied on the target.
 
-    .. math:: H(\bar q) - \overline{H(q)} - 3\, \overline{-\ln q_{\text{source}, y}}, \qquad q \propto p^{1/T}
+    .. math:: (1 - o) \left(H(\bar q) - \overline{H(q)}\right)
+        - 3\, \overline{-\ln q_{\text{source}, y}}, \qquad q \propto p^{1/T}
 
     ``information`` and three times ``source_risk``, in nats. A net that has given up the source to look alike
     loses by the second term, one that answers one class for every row of the target by the first. The second
@@ -209,10 +210,16 @@ def sound(probabilities: Tensor, source: Tensor, labels: Tensor) -> float:
     made as sure as the source's rows bear out: :math:`T \le 1` is what lowers the loss there most. A net that
     is too sure is not helped.
 
+    Where a learner has seen no rows, its answers are sure by extrapolation and bear nothing out. So the first
+    term counts for the part of the target's rows that lie among the source's: a share :math:`o` of answers
+    that may as well be lost loses that share of the information (a channel with erasures). ``outside`` gives
+    :math:`o`, of the features that the learner reads.
+
     Args:
         probabilities: of the target's rows.
         source: of held-out source rows.
         labels: the classes of these; rows with -100 are left out.
+        outside: part of the target's rows that lie outside of the source's, in [0, 1].
 
     Shape:
         ``probabilities (M, K)``, ``source (N, K)``, ``labels (N,)`` int64.
@@ -221,7 +228,7 @@ def sound(probabilities: Tensor, source: Tensor, labels: Tensor) -> float:
         nats, at most :math:`\ln K`, higher is better.
 
     Raises:
-        ValueError: if shapes do not match or a row is no probability.
+        ValueError: if shapes do not match, a row is no probability, or ``outside`` is no part.
 
     Example:
         >>> y = torch.tensor([0, 1])
@@ -229,17 +236,22 @@ def sound(probabilities: Tensor, source: Tensor, labels: Tensor) -> float:
         0.6931
         >>> round(sound(torch.eye(2), 1 - torch.eye(2), y), 1)
         -82.2
+        >>> round(sound(torch.eye(2), torch.eye(2), y, outside=0.5), 4)
+        0.3466
 
     References:
+        the share: Cover & Thomas (2006), section 7.1.5, https://doi.org/10.1002/047174882X;
         the two terms: Krause, Perona & Gomes (NeurIPS 2010), equation 1,
         https://papers.nips.cc/paper/4154-discriminative-clustering-by-regularized-information-maximization;
         Musgrave, Belongie & Lim (2022), section 3, https://arxiv.org/abs/2208.07360
     """
+    if not 0 <= outside <= 1:
+        raise wrong("`outside`", expected="a part, from 0 to 1", found=outside)
     p, q = probabilities_of(probabilities), probabilities_of(source, "source")
     sharper = [tuple((side.clamp(min=TINY).log() / t).softmax(1) for side in (p, q)) for t in SHARPER]
     risks = [source_risk(there, labels) for _, there in sharper]
     at = max(range(len(risks)), key=risks.__getitem__)
-    return information(sharper[at][0]) + SOURCE * risks[at]
+    return (1 - outside) * information(sharper[at][0]) + SOURCE * risks[at]
 
 
 def snd(probabilities: Tensor, temperature: float = 0.05) -> float:

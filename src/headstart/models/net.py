@@ -20,6 +20,7 @@ from ..tasks import X
 from ..tasks.arrays import lit
 from ..tasks.nouns import convert, rows, tensors
 from ..tasks.spelling import unspelled
+from ..tasks.thin import Thin
 from .fresh import copied
 from .outputs import features_of, width
 from .wrappers import unwrapped
@@ -146,12 +147,14 @@ def typed(module: nn.Module, x: X) -> X:
     """Bring floating rows to the type of a module's first floating weights; whole numbers stay.
 
     But a ``Backbone`` is given pixels of 8 bits as floats in [0, 1]; and how words are written is told only
-    to one that asks for it.
+    to one that asks for it. Thin rows are written out.
 
     Example:
         >>> typed(nn.Linear(2, 2), torch.zeros(1, 2, dtype=torch.float64)).dtype
         torch.float32
     """
+    if any(isinstance(t, Thin) for t in tensors(x)):
+        x = convert(x, lambda t: t.to_dense() if isinstance(t, Thin) else t)
     own = (p for part in _all_within(module) for p in part._parameters.values() if p is not None)
     dtype = next((p.dtype for p in own if p.is_floating_point()), None)
     if all(t.dtype == dtype for t in tensors(x)):

@@ -21,7 +21,7 @@ from ..maths import random
 from ..models import Net, device_of, freeze, parameter_groups
 from ..models.net import Given, as_backbone
 from ..seams import Combine, Objective, learned
-from ..tasks import Labelled, Stream, Task, batches, shifted
+from ..tasks import Labelled, Stream, Task, X, batches, shifted
 from ..transfer import Supervised
 from .holding import enough, hold_out, same_rows
 from .moves import Moved, MovedSides, shift
@@ -43,12 +43,16 @@ class Trained:
         of_source: where the net reads the target's rows alone, what the way says of the source's: from
             held-out source rows to outputs and answers of these, or of others of its own. ``None`` where the
             net reads both.
+        beyond: which part of the target's rows lie outside of the source's where the way's learner reads
+            them, in [0, 1]: of source rows that were learned from, held-out ones, and the target's. ``None``
+            where the net reads both sides alike.
     """
 
     net: Net
     curves: Curves
     told: Mapping[str, Any] = field(default_factory=dict)
     of_source: Callable[[Labelled], tuple[Tensor, Tensor]] | None = None
+    beyond: Callable[[Labelled, Labelled, X], float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from .kinds import (
 )
 from .nouns import Batch, Episodes, Inputs, Labelled, Lazy, Shift, Task, X
 from .streams import Episode, Stream, batches, draw_episodes, episodes, pairs, shifted
+from .thin import Thin
 
 __all__ = [
     "Batch",
@@ -36,6 +37,7 @@ __all__ = [
     "Shift",
     "Stream",
     "Task",
+    "Thin",
     "Tokens",
     "X",
     "batches",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import wrong
+from .thin import is_sparse, thin
 
 MANY = 2**30  # bytes as float32
 
@@ -80,11 +81,16 @@ def channels_first(x: Tensor) -> Tensor:
 def ready(value: Any, shape: tuple[int, ...], what: str = "rows") -> Tensor:
     """Take an array, a tensor or lists of numbers as rows ``(N, *shape)``, as ``inputs`` makes them.
 
-    Images may have their channels last.
+    Images may have their channels last. A sparse matrix stays so.
 
     Raises:
         ValueError: if rows have another shape, are not of numbers, or hold NaN or infinity.
     """
+    if is_sparse(value):
+        read = thin(value, what)
+        if tuple(read.shape[1:]) == shape and bool(read.numbers.isfinite().all()):
+            return read.float()
+        value = read.to_dense()  # what is off is told below
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         value = value.float() if value.is_floating_point() else value

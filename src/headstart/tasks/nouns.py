@@ -18,6 +18,7 @@ from ..errors import is_told, wrong
 from .arrays import lit
 from .encoding import Encoding
 from .kinds import Kind, Standard, present
+from .thin import is_sparse, thin
 
 X = Tensor | Mapping[str, Tensor]
 V = TypeVar("V")
@@ -81,16 +82,19 @@ def _convert(value: Any, function: Callable[[Tensor], Tensor], done: dict[int, t
 def as_tensors(value: Any, what: str = "`x`") -> X:
     """Take tensors, arrays, columns or lists of numbers, or a mapping of them, as tensors.
 
-    Arrays share their memory where they can. Types stay as they are; what a masked array masks is NaN.
+    Arrays share their memory where they can. Types stay as they are; what a masked array masks is NaN. A
+    sparse matrix of SciPy or PyTorch stays so, as ``Thin`` rows of floats.
 
     Raises:
-        TypeError: if it is nothing of the kind, not of numbers, of complex ones, or sparse.
+        TypeError: if it is nothing of the kind, not of numbers, or of complex ones.
 
     Example:
         >>> import numpy
         >>> as_tensors({"ids": numpy.arange(3), "mask": [1, 1, 0]})
         {'ids': tensor([0, 1, 2]), 'mask': tensor([1, 1, 0])}
     """
+    if is_sparse(value):
+        return thin(value, what)
     if isinstance(value, Tensor):
         return _plain(value, what)
     if isinstance(value, Mapping):
@@ -120,17 +124,10 @@ def _is_text(value: Any) -> bool:
 
 def _plain(x: Tensor, what: str) -> Tensor:
     """Return a tensor of real numbers, each of which is there."""
-    dense = x.layout == torch.strided
-    if dense and not x.is_complex():
+    if not x.is_complex():
         return x
-    hint = "pass `torch.view_as_real(x).flatten(1)`" if dense else "pass `x.to_dense()`"
-    raise wrong(
-        what,
-        expected="a dense tensor of real numbers",
-        found=f"{x.dtype}, {x.layout}",
-        hint=hint,
-        error=TypeError,
-    )
+    hint = "pass `torch.view_as_real(x).flatten(1)`"
+    raise wrong(what, expected="a tensor of real numbers", found=x.dtype, hint=hint, error=TypeError)
 
 
 def _of_array(array: numpy.ndarray) -> Tensor:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,13 +37,13 @@ from ...seams import Objective
 from ...tasks import Labelled, Task, X, batches
 from ...tasks.nouns import join, take
 from .. import needs
+from ..reading import beyond_of
 from ..situation import Situation, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
 from .health import troubles
 
 LABELS = "the source's labels"
-OfSource = Callable[[Labelled], tuple[Tensor, Tensor]]
 
 
 def source_only(trial: Trial) -> Trained:
@@ -211,25 +212,34 @@ def adabn(trial: Trial) -> Trained:
     """Train on the source, then take the statistics of batch normalisation from the target's rows."""
     trained = source_only(trial)
     task = joined(trial.target, trial.problem.shared())
-    return replace(trained, of_source=by_side(trial, trained.net, task))
+    return replace(trained, **by_side(trial, trained.net, task))
 
 
-def by_side(trial: Trial, net: Net, task: Task) -> OfSource | None:
+def by_side(trial: Trial, net: Net, task: Task) -> dict[str, Any]:
     """Give batch normalisation the statistics of the target's rows alone.
 
     While a net trains, each side passes it alone, so it learns features that are normalised by the statistics
     of their own side; those of both sides together fit neither.
 
     Returns:
-        what a copy with the statistics of the source says of its rows; ``None`` where no layer takes any.
+        what a copy with the statistics of the source tells of its rows (``left_behind``); nothing where no
+        layer takes any.
     """
     if not any(isinstance(m, _BatchNorm) and m.training for m in net.train().modules()):
-        return None
+        return {}
     before = copy.deepcopy(net)
     for one, side in ((before, "source"), (net, "target")):
         stream = trial.sides(task, "statistics")
         settle(one, stream, lambda net, batch, _, side=side: {"": net.features(getattr(batch, side).x).sum()})
-    return partial(said_of_source, before, task.name)
+    return left_behind(before, net, task.name)
+
+
+def left_behind(before: Net, net: Net, name: str) -> dict[str, Any]:
+    """Say what a net that was left behind, and reads the source's rows, tells of them."""
+    return {
+        "of_source": partial(said_of_source, before, name),
+        "beyond": partial(beyond_of, before, net, name),
+    }
 
 
 def said_of_source(net: Net, name: str, held: Labelled) -> tuple[Tensor, Tensor]:
@@ -267,7 +277,7 @@ def aligned(trial: Trial, net: Net, task: Task, lower: Objective) -> Trained:
     """Lower an objective on both sides, and leave a net that answers for the target."""
     stream, steps = trial.sides(task), trial.problem.budget.pretrain
     curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align")
-    return Trained(net, curves, {"troubles": troubles(curves)}, of_source=by_side(trial, net, task))
+    return Trained(net, curves, {"troubles": troubles(curves)}, **by_side(trial, net, task))
 
 
 def begun(trial: Trial) -> tuple[Task, Net]:

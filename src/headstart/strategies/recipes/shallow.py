@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy
@@ -23,12 +23,15 @@ from torch import Tensor, nn
 
 from ...datasets.shots import drawn
 from ...errors import unknown, wrong
+from ...maths import random
+from ...measure.rows import some
 from ...models import Net, freeze
 from ...models.backbones.plain import Raw
 from ...models.heads import Neighbours, Vectors
-from ...tasks import Binary, Kind, Labelled
+from ...tasks import Kind, Labelled, X
 from ...tasks.arrays import lit
 from ...tasks.nouns import take
+from ..reading import beyond
 from ..trial import Trained, Trial
 from .constant import prior
 from .features import standard
@@ -51,6 +54,7 @@ class Sides:
         target: features of the target's unlabelled rows ``(M, D)``.
         mean: that was taken from the features of the target, ``(D,)``, or 0 where the backbone does it.
         scale: that these were divided by.
+        own: makes standardised features of more source rows.
     """
 
     backbone: nn.Module
@@ -59,6 +63,7 @@ class Sides:
     target: Matrix
     mean: Tensor | float = 0.0
     scale: Tensor | float = 1.0
+    own: Callable[[X], Matrix] = field(kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,30 +91,44 @@ def adapt(trial: Trial, align: Align, learner: Learner, *, most: int = MOST, apa
     head = fit(trial, learner, sides, aligned)
 
     def of_source(held: Labelled) -> tuple[Tensor, Tensor]:
-        return crossed(trial, learner, sides, aligned)
+        return asked(trial, align, learner, sides, held.take(some(held.y, most // 4, "rows asked about")))
+
+    def part(train: Labelled, held: Labelled, bare: X) -> float:
+        return parted(sides, aligned)
 
     parts = [part for part in (aligned.map, head) if part is not None]
     trained = answer(trial, sides, parts[0] if len(parts) == 1 else nn.Sequential(*parts))
-    return replace(trained, of_source=of_source)
+    return replace(trained, of_source=of_source, beyond=part)
 
 
-def crossed(trial: Trial, learner: Learner, sides: Sides, aligned: Aligned) -> tuple[Tensor, Tensor]:
-    """Answer each half of the aligned source rows by what is learned from the other; give outputs and labels.
+def asked(
+    trial: Trial, align: Align, learner: Learner, sides: Sides, held: Labelled
+) -> tuple[Tensor, Tensor]:
+    """Answer held-out source rows, which are aligned along with the others; give outputs and labels.
 
-    The target's rows go another way than the source's, so the head cannot be asked about these directly.
+    The target's rows go another way than the source's, so the head cannot be asked about these directly. An
+    alignment sees no label, so the learner has seen none of these rows'.
     """
-    order = numpy.random.default_rng(0).permutation(len(sides.y))
-    halves, outputs = (order[::2], order[1::2]), []
-    for here, there in (halves, halves[::-1]):
-        weights = None if aligned.weights is None else aligned.weights[here]
-        part = Aligned(aligned.source[here], weights)
-        head = fit(trial, learner, replace(sides, y=sides.y[here]), part)
+    count = len(sides.source)
+    aligned = align(trial, replace(sides, source=numpy.concatenate([sides.source, sides.own(held.x)])))
+    weights = None if aligned.weights is None else aligned.weights[:count]
+    head = fit(trial, learner, sides, Aligned(aligned.source[:count], weights))
+    with torch.no_grad():
+        return head(torch.from_numpy(aligned.source[count:]).float()), held.y.cpu()
+
+
+def parted(sides: Sides, aligned: Aligned) -> float:
+    """Tell which part of the target's rows lie outside of the source's, where the learner reads them.
+
+    Nothing here was learned from labels, so a fifth of the source's rows stand for held-out ones.
+    """
+    source, target = (torch.from_numpy(side) for side in (aligned.source, sides.target))
+    if aligned.map is not None:
         with torch.no_grad():
-            outputs.append(head(torch.from_numpy(aligned.source[there]).float()))
-    y = torch.from_numpy(numpy.concatenate([sides.y[half] for half in halves[::-1]]))
-    return torch.cat(outputs), y.float() if y.is_floating_point() or isinstance(
-        trial.target.kind, Binary
-    ) else y
+            target = aligned.map(target.float()).double()
+    order = torch.randperm(len(source), generator=random.generator("rows beyond", 0))
+    count = max(1, len(source) // 5)
+    return beyond(source[order[count:]], source[order[:count]], target)
 
 
 def both(trial: Trial, most: int, apart: bool) -> Sides:
@@ -137,7 +156,13 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
         old, new = (Raw(tuple(x.shape[1:]), unit=by_rows) for _ in range(2))
         standardise(old, before, each=by_rows)
         standardise(new, x if apart else before, each=by_rows)
-        return Sides(new.eval(), numbers(old, before), y, numbers(new, x))
+        return Sides(
+            new.eval(),
+            numbers(old, before),
+            y,
+            numbers(new, x),
+            own=lambda x: numbers(old, lit(x).cpu()),  # type: ignore[arg-type]
+        )
     if _scale(trial) == ROWS:
         raise wrong("`scale`", expected="columns", found="rows, with features of a pretrained backbone")
     net = trial.pretrained()
@@ -146,7 +171,12 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
     of_source = standard(z)
     mean, scale = standard(other) if apart else of_source
     there = ((z - of_source[0]) / of_source[1]).numpy(), y, ((other - mean) / scale).numpy()
-    return Sides(net.backbone, *there, mean, scale)
+
+    def own(x: X) -> Matrix:
+        more = trial.starts.features(net, x, trial.target.name).double().cpu()
+        return ((more - of_source[0]) / of_source[1]).numpy()
+
+    return Sides(net.backbone, *there, mean, scale, own=own)
 
 
 def numbered(kind: Kind, y: Tensor) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from ..situation import width_of
 from ..starts import Curves
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .align import BARE, begun, said_of_source, some_bare
+from .align import BARE, begun, left_behind, some_bare
 from .health import troubles
 
 LATER = 3e-4  # rate of the second phase, which starts from a net that knows the source
@@ -35,7 +34,7 @@ def adda(trial: Trial) -> Trained:
     stream = trial.sides(task)
     curves |= trial.train(net, [task], lower, steps=half, lr=LATER, stream=stream, phase="target")
     found = {"troubles": troubles(curves)}
-    return Trained(net, curves, found, of_source=partial(said_of_source, before, task.name))
+    return Trained(net, curves, found, **left_behind(before, net, task.name))
 
 
 def shot(trial: Trial) -> Trained:
@@ -49,7 +48,7 @@ def shot(trial: Trial) -> Trained:
         curves |= trial.train(
             net, [task], lower, steps=steps, lr=LATER, stream=stream, phase=f"target {turn}"
         )
-    return Trained(net, curves, of_source=partial(said_of_source, before, task.name))
+    return Trained(net, curves, **left_behind(before, net, task.name))
 
 
 def _first_half(trial: Trial) -> tuple[Task, Net, int, Curves]:

@@ -138,8 +138,10 @@ def label_shift(trial: Trial) -> Trained:
     assert found is not None  # `needs` asked for classes
     ratio = bbse(own, torch.from_numpy(sides.y), found).clamp(min=RARE).log()
     more = ratio[1:] - ratio[:1] if kind.outputs == 1 else ratio
-    corrected = layer(torch.eye(kind.outputs), more)
-    return answer(trial, sides, nn.Sequential(head, freeze(corrected)))
+    assert isinstance(head, nn.Linear)  # a logistic regression of several classes
+    with torch.no_grad():
+        head.bias.add_(more)
+    return answer(trial, sides, head)
 
 
 # The strategies.

@@ -1,0 +1,21 @@
+"""How sound a way is, by the rule and by the same rule where nothing is said of what lies outside."""
+
+from __future__ import annotations
+
+from headstart.comparison import problem as comparing
+from headstart.strategies import Starts
+
+
+def judged(problem, way):
+    """Judge a way at its stated settings: how sound, how sound without, and the part that lies outside."""
+    seen, known = [], comparing.VALIDATORS
+
+    def both(said, held, y, outside):
+        seen.append((known["sound"](said, held, y, 0.0), outside))
+        return known["sound"](said, held, y, outside)
+
+    comparing.VALIDATORS = {**known, "sound": both}
+    try:
+        return problem.judge(way, 0, None, 0, Starts())[0], *seen[0]
+    finally:
+        comparing.VALIDATORS = known
