@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from headstart.measure import (
+    bnm,
     certainty,
     corr_c,
     density_ratio,
@@ -27,7 +28,7 @@ Y = torch.arange(12) % 3
 ONE = torch.eye(3, dtype=torch.float64)[[0] * 9]
 SURE = torch.eye(3, dtype=torch.float64)[[0, 1, 2] * 3]
 FAIR = torch.full((9, 3), 1 / 3, dtype=torch.float64)
-OF_TARGET = (certainty, information, snd, corr_c)
+OF_TARGET = (bnm, certainty, information, snd, corr_c)
 
 
 def test_source_risk_is_the_cross_entropy():
@@ -67,6 +68,14 @@ def test_snd_is_the_entropy_of_similarities():
     assert snd(P, 0.1) == pytest.approx(float(torch.stack(rows).mean()))
     assert snd(SURE) == pytest.approx(math.log(2), abs=1e-6)
     assert snd(ONE) == pytest.approx(math.log(8))
+
+
+def test_bnm_is_the_sum_of_singular_values_over_the_most_it_can_be():
+    values = torch.linalg.eigvalsh(P.T @ P).clamp(min=0).sqrt()
+    assert bnm(P) == pytest.approx(float(values.sum()) / 6)  # of 12 rows and 3 classes
+    assert bnm(SURE) == pytest.approx(1)
+    assert bnm(ONE) == pytest.approx(1 / math.sqrt(3))
+    assert bnm(SURE[:2]) == pytest.approx(1)  # fewer rows than classes
 
 
 def test_corr_c_is_the_cosine_to_the_unit_matrix():

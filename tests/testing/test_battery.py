@@ -429,7 +429,7 @@ BATTERY |= {
 }
 BATTERY |= {
     f"measure.{name}": functools.partial(twice, getattr(measure, name), SURE)
-    for name in ("certainty", "corr_c", "information", "snd")
+    for name in ("bnm", "certainty", "corr_c", "information", "snd")
 }
 WEIGHINGS_OF_LOSSES = {
     "DWA": lambda: multitask.DWA(ABC, every=2),

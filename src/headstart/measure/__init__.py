@@ -8,6 +8,7 @@ from ._numbers import weighted_error
 from ._outside import outside
 from ._shift import Diagnosis, kind_of_shift
 from ._validators import (
+    bnm,
     certainty,
     corr_c,
     density_ratio,
@@ -22,6 +23,7 @@ __all__ = [
     "Diagnosis",
     "a_distance",
     "bbse",
+    "bnm",
     "certainty",
     "corr_c",
     "density_ratio",

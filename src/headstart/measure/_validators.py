@@ -293,6 +293,40 @@ def snd(probabilities: Tensor, temperature: float = 0.05) -> float:
     return float(entropy(alike.softmax(1)).mean())
 
 
+def bnm(probabilities: Tensor) -> float:
+    r"""Judge a net by the nuclear norm of its answers to the target's rows: sure ones, of many classes.
+
+    .. math:: \frac{\lVert P \rVert_*}{\sqrt{M \min(M, K)}}
+
+    the sum of the singular values of all probabilities together, over the most that it can be.
+
+    Args:
+        probabilities: of the target's rows.
+
+    Shape:
+        ``probabilities (M, K)``.
+
+    Returns:
+        in (0, 1], higher is better; 1 where every row is sure and each class has as many.
+
+    Raises:
+        ValueError: if a row is no probability.
+
+    Differs from the paper:
+        it is divided by its bound, so that it can be compared between numbers of rows.
+
+    Example:
+        >>> round(bnm(torch.eye(3)), 4), round(bnm(torch.full((4, 4), 0.25)), 4)
+        (1.0, 0.25)
+
+    References:
+        Cui et al. (CVPR 2020), equation 7, https://arxiv.org/abs/2003.12237;
+        as a judge: Musgrave, Belongie & Lim (2022), section 3, https://arxiv.org/abs/2208.07360
+    """
+    p = probabilities_of(probabilities)
+    return float(torch.linalg.svdvals(p).sum() / math.sqrt(len(p) * min(p.shape)))
+
+
 def corr_c(probabilities: Tensor) -> float:
     r"""Judge a net by whether its classes come one by one and alike often on the target.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from ..measure import certainty, corr_c, information, snd, sound, source_risk
+from ..measure import bnm, certainty, corr_c, information, snd, sound, source_risk
 
 DEFAULT = "sound"
 LABELS = "labels"  # the target's own ``valid`` rows: asked for by name alone
@@ -20,6 +20,7 @@ VALIDATORS: Mapping[str, Callable[[Tensor, Tensor, Tensor, float], float]] = {
     "source_risk": lambda bare, held, y, outside: source_risk(held, y),
     "information": lambda bare, held, y, outside: information(bare),
     "certainty": lambda bare, held, y, outside: certainty(bare),
+    "bnm": lambda bare, held, y, outside: bnm(bare),
     "snd": lambda bare, held, y, outside: snd(bare),
     "corr_c": lambda bare, held, y, outside: corr_c(bare),
 }
