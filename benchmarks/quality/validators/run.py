@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import headstart as hs
 from headstart.comparison import choice
 from headstart.engine import predict
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
+from headstart.strategies.reading import beyond_of
 from headstart.strategies.validating import SEEING, VALIDATORS
 from headstart.tasks import Inputs, Labelled, Task
 
@@ -76,8 +78,10 @@ def said(source, target):
     found = {"held y": held.y.numpy(), "test y": target.test.y.numpy()}
     for name, settings in WAYS:
         start = time.time()
-        net = (STRATEGIES | FURTHER)[name].learn(Trial(problem, settings, SEED, Starts())).net
-        way = f"{name} {next(iter(settings.values())):g}"
+        trained = (STRATEGIES | FURTHER)[name].learn(Trial(problem, settings, SEED, Starts()))
+        net, way = trained.net, f"{name} {next(iter(settings.values())):g}"
+        beyond = trained.beyond or partial(beyond_of, net, net, "t")
+        found[f"{way}|outside"] = numpy.float64(beyond(train, held, bare.x))
         for part, x in (("bare", bare.x), ("held", held.x), ("train", train.x), ("test", target.test.x)):
             p = target.kind.probabilities(predict(net, "t", x, progress=False))
             found[f"{way}|{part}"] = p.numpy().astype(numpy.float32)
@@ -97,11 +101,14 @@ def judged(file):
     scores, worth = {}, {name: [] for name in (*VALIDATORS, ONCE)}
     for way in named:
         bare, held, test = (torch.from_numpy(z[f"{way}|{part}"]) for part in ("bare", "held", "test"))
+        outside = (
+            float(z[f"{way}|outside"]) if f"{way}|outside" in z.files else 0.0
+        )  # of what was kept before
         scores[way] = round(100 * float((test.numpy().argmax(1) == z["test y"]).mean()), 2)
         right[way] = float((held.argmax(1) == y).double().mean())
         for name, validator in VALIDATORS.items():
-            worth[name].append((validator(bare, held, y), 0.0 if name in SEEING else right[way]))
-        plain = VALIDATORS["information"](bare, held, y) + VALIDATORS["source_risk"](bare, held, y)
+            worth[name].append((validator(bare, held, y, outside), 0.0 if name in SEEING else right[way]))
+        plain = hs.measure.information(bare) + hs.measure.source_risk(held, y)
         worth[ONCE].append((plain, 0.0))
     return scores, {name: named[choice.best([[pair] for pair in pairs])] for name, pairs in worth.items()}
 

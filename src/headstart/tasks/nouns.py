@@ -192,7 +192,8 @@ class Inputs:
     """Hold rows without labels, so that a method that must not read labels cannot.
 
     Args:
-        x: a tensor or an array ``(B, *)``, or a mapping of them with equal first axis (token ids, mask).
+        x: a tensor or an array ``(B, *)``, a sparse matrix ``(B, D)``, which becomes ``Thin`` rows, or a
+            mapping of these with equal first axis (token ids, mask).
 
     Raises:
         TypeError: if ``x`` is nothing of the kind.
@@ -232,7 +233,8 @@ class Labelled:
     """Hold rows with their targets.
 
     Args:
-        x: a tensor or an array ``(B, *)``, or a mapping of them with equal first axis.
+        x: a tensor or an array ``(B, *)``, a sparse matrix ``(B, D)``, which becomes ``Thin`` rows, or a
+            mapping of these with equal first axis.
         y: targets ``(B, ...)``, a tensor or an array; a missing label is NaN (float) or -100 (integer).
         complete: promises that no label is missing and no input NaN or infinity, which saves looking
             for them at every step.
