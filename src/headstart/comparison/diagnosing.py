@@ -10,6 +10,7 @@ from ..measure import kind_of_shift
 from ..strategies import Situation, Starts, Trial
 from ..strategies.needs import shallow
 from ..strategies.recipes.shallow import both
+from .planes import plane
 
 ROWS = 600  # of a side: as many as the diagnosis looks at
 LEAST = 10  # rows of a side, below which there is none
@@ -22,8 +23,9 @@ def shift(problem: Situation, starts: Starts) -> dict[str, Any] | None:
     Features are those of a pretrained backbone, else the rows as they are.
 
     Returns:
-        as JSON ``kind``, ``advice``, ``p_value``, ``a_distance``, ``mmd``, ``explained``, ``outside``, and
-        ``class_ratio``: by class how many times as common it is in the target.
+        as JSON ``kind``, ``advice``, ``p_value``, ``a_distance``, ``mmd``, ``explained``, ``outside``,
+        ``class_ratio``: by class how many times as common it is in the target; and ``plane``, some rows of
+        both sides.
     """
     if shallow(problem):
         return None
@@ -43,4 +45,5 @@ def shift(problem: Situation, starts: Starts) -> dict[str, Any] | None:
         "explained": found.explained,
         "outside": found.outside,
         "class_ratio": dict(ratios),
+        "plane": plane(torch.from_numpy(sides.source), y, torch.from_numpy(sides.target)),
     }

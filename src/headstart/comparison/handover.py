@@ -30,7 +30,7 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
     Returns:
         by target ``strategy``, ``rows``, ``score`` with its interval over the test rows, all ``measures``,
         ``temperature`` and ``ece``: how far probabilities are from what comes true, before and after; and
-        ``picture`` of what can be drawn.
+        ``picture`` of what can be drawn, and ``plane``, features of both sides of a shift.
     """
     mark, place = plan.directory / MARK, plan.directory / "model"
     strategy, amount, seed = plan.strategies[name], plan.amounts[-1], plan.seeds[0]
@@ -57,7 +57,8 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
             "measures": facts["measures"],
             "temperature": facts.get("temperature"),
             "ece": facts.get("ece"),
-        } | ({"picture": picture} if (picture := outcome.picture) else {})
+        }
+        told[target] |= {key: drawn for key in ("picture", "plane") if (drawn := getattr(outcome, key))}
     write_record(mark, mine | {"told": told, "model": hashes(place)})
     return told
 

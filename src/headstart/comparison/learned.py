@@ -19,7 +19,7 @@ from ..models.net import as_backbone
 from ..strategies import Starts, Trained
 from ..tasks import Task
 from ..tasks.kinds import present
-from . import alarms, calibration
+from . import alarms, calibration, planes
 
 CURVE_POINTS = 200
 REMEMBERED = 100_000  # training rows that a model can tell again, so that it is not measured on them
@@ -38,6 +38,7 @@ class Learned:
     metric: str
     temperature: float | None = None
     before: float | None = None  # calibration error of the answers as they were trained
+    sources: tuple[Task, ...] = ()  # with the target's classes, where it has bare rows and no label
 
     def cooled(self, temperature: float | None) -> Learned:
         """Divide the head's outputs by a temperature, if there is one; no answer changes by it."""
@@ -109,6 +110,11 @@ class Learned:
     def picture(self) -> str:
         """There is nothing to be seen at work."""
         return ""
+
+    @property
+    def plane(self) -> dict[str, Any]:
+        """Features of the sources' rows and of the target's bare ones, on a plane."""
+        return planes.of_net(self.trained, self.target, self.sources) if self.sources else {}
 
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the model: the net with this target's head alone."""

@@ -438,7 +438,11 @@ class Problem(Situation):
         """Train for each target that is named and score it on its test rows."""
         found: dict[str, Learned] = {}
         for name, trained, seconds in self._runs(strategy, names, settings, seed, starts):
-            found[name] = Learned(self._named(name), trained, seconds, starts, self.measure(name)[0].name)
+            target, shared = self._named(name), tuple(self.focused(name).shared())
+            if target.unlabelled is None or target.train.present().any():
+                shared = ()
+            metric = self.measure(name)[0].name
+            found[name] = Learned(target, trained, seconds, starts, metric, sources=shared)
         return found
 
     def final(

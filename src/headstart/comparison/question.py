@@ -79,6 +79,10 @@ class Outcome(Protocol):
     def picture(self) -> str:
         """What was learned at work, as an SVG; ``""`` where it cannot be drawn."""
 
+    @property
+    def plane(self) -> Mapping[str, Any]:
+        """Features of both sides of a shift on a plane, as JSON; empty where there is none."""
+
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the model."""
 

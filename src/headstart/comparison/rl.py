@@ -376,6 +376,11 @@ class Acted:
         drawn = self.problem.target.physics is not None
         return film(self.policy, self.problem.target) if drawn else ""
 
+    @property
+    def plane(self) -> dict[str, Any]:
+        """There are no rows of two sides."""
+        return {}
+
     def save(self, directory: Path, notes: Mapping[str, Any]) -> None:
         """Write the policy: a net whose classes are the actions, and whose columns are the observations."""
         world = self.problem.target

@@ -377,3 +377,70 @@ def curve(strategy: str, losses: Mapping[str, Sequence[object]], order: Sequence
         ax.set_axisbelow(True)
     last = "; ".join(f"{name} ends at {line[2][-1]:.3g}" for name, line in drawn.items())
     return _svg(figure, f"curve-{strategy}", f"Training losses of {strategy}: {last}")
+
+
+PANEL = 330.0  # px of a side
+
+
+def both(task: str, planes: Sequence[tuple[str, Mapping[str, Any]]], classes: Sequence[str]) -> str:
+    """Draw rows of a source, coloured by class, and rows of a target, hollow, on one plane after another.
+
+    Args:
+        task: the target's name.
+        planes: each with its title: ``source``, rows of two places and a class number, and ``target``, rows
+            of two places.
+        classes: names of the source's classes.
+
+    Shape:
+        returns one ``<svg>`` element, or "" where there is nothing to draw.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    known = [(title, p) for title, p in planes if p.get("source") and p.get("target")]
+    if not known:
+        return ""
+    width, legend = PANEL * len(known), 44.0
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(width / 72, (PANEL + legend) / 72), dpi=72)
+        for at, (title, places) in enumerate(known):
+            box = (
+                at / len(known) + 0.01,
+                legend / (PANEL + legend),
+                1 / len(known) - 0.02,
+                1 - 1.7 * legend / (PANEL + legend),
+            )
+            ax = figure.add_axes(box, xticks=[], yticks=[])
+            ax.set_title(title, color=INK, fontsize=12)
+            for spine in ax.spines.values():
+                spine.set_visible(True)
+            x, y = zip(*places["target"], strict=True)
+            ax.plot(x, y, "o", color=MUTED, markersize=5, markerfacecolor="none", markeredgewidth=0.8)
+            for number in sorted({int(c) for *_, c in places["source"]}):
+                x, y = zip(*(place for *place, c in places["source"] if int(c) == number), strict=True)
+                ax.plot(x, y, ".", color=_of_class(number), markersize=6, markeredgewidth=0)
+        named = [short(str(name), 14) for name in classes[: len(SERIES)]]
+        spare = len(classes) > len(SERIES)
+        marks = [(name, _of_class(i), ".") for i, name in enumerate(named)]
+        marks += [("other classes", MUTED, ".")] * spare + [("target, no labels", MUTED, "o")]
+        handles = [
+            matplotlib.lines.Line2D(
+                [],
+                [],
+                color=color,
+                marker=mark,
+                linestyle="",
+                markerfacecolor="none" if mark == "o" else color,
+            )
+            for _, color, mark in marks
+        ]
+        figure.legend(
+            handles, [name for name, *_ in marks], loc="lower center", ncols=4 * len(known), frameon=False,
+            handletextpad=0.2, columnspacing=1.2,
+        )  # fmt: skip
+    label = f"Rows of the source by class and of {task}: {'; '.join(title for title, _ in known)}"
+    return _svg(figure, f"both-{task}", label)
+
+
+def _of_class(number: int) -> str:
+    return SERIES[number] if number < len(SERIES) else MUTED

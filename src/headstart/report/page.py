@@ -142,6 +142,13 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "One episode of what is handed over, from left to right, with the steps so far.",
         ),
         (
+            "sides",
+            "Both sides of the shift",
+            each(lambda b, _: parts.sides(b, result)),
+            "Some rows of the source by class, and hollow ones of the target, on the two directions along "
+            "which they vary most. Where hollow ones lie among coloured ones, the source says what they are.",
+        ),
+        (
             "backbones",
             "Which backbone",
             parts.backbones(board, details.get("backbones") or [], details.get("promises") or []),

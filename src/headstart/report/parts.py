@@ -10,7 +10,7 @@ from typing import Any
 
 from . import words
 from .board import LABELS, Board, about, number
-from .figures import PALETTE, curve, line_style, loss_names
+from .figures import PALETTE, both, curve, line_style, loss_names
 from .markup import breakable, definitions, esc, grid, listed
 from .sizes import clean, seconds, sentence
 
@@ -197,6 +197,20 @@ def work(board: Board, models: Mapping[str, Mapping[str, Any]]) -> str:
     coded = base64.b64encode(drawn.encode()).decode()
     told = f"{esc(named[board.task].get('strategy') or '?')} at work in {esc(board.task)}"
     return f'<img class="work" src="data:image/svg+xml;base64,{coded}" alt="{told}">\n'
+
+
+def sides(board: Board, result: Mapping[str, Any]) -> str:
+    """Show both sides of a shift, before training and as the net that was handed over sees them."""
+    before, after = (
+        {clean(name): facts for name, facts in (result.get(key) or {}).items()}.get(board.task) or {}
+        for key in ("shifts", "model")
+    )
+    planes = [
+        ("before training", before.get("plane") or {}),
+        (f"features of {clean(after.get('strategy') or '?')}", after.get("plane") or {}),
+    ]
+    drawn = both(board.task, planes, list(map(clean, before.get("class_ratio") or {})))
+    return f"<figure>{drawn}</figure>\n" if drawn else ""
 
 
 def _pull(value: float | None, most: float) -> str:

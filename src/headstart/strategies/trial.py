@@ -43,6 +43,8 @@ class Trained:
         of_source: where the net reads the target's rows alone, what the way says of the source's: from
             held-out source rows to outputs and answers of these, or of others of its own. ``None`` where the
             net reads both.
+        before: the net that reads the source's rows, where it is another one. ``None`` where it is the same,
+            or sides differ in more than their net.
         beyond: which part of the target's rows lie outside of the source's where the way's learner reads
             them, in [0, 1]: of source rows that were learned from, held-out ones, and the target's. ``None``
             where the net reads both sides alike.
@@ -52,6 +54,7 @@ class Trained:
     curves: Curves
     told: Mapping[str, Any] = field(default_factory=dict)
     of_source: Callable[[Labelled], tuple[Tensor, Tensor]] | None = None
+    before: Net | None = None
     beyond: Callable[[Labelled, Labelled, X], float] | None = None
 
 

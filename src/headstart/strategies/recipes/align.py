@@ -237,6 +237,7 @@ def by_side(trial: Trial, net: Net, task: Task) -> dict[str, Any]:
 def left_behind(before: Net, net: Net, name: str) -> dict[str, Any]:
     """Say what a net that was left behind, and reads the source's rows, tells of them."""
     return {
+        "before": before,
         "of_source": partial(said_of_source, before, name),
         "beyond": partial(beyond_of, before, net, name),
     }
