@@ -39,6 +39,7 @@ from ..strategies.needs import classes
 from ..strategies.recipes.align import joined, said_of_bare
 from ..strategies.recipes.pooled import ROWS
 from ..strategies.situation import check_numbers
+from ..strategies.unlike import shared, width
 from ..strategies.validating import SEEING, VALIDATORS
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
@@ -244,7 +245,10 @@ class Problem(Situation):
         """Hash what a result depends on, by what it is, so that a directory is only continued by its own."""
         found = {f"rows of {t.name}": rows_hash(t) for t in self.targets}
         found |= {f"rows of source {t.name}": rows_hash(t) for t in self.sources}
-        names = [[t.name for t in tasks] for tasks in (self.targets, self.sources)]
+        for one in self.unlike:
+            told = f"{rows_hash(one)} {shared(self.target, one)}"
+            found[f"rows of source {one.name}"] = sha256(told.encode())
+        names = [[t.name for t in tasks] for tasks in (self.targets, (*self.sources, *self.unlike))]
         settings = (
             names, self.rotations, self.shift, self.budget, self.class_weights, self.draw, self.augment,
             sorted(self.importance.items()), self.metric, self.validator,
@@ -484,7 +488,8 @@ class Problem(Situation):
             ],
             "sources": [
                 {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in self.sources
-            ],
+            ]
+            + [self._other_columns(s) for s in self.unlike],
             "backbone": self.start.name,
             "weights": self.weights_hash(),
             "pretrained": self._pretrained(),
@@ -500,6 +505,16 @@ class Problem(Situation):
             "steps": self.budget.facts(),
             "validator": self.validator if self.blind else None,
             "augment": list(self.augment),
+        }
+
+    def _other_columns(self, source: Task) -> dict[str, Any]:
+        many = sum(place is not None for place in shared(self.target, source))
+        columns = {"columns": width(source), "of": width(self.target), "shared": many}
+        return {
+            "name": source.name,
+            "rows": len(source.train),
+            "classes": len(source.kind.classes),
+            "unlike": columns,
         }
 
     def _weights(self, target: Task) -> str:

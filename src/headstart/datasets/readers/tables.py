@@ -24,7 +24,7 @@ from ...tasks.encoding import Encoding, common
 from ..options import LabelKind, Options, Reader
 from ..splits import Division, build, check_apart, divide, given, warn_duplicates
 from .cells import Floats, coded
-from .columns import Column, Numbers, Plain, check_typos, column_from_json, fit_column, reading, told
+from .columns import Categories, Column, Numbers, Plain, check_typos, column_from_json, fit_column, reading, told
 from .files import Table, format_of, header, listed, load, load_frame
 from .ids import Ids
 from .labels import FREE_TEXT_CLASSES, answers, named, typed
@@ -105,6 +105,18 @@ class TableEncoding(Encoding):
     def row_shape(self) -> tuple[int, ...]:
         """Return the number of features, all columns together."""
         return (sum(how.width for how in self.features.values()),)
+
+    def columns(self) -> list[str]:
+        """Name the features: ``age``, ``job = cook``, ``age is missing``."""
+        named: list[str] = []
+        for name, how in self.features.items():
+            if isinstance(how, Categories):
+                named += [f"{name} = {category}" for category in how.categories]
+            elif isinstance(how, Numbers):
+                named += [name] * (how.std > 0) + [f"{name} is missing"] * how.missing
+            else:
+                named += [f"{name}, {k}" for k in range(how.width)]
+        return named
 
     def preparation(self) -> list[str]:
         """Say what becomes of the columns."""
