@@ -62,7 +62,8 @@ class Problem(Situation):
 
     Args:
         target: the new task. Its test rows are touched once per trial, by the final score.
-        sources: related tasks with labels.
+        sources: related tasks with labels. One whose table has other columns than the target's is set apart
+            (``problem.unlike``): a few strategies take it, and the report says so.
         backbone: a name for ``hs.backbone`` (``"torchvision:resnet18"``), a pretrained module, or
             ``"auto"``: ``conv4`` for images, ``mlp`` for numbers, ``textcnn`` for token ids, which whole
             numbers are where there is a vocabulary. A backbone that does not come pretrained is pretrained
@@ -79,6 +80,7 @@ class Problem(Situation):
         budget: how long things may train.
         targets: several tasks that are wanted at once, each scored by its own metric, in place of
             ``target``; their rows are alike in shape.
+        unlike: more sources, of which those with other columns stand here when the problem is made.
         device: ``"auto"`` (CUDA, then MPS, then the CPU), or the name of one.
         precision: what activations are computed in: ``"float32"``, ``"bf16"``, or ``"auto"``, which is
             bf16 on a CUDA device that has it, else float32.

@@ -301,7 +301,7 @@ def _names(encoding: Encoding | None) -> list[str]:
     if not isinstance(encoding, TableEncoding):
         found = type(encoding).__name__
         raise wrong("encoding", expected="that of a table", found=found, error=TypeError)
-    return encoding.columns()
+    return encoding.feature_names()
 
 
 def _table(rows: Labelled | Inputs | Lazy) -> Tensor:

@@ -80,7 +80,11 @@ def other_columns(details: Facts) -> list[str]:
         if (found := source.get("unlike")) is None:
             continue
         many = f"{found['shared']} of the target's {found['of']} are shared"
-        many = many if found["shared"] else f"{found['columns']} in place of {found['of']}, none known to be shared"
+        many = (
+            many
+            if found["shared"]
+            else f"{found['columns']} in place of {found['of']}, none known to be shared"
+        )
         who = " and ".join(", ".join(ways).rsplit(", ", 1))
         used = f"{who} learned from it, all other ways" if ways else "no way that ran takes such rows, so all"
         said.append(

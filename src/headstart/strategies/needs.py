@@ -40,7 +40,7 @@ def start(situation: Situation) -> str:
     """Ask for a pretrained backbone, or sources to pretrain one on."""
     if labels(situation) or situation.comes_pretrained() or situation.sources:
         return labels(situation)
-    return f"there is no pretrained backbone, and no source to pretrain one on{_apart(situation)}"
+    return f"there is no pretrained backbone, and {_none(situation)} to pretrain one on"
 
 
 def blocks(situation: Situation) -> str:
@@ -107,7 +107,7 @@ def sources(situation: Situation) -> str:
     """Ask for labelled rows and other tasks to learn beside them."""
     if labels(situation) or situation.sources or len(situation.targets) > 1:
         return labels(situation)
-    return f"there is no source to train with{_apart(situation)}"
+    return f"there is {_none(situation)} to train with"
 
 
 def prototypes(situation: Situation) -> str:
@@ -353,6 +353,8 @@ def source(situation: Situation) -> str:
     """Ask for a source with the target's classes, or with as many numbers."""
     if any(task.train.held for task in situation.shared()):
         return ""
+    if situation.unlike and not situation.sources:
+        return _none(situation)
     return f"no source has {_other_answers(situation, situation.sources)}{_apart(situation)}"
 
 
@@ -365,10 +367,15 @@ def _other_answers(situation: Situation, sources: Sequence[Task]) -> str:
     return f"the target's classes{': ' if differ else ''}{'; '.join(differ)}"
 
 
+def _none(situation: Situation) -> str:
+    """Say that there is no source, or none of the target's columns."""
+    return f"no source with the target's columns{_apart(situation)}" if situation.unlike else "no source"
+
+
 def _apart(situation: Situation) -> str:
     """Say why sources with other columns do not count."""
     names = ", ".join(repr(s.name) for s in situation.unlike)
-    return f" ({names}: other columns than the target's)" if names else ""
+    return f" ({names} has others)" if names else ""
 
 
 LISTED = 5  # classes that are named, at most
@@ -437,7 +444,7 @@ def pooled_numbers(situation: Situation) -> str:
 
 
 def unlike(situation: Situation) -> str:
-    """Ask for labelled rows of the target, and a source with other columns and the target's kind of answer."""
+    """Ask for labelled rows of the target, and a source with other columns and its kind of answer."""
     if not situation.unlike:
         return "no source has other columns than the target"
     if reason := one_answer(situation) or tensors(situation):
@@ -482,4 +489,6 @@ def columns_filled_numbers(situation: Situation) -> str:
 
 def _fillable(situation: Situation) -> str:
     count = len(all_rows(situation.target))
-    return "" if count >= LABELLED else f"the target has {count} rows, too few to fill columns by ({LABELLED})"
+    return (
+        "" if count >= LABELLED else f"the target has {count} rows, too few to fill columns by ({LABELLED})"
+    )

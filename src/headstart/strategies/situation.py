@@ -46,7 +46,7 @@ class Situation:
 
     targets: tuple[Task, ...]
     sources: tuple[Task, ...]
-    unlike: tuple[Task, ...] = field(init=False)  # sources whose rows have other columns
+    unlike: tuple[Task, ...]  # sources whose rows have other columns
     backbone: str | nn.Module | Start
     weights: str | None
     settings: Mapping[str, Any]
@@ -81,6 +81,7 @@ class Situation:
         budget: Budget | None = None,
         *,
         targets: Sequence[Task] = (),
+        unlike: Sequence[Task] = (),
         device: str = "auto",
         precision: str = "auto",
         metric: str | Mapping[str, str] | None = None,
@@ -106,6 +107,7 @@ class Situation:
             raise unknown("`draw`", draw, DRAWS)
         if validator not in (known := (*VALIDATORS, LABELS)):
             raise unknown("`validator`", validator, known)
+        sources = (*sources, *_tasks("unlike", unlike))
         self._set(targets=chosen, sources=sources, unlike=(), weights=weights, shots=shots)
         self._set(backbone=backbone, fetch=fetch)
         self._set(
@@ -454,7 +456,7 @@ def _likeness(task: Task) -> str:
         return 'write both as tables ("text:new.csv#label"), so that sources are read by the target\'s words'
     if row is not None and row.ndim == 4:
         return "resize the images"
-    return "map the source's columns to the target's: `hs.datasets.map_columns(target, columns)(source)`"
+    return "bring both to one shape, or to tables: a source may have other columns than the target"
 
 
 def _metric(target: Task, asked: str | Mapping[str, str] | None) -> tuple[str, str]:

@@ -51,7 +51,7 @@ def width(task: Task) -> int:
 
 def column_names(task: Task) -> list[str]:
     """Name the columns of a task's rows; none where they are tensors of the caller's own."""
-    return [] if task.encoding is None else task.encoding.columns()
+    return [] if task.encoding is None else task.encoding.feature_names()
 
 
 def shared(target: Task, source: Task) -> list[int | None]:
@@ -94,7 +94,7 @@ def _refuse(target: Task, source: Task) -> NoReturn:
         )
     raise wrong(
         f"rows of source {source.name!r}",
-        expected=f"of the target's shape {(width(target),)} and columns, where no row of the target has a label",
+        expected=f"of the target's shape {(width(target),)} and columns, since no row of that has a label",
         found=f"{(width(source),)}" + (f", {many} of which the target has too" if many else ""),
         hint=hint,
     )

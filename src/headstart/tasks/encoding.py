@@ -135,7 +135,7 @@ class Encoding(ABC):
         """
         return self._ready(value) if isinstance(value, Tensor) else self._made(value)
 
-    def columns(self) -> list[str]:
+    def feature_names(self) -> list[str]:
         """Name the numbers of a row, where each has a name; none where they have not."""
         return []
 

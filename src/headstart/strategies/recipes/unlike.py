@@ -1,7 +1,8 @@
 """Strategies for a source whose rows are a table of other columns than the target's.
 
-``shared+...`` and ``filled+...`` are the plain ways beside a learned one: the columns that both have alone,
-and the target's others filled in from these. Of several such sources the one with most labelled rows is taken.
+``shared+...`` and ``filled+...`` are the plain ways beside a learned one: the columns that both have
+alone, and the target's others filled in from these. Of several such sources the one with most labelled rows
+is taken.
 
 References:
     Daumé III (ACL 2007), section 2, https://aclanthology.org/P07-1033, on the columns that both have;
@@ -28,7 +29,7 @@ from ...tasks import Inputs, Labelled, Task, shifted
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from ..unlike import all_rows, shared, taken, width
+from ..unlike import all_rows, column_names, shared, taken, width
 from .align import joined
 from .health import troubles
 from .plain import LOGISTIC, RIDGE, Learner, standardise
@@ -79,21 +80,20 @@ class Beside(nn.Module):
 def joint_space(trial: Trial) -> Trained:
     """Train an encoder for each side into one space, on the labels of both; columns that both have share it.
 
-    All columns are standardised, those that both have by the target's rows on both sides.
+    Tensors of the caller's own are standardised, each side by its own rows; columns that a reader made have
+    their units already. Each step looks at the target's labels, so the steps are those on the target's rows.
     """
     target, source, here, there = _both(trial, named=False)
     own, old = Raw((width(target),)), Raw((width(source),))
     rows, bare = joined(target, [source]).train.to("cpu"), all_rows(target).cpu()
     assert isinstance(rows.x, Tensor)
-    standardise(own, bare)
-    standardise(old, rows.x)
-    for statistic, its in ((old.mean, own.mean), (old.spread, own.spread)):
-        statistic[there] = its[here]
+    if not column_names(target):
+        standardise(own, bare)
+    if not column_names(source):
+        standardise(old, rows.x)
     labelled = drawn(target.kind, trial.labelled().to("cpu"), MOST, trial.generator("labelled rows"))
     assert isinstance(labelled.x, Tensor)
-    task = replace(
-        joined(target, [source]), train=replace(rows, x=old(rows.x)), unlabelled=Inputs(own(bare))
-    )
+    task = replace(joined(target, [source]), train=replace(rows, x=old(rows.x)), unlabelled=Inputs(own(bare)))
     net = trial.fresh()
     layers = net.backbone.layers
     assert isinstance(layers, nn.Sequential)  # `needs` asked for it
@@ -105,8 +105,8 @@ def joint_space(trial: Trial) -> Trained:
         labelled=replace(labelled, x=own(labelled.x)).to(trial.problem.on),
         weight=float(trial.settings["weight"]),
     )
-    stream, steps = shifted(task, 64, generator=trial.generator("shift")), trial.problem.budget.pretrain
-    curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="joint")
+    stream, steps = shifted(task, 64, generator=trial.generator("shift")), trial.problem.steps
+    curves = trial.train(net, [task], lower, steps=steps, lr=3e-3, stream=stream, phase="joint")
     head = nn.Sequential(*layers, net.heads[target.name])
     answers = Net(own.eval(), {target.name: head}).to(trial.problem.on)
     return Trained(answers, curves, told={"troubles": troubles(curves)})
@@ -116,7 +116,7 @@ JOINT_SPACE = Strategy(
     name="joint+space",
     run=joint_space,
     summary="an encoder for each side into one space, for a source with other columns",
-    options=rates(0.3, 0.1, 1.0, name="weight"),
+    options=rates(1.0, 0.3, 0.1, name="weight"),
     needs=needs.joint,
     learns="both",
     reused="the labels of a source with other columns",
