@@ -13,11 +13,11 @@ from headstart.comparison import Problem, applicable, compare
 from headstart.datasets import map_columns
 from headstart.datasets.readers.tables import TableEncoding
 from headstart.engine import predict
-from headstart.models import load, save
+from headstart.models import save
 from headstart.strategies import STRATEGIES, Budget, Trial
 from headstart.strategies.recipes.unlike import Beside
 from headstart.strategies.unlike import all_rows, shared, taken
-from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
+from headstart.tasks import Inputs, Labelled, Multiclass, Regression, Task
 from headstart.testing import check_strategy
 
 TINY = Budget(steps=4, pretrain=4, options=2, repeats=1)
@@ -40,7 +40,7 @@ def drawn(rows, seed, columns=HERE, *, kind=KIND, useless=False, noise=0.6):
     return Labelled(x, y if kind.classes else (3.0 * y + 10)[:, None])
 
 
-def posed(*, named=True, kind=KIND, useless=False, sources=True, budget=TINY, many=20, **changes):
+def posed(*, named=True, kind=KIND, useless=False, sources=True, budget=TINY, many=20, tested=60, **changes):
     """Pose a target of few rows beside a source of many with other columns."""
     target = Task(
         "new",
@@ -86,8 +86,8 @@ def test_copies_of_a_problem_keep_it():
     problem = posed()
     again = dataclasses.replace(problem, shots=2)
     assert [one.name for one in again.unlike] == ["old"]
-    assert problem.without(["old"]).unlike == ()
-    assert problem.without(["new"]).unlike == problem.unlike
+    assert not problem.without(["old"]).unlike
+    assert [one.name for one in problem.without(["other"]).unlike] == ["old"]
     assert problem.hashes().keys() >= {"rows of source old"}
     bare = dataclasses.replace(
         problem.unlike[0], encoding=TableEncoding.plain(("b", "theirs", "x", "a", "c"))
@@ -133,9 +133,7 @@ def narrowed(task, columns):
     return dataclasses.replace(task, train=rows, test=None, unlabelled=None, encoding=None)
 
 
-@pytest.mark.parametrize(
-    ("kind", "way"), [(KIND, "logreg"), (Binary(("no", "yes")), "logreg"), (Regression(), "ridge")]
-)
+@pytest.mark.parametrize(("kind", "way"), [(KIND, "logreg"), (Regression(), "ridge")])
 def test_shared_columns_alone_are_a_pool_of_narrower_rows(kind, way):
     problem = posed(kind=kind)
     test = problem.target.test
@@ -156,16 +154,11 @@ def test_filled_columns_are_those_of_a_map(kind, way):
     problem = posed(kind=kind)
     target, (source,) = problem.target, problem.unlike
     columns = [None, 1, None, 0, 2]
-    mapped = map_columns(
-        dataclasses.replace(
-            target, unlabelled=Inputs(all_rows(target)), train=target.train.take(torch.arange(0))
-        ),
-        columns,
-    )(source)
-    plain = Problem(target, [mapped])
-    torch.testing.assert_close(
-        outputs(run(f"filled+{way}", problem), problem), outputs(run(f"pooled+{way}", plain), plain)
-    )
+    known = dataclasses.replace(target, unlabelled=Inputs(all_rows(target)))
+    known = dataclasses.replace(known, train=target.train.take(torch.arange(0)))
+    plain = Problem(target, [map_columns(known, columns)(source)])
+    expected = outputs(run(f"pooled+{way}", plain), plain)
+    torch.testing.assert_close(outputs(run(f"filled+{way}", problem), problem), expected)
 
 
 def test_columns_that_both_have_go_in_by_the_nets_own_weights():
@@ -198,18 +191,8 @@ def test_what_comes_out_is_a_net_like_every_other(name, tmp_path):
     problem = posed()
     net = run(name, problem)
     save(net, tmp_path / "model", kinds={"new": KIND}, encoding=problem.target.encoding)
-    assert torch.equal(
-        outputs(
-            load(tmp_path / "model")[0]
-            if isinstance(load(tmp_path / "model"), tuple)
-            else load(tmp_path / "model"),
-            problem,
-        ),
-        outputs(net, problem),
-    )
     model = hs.load(tmp_path / "model")
-    said = model.predict(problem.target.test.x)
-    assert len(said) == 60
+    assert model.predict(problem.target.test.x) == [KIND.classes[k] for k in outputs(net, problem).argmax(1)]
 
 
 # What is told.
@@ -224,17 +207,17 @@ def test_who_did_not_use_it_is_told(tmp_path):
     assert asked.skipped["shared+ridge"] == "the target has classes"
     result = compare(problem, "shared+logreg", 2, baseline="raw+logreg", out=tmp_path, progress=False)
     said = (
-        "Source old has other columns than the target (3 of the target's 5 are shared): shared+logreg learned "
-        "from it, all other ways ran without it."
+        "Source old has other columns than the target (3 of the target's 5 are shared): shared+logreg "
+        "learned from it, all other ways ran without it."
     )
     assert said in result.data["reasons"]
     (told,) = json.loads((tmp_path / "details.json").read_text())["sources"]
     assert told["unlike"] == {"columns": 5, "of": 5, "shared": 3}
-    assert "other columns than the target&#x27;s" in (tmp_path / "report.html").read_text()
+    assert ", other columns than the target's" in (tmp_path / "report.html").read_text()
     alone = compare(posed(named=False), "raw+logreg", 2, baseline="raw+logreg", progress=False)
     assert alone.data["reasons"][-1] == (
-        "Source old has other columns than the target (4 in place of 5, none known to be shared): no way that "
-        "ran takes such rows, so all ran without it."
+        "Source old has other columns than the target (4 in place of 5, none known to be shared): no way "
+        "that ran takes such rows, so all ran without it."
     )
 
 
@@ -281,20 +264,18 @@ def plain_family(monkeypatch):
 
 
 @pytest.mark.usefixtures("plain_family")
-def test_a_source_that_helps_gains_and_one_that_says_nothing_does_not():
-    budget = Budget(steps=60, options=1)
+@pytest.mark.parametrize(
+    "ways", [["shared+logreg", "filled+logreg"], pytest.param(["joint+space"], marks=pytest.mark.slow)]
+)
+def test_a_source_that_helps_gains_and_one_that_says_nothing_is_not_recommended(ways):
+    changes = {"budget": Budget(steps=100, options=1), "settings": {"hidden": [16]}, "shots": 1, "many": 60}
     for useless in (False, True):
-        problem = posed(useless=useless, budget=budget, shots=2, many=60)
-        result = compare(problem, APART, 8, progress=False)
-        rows = {row["strategy"]: row for row in result.rows}
-        print(
-            useless,
-            {n: (round(r["mean"], 3), r["gain"], r["verdict"]) for n, r in rows.items()},
-            result.recommended,
-        )
+        problem = posed(useless=useless, tested=400, **changes)
+        result = compare(problem, ways, 8, progress=False)
+        verdicts = {row["strategy"]: row["verdict"] for row in result.rows if row["strategy"] in ways}
         if useless:
-            assert {rows[name]["verdict"] for name in APART} <= {"open", "harms", "equal"}
-            assert result.recommended not in APART
+            assert "gains" not in verdicts.values()
+            assert result.recommended not in ways
         else:
-            assert rows["joint+space"]["verdict"] == rows["shared+logreg"]["verdict"] == "gains"
-            assert result.recommended in APART
+            assert set(verdicts.values()) == {"gains"}
+            assert result.recommended in ways

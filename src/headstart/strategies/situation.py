@@ -163,8 +163,10 @@ class Situation:
 
     def without(self, names: Sequence[str]) -> Self:
         """Return the situation without the sources of some names."""
-        kept = ([one for one in some if one.name not in names] for some in (self.sources, self.unlike))
-        return self.with_rows(sources=next(kept), unlike=next(kept))
+        alike, unlike = (
+            [one for one in some if one.name not in names] for some in (self.sources, self.unlike)
+        )
+        return self.with_rows(sources=alike, unlike=unlike)
 
     @property
     def target(self) -> Task:
