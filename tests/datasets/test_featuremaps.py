@@ -161,7 +161,8 @@ def test_a_table_is_read_like_another_one_in_part():
     there = pandas.DataFrame({"town": ["york", "hull"] * 20, "job": ["smith", "cook"] * 20,
                               "age": range(40, 80), "y": [1, 0] * 20})  # fmt: skip
     (target,) = hs.datasets.from_frame(here, label="y")
-    (source,) = hs.datasets.from_frame(there, label="y", like=target.encoding)
+    with pytest.warns(UserWarning, match="column `job` 20 of 40 values are none of the training rows'"):
+        (source,) = hs.datasets.from_frame(there, label="y", like=target.encoding)
     assert list(source.encoding.features) == ["age", "job", "town"]
     assert source.encoding.feature_names() == [
         "age",
@@ -174,7 +175,8 @@ def test_a_table_is_read_like_another_one_in_part():
     assert columns_by_name(target.encoding, source.encoding) == [0, 1, 2, None, None]
     other = TableEncoding.from_json(source.encoding.to_json())
     assert other.features == source.encoding.features
-    (same,) = hs.datasets.from_frame(there, label="y", like=target.encoding.to_json())
+    with pytest.warns(UserWarning, match="column `job`"):
+        (same,) = hs.datasets.from_frame(there, label="y", like=target.encoding.to_json())
     assert torch.equal(same.train.x, source.train.x)
     with pytest.raises(TypeError, match="`like` should be the encoding of a table; found ImageEncoding"):
         hs.datasets.from_frame(there, label="y", like={"reader": "images", "shape": [3, 32, 32]})

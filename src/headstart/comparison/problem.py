@@ -247,9 +247,9 @@ class Problem(Situation):
         """Hash what a result depends on, by what it is, so that a directory is only continued by its own."""
         found = {f"rows of {t.name}": rows_hash(t) for t in self.targets}
         found |= {f"rows of source {t.name}": rows_hash(t) for t in self.sources}
-        for one in self.unlike:
-            told = f"{rows_hash(one)} {shared(self.target, one)}"
-            found[f"rows of source {one.name}"] = sha256(told.encode())
+        for source in self.unlike:
+            rows = f"{rows_hash(source)} {shared(self.target, source)}"
+            found[f"rows of source {source.name}"] = sha256(rows.encode())
         names = [[t.name for t in tasks] for tasks in (self.targets, (*self.sources, *self.unlike))]
         settings = (
             names, self.rotations, self.shift, self.budget, self.class_weights, self.draw, self.augment,

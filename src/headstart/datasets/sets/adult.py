@@ -67,8 +67,8 @@ def read(argument: str, options: Options) -> list[Task]:
     if not argument:
         return build(targets, encoding.make(table), division, encoding)
     encoding = replace(encoding, features={name: encoding.features[name] for name in SITES[argument]})
-    x, (division, bare) = encoding.make(table), _rows(argument, division)
-    return build(targets, x, division, encoding, unlabelled=x[bare] if len(bare) else None)
+    x, (parts, bare) = encoding.make(table), _rows(argument, division)
+    return build(targets, x, parts, encoding, unlabelled=x[bare] if len(bare) else None)
 
 
 def _rows(site: str, division: Division) -> tuple[Division, torch.Tensor]:

@@ -48,7 +48,7 @@ class Raw(Backbone):
         self, shape: Sequence[int], unit: bool = False, columns: Sequence[int] | None = None
     ) -> None:
         super().__init__()
-        told = {"unit": True} if unit else {}
+        told: dict[str, Any] = {"unit": True} if unit else {}
         if columns is not None:
             told["columns"] = list(columns)
         self.unit, self.columns, self.settings = unit, columns, {"shape": list(shape), **told}

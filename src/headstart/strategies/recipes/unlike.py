@@ -47,7 +47,7 @@ class Beside(nn.Module):
     Columns that both have go in by the net's own weights, the source's others by weights of this module.
 
     Args:
-        layers: the net's, the first of them linear; they are trained with the net, not here.
+        layers: the net's, the first of them linear; the net trains them, and this module does not list them.
         here: columns of the target that the source has too.
         there: which of the source's these are.
         columns: how many the source has.
@@ -60,9 +60,9 @@ class Beside(nn.Module):
 
     def __init__(self, layers: nn.Sequential, here: Sequence[int], there: Sequence[int], columns: int):
         super().__init__()
-        self.here, self.there, self._layers = list(here), list(there), (layers,)
         first = layers[0]
-        assert isinstance(first, nn.Linear)
+        assert isinstance(first, nn.Linear)  # of an `mlp`
+        self.here, self.there, self._net = list(here), list(there), (first, layers[1:])
         self.other = nn.Linear(columns, first.out_features)
         alone = torch.ones(columns)
         alone[self.there] = 0
@@ -70,10 +70,8 @@ class Beside(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features."""
-        first, *rest = self._layers[0]
-        z = self.other(x * self.own) + F.linear(x[:, self.there], first.weight[:, self.here])
-        for layer in rest:
-            z = layer(z)
+        first, rest = self._net
+        z: Tensor = rest(self.other(x * self.own) + F.linear(x[:, self.there], first.weight[:, self.here]))
         return z
 
 
@@ -85,7 +83,9 @@ def joint_space(trial: Trial) -> Trained:
     """
     target, source, here, there = _both(trial, named=False)
     own, old = Raw((width(target),)), Raw((width(source),))
-    rows, bare = joined(target, [source]).train.to("cpu"), all_rows(target).cpu()
+    task = joined(target, [source])
+    assert task.train.held  # it was joined of rows in memory
+    rows, bare = task.train.to("cpu"), all_rows(target).cpu()
     assert isinstance(rows.x, Tensor)
     if not column_names(target):
         standardise(own, bare)
@@ -93,7 +93,7 @@ def joint_space(trial: Trial) -> Trained:
         standardise(old, rows.x)
     labelled = drawn(target.kind, trial.labelled().to("cpu"), MOST, trial.generator("labelled rows"))
     assert isinstance(labelled.x, Tensor)
-    task = replace(joined(target, [source]), train=replace(rows, x=old(rows.x)), unlabelled=Inputs(own(bare)))
+    task = replace(task, train=replace(rows, x=old(rows.x)), unlabelled=Inputs(own(bare)))
     net = trial.fresh()
     layers = net.backbone.layers
     assert isinstance(layers, nn.Sequential)  # `needs` asked for it
@@ -134,6 +134,7 @@ def on_shared(trial: Trial, learner: Learner) -> Trained:
     posed = trial.problem.with_rows(targets=[_only(target, here)], sources=[_only(source, there)], unlike=[])
     trained = pool(replace(trial, problem=posed), learner)
     narrow, backbone = trained.net.backbone, Raw((width(target),), columns=here)
+    assert isinstance(narrow, Raw)
     backbone.mean.copy_(narrow.mean)
     backbone.spread.copy_(narrow.spread)
     return replace(trained, net=Net(backbone.eval(), dict(trained.net.heads)).to(trial.problem.on))
@@ -142,10 +143,13 @@ def on_shared(trial: Trial, learner: Learner) -> Trained:
 def on_filled(trial: Trial, learner: Learner) -> Trained:
     """Learn from target and source rows in one pool, the source's missing columns filled from the others."""
     target, source, _, _ = _both(trial, named=True)
-    known = replace(target, train=target.train.to("cpu"), unlabelled=Inputs(all_rows(target).cpu()))
-    fill = map_columns(replace(known, train=known.train.take(torch.arange(0))), shared(target, source))
+    assert target.train.held  # `needs` asked for tables in tensors
+    assert source.train.held
+    none = target.train.to("cpu").take(torch.arange(0))
+    bare = replace(target, train=none, unlabelled=Inputs(all_rows(target).cpu()))
+    fill = map_columns(bare, shared(target, source))
     filled = fill(replace(source, train=source.train.to("cpu"), valid=None, test=None, unlabelled=None))
-    posed = trial.problem.with_rows(targets=[known], sources=[filled], unlike=[])
+    posed = trial.problem.with_rows(sources=[filled], unlike=[])
     return pool(replace(trial, problem=posed), learner)
 
 
