@@ -240,6 +240,11 @@ def test_other_backbones_and_few_rows_are_told():
     )
 
 
+def test_sources_that_no_net_reads_are_not_ranked():
+    with pytest.raises(ValueError, match="found none with the target's columns, and no pretrained backbone"):
+        hs.rank(posed())
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_without_a_label_of_the_target_it_is_refused(named):
     problem = posed(named=named)
