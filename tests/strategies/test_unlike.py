@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import headstart as hs
-from headstart.comparison import Problem, applicable, compare
+from headstart.comparison import Problem, applicable, compare, rank
 from headstart.datasets import map_columns
 from headstart.datasets.readers.tables import TableEncoding
 from headstart.engine import predict
@@ -242,7 +242,7 @@ def test_other_backbones_and_few_rows_are_told():
 
 def test_sources_that_no_net_reads_are_not_ranked():
     with pytest.raises(ValueError, match="found none with the target's columns, and no pretrained backbone"):
-        hs.rank(posed())
+        rank(posed())
 
 
 @pytest.mark.parametrize("named", [True, False])
