@@ -56,6 +56,9 @@ def main():
         ),
         "over the shared columns alone": lambda: compared(target, source, WAYS[1:], "shared+logreg"),
         "labels that say nothing": lambda: compared(target, useless, WAYS, "raw+logreg"),
+        "labels that say nothing, beside all ways without a source": lambda: compared(
+            target, useless, WAYS[1:], ""
+        ),
         "shared columns whose relation to income differs": lambda: [
             int(new) for k, new in enumerate(columns) if new is not None and kept[k] is None
         ],
