@@ -15,6 +15,7 @@ from headstart.datasets import (
     match_by_label,
     transferable,
 )
+from headstart.datasets.readers.tables import TableEncoding
 from headstart.strategies import Budget
 from headstart.tasks import Inputs, Labelled, Multiclass, Task
 
@@ -80,8 +81,7 @@ def test_a_mapped_source_is_compared():
     target = new(40)
     x, y = correlated(60, 4)
     source = Task("old", Multiclass(2), Labelled(torch.cat([x[:, :2], torch.ones(60, 3)], 1), y))
-    with pytest.raises(ValueError, match="map the source's columns to the target's"):
-        hs.Problem(target, [source])
+    assert hs.Problem(target, [source]).unlike == (source,)
     mapped = map_columns(target, [0, 1, None, None, None])(source)
     assert mapped.train.y is source.train.y
     problem = hs.Problem(target, [mapped], shots=[4], budget=Budget(steps=4, pretrain=4, options=1))
@@ -153,3 +153,32 @@ def test_other_rows_are_refused():
         map_pairs(torch.zeros(10, 2), torch.zeros(10, 2), dims=0)
     with pytest.raises(ValueError, match="rows of 'new' should be at least 10; found 4"):
         map_columns(new(4), [0])
+
+
+def test_a_table_is_read_like_another_one_in_part():
+    pandas = pytest.importorskip("pandas")
+    here = pandas.DataFrame({"age": range(20, 60), "job": ["cook", "clerk"] * 20, "y": [0, 1] * 20})
+    there = pandas.DataFrame({"town": ["york", "hull"] * 20, "job": ["smith", "cook"] * 20,
+                              "age": range(40, 80), "y": [1, 0] * 20})  # fmt: skip
+    (target,) = hs.datasets.from_frame(here, label="y")
+    with pytest.warns(UserWarning, match="column `job` 20 of 40 values are none of the training rows'"):
+        (source,) = hs.datasets.from_frame(there, label="y", like=target.encoding)
+    assert list(source.encoding.features) == ["age", "job", "town"]
+    assert source.encoding.feature_names() == [
+        "age",
+        "job = clerk",
+        "job = cook",
+        "town = hull",
+        "town = york",
+    ]
+    assert source.encoding.features["age"] == target.encoding.features["age"]
+    assert columns_by_name(target.encoding, source.encoding) == [0, 1, 2, None, None]
+    other = TableEncoding.from_json(source.encoding.to_json())
+    assert other.features == source.encoding.features
+    with pytest.warns(UserWarning, match="column `job`"):
+        (same,) = hs.datasets.from_frame(there, label="y", like=target.encoding.to_json())
+    assert torch.equal(same.train.x, source.train.x)
+    with pytest.raises(TypeError, match="`like` should be the encoding of a table; found ImageEncoding"):
+        hs.datasets.from_frame(there, label="y", like={"reader": "images", "shape": [3, 32, 32]})
+    with pytest.raises(ValueError, match="`like` should be given for tables only"):
+        hs.datasets.read("digits:0-4", like=target.encoding)

@@ -97,6 +97,25 @@ def test_adult_is_two_tasks_on_one_tensor():
     assert not {"income", "marital-status"} & set(income.encoding.features)
 
 
+def test_adult_is_two_sites_with_other_columns_and_rows():
+    (here,), (there,) = (read(f"adult:{site}#income") for site in ("here", "there"))
+    assert (len(here.train), len(here.unlabelled), len(here.test), len(there.train)) == (
+        2000,
+        2000,
+        4000,
+        4000,
+    )
+    both = set(here.encoding.features) & set(there.encoding.features)
+    assert (len(both), len(here.encoding.features), len(there.encoding.features)) == (7, 10, 10)
+    assert here.train.x.shape[1] == len(here.encoding.feature_names())
+    (whole,) = read("adult#income")
+    at = here.encoding.division["train"]
+    assert not set(at.tolist()) & set(there.encoding.division["train"].tolist())
+    age = whole.encoding.feature_names().index("age")
+    assert torch.equal(here.train.x[:, 0], whole.train.x[at, age])
+    assert torch.equal(here.train.y, whole.train.y[at])
+
+
 @pytest.mark.parametrize(
     ("reference", "count"), [("tox21", 12), ("sider", 27), ("clintox", 2), ("tox21:random", 12)]
 )

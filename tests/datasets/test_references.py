@@ -26,7 +26,7 @@ from headstart.tasks import Labelled, Multiclass, Regression, Task
         ("tox21:scafold", 'did you mean "scaffold"'),
         ("snips:train", '"snips" alone; found "snips:train"'),
         ("wnut17:dev", '"wnut17" alone'),
-        ("adult:train", '"adult" alone'),
+        ("adult:train", '"adult" alone, "adult:here" or "adult:there"'),
         ("digits:7", 'two digits or more, as in "0-4" or "1,3,7"; found "7"'),
         ("digits:5-12", "two digits or more"),
         ("digits:a", "two digits or more"),

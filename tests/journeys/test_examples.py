@@ -74,6 +74,7 @@ def test_a_problem_file_of_worlds_can_be_compared(tmp_path):
 )
 def test_a_problem_file_can_be_compared(name, tmp_path):
     names = "scratch,probe" if "mnist.toml" in name else "source-only,mmd"
+    names = "shared+logreg,joint+space" if "sites" in name else names
     words = ["compare", str(EXAMPLES / name), "--strategies", names, "--seeds", "1", "--out", str(tmp_path)]
     for key, value in BUDGET.items():
         words += ["--set", f"budget.{key}={value}"]

@@ -124,14 +124,14 @@ def test_texts_of_other_lengths_or_words_have_a_hint_of_their_own() -> None:
     assert Problem(target, [texts("old", 6, ["a", "b"])]).backbone == "textcnn"
 
 
-def test_images_and_columns_have_theirs() -> None:
+def test_images_have_theirs_and_so_have_rows_that_are_no_table() -> None:
     def noise(name: str, *shape: int) -> Task:
         rows = Labelled(torch.rand(8, *shape), torch.arange(8) % 2)
         return Task(name, Multiclass(2), rows, test=rows)
 
     for shape, other, hint in (
         ((1, 8, 8), (1, 9, 9), "resize the images"),
-        ((3,), (4,), r"map the source's columns to the target's: .*map_columns.*"),
+        ((3,), (4, 2), "bring both to one shape, or to tables: .*"),
     ):
         with pytest.raises(ValueError, match=f"; {hint}$"):
             Problem(noise("new", *shape), [noise("old", *other)])

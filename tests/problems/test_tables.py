@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from headstart.cli import main
 from headstart.comparison import Problem
 from headstart.problems import load_problem
+from headstart.strategies import STRATEGIES
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 
 LABEL = ("a", "b")
@@ -67,6 +69,66 @@ def test_rows_do_not_depend_on_where_the_columns_that_are_left_out_stand(tmp_pat
         other = two(tmp_path)
     for ours, theirs in zip((plain.target, *plain.sources), (other.target, *other.sources), strict=True):
         assert torch.equal(ours.train.x, theirs.train.x)  # type: ignore[arg-type, union-attr]
+
+
+OWN = 'target.data = "csv:t.csv#y"\nsources = [{data = "csv:s.csv#y", name = "s", columns = "own"}]\n'
+
+
+def test_a_source_may_keep_columns_of_its_own(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", "f", "g", "y")
+    table(tmp_path / "s.csv", "extra", "g", "id", "y", seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no column is left out
+        posed = problem(tmp_path, OWN.replace('"own"', '"own", drop = ["id"]'))
+    (source,) = posed.unlike
+    assert posed.sources == ()
+    assert (features(posed.target), features(source)) == (["f", "g"], ["g", "extra"])
+    shared = [task.encoding.features["g"] for task in (posed.target, source)]  # type: ignore[union-attr]
+    assert shared[0] == shared[1]  # in the target's units
+    assert STRATEGIES["joint+space"].needs(posed) == STRATEGIES["shared+logreg"].needs(posed) == ""
+    (tmp_path / "s.csv").write_text((tmp_path / "s.csv").read_text().replace("extra", "f"))
+    alike = problem(tmp_path, OWN.replace('"own"', '"own", drop = ["id"]'))
+    assert [task.name for task in alike.sources] == ["s"]  # it has the target's very columns
+    assert features(alike.sources[0]) == ["f", "g"]
+
+
+def test_columns_of_its_own_are_for_other_tables_alone(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", "f", "g", "y")
+    with pytest.raises(ValueError, match=r'columns = "own"` should be left out for the target\'s own file'):
+        problem(tmp_path, OWN.replace("s.csv", "t.csv"))
+    with pytest.raises(ValueError, match='given for tables of files only; found beside "digits:0-4"'):
+        problem(tmp_path, OWN.replace("csv:s.csv#y", "digits:0-4"))
+    with pytest.raises(ValueError, match='should be "shared", or "own" to keep columns'):
+        problem(tmp_path, OWN.replace('"own"', '"all"'))
+
+
+def test_tables_without_a_common_column_are_told_of_it(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", "f", "y")
+    table(tmp_path / "s.csv", "g", "y", seed=1)
+    with pytest.raises(ValueError, match='or write columns = "own" beside the source'):
+        problem(tmp_path, OWN.replace(', columns = "own"', ""))
+    posed = problem(tmp_path, OWN)
+    assert STRATEGIES["joint+space"].needs(posed) == ""
+    assert STRATEGIES["shared+logreg"].needs(posed).startswith("no source with other columns shares one")
+    with pytest.raises(ValueError, match="since no row of that has a label"):
+        problem(tmp_path, OWN + 'target.labels = "none"')
+
+
+def test_a_run_with_another_tables_columns_predicts_new_files(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", "f", "g", "y")
+    table(tmp_path / "s.csv", "extra", "g", "y", seed=1)
+    more = '[fit]\nstrategy = "joint+space"\n[budget]\nsteps = 2\n'
+    (tmp_path / "p.toml").write_text(
+        OWN.replace("target.data", "[target]\ndata")
+        .replace("sources = [{", "[[sources]]\n")
+        .replace("}]", "")
+        .replace(", ", "\n")
+        + more
+    )
+    assert main(["fit", str(tmp_path / "p.toml"), "--out", str(tmp_path / "run")]) == 0
+    out = str(tmp_path / "said.csv")
+    assert main(["predict", str(tmp_path / "run/model"), str(tmp_path / "t.csv"), "-o", out]) == 0
+    assert len(Path(out).read_text().splitlines()) == 41
 
 
 def test_of_three_tables_what_all_share_is_read(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def rank(problem: Situation, seed: int = 0, *, out: str | Path | None = None) ->
         return [_score(problem.start.name, Trial(problem, {}, seed, Starts(store)), None)]
     if not problem.sources:
         hint = "add [[sources]], or name a backbone that comes pretrained"
-        raise wrong("`sources`", expected="given", found="none, and no pretrained backbone", hint=hint)
+        none = "none with the target's columns" if problem.unlike else "none"
+        raise wrong("`sources`", expected="given", found=f"{none}, and no pretrained backbone", hint=hint)
     rows = []
     for source in problem.sources:
         alone = problem.with_rows(sources=[source], rotations=False)

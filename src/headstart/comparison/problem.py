@@ -40,6 +40,7 @@ from ..strategies.reading import MOST, beyond_of
 from ..strategies.recipes.align import joined, said_of_bare, some_bare
 from ..strategies.recipes.pooled import ROWS
 from ..strategies.situation import SAMPLED, check_numbers
+from ..strategies.unlike import shared, width
 from ..strategies.validating import LOOKING, SEEING, VALIDATORS
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
@@ -62,7 +63,8 @@ class Problem(Situation):
 
     Args:
         target: the new task. Its test rows are touched once per trial, by the final score.
-        sources: related tasks with labels.
+        sources: related tasks with labels. One whose table has other columns than the target's is set apart
+            (``problem.unlike``): a few strategies take it, and the report says so.
         backbone: a name for ``hs.backbone`` (``"torchvision:resnet18"``), a pretrained module, or
             ``"auto"``: ``conv4`` for images, ``mlp`` for numbers, ``textcnn`` for token ids, which whole
             numbers are where there is a vocabulary. A backbone that does not come pretrained is pretrained
@@ -79,6 +81,7 @@ class Problem(Situation):
         budget: how long things may train.
         targets: several tasks that are wanted at once, each scored by its own metric, in place of
             ``target``; their rows are alike in shape.
+        unlike: more sources, of which those with other columns stand here when the problem is made.
         device: ``"auto"`` (CUDA, then MPS, then the CPU), or the name of one.
         precision: what activations are computed in: ``"float32"``, ``"bf16"``, or ``"auto"``, which is
             bf16 on a CUDA device that has it, else float32.
@@ -246,7 +249,10 @@ class Problem(Situation):
         """Hash what a result depends on, by what it is, so that a directory is only continued by its own."""
         found = {f"rows of {t.name}": rows_hash(t) for t in self.targets}
         found |= {f"rows of source {t.name}": rows_hash(t) for t in self.sources}
-        names = [[t.name for t in tasks] for tasks in (self.targets, self.sources)]
+        for source in self.unlike:
+            rows = f"{rows_hash(source)} {shared(self.target, source)}"
+            found[f"rows of source {source.name}"] = sha256(rows.encode())
+        names = [[t.name for t in tasks] for tasks in (self.targets, (*self.sources, *self.unlike))]
         settings = (
             names, self.rotations, self.shift, self.budget, self.class_weights, self.draw, self.augment,
             sorted(self.importance.items()), self.metric, self.validator,
@@ -438,11 +444,10 @@ class Problem(Situation):
         """Train for each target that is named and score it on its test rows."""
         found: dict[str, Learned] = {}
         for name, trained, seconds in self._runs(strategy, names, settings, seed, starts):
-            target, shared = self._named(name), tuple(self.focused(name).shared())
-            if target.unlabelled is None or target.train.present().any():
-                shared = ()
-            metric = self.measure(name)[0].name
-            found[name] = Learned(target, trained, seconds, starts, metric, sources=shared)
+            target, metric = self._named(name), self.measure(name)[0].name
+            bare = target.unlabelled is not None and not target.train.present().any()
+            sources = tuple(self.focused(name).shared()) if bare else ()
+            found[name] = Learned(target, trained, seconds, starts, metric, sources=sources)
         return found
 
     def final(
@@ -495,7 +500,8 @@ class Problem(Situation):
             ],
             "sources": [
                 {"name": s.name, "rows": len(s.train), "classes": len(s.kind.classes)} for s in self.sources
-            ],
+            ]
+            + [self._other_columns(s) for s in self.unlike],
             "backbone": self.start.name,
             "weights": self.weights_hash(),
             "pretrained": self._pretrained(),
@@ -511,6 +517,16 @@ class Problem(Situation):
             "steps": self.budget.facts(),
             "validator": self.validator if self.blind else None,
             "augment": list(self.augment),
+        }
+
+    def _other_columns(self, source: Task) -> dict[str, Any]:
+        many = sum(place is not None for place in shared(self.target, source))
+        columns = {"columns": width(source), "of": width(self.target), "shared": many}
+        return {
+            "name": source.name,
+            "rows": len(source.train),
+            "classes": len(source.kind.classes),
+            "unlike": columns,
         }
 
     def _weights(self, target: Task) -> str:

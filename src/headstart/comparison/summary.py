@@ -281,6 +281,7 @@ def _details(
             "trained": "all weights" if s.frozen == "nothing" else "the rest",
             "settings": settings,
             "chosen_on": "; ".join(sorted({plan.choice(name, a).how for a in plan.amounts})),
+            **({"unlike": True} if s.unlike else {}),
         }
 
     def at_first(name: str) -> Mapping[str, Any]:

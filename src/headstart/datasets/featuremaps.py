@@ -17,7 +17,6 @@ from torch import Tensor
 from ..errors import wrong
 from ..maths import random
 from ..tasks import Encoding, Inputs, Labelled, Lazy, Task
-from .readers.columns import Categories, Numbers
 from .readers.tables import TableEncoding
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times the number of rows, for columns of variance 1
@@ -287,6 +286,7 @@ def columns_by_name(target: Encoding | None, source: Encoding | None) -> list[in
         TypeError: if one is no encoding of a table.
 
     Example:
+        >>> from headstart.datasets.readers.columns import Categories, Numbers
         >>> age, few, more = Numbers(40.0, 10.0, False), Categories(("cook",)), Categories(("smith", "cook"))
         >>> new = TableEncoding(reader="csv", features={"age": age, "job": few})
         >>> old = TableEncoding(reader="csv", features={"job": more, "age": age})
@@ -301,15 +301,7 @@ def _names(encoding: Encoding | None) -> list[str]:
     if not isinstance(encoding, TableEncoding):
         found = type(encoding).__name__
         raise wrong("encoding", expected="that of a table", found=found, error=TypeError)
-    named: list[str] = []
-    for name, how in encoding.features.items():
-        if isinstance(how, Categories):
-            named += [f"{name} = {category}" for category in how.categories]
-        elif isinstance(how, Numbers):
-            named += [name] * (how.std > 0) + [f"{name} is missing"] * how.missing
-        else:
-            named += [f"{name}, {k}" for k in range(how.width)]
-    return named
+    return encoding.feature_names()
 
 
 def _table(rows: Labelled | Inputs | Lazy) -> Tensor:

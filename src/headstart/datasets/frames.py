@@ -16,7 +16,7 @@ from .readers.files import load_frame
 from .readers.pieces import tokenizer_text
 from .readers.tables import encode_columns, table_tasks
 from .readers.text import encode_text
-from .references import as_encoding, check_alike
+from .references import as_encoding, check_alike, partly
 from .splits import SplitSpec, carve
 
 
@@ -32,6 +32,7 @@ def from_frame(
     kind: Literal["classes", "numbers"] | None = None,
     tokens: str | Path | None = None,
     ids: Sequence[str] = (),
+    like: Encoding | Mapping[str, Any] | None = None,
 ) -> list[Task]:
     """Turn a pandas or polars DataFrame into tasks, as ``read`` does with a table in a file.
 
@@ -49,6 +50,7 @@ def from_frame(
         kind: what labels are, where it should not be inferred: ``"classes"`` or ``"numbers"``.
         tokens: the tokenizer that cuts the text, as for ``read``.
         ids: columns that name users, items and the like, as for ``read``.
+        like: the encoding of another table, as for ``read``: columns that it has are made as there.
 
     Raises:
         TypeError: if ``frame`` is no DataFrame.
@@ -79,7 +81,11 @@ def from_frame(
     if tokens is not None and not words:
         raise wrong("`tokens`", expected="given beside `text`", found="no column of text")
     cut = "" if tokens is None else tokenizer_text(tokens)
-    encoder = partial(encode_text, column=text, tokens=cut) if words else partial(encode_columns, ids=ids)
+    encoder = (
+        partial(encode_text, column=text, tokens=cut)
+        if words
+        else partial(encode_columns, ids=ids, like=partly(like))
+    )
     kinds = dict.fromkeys(labels, kind) if kind else {}
     options = Options(split=split, encoding=known, drop=drop, kinds=kinds, ids=ids)
     tasks = carve(table_tasks(table, labels, options, reader, encoder), split)

@@ -24,6 +24,7 @@ class Options:
         kinds: what labels are, by column, where that is said.
         tokens: the text of a tokenizer that cuts texts; "" for our own words.
         ids: columns that name users, items and the like.
+        like: how columns became features before; only those that are there are made alike.
     """
 
     base: Path = Path()
@@ -35,6 +36,7 @@ class Options:
     kinds: Mapping[str, LabelKind] = field(default_factory=dict)
     tokens: str = ""
     ids: Sequence[str] = ()
+    like: Encoding | None = None
 
 
 @dataclass(frozen=True)

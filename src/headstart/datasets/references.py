@@ -84,6 +84,7 @@ def read(
     kind: LabelKind | Mapping[str, LabelKind] | None = None,
     tokens: str | Path | None = None,
     ids: Sequence[str] = (),
+    like: Encoding | Mapping[str, Any] | None = None,
 ) -> list[Task]:
     """Turn a data reference into tasks.
 
@@ -110,6 +111,8 @@ def read(
             a ``tokenizer.json``; by default texts are cut into words. An ``encoding`` goes before it.
         ids: columns of a table that name users, items and the like, each value of which is to have a vector
             (backbone ``factors``). An ``encoding`` goes before it.
+        like: the encoding of another table, in part of which this one has its columns: these are made as
+            there, the others are learned anew. An ``encoding`` goes before it.
 
     Raises:
         ValueError: if the reference or the file's contents are wrong.
@@ -151,10 +154,12 @@ def read(
     known = None if encoding is None else as_encoding(encoding)
     if known is not None:
         check_alike(name, known)
+    if like is not None and (not READERS[name].labels or READERS[name].texts):
+        raise wrong("`like`", expected="given for tables only", found=f'`like` with "{reference}"')
     cut = "" if tokens is None else tokenizer_text(tokens)
     size = (resize, resize) if isinstance(resize, int) else resize
     kinds = dict.fromkeys(label_columns(reference, base), kind) if isinstance(kind, str) else kind or {}
-    options = Options(Path(base), split, size, skip_broken, known, drop, kinds, cut, ids)
+    options = Options(Path(base), split, size, skip_broken, known, drop, kinds, cut, ids, partly(like))
     tasks = READERS[name].read(argument, options)
     tasks = carve(tasks if wanted is None else _chosen(tasks, wanted, name), split)
     return [rotations(task) for task in tasks] if turn else tasks
@@ -297,6 +302,15 @@ def encoding_from_json(about: Mapping[str, Any]) -> Encoding:
 def as_encoding(encoding: Encoding | Mapping[str, Any]) -> Encoding:
     """Take an encoding as it is, or read it from JSON."""
     return encoding if isinstance(encoding, Encoding) else encoding_from_json(encoding)
+
+
+def partly(like: Encoding | Mapping[str, Any] | None) -> Encoding | None:
+    """Take the encoding of a table for another one's columns; ``TypeError`` where it is of something else."""
+    made = None if like is None else as_encoding(like)
+    if made is not None and not isinstance(made, tables.TableEncoding):
+        found = type(made).__name__
+        raise wrong("`like`", expected="the encoding of a table", found=found, error=TypeError)
+    return made
 
 
 def encode(

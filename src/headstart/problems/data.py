@@ -11,6 +11,7 @@ from pathlib import Path
 from ..datasets import SplitSpec, read, unlabel
 from ..datasets.options import LabelKind
 from ..datasets.readers.files import listed
+from ..datasets.readers.tables import TableEncoding
 from ..datasets.references import data_of, label_columns, reads_files, reads_texts, table_columns
 from ..errors import unknown, wrong
 from ..tasks import Task
@@ -30,8 +31,9 @@ def read_data(
     """Read the targets and the sources of a problem; rows of all are made like those of the first target.
 
     Columns are inputs where every table has them, none names them as a label and no ``drop`` leaves them
-    out. What several references read is divided once, as the first target says that reads it, so that no
-    test row of a target is a training row of another task.
+    out; a source with ``columns = "own"`` keeps all of its own. What several references read is divided
+    once, as the first target says that reads it, so that no test row of a target is a training row of another
+    task.
 
     Args:
         targets: at least one.
@@ -67,8 +69,25 @@ def _no_inputs(sections: Sequence[Data], base: Path) -> list[str]:
     """List the columns that are inputs of no table: labels, groups, those to drop or that not all have."""
     columns = {section.data: table_columns(section.data, base) for section in sections}
     _check_drop(sections, columns)
+    _check_own(sections, columns)
     out = {name for s in sections for name in (*label_columns(s.data, base), *s.drop, *_group(s)) if name}
-    return sorted(out | _unshared(columns, out | {"split"}))
+    own = [section.data for section in sections if isinstance(section, Source) and section.columns == "own"]
+    alike = {data: names for data, names in columns.items() if data not in own}
+    return sorted(out | _unshared(alike, out | {"split"}))
+
+
+def _check_own(sections: Sequence[Data], columns: Mapping[str, Sequence[str]]) -> None:
+    """Refuse columns of a source's own where it is no table, or the very file that a target is."""
+    of_target = [section.data for section in sections if isinstance(section, Target)]
+    for section in sections:
+        if not isinstance(section, Source) or section.columns != "own":
+            continue
+        if not columns[section.data] or section.data.startswith("text:"):
+            found = f'beside "{section.data}"'
+            raise wrong('`columns = "own"`', expected="given for tables of files only", found=found)
+        if section.data in of_target:
+            expected, found = "left out for the target's own file", f'beside "{section.data}"'
+            raise wrong('`columns = "own"`', expected=expected, found=found)
 
 
 def _group(section: Data) -> set[str]:
@@ -106,7 +125,8 @@ def _unshared(columns: Mapping[str, Sequence[str]], spare: set[str]) -> set[str]
             "tables of the problem",
             expected="with at least one column in common beside labels",
             found="; ".join(f"{_file(data)} with {', '.join(names)}" for data, names in tables.items()),
-            hint="give columns of one meaning one name",
+            hint='give columns of one meaning one name, or write columns = "own" beside the source: then a '
+            "few ways learn from it (docs: domains, other columns)",
         )
     for data, names in lost.items():
         if names:
@@ -138,6 +158,10 @@ def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
     """Read data like the first of the tasks before, if they can be; the same data are divided as then."""
     resize = tuple(section.resize) if isinstance(section.resize, list) else section.resize
     alike = before[0].encoding if before and section.resize is None else None
+    own = isinstance(section, Source) and section.columns == "own"
+    like = alike if own and isinstance(alike, TableEncoding) else None
+    if own:
+        alike = None
     if alike is not None:  # what makes a source's rows like the target's (columns, words, pixels)
         same = alike.reads(section.data.partition(":")[0])
         same = same or (reads_texts(section.data) and alike.reads("text"))
@@ -149,6 +173,7 @@ def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
         resize=resize,  # type: ignore[arg-type]
         skip_broken=section.skip_broken,
         encoding=alike,
+        like=like,
         drop=how.drop,
         ids=section.ids,
         kind=section.kind or _kinds(section, before),

@@ -56,6 +56,10 @@ class Source(Data):
     """Data with labels, to learn from beforehand."""
 
     split: SourceSplit = Field(default_factory=SourceSplit, description="a table")
+    columns: Literal["shared", "own"] = Field(
+        default="shared",
+        description='"shared", or "own" to keep columns that the target has not, and those of the target',
+    )
 
 
 class Target(Data):

@@ -25,6 +25,7 @@ def header(boards: Sequence[Board], details: Mapping[str, Any]) -> str:
         esc(s.get("name", "?"))
         + (f", {esc(s['rows'])} rows" if s.get("rows") is not None else "")
         + (f", {_size(s['classes'])} classes" if s.get("classes") else "")
+        + (", other columns than the target's" if s.get("unlike") else "")
         for s in sources
     )
     backbone = esc(details.get("backbone") or "")

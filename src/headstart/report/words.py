@@ -52,7 +52,7 @@ def reasons(result: Facts, details: Facts) -> list[str]:
 
 def notes(details: Facts) -> list[str]:
     """Say which trials are missing, and which failed."""
-    said, budget = weighed(details), details.get("budget") or {}
+    said, budget = weighed(details) + other_columns(details), details.get("budget") or {}
     if missing := details.get("missing"):
         why = "" if budget.get("trials") else ", which the choice of settings took"
         said.append(
@@ -64,6 +64,35 @@ def notes(details: Facts) -> list[str]:
         said.append(
             f"{plural(len(failed), 'trial')} failed with a loss that was not finite, and "
             f"count{'s' * (len(failed) == 1)} as the floor: {', '.join(names)}."
+        )
+    return said
+
+
+def other_columns(details: Facts) -> list[str]:
+    """Say of each source with other columns which ways learned from it, and that the others did not.
+
+    Example:
+        >>> source = {"name": "there", "unlike": {"columns": 5, "of": 4, "shared": 2}}
+        >>> other_columns({"sources": [source], "strategies": {"joint+space": {"unlike": True}}})
+        ["Source there has other columns than the target (2 of the target's 4 are shared): joint+space learned
+        from it, all other ways ran without it."]
+    """
+    said = []
+    ways = [clean(name) for name, told in (details.get("strategies") or {}).items() if told.get("unlike")]
+    for source in details.get("sources") or ():
+        if (found := source.get("unlike")) is None:
+            continue
+        many = f"{found['shared']} of the target's {found['of']} are shared"
+        many = (
+            many
+            if found["shared"]
+            else f"{found['columns']} in place of {found['of']}, none known to be shared"
+        )
+        who = " and ".join(", ".join(ways).rsplit(", ", 1))
+        used = f"{who} learned from it, all other ways" if ways else "no way that ran takes such rows, so all"
+        said.append(
+            f"Source {clean(source.get('name', '?'))} has other columns than the target ({many}): "
+            f"{used} ran without it."
         )
     return said
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ..datasets.featuremaps import LABELLED
 from ..engine import seeded
 from ..models import cuts
 from ..models.net import as_backbone
 from ..tasks import Labelled, Task
 from ..tasks.kinds.kind import Label
 from .situation import Situation, facts_of, of_words, one_row
+from .unlike import all_rows, taken
 
 NO_CLASSES = "the target is no classification"
 NO_IDS = "the target's rows are no token ids"
@@ -38,7 +40,7 @@ def start(situation: Situation) -> str:
     """Ask for a pretrained backbone, or sources to pretrain one on."""
     if labels(situation) or situation.comes_pretrained() or situation.sources:
         return labels(situation)
-    return "there is no pretrained backbone, and no source to pretrain one on"
+    return f"there is no pretrained backbone, and {_none(situation)} to pretrain one on"
 
 
 def blocks(situation: Situation) -> str:
@@ -105,7 +107,7 @@ def sources(situation: Situation) -> str:
     """Ask for labelled rows and other tasks to learn beside them."""
     if labels(situation) or situation.sources or len(situation.targets) > 1:
         return labels(situation)
-    return "there is no source to train with"
+    return f"there is {_none(situation)} to train with"
 
 
 def prototypes(situation: Situation) -> str:
@@ -211,8 +213,10 @@ def shallow(situation: Situation) -> str:
 
 def perceptron(situation: Situation) -> str:
     """Ask for ``shallow``, and a backbone of fully connected layers, which reads rows of any width."""
-    if reason := shallow(situation):
-        return reason
+    return shallow(situation) or _fresh_perceptron(situation)
+
+
+def _fresh_perceptron(situation: Situation) -> str:
     with seeded(0):
         told = "" if situation.comes_pretrained() else getattr(situation.build(pretrained=False), "use", "")
     return "" if told == "mlp" else "the backbone is no `mlp` that learns from the start"
@@ -349,13 +353,29 @@ def source(situation: Situation) -> str:
     """Ask for a source with the target's classes, or with as many numbers."""
     if any(task.train.held for task in situation.shared()):
         return ""
+    if situation.unlike and not situation.sources:
+        return _none(situation)
+    return f"no source has {_other_answers(situation, situation.sources)}{_apart(situation)}"
+
+
+def _other_answers(situation: Situation, sources: Sequence[Task]) -> str:
+    """Say what sources lack that answer something else."""
     kind = situation.target.kind
     if not kind.classes:
-        return "no source has the target's kind of numbers"
-    differ = [
-        f"{s.name!r} {differing(s.kind.classes, kind.classes)}" for s in situation.sources if s.kind.classes
-    ]
-    return f"no source has the target's classes{': ' if differ else ''}{'; '.join(differ)}"
+        return "the target's kind of numbers"
+    differ = [f"{s.name!r} {differing(s.kind.classes, kind.classes)}" for s in sources if s.kind.classes]
+    return f"the target's classes{': ' if differ else ''}{'; '.join(differ)}"
+
+
+def _none(situation: Situation) -> str:
+    """Say that there is no source, or none of the target's columns."""
+    return f"no source with the target's columns{_apart(situation)}" if situation.unlike else "no source"
+
+
+def _apart(situation: Situation) -> str:
+    """Say why sources with other columns do not count."""
+    names = ", ".join(repr(s.name) for s in situation.unlike)
+    return f" ({names} has others)" if names else ""
 
 
 LISTED = 5  # classes that are named, at most
@@ -418,3 +438,57 @@ def pooled_pairs(situation: Situation) -> str:
 def pooled_numbers(situation: Situation) -> str:
     """Ask for what a regression on the rows of target and source needs."""
     return tensors(situation) or source_numbers(situation)
+
+
+# Sources with other columns.
+
+
+def unlike(situation: Situation) -> str:
+    """Ask for labelled rows of the target, and a source with other columns and its kind of answer."""
+    if not situation.unlike:
+        return "no source has other columns than the target"
+    if reason := one_answer(situation) or tensors(situation):
+        return reason
+    if taken(situation.target, situation.shared_unlike()) is None:
+        return f"no source with other columns has {_other_answers(situation, situation.unlike)}"
+    return ""
+
+
+def joint(situation: Situation) -> str:
+    """Ask for ``unlike``, and a backbone of fully connected layers, whose first layer can be divided."""
+    return unlike(situation) or _fresh_perceptron(situation)
+
+
+def columns_shared(situation: Situation) -> str:
+    """Ask for ``unlike``, and a column of one name on both sides."""
+    if reason := unlike(situation):
+        return reason
+    there = taken(situation.target, situation.shared_unlike(), named=True)
+    return "" if there else "no source with other columns shares one with the target by its name"
+
+
+def columns_shared_classes(situation: Situation) -> str:
+    """Ask for ``columns_shared``, and one class per row."""
+    return columns_shared(situation) or one_class(situation)
+
+
+def columns_shared_numbers(situation: Situation) -> str:
+    """Ask for ``columns_shared``, and numbers for an answer."""
+    return columns_shared(situation) or ("the target has classes" if situation.target.kind.classes else "")
+
+
+def columns_filled_classes(situation: Situation) -> str:
+    """Ask for ``columns_shared_classes``, and rows enough to learn how columns go together."""
+    return columns_shared_classes(situation) or _fillable(situation)
+
+
+def columns_filled_numbers(situation: Situation) -> str:
+    """Ask for ``columns_shared_numbers``, and rows enough to learn how columns go together."""
+    return columns_shared_numbers(situation) or _fillable(situation)
+
+
+def _fillable(situation: Situation) -> str:
+    count = len(all_rows(situation.target))
+    return (
+        "" if count >= LABELLED else f"the target has {count} rows, too few to fill columns by ({LABELLED})"
+    )

@@ -38,6 +38,7 @@ def posed(problem: S) -> S:
     return problem.with_rows(
         targets=[standardised(t, problem.focused(t.name).shared()) for t in targets],
         sources=[standardised(s) for s in problem.sources],
+        unlike=[standardised(s) for s in problem.unlike],
     )
 
 

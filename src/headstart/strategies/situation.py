@@ -28,6 +28,7 @@ from .budget import Budget
 from .candidate import Candidate, candidates
 from .moves import MOVES, Move, moves
 from .ready import converted, fitted, numbers, tokens
+from .unlike import divided
 from .validating import DEFAULT, LABELS, VALIDATORS
 
 SAMPLED = "sampled"  # classes are drawn alike often, rather than weighed
@@ -46,6 +47,7 @@ class Situation:
 
     targets: tuple[Task, ...]
     sources: tuple[Task, ...]
+    unlike: tuple[Task, ...]  # sources whose rows have other columns
     backbone: str | nn.Module | Start
     weights: str | None
     settings: Mapping[str, Any]
@@ -80,6 +82,7 @@ class Situation:
         budget: Budget | None = None,
         *,
         targets: Sequence[Task] = (),
+        unlike: Sequence[Task] = (),
         device: str = "auto",
         precision: str = "auto",
         metric: str | Mapping[str, str] | None = None,
@@ -105,7 +108,8 @@ class Situation:
             raise unknown("`draw`", draw, DRAWS)
         if validator not in (known := (*VALIDATORS, LABELS)):
             raise unknown("`validator`", validator, known)
-        self._set(targets=chosen, sources=sources, weights=weights, shots=shots)
+        sources = (*sources, *_tasks("unlike", unlike))
+        self._set(targets=chosen, sources=sources, unlike=(), weights=weights, shots=shots)
         self._set(backbone=backbone, fetch=fetch)
         self._set(
             settings=dict(settings or {}), budget=budget or Budget(), device=device, precision=precision
@@ -117,6 +121,8 @@ class Situation:
         if backbones:
             self._take(_asked(self.backbones, Candidate(backbone, weights, settings or {})))
         _make_ready(self)
+        alike, unlike = divided(self.targets, self.sources)
+        self._set(sources=alike, unlike=unlike)
         _check_tasks(self)
         self._set(chosen={t.name: _metric(t, metric) for t in self.targets})
         if backbone == "auto" and not backbones:
@@ -148,17 +154,21 @@ class Situation:
         *,
         targets: Sequence[Task] | None = None,
         sources: Sequence[Task] | None = None,
+        unlike: Sequence[Task] | None = None,
         rotations: bool | None = None,
     ) -> Self:
         """Return the situation with other rows of the same form, which are not looked at again."""
         other = copy.copy(self)
-        values = {"targets": targets, "sources": sources, "rotations": rotations}
+        values = {"targets": targets, "sources": sources, "unlike": unlike, "rotations": rotations}
         other._set(**{name: value for name, value in values.items() if value is not None})
         return other
 
     def without(self, names: Sequence[str]) -> Self:
         """Return the situation without the sources of some names."""
-        return self.with_rows(sources=[one for one in self.sources if one.name not in names])
+        alike, unlike = (
+            [one for one in some if one.name not in names] for some in (self.sources, self.unlike)
+        )
+        return self.with_rows(sources=alike, unlike=unlike)
 
     @property
     def target(self) -> Task:
@@ -185,6 +195,10 @@ class Situation:
         kind = self.target.kind
         one = kind.single.exclusive or not kind.classes
         return [s for s in self.sources if one and s.kind == kind]
+
+    def shared_unlike(self) -> list[Task]:
+        """List the sources with other columns that have the target's very classes, or as many numbers."""
+        return self.with_rows(sources=self.unlike).shared()
 
     def measure(self, name: str) -> tuple[Measure, str]:
         """Give what a target is scored by, and the reason for it; what stands in for it is scored alike."""
@@ -250,7 +264,7 @@ class Situation:
         """Keep the training rows on the device, where they fit in a quarter of its free memory."""
         if self.on.type == "cpu":
             return self
-        tasks = (*self.targets, *self.sources)
+        tasks = (*self.targets, *self.sources, *self.unlike)
         size = sum(t.nbytes for task in tasks if task.train.held for t in tensors(task.train.x))
         free = torch.cuda.mem_get_info(self.on)[0] if self.on.type == "cuda" else 4 << 30
         if size > FITS * free:
@@ -262,7 +276,11 @@ class Situation:
                 bare = bare.to(self.on)
             return replace(task, train=train.to(self.on), unlabelled=bare) if train.held else task
 
-        return self.with_rows(targets=list(map(there, self.targets)), sources=list(map(there, self.sources)))
+        return self.with_rows(
+            targets=list(map(there, self.targets)),
+            sources=list(map(there, self.sources)),
+            unlike=list(map(there, self.unlike)),
+        )
 
 
 def row_shape(task: Task) -> tuple[int, ...] | None:
@@ -350,7 +368,7 @@ def _reads_tokens(situation: Situation) -> bool:
 
 def _check_tasks(situation: Situation) -> None:
     targets, sources = situation.targets, situation.sources
-    names = [t.name for t in (*targets, *sources)]
+    names = [t.name for t in (*targets, *sources, *situation.unlike)]
     if len(set(names)) != len(names):
         raise wrong("names of target and sources", expected="distinct", found=names)
     if situation.validator == LABELS and any(t.valid is None for t in targets):
@@ -371,7 +389,7 @@ def _check_tasks(situation: Situation) -> None:
     counts = situation.counts()
     if situation.shots is not None and (not counts or min(counts) < 1):
         raise wrong("`shots`", expected="whole numbers of at least 1", found=counts)
-    for task in (*targets, *sources):
+    for task in (*targets, *sources, *situation.unlike):
         check_numbers(task, "train", "valid", "unlabelled")  # test rows: when they are to be touched
     for other in targets[1:]:
         _check_alike(situation.target, other, f"rows of target {other.name!r}")
@@ -442,7 +460,7 @@ def _likeness(task: Task) -> str:
         return 'write both as tables ("text:new.csv#label"), so that sources are read by the target\'s words'
     if row is not None and row.ndim == 4:
         return "resize the images"
-    return "map the source's columns to the target's: `hs.datasets.map_columns(target, columns)(source)`"
+    return "bring both to one shape, or to tables: a source may have other columns than the target"
 
 
 def _metric(target: Task, asked: str | Mapping[str, str] | None) -> tuple[str, str]:

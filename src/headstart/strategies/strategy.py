@@ -41,6 +41,7 @@ class Strategy:
         backbone: of several backbones of a problem, the one that it takes.
         aligns: whether it makes the features of two domains agree, which does harm where the classes come
             in other shares: such a way is then not recommended.
+        unlike: whether it learns from sources whose rows have other columns than the target's, as few do.
 
     Raises:
         ValueError: if the name holds other signs, or there is no option, or options differ in their keys.
@@ -64,6 +65,7 @@ class Strategy:
     builds: bool = True
     backbone: str = ""
     aligns: bool = False
+    unlike: bool = False
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

@@ -135,6 +135,10 @@ class Encoding(ABC):
         """
         return self._ready(value) if isinstance(value, Tensor) else self._made(value)
 
+    def feature_names(self) -> list[str]:
+        """Name the numbers of a row, where each has a name; none where they have not."""
+        return []
+
     def differs(self, other: Encoding | None) -> str:
         """Say why rows of another encoding cannot be mixed with these; ``""`` where they can."""
         ours, theirs = self.words(), other.words() if other is not None else ()

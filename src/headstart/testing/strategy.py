@@ -95,7 +95,7 @@ def _spoiled(problem: Situation) -> Situation:
 def _tensors(problem: Situation) -> dict[str, Tensor]:
     """Name all tensors of a problem."""
     found: dict[str, Tensor] = {}
-    for task in (*problem.targets, *problem.sources):
+    for task in (*problem.targets, *problem.sources, *problem.unlike):
         for part, data in (("train", task.train), ("valid", task.valid), ("unlabelled", task.unlabelled)):
             if data is not None and data.held:
                 for number, tensor in enumerate(tensors(data.x)):

@@ -24,7 +24,17 @@ from ...tasks.encoding import Encoding, common
 from ..options import LabelKind, Options, Reader
 from ..splits import Division, build, check_apart, divide, given, warn_duplicates
 from .cells import Floats, coded
-from .columns import Column, Numbers, Plain, check_typos, column_from_json, fit_column, reading, told
+from .columns import (
+    Categories,
+    Column,
+    Numbers,
+    Plain,
+    check_typos,
+    column_from_json,
+    fit_column,
+    reading,
+    told,
+)
 from .files import Table, format_of, header, listed, load, load_frame
 from .ids import Ids
 from .labels import FREE_TEXT_CLASSES, answers, named, typed
@@ -44,7 +54,13 @@ class TableEncoding(Encoding):
 
     @classmethod
     def fit(
-        cls, table: Table, names: Sequence[str], train: Tensor, reader: str, ids: Collection[str] = ()
+        cls,
+        table: Table,
+        names: Sequence[str],
+        train: Tensor,
+        reader: str,
+        ids: Collection[str] = (),
+        like: Mapping[str, Column] | None = None,
     ) -> Self:
         """Learn from the train rows how columns become features.
 
@@ -53,16 +69,22 @@ class TableEncoding(Encoding):
         becomes one feature for each of its values, at most the 100 commonest. Left out, with a warning,
         are columns with one value in all train rows (other data would be far from it), and those of at
         least 20 words of which over 90 % differ. In a file of text, a word among nine numbers or more is
-        taken for a slip. Columns of ``ids`` become the number of their value, from 1 on.
+        taken for a slip. Columns of ``ids`` become the number of their value, from 1 on. Columns of
+        ``like`` become what they are there.
 
         Raises:
             ValueError: if no column is left, one of ``ids`` is not there, or one of numbers holds a few
                 words, or infinity.
         """
         table.check_columns(ids, ", which are to be ids")
-        found = {
+        known = {name: how for name, how in (like or {}).items() if name in names}
+        found: dict[str, tuple[Column | None, str]] = {
+            name: (how, how.remark(table.column(name))) for name, how in known.items()
+        }
+        found |= {
             name: (Ids.fit(table.inputs(name), train), "") if name in ids else fit_column(table, name, train)
             for name in names
+            if name not in known
         }
         said = _remarks({name: remark for name, (_, remark) in found.items()})
         features = {name: how for name, (how, _) in found.items() if how is not None}
@@ -105,6 +127,18 @@ class TableEncoding(Encoding):
     def row_shape(self) -> tuple[int, ...]:
         """Return the number of features, all columns together."""
         return (sum(how.width for how in self.features.values()),)
+
+    def feature_names(self) -> list[str]:
+        """Name the features: ``age``, ``job = cook``, ``age is missing``."""
+        named: list[str] = []
+        for name, how in self.features.items():
+            if isinstance(how, Categories):
+                named += [f"{name} = {category}" for category in how.categories]
+            elif isinstance(how, Numbers):
+                named += [name] * (how.std > 0) + [f"{name} is missing"] * how.missing
+            else:
+                named += [f"{name}, {k}" for k in range(how.width)]
+        return named
 
     def preparation(self) -> list[str]:
         """Say what becomes of the columns."""
@@ -234,6 +268,7 @@ def read_tasks(argument: str, options: Options, reader: str, encoder: Encoder) -
     file = options.base / path
     names = label_names(after, header(file, reader) if "," in after else ())
     known = options.encoding.written() if options.encoding is not None else options.ids
+    known = [*known, *(options.like.written() if options.like is not None else ())]
     table = load(file, reader, {*names, *known, "split", "text", options.split.group})
     return table_tasks(table, names, options, reader, encoder)
 
@@ -330,10 +365,15 @@ def encode_columns(
     known: Encoding | None,
     *,
     ids: Collection[str] = (),
+    like: Encoding | None = None,
 ) -> tuple[Tensor, Encoding]:
-    """Make features of columns, as the encoding says that is known, or as the train rows do."""
+    """Make features of columns, as the encoding says that is known, or as the train rows do.
+
+    Columns of ``like`` become what they are there, and stand first.
+    """
     if known is None:
-        made = TableEncoding.fit(table, names, train, reader, ids)
+        features = None if like is None else cast(TableEncoding, like).features
+        made = TableEncoding.fit(table, names, train, reader, ids, features)
         return made.make(table), made
     made = replace(cast(TableEncoding, known).alike(), reader=reader)
     return made.make_new(table), made
@@ -341,22 +381,24 @@ def encode_columns(
 
 def read_csv(argument: str, options: Options) -> list[Task]:
     """Read ``csv:train.csv#label``, a table with a header; see ``TableEncoding.fit`` and ``answers``."""
-    return read_tasks(argument, options, "csv", partial(encode_columns, ids=options.ids))
+    return read_tasks(argument, options, "csv", partial(encode_columns, ids=options.ids, like=options.like))
 
 
 def read_parquet(argument: str, options: Options) -> list[Task]:
     """Read ``parquet:train.parquet#label``, in the same way as CSV."""
-    return read_tasks(argument, options, "parquet", partial(encode_columns, ids=options.ids))
+    return read_tasks(
+        argument, options, "parquet", partial(encode_columns, ids=options.ids, like=options.like)
+    )
 
 
 def read_jsonl(argument: str, options: Options) -> list[Task]:
     """Read ``jsonl:train.jsonl#label``, an object in every line, in the same way as Parquet."""
-    return read_tasks(argument, options, "jsonl", partial(encode_columns, ids=options.ids))
+    return read_tasks(argument, options, "jsonl", partial(encode_columns, ids=options.ids, like=options.like))
 
 
 def read_excel(argument: str, options: Options) -> list[Task]:
     """Read ``excel:train.xlsx#label``, the first sheet, in the same way as CSV."""
-    return read_tasks(argument, options, "excel", partial(encode_columns, ids=options.ids))
+    return read_tasks(argument, options, "excel", partial(encode_columns, ids=options.ids, like=options.like))
 
 
 def _reader(read: Callable[[str, Options], list[Task]], description: str, extra: str = "") -> Reader:

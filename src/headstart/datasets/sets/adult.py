@@ -5,16 +5,18 @@ from __future__ import annotations
 import lzma
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ...errors import wrong
+from ...maths.random import generator
 from ...tasks import Binary, Task
 from ..options import Options, Reader
 from ..readers.files import Table, parse_csv
 from ..readers.tables import TableEncoding
-from ..splits import build
+from ..splits import Division, build
 from .home import locate
 from .recipe import Content, Recipe, Source
 
@@ -23,6 +25,13 @@ COLUMNS = (
     "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country",
     "income",
 )  # fmt: skip
+
+INPUTS = tuple(name for name in COLUMNS if name not in ("income", "marital-status"))
+SITES = {  # columns of two sites: every other one at both, the rest at either alone
+    "here": (*INPUTS[::2], *INPUTS[1::4]),
+    "there": (*INPUTS[::2], *INPUTS[3::4]),
+}
+THERE, LABELLED, BARE, TESTED = 4000, 2000, 2000, 4000  # rows
 
 
 def _census(part: str) -> Table:
@@ -36,22 +45,42 @@ def read(argument: str, options: Options) -> list[Task]:
     Rows are those of a CSV (numbers standardised by the 32,561 train rows, categories one-hot),
     without the two columns that the tasks ask for.
 
+    ``adult:here`` and ``adult:there`` pose it as two sites with other columns and other rows: seven are at
+    both, three at either alone. ``here`` has 2000 labelled rows, 2000 without labels and 4000 test rows,
+    ``there`` 4000 labelled rows; all are drawn at random, the same every time.
+
     References:
         Becker & Kohavi (UCI 1996), https://doi.org/10.24432/C5XW20
     """
-    if argument:
-        raise wrong("reference to `adult`", expected='"adult" alone', found=f'"adult:{argument}"')
+    if argument and argument not in SITES:
+        expected = '"adult" alone, "adult:here" or "adult:there"'
+        raise wrong("reference to `adult`", expected=expected, found=f'"adult:{argument}"')
     train, test = _census("train"), _census("test")
-    names = [n for n in COLUMNS if n not in ("income", "marital-status")]
     table = Table({n: [*train.columns[n], *test.columns[n]] for n in COLUMNS}, "`adult`")
     division = {"train": torch.arange(len(train)), "test": torch.arange(len(train), len(table))}
-    encoding = TableEncoding.fit(table, names, division["train"], "csv")
+    encoding = TableEncoding.fit(table, INPUTS, division["train"], "csv")
     yes = {"income": ("income", ">50K"), "never-married": ("marital-status", "Never-married")}
     targets = [
         (name, Binary(("no", "yes")), torch.tensor([float(v == value) for v in table.columns[column]]))
         for name, (column, value) in yes.items()
     ]
-    return build(targets, encoding.make(table), division, encoding)
+    if not argument:
+        return build(targets, encoding.make(table), division, encoding)
+    encoding = replace(encoding, features={name: encoding.features[name] for name in SITES[argument]})
+    x, (parts, bare) = encoding.make(table), _rows(argument, division)
+    return build(targets, x, parts, encoding, unlabelled=x[bare] if len(bare) else None)
+
+
+def _rows(site: str, division: Division) -> tuple[Division, torch.Tensor]:
+    """Draw the rows of a site: those of each part, and those without labels."""
+    train, test = (
+        part[torch.randperm(len(part), generator=generator(f"adult {word}"))]
+        for part, word in ((division["train"], "sites"), (division["test"], "test"))
+    )
+    if site == "there":
+        return {"train": train[:THERE]}, train[:0]
+    labelled, bare = train[THERE : THERE + LABELLED + BARE].split([LABELLED, BARE])
+    return {"train": labelled, "test": test[:TESTED]}, bare
 
 
 def make(raw: Sequence[Path]) -> list[Content]:
@@ -84,4 +113,7 @@ RECIPES = (
     ),
 )
 
-READER = Reader(read, 'census, income and never married: "adult", "adult#income"')
+READER = Reader(
+    read,
+    'census, income and never married: "adult", "adult#income"; as two sites: "adult:here", ":there"',
+)

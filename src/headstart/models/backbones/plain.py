@@ -29,6 +29,7 @@ class Raw(Backbone):
     Args:
         shape: of one row.
         unit: divide each row by the sum of its magnitudes first.
+        columns: which of a table's columns are taken, by their numbers; ``None`` for all.
 
     Attributes:
         mean: of each number, 0 until it is set, ``(D,)``.
@@ -43,12 +44,19 @@ class Raw(Backbone):
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, shape: Sequence[int], unit: bool = False) -> None:
+    def __init__(
+        self, shape: Sequence[int], unit: bool = False, columns: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
-        self.unit, self.settings = unit, {"shape": list(shape), **({"unit": True} if unit else {})}
+        told: dict[str, Any] = {"unit": True} if unit else {}
+        if columns is not None:
+            told["columns"] = list(columns)
+        self.unit, self.columns, self.settings = unit, columns, {"shape": list(shape), **told}
         large = len(shape) == 3 and max(shape[1:]) > SIDE
         self.sides = (min(shape[1], SIDE), min(shape[2], SIDE)) if large else None
         self.width = math.prod([shape[0], *self.sides] if self.sides else shape)
+        if columns is not None:
+            self.width = len(columns)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("spread", torch.ones(self.width))
 
@@ -58,6 +66,8 @@ class Raw(Backbone):
         if self.sides:
             x = F.adaptive_avg_pool2d(x, self.sides)
         x = x.flatten(1)
+        if self.columns is not None:
+            x = x[:, list(self.columns)]
         if self.unit:
             x = F.normalize(x, p=1, dim=1)
         return (x - self.mean) / self.spread

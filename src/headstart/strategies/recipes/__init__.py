@@ -36,6 +36,7 @@ from .surgical import SURGICAL
 from .together import TOGETHER
 from .tuned import LAYER_FINETUNE
 from .twophase import ADDA_STRATEGY, SHOT_STRATEGY
+from .unlike import JOINT_SPACE, PLAIN
 from .ways import SHALLOW
 
 # Those that reuse nothing: what reuse gains is measured against the best of them.
@@ -57,6 +58,7 @@ STRATEGIES: dict[str, Strategy] = {
         MULTITASK,
         PROTONET, MAML_STRATEGY, PRETRAIN_MULTITASK_FEWSHOT,
         DANN_STRATEGY, MMD_STRATEGY,
+        *PLAIN, JOINT_SPACE,
     )
 }  # fmt: skip
 
