@@ -48,6 +48,18 @@ def test_a_diagnosis_reads_no_global_random_state_and_leaves_out_missing_labels(
     assert (one.kind, one.mmd, one.a_distance) == (again.kind, again.mmd, again.a_distance)
 
 
+def test_a_column_that_the_source_has_one_value_of_is_one_among_others():
+    """A word that the source lacks, in a few rows of the target, hides nothing and is nothing by itself."""
+    for kind in ("none", "conditional"):
+        x, y, target = made(kind, 0)
+        word = (torch.arange(len(target)) % 50 == 0).float()[:, None]
+        wide = torch.cat([x, 0 * x[:, :2]], 1), y, torch.cat([target, word, 0 * word], 1)
+        one, other = kind_of_shift(x, y, target), kind_of_shift(*wide)
+        assert one.kind == other.kind == kind
+        assert abs(one.mmd - other.mmd) < 0.03
+        assert abs(one.a_distance - other.a_distance) < 0.3
+
+
 def test_the_a_distance_is_that_of_the_error():
     a, b = normal(60, 3), normal(40, 3, seed=1) + 1.0
     p = unseen(torch.cat([a, b]).numpy(), torch.tensor([0] * 60 + [1] * 40).numpy()).argmax(1)

@@ -116,7 +116,7 @@ def kind_of_shift(source: Tensor, labels: Tensor, target: Tensor) -> Diagnosis:
     source, target = two(source, target)
     kept = some(source, MOST, "kind of shift")
     source, number, target = source[kept], number[kept], target[some(target, MOST, "kind of shift, target")]
-    scale = source.std(0).clamp(min=TINY)
+    scale = _spread(source, target)
     source, target = source / scale, target / scale
     kernel, one = _kernel(source, target), torch.zeros(len(source) + len(target)).to(source)
     one[: len(source)] = 1
@@ -134,6 +134,13 @@ def kind_of_shift(source: Tensor, labels: Tensor, target: Tensor) -> Diagnosis:
     else:
         kind = "conditional" if outside > OUTSIDE else "covariate"
     return Diagnosis(kind, p_value, a_distance(source, target), before, ratio, explained, outside)
+
+
+def _spread(source: Tensor, target: Tensor) -> Tensor:
+    """Give the spread of each column in the source, or of both sides where the source has one value."""
+    own, together = source.std(0), torch.cat([source, target]).std(0)
+    spread = torch.where(own > TINY, own, together)
+    return torch.where(spread > TINY, spread, 1.0)
 
 
 def _kernel(source: Tensor, target: Tensor) -> Tensor:
