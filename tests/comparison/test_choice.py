@@ -16,7 +16,8 @@ from headstart.maths import random
 from headstart.measure import information
 from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Starts
-from headstart.strategies.recipes.align import joined, said_of_bare
+from headstart.strategies.recipes import align
+from headstart.strategies.recipes.align import joined, said_of_bare, said_of_source
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, few_without_reuse, images, numbers, pictures, table
@@ -99,8 +100,13 @@ def test_options_are_scored_on_other_rows_than_the_test_rows(monkeypatch, proble
         scored.append(rows)
         return outputs_of(starts, net, task, rows)
 
+    def behind(before, name, held):  # a net of the source, whose batch statistics are others
+        scored.append(held)
+        return said_of_source(before, name, held)
+
     for room in (problems, learned):
         monkeypatch.setattr(room, "outputs_of", seen)
+    monkeypatch.setattr(align, "said_of_source", behind)
     problem.judge(strategy, 0, count, 0, Starts())
     assert scored
     for rows in scored:
