@@ -177,7 +177,8 @@ def test_rows_of_another_shape(wrong: Wrong, model: Path, problem: Path) -> None
     assert "should be" in wrong("evaluate", model, "npz:wide.npz#x,y")
     assert "should be" in wrong("predict", model, "npz:wide.npz", "-o", "p.csv")
     assert "should be" in wrong("adapt", model, "npz:wide.npz#x,y", "-o", "new")
-    assert "shape" in wrong(*change(problem, "sources.0.data=npz:wide.npz#x,y"))
+    np.savez("deep.npz", x=np.ones((4, 7, 2), dtype=np.float32), y=np.array(["bolt", "nut"] * 2))
+    assert "shape" in wrong(*change(problem, "sources.0.data=npz:deep.npz#x,y"))
 
 
 def test_images_of_unequal_sizes_or_undecodable(wrong: Wrong, problem: Path) -> None:

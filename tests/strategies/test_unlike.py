@@ -260,6 +260,28 @@ def test_without_a_label_of_the_target_it_is_refused(named):
     ]  # something can be done
 
 
+def test_beside_sources_like_the_target_each_way_takes_its_own(plain_family):
+    problem = posed()
+    like = [Task(f"like{n}", KIND, drawn(40 + n, 8 + n), encoding=problem.target.encoding) for n in (0, 1)]
+    mixed = Problem(problem.target, [*like, *problem.unlike], settings={"hidden": [6]}, budget=TINY, shots=2)
+    assert mixed.sources_of() == ["like0", "like1"]  # which are left out in turn
+    result = compare(mixed, ["pooled+logreg", "shared+logreg"], 3, progress=False)
+    assert {row["source"] for row in result.data["sources"]} == {"like0", "like1"}
+    assert {row["strategy"] for row in result.data["sources"]} == {"pooled+logreg"}
+    alone = dataclasses.replace(mixed, sources=[])
+    for name in APART:
+        assert torch.equal(outputs(run(name, mixed), mixed), outputs(run(name, alone), alone))
+
+
+def test_of_several_targets_each_has_its_own():
+    problem = posed()
+    first = problem.target
+    other = dataclasses.replace(first, name="other", train=Labelled(first.train.x, 1 - first.train.y))
+    both = Problem(targets=[first, other], sources=problem.unlike, settings={"hidden": [6]}, budget=TINY)
+    result = compare(both, ["shared+logreg"], 2, baseline="raw+logreg", progress=False)
+    assert {row["target"] for row in result.rows if row["strategy"] == "shared+logreg"} == {"new", "other"}
+
+
 # Does it help?
 
 
