@@ -12,7 +12,7 @@ from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Starts, Strategy, Trained, Trial
 from headstart.strategies.posing import answering, posed, rescaled, standardised
 from headstart.strategies.recipes.align import joined
-from headstart.tasks import Labelled, Multiclass, Regression, Task
+from headstart.tasks import Inputs, Labelled, Multiclass, Regression, Task
 from headstart.tasks.kinds import Standard
 
 UNITS = [(1e4, 5e4), (1.0, 100.0), (1e-3, 0.0)]
@@ -183,6 +183,18 @@ def test_classes_that_are_drawn_alike_are_not_weighed_as_well():
         ValueError, match=r'"sampled" for target .a. should be rows of its own.*the rows of .b.'
     ):
         Problem(targets=twins, class_weights="sampled")
+
+
+@pytest.mark.parametrize("y", [torch.zeros(0).long(), torch.full((3,), -100)])
+def test_a_target_without_a_label_among_others_is_named(y):
+    """Its head would have nothing to learn from, and the target would be missing in the result."""
+    test = Labelled(torch.zeros(4, 2), torch.arange(4) % 2)
+    full = Task("full", Multiclass(2), test, test=test)
+    bare = Inputs(torch.zeros(9, 2))
+    empty = Task("empty", Multiclass(2), Labelled(torch.zeros(len(y), 2), y), test=test, unlabelled=bare)
+    with pytest.raises(ValueError, match=r"target .empty. should be at least one with a label.*found none"):
+        Problem(targets=[full, empty])
+    assert Problem(empty, [dataclasses.replace(full, name="old")]).blind
 
 
 def test_other_class_weights_are_refused():

@@ -385,6 +385,7 @@ def _check_tasks(situation: Situation) -> None:
         if target.test is None:
             hint = "pass Task(..., test=rows)"
             raise wrong("`test` of the target", expected="rows to be scored on", found="None", hint=hint)
+    _check_labels(targets)
     _check_wishes(situation, [t.name for t in targets])
     counts = situation.counts()
     if situation.shots is not None and (not counts or min(counts) < 1):
@@ -395,6 +396,18 @@ def _check_tasks(situation: Situation) -> None:
         _check_alike(situation.target, other, f"rows of target {other.name!r}")
     for source in sources:
         _check_alike(situation.target, source, f"rows of source {source.name!r}")
+
+
+def _check_labels(targets: Sequence[Task]) -> None:
+    """Refuse a target without a label among others that have some: there is nothing to train its head on."""
+    without = [t.name for t in targets if t.train.held and not t.train.present().any()]
+    if without and len(without) < len(targets):
+        raise wrong(
+            f"training rows of target {without[0]!r}",
+            expected="at least one with a label, as other targets have them",
+            found="none",
+            hint="leave it out, or ask for it alone, with a source of its classes and `unlabelled` rows",
+        )
 
 
 def _check_wishes(situation: Situation, names: Sequence[str]) -> None:
