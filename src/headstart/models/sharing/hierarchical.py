@@ -92,7 +92,7 @@ class Hierarchical(Pattern):
         return sum(self.widths[block] for block in self.reads[task])
 
     def several(self, x: X, tasks: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features of each task, of one pass; of two where some read rows and some their tokens."""
+        """Return the features of each task, of one pass; of another for those that read tokens."""
         ways = {False: self.encoder.by_name, True: self.encoder.places_by_name}
         features = {}
         for placed in {task in self.placed for task in tasks}:
