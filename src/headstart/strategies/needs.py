@@ -190,9 +190,11 @@ def answered_shift(situation: Situation) -> str:
     if not situation.target.unlabelled:
         return "the target has no unlabelled rows"
     kind = situation.target.kind
+    if reason := one_answer(situation):
+        return reason
     if kind.classes and not kind.exclusive:
-        return one_answer(situation) or "the target has any of several labels"
-    return one_answer(situation) or source(situation)
+        return "the target has any of several labels"
+    return source(situation)
 
 
 def shallow_numbers(situation: Situation) -> str:
@@ -268,8 +270,10 @@ def normalised_shift(situation: Situation) -> str:
 def raw(situation: Situation) -> str:
     """Ask for labelled rows of numbers or pixels, of one class each or with numbers for answers."""
     kind = situation.target.kind
+    if reason := one_answer(situation):
+        return reason
     if kind.classes and not kind.exclusive:
-        return one_answer(situation) or "the target has any of several labels"
+        return "the target has any of several labels"
     return tensors(situation) or plain(situation)
 
 
@@ -344,11 +348,16 @@ def lexicon(situation: Situation) -> str:
     return each_class(situation) or tensors(situation) or ("" if of_words(situation) else NO_IDS)
 
 
-def pixels(situation: Situation) -> str:
+def levels(situation: Situation) -> str:
     """Ask for labelled images in memory, with one class for each pixel."""
+    return pixels(situation) or each_class(situation)
+
+
+def pixels(situation: Situation) -> str:
+    """Ask for labelled images in memory, with one class or one number for each pixel."""
     if situation.target.kind.place != "pixel":
         return "the target has no answer for each pixel"
-    return each_class(situation) or tensors(situation)
+    return tensors(situation)
 
 
 def objects(situation: Situation) -> str:
