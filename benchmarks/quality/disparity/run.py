@@ -46,7 +46,7 @@ FOLDS = (
     ([0, 1, 5, 6], [3]),
     ([0, 1, 2, 3], [5, 6]),
 )  # columns to learn from, and to ask
-SHOWN, STEPS, BATCH, SEEDS = 192, 80, 8, 2  # pixels that a tile is enlarged to
+SHOWN, STEPS, BATCH, SEEDS = 192, 60, 8, 2  # pixels that a tile is enlarged to
 WITHIN = 3.0  # pixels that a disparity may be off by and count as right
 WAYS = ("constant", "raw+pixels", "scratch", "probe", "finetune")
 MATCHED, FARTHEST = 9, 80  # side of a block, and the largest disparity that is tried
@@ -114,7 +114,7 @@ def counted(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 def told(found: Tensor, floor: Tensor) -> dict[str, list[float]]:
-    """Measure all tiles together, with 95 % intervals over tiles; and how much less the error is than a floor's."""
+    """Measure all tiles together, with 95 % intervals over tiles, and beside a floor."""
     of, row = DenseRegression((SIDE, SIDE), WITHIN).measures(), torch.arange(len(found))
 
     def each(name: str, rows: Tensor) -> np.ndarray:
