@@ -6,7 +6,7 @@ of the study beside this one (``texts``), 50 steps of 32 rows a task. ``alone`` 
 many steps for each task. All others are held against ``alone``, which has the same recipe: on the same test
 rows, seed by seed.
 
-``python benchmarks/quality/texts_together/run.py [WAY,...]`` goes on with what is not in ``figures.json``.
+``python benchmarks/quality/texts_together/run.py [WAY,... [SEED ...]]`` goes on with what is not in ``figures.json``.
 Needs ``HEADSTART_DATA`` and ``headstart weights minilm``; about twelve minutes of one thread a seed.
 """
 
@@ -86,25 +86,29 @@ def interval(values: np.ndarray) -> list[float]:
     return [round(v, 4) for v in (mean, mean - 1.96 * error, mean + 1.96 * error)]
 
 
-def main(ways: list[str]) -> None:
+def told() -> dict:
+    """Read what has been recorded."""
+    return json.loads(FILE.read_text()) if FILE.exists() else {"ways": {}}
+
+
+def main(ways: list[str], seeds: list[int]) -> None:
     torch.set_num_threads(1)
     study, starts = texts(), Starts(FeatureStore())
-    for seed in range(SEEDS):
+    for seed in seeds:
+        left = [way for way in ways if str(seed) not in told()["ways"].get(way, {})]
         alone: dict[str, np.ndarray] = {}
-        for way in ways:
-            done = json.loads(FILE.read_text()) if FILE.exists() else {}
-            here = done.setdefault("ways", {}).setdefault(way, {})
-            if str(seed) in here and way != "alone":
-                continue
+        for way in ["alone", *left] if left and "alone" not in left else left:
             began, rows = time.process_time(), {}
             for posed, trained in learned(study, way, seed, starts):
                 rows |= counted(posed, trained, starts)
             alone = rows if way == "alone" else alone
-            told = {name: {"score": interval(rows[name])} for name in TASKS}
+            scores = {name: {"score": interval(rows[name])} for name in TASKS}
             if way != "alone":
                 for name in TASKS:
-                    told[name]["gain"] = interval(rows[name] - alone[name])
-            here[str(seed)] = told | {"cpu_seconds": round(time.process_time() - began)}
+                    scores[name]["gain"] = interval(rows[name] - alone[name])
+            done, seconds = told(), round(time.process_time() - began)
+            here = done["ways"].setdefault(way, {})
+            here[str(seed)] = scores | {"cpu_seconds": seconds}
             about = {"steps": STEPS, "tasks": {n: vars(study.STUDIES[n]) | {"ways": ()} for n in TASKS}}
             for value in about["tasks"].values():
                 del value["ways"], value["seeds"], value["steps"], value["batch"]
@@ -113,4 +117,5 @@ def main(ways: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].split(",") if sys.argv[1:] else list(WAYS))
+    asked_for = sys.argv[1].split(",") if sys.argv[1:] else list(WAYS)
+    main(asked_for, [int(seed) for seed in sys.argv[2:]] or list(range(SEEDS)))
