@@ -6,8 +6,8 @@ of the study beside this one (``texts``), 50 steps of 32 rows a task. ``alone`` 
 many steps for each task. All others are held against ``alone``, which has the same recipe: on the same test
 rows, seed by seed.
 
-``python benchmarks/quality/texts_together/run.py [WAY,... [SEED ...]]`` goes on with what is not in ``figures.json``.
-Needs ``HEADSTART_DATA`` and ``headstart weights minilm``; about twelve minutes of one thread a seed.
+``python benchmarks/quality/texts_together/run.py [WAY,... [SEED ...]]`` goes on with what is not in
+``figures.json``. Needs ``HEADSTART_DATA`` and ``headstart weights minilm``; about twelve minutes of one thread a seed.
 """
 
 from __future__ import annotations
