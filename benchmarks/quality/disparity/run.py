@@ -6,7 +6,7 @@ them are asked: 25 tiles in all. That is one scene, so it tells of no other. Mat
 stands beside it: what is gained by two eyes and no learning.
 
 The pair comes inside the package scikit-image (BSD-3-Clause), which is fetched with pip, checked and not
-imported. Needs ``headstart weights efficientnet_lite0``; about eight minutes of one thread. The figures are
+imported. Needs ``headstart weights efficientnet_lite0``; about three minutes of one thread. The figures are
 written beside this file.
 """
 
@@ -46,7 +46,7 @@ FOLDS = (
     ([0, 1, 5, 6], [3]),
     ([0, 1, 2, 3], [5, 6]),
 )  # columns to learn from, and to ask
-SHOWN, STEPS, BATCH, SEEDS = 192, 60, 8, 2  # pixels that a tile is enlarged to
+SHOWN, STEPS, BATCH, SEEDS = 128, 60, 8, 1  # pixels that a tile is enlarged to
 WITHIN = 3.0  # pixels that a disparity may be off by and count as right
 WAYS = ("constant", "raw+pixels", "scratch", "probe", "finetune")
 MATCHED, FARTHEST = 9, 80  # side of a block, and the largest disparity that is tried
