@@ -454,15 +454,17 @@ def disparity(file: Path = QUALITY / "disparity" / "figures.json") -> str:
     if not file.exists():
         return "`benchmarks/quality/disparity/run.py` has not been run yet.\n"
     rows = []
-    for way, seeds in json.loads(file.read_text())["ways"].items():
+    found = json.loads(file.read_text())["layouts"]
+    listed = [(layout, way, told) for layout, ways in found.items() for way, told in ways.items()]
+    for layout, way, told in listed:
         cells = []
         for name, factor, digits in (
             ("mae", 1, 1), ("mae below the constant's", 1, 1), ("rmse", 1, 1), ("within", 100, 0),
         ):  # fmt: skip
-            value, low, high = (factor * _mean([run[name][i] for run in seeds.values()]) for i in range(3))
+            value, low, high = (factor * each for each in told[name])
             cells.append(f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
-        rows.append([way if " " in way else f"`{way}`", *cells])
-    head = ["way", "MAE, pixels", "below the constant's", "RMSE, pixels", "within 3 pixels, %"]
+        rows.append([layout, way if " " in way else f"`{way}`", *cells])
+    head = ["tiles asked", "way", "MAE, pixels", "below the constant's", "RMSE, pixels", "within 3 pixels, %"]
     return markdown(head, rows)
 
 
