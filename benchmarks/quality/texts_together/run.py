@@ -1,7 +1,7 @@
 """What do four tasks on texts gain or lose in one net?
 
 Parts of speech, entities, sentiment and intents, with few labels each, on one sentence encoder: the very rows
-of the study beside this one (``texts``), 50 steps of 16 rows a task. ``alone`` trains a net for each task,
+of the study beside this one (``texts``), 40 steps of 16 rows a task. ``alone`` trains a net for each task,
 ``frozen`` a regression on the block that its own rows choose, and ``multitask:...`` one net for all, in as
 many steps for each task. All others are held against ``alone``, which has the same recipe: on the same test
 rows, seed by seed.
@@ -32,7 +32,7 @@ from headstart.strategies import STRATEGIES, Budget, Starts, Trial
 from headstart.strategies.recipes.jointly import pair
 
 FILE = Path(__file__).with_name("figures.json")
-BACKBONE, STEPS, BATCH, SEEDS, ASKED = "wheel:minilm", 50, 16, 2, 500
+BACKBONE, STEPS, BATCH, SEEDS, ASKED = "wheel:minilm", 40, 16, 2, 300
 TASKS = ("parts", "entities", "intents from 5", "sentiment")  # from what is read low in a net to what is not
 WAYS = ("alone", "multitask:hard+sum", "multitask:hierarchical+sum", "frozen")
 
