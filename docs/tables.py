@@ -424,6 +424,50 @@ def _study(study: Mapping[str, Any]) -> str:
     return f"{told}\n\n{markdown(head, rows)}"
 
 
+def together(file: Path = QUALITY / "texts_together" / "figures.json") -> str:
+    """Show what tasks on texts reached in one net, and how far that is above a net for each."""
+    if not file.exists():
+        return "`benchmarks/quality/texts_together/run.py` has not been run yet.\n"
+    found = json.loads(file.read_text())
+    named = {name: f"{name.partition(' ')[0]}, {about['metric']}" for name, about in found["tasks"].items()}
+    rows = []
+    for way, seeds in found["ways"].items():
+        cells = []
+        for name in named:
+            runs = [run[name] for run in seeds.values()]
+            cell = f"{100 * _mean([run['score'][0] for run in runs]):.1f}"
+            if "gain" in runs[0]:
+                gain, low, high = (100 * _mean([run["gain"][i] for run in runs]) for i in range(3))
+                cell += f" ({gain:+.1f} [{low:+.1f}, {high:+.1f}])"
+            cells.append(cell)
+        seconds = _mean([run["cpu_seconds"] for run in seeds.values()])
+        rows.append([f"`{way}`", *cells, str(len(seeds)), f"{seconds:.0f}"])
+    return markdown(["way", *named.values(), "seeds", "CPU seconds"], rows)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def disparity(file: Path = QUALITY / "disparity" / "figures.json") -> str:
+    """Show how far disparities are off, by each way."""
+    if not file.exists():
+        return "`benchmarks/quality/disparity/run.py` has not been run yet.\n"
+    rows = []
+    found = json.loads(file.read_text())["layouts"]
+    listed = [(layout, way, told) for layout, ways in found.items() for way, told in ways.items()]
+    for layout, way, told in listed:
+        cells = []
+        for name, factor, digits in (
+            ("mae", 1, 1), ("mae below the constant's", 1, 1), ("rmse", 1, 1), ("within", 100, 0),
+        ):  # fmt: skip
+            value, low, high = (factor * each for each in told[name])
+            cells.append(f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
+        rows.append([layout, way if " " in way else f"`{way}`", *cells])
+    head = ["tiles asked", "way", "MAE, pixels", "below the constant's", "RMSE, pixels", "within 3 pixels, %"]
+    return markdown(head, rows)
+
+
 def encoder(file: Path = QUALITY / "own_encoder" / "figures.json") -> str:
     """Show what an encoder of our own brings that read texts for some minutes."""
     if not file.exists():
@@ -505,6 +549,8 @@ def write(directory: Path) -> None:
         ("sources", sources()),
         ("worlds", worlds()),
         ("texts", texts()),
+        ("together", together()),
+        ("disparity", disparity()),
         ("encoder", encoder()),
         ("layers", layers()),
         ("pneumonia", pneumonia()),

@@ -138,7 +138,7 @@ def test_a_comparison_of_images_with_boxes_gives_a_model_that_tells_them(tmp_pat
     result = hs.compare(posed, ["scratch"], seeds=2, out=tmp_path / "out", progress=False)
     told = result.to_dict()
     assert told["metric"] == "map"
-    assert {row["strategy"] for row in told["rows"]} == {"constant", "scratch"}
+    assert {row["strategy"] for row in told["rows"]} == {"constant", "raw+blobs", "scratch"}
     assert result.report(tmp_path / "report.html")
     kept = np.load(next((tmp_path / "out" / "outputs").glob("constant*.npz")))
     assert kept[target.name].shape[1:] == (100, 6)

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headstart.datasets import encode, read
-from headstart.datasets.readers.text import token_ids, vocabulary, words
+from headstart.datasets.readers.lengths import shortened
+from headstart.datasets.readers.text import TextEncoding, token_ids, vocabulary, words
+from headstart.tasks import Labelled, Task, Tokens
 
 LINES = [
     ("A good bolt, a GOOD nut", "pos", "train"),
@@ -110,3 +112,17 @@ def test_sentences_without_spaces_are_told_apart(tmp_path):
     reviews(tmp_path / "a.tsv", rows=[(*row, "test" if i > 80 else "train") for i, row in enumerate(rows)])
     (task,) = read("text:a.tsv#label", base=tmp_path)
     assert (task.test.x > 1).all()
+
+
+def test_rows_read_with_room_to_spare_are_shortened_together():
+    x = torch.tensor([[3, 4, 0, 0, 0], [5, 6, 7, 0, 0]])
+    y = torch.where(x > 0, 0, -100)
+    encoding = TextEncoding(reader="conll", vocabulary=("a", "b"), length=5)
+    kinds = {"first": Tokens(2), "second": Tokens(3)}
+    tasks = [Task(name, kind, Labelled(x, y), encoding=encoding) for name, kind in kinds.items()]
+    first, second = shortened(tasks)
+    assert first.train.x is second.train.x
+    assert torch.equal(first.train.x, x[:, :3])
+    assert torch.equal(second.train.y, y[:, :3])
+    assert first.encoding is not None
+    assert first.encoding.row_shape() == (3,)

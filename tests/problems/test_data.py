@@ -112,11 +112,11 @@ def texts(name: str, length: int, words: list[str]) -> Task:
     return Task(name, Multiclass(2), rows, test=rows, encoding=encoding)
 
 
-def test_texts_of_other_lengths_or_words_have_a_hint_of_their_own() -> None:
+def test_texts_of_other_lengths_are_brought_to_one_and_those_of_other_words_refused() -> None:
     target = texts("new", 6, ["a", "b"])
     hint = r'write both as tables \("text:new.csv#label"\), so that sources are read by the target\'s words'
-    with pytest.raises(ValueError, match=rf"of the target's shape \(6,\); found \(5,\); {hint}"):
-        Problem(target, [texts("old", 5, ["a", "b"])])
+    (source,) = Problem(target, [(short := texts("old", 5, ["a", "b"]))]).sources
+    assert torch.equal(source.train.x, torch.nn.functional.pad(short.train.x, (0, 1)))
     with pytest.raises(
         ValueError, match=f"numbered by the target's words; found a vocabulary of their own; {hint}"
     ):

@@ -9,9 +9,10 @@ from torch import nn
 import headstart as hs
 from headstart.comparison import Problem, compare
 from headstart.comparison.plan import applicable
-from headstart.models import load
+from headstart.models import Net, load, mlp
 from headstart.multitask import Soft
 from headstart.strategies import FURTHER, SIDE_BY_SIDE, STRATEGIES, Budget, Starts, Trial, pair
+from headstart.strategies.recipes.beside import side_by_side
 from headstart.strategies.recipes.jointly import GRAMIANS, LOSSES, PATTERNS
 from headstart.tasks import Labelled, Multiclass, Regression, Task
 from headstart.testing import check_strategy
@@ -215,3 +216,16 @@ def test_these_move_what_is_pretrained_by_small_steps_too(name):
     net = learned(name, problem, lr=1e-2).net.backbone
     for first in (m for m in net.modules() if isinstance(m, nn.Linear) and m.weight.shape == (8, 6)):
         assert 0 < (first.weight - normed()[0].weight).abs().max() < 8 * 1e-3 * 1.1
+
+
+def test_new_heads_on_a_pretrained_encoder_learn_ten_times_as_fast_as_it(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Trial, "train", lambda self, net, tasks, **how: seen.append(how) or {})
+    problem = several(backbone=mlp(6, hidden=[4]), settings={})
+    net = Net(problem.build(pretrained=True), {t.name: t.kind.head(4) for t in problem.targets})
+    side_by_side(Trial(problem, {"lr": 1e-3}, 0), net, problem.targets, steps=8, phase="both")
+    heads, both = seen
+    assert (heads["steps"], both["steps"]) == (2, 6)
+    rates = {id(p): group["lr"] for group in both["groups"] for p in group["params"]}
+    assert all(rates[id(p)] == 1e-3 for p in net.heads.parameters())
+    assert all(rates[id(p)] == pytest.approx(1e-4) for p in net.backbone.parameters())

@@ -83,7 +83,7 @@ def predict(
     """Write a model's answers, with probabilities, to a CSV file; DATA need no labels.
 
     Rows are in the order of the data; for images, the first column names the file. A folder that is
-    there gets the masks of a model that answers each pixel.
+    there gets the masks, or the maps of numbers, of a model that answers each pixel.
     """
     from ..engine import write_atomic
     from ..inference import load
@@ -92,7 +92,7 @@ def predict(
     if out.is_dir() and any(kind.place == "pixel" for kind in loaded.kinds.values()):
         said = loaded.answer(data, task=task, skip_broken=skip_broken)
         said.to_masks(out)
-        say(f"{len(said)} masks in {out}", err=True)
+        say(f"{len(said)} {'masks' if said.kind.classes else 'maps'} in {out}", err=True)
         return
     if out.is_dir():
         raise wrong(f"`{out}`", expected="a CSV file to write", found="a folder", error=IsADirectoryError)

@@ -14,7 +14,7 @@ from ..tasks.encoding import Encoding
 from ..tasks.nouns import parts
 from .classes import rotations
 from .options import LabelKind, Options, Reader
-from .readers import arrays, coco, conll, images, masks, miniimagenet, tables, text
+from .readers import arrays, coco, conll, images, maps, masks, miniimagenet, tables, text
 from .readers.files import format_of, header
 from .readers.pieces import tokenizer_text
 from .sets import (
@@ -47,6 +47,7 @@ READERS: dict[str, Reader] = {
     "conll": conll.READER,
     "images": images.READER,
     "masks": masks.READER,
+    "maps": maps.READER,
     "coco": coco.READER,
     "miniimagenet": miniimagenet.READER,
     "npz": arrays.READER,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..datasets.readers.maps import write_maps
 from ..datasets.readers.masks import write_masks
 from ..errors import wrong
 from ..tasks import Kind
@@ -79,22 +80,27 @@ class Predictions:
     def to_masks(self, folder: Path) -> None:
         """Write a grey PNG for each image: the class of each pixel, its number where it is a word.
 
-        They are named after the images' files, or by the number of the row. Other files stay.
+        Maps of numbers are written as ``.npy``, float32. Files are named after the images' files, or by the
+        number of the row; others stay.
 
         Raises:
             ValueError: if answers are not of pixels, or there are more classes than 256.
         """
         classes = self.kind.classes
+        names = [Path(file).stem for file in self.files] or [f"{i}" for i in range(len(self))]
+        if self.kind.place == "pixel" and not classes:
+            return write_maps(folder, self.labels, names)
         if self.kind.place != "pixel" or len(classes) > 256:
-            raise wrong("the model's answers", expected="one of at most 256 classes for each pixel",
-                        found=self.kind.describe())  # fmt: skip
+            expected = "a number, or one of at most 256 classes, for each pixel"
+            raise wrong("the model's answers", expected=expected, found=self.kind.describe())
         own = all(type(c) is int and 0 <= c <= 255 for c in classes)
         value = np.array(classes if own else range(len(classes)), dtype=np.uint8)
-        names = [Path(file).stem for file in self.files] or [f"{i}" for i in range(len(self))]
-        write_masks(folder, value[self.kind.stored(self.outputs).numpy()], names)
+        return write_masks(folder, value[self.kind.stored(self.outputs).numpy()], names)
 
     def to_csv(self, *, formulas: bool = False) -> str:
-        """Write a table with a row for each answer; of masks the share of each class; a row for each box.
+        """Write a table with a row for each answer, or for each box.
+
+        Of masks it has the share of each class, of maps of numbers their mean, lowest and highest.
 
         Columns: ``file`` (where there are files), ``prediction``, ``probability`` (of that prediction,
         where a row is of one class), ``p(...)`` of each class. Of boxes ``file``, or ``row`` from 0,
@@ -111,13 +117,17 @@ class Predictions:
             told = ((side, [f"{getattr(box, side):.4f}" for _, box in found]) for side in sides)
             named = [(name, [at for at, _ in found]), ("prediction", [box.label for _, box in found])]
             return _table(formulas, [*named, *told])
+        files: list[tuple[str, Sequence[Any]]] = [("file", self.files)] if self.files else []
+        if self.kind.place == "pixel" and not self.kind.classes:
+            maps = self.kind.stored(self.outputs).double().flatten(1)
+            some = {"mean": maps.mean(1), "lowest": maps.amin(1), "highest": maps.amax(1)}
+            return _table(formulas, [*files, *((name, _short(value)) for name, value in some.items())])
         if self.kind.place == "pixel":
-            masks, files = self.kind.stored(self.outputs), [("file", self.files)] if self.files else []
+            masks = self.kind.stored(self.outputs)
             return _table(formulas, [*files, *((f"share({c})", _short((masks == i).double().mean((1, 2))))
                                      for i, c in enumerate(self.kind.classes))])  # fmt: skip
         said = [" ".join(map(str, a)) if np.ndim(a) else a for a in self.labels]  # several in one cell
-        columns: list[tuple[str, Sequence[Any]]] = [("file", self.files)] if self.files else []
-        columns += [("prediction", said)]
+        columns = [*files, ("prediction", said)]
         if (p := self.kind.probabilities(self.outputs.double())) is not None:
             if self.kind.exclusive:
                 columns += [("probability", _short(p.max(1).values))]

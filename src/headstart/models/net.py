@@ -258,6 +258,20 @@ def gives_places(module: nn.Module) -> bool:
     return callable(getattr(module, "places", None))
 
 
+def _at_places(backbone: nn.Module, x: X, task: str | None) -> Tensor:
+    """Give the features at each place; a trunk knows which tasks are given those."""
+    if not task_dependent(backbone):
+        return backbone.places(x)  # type: ignore[operator]
+    found: Tensor = backbone(x, task)
+    if found.ndim < 3:
+        name = type(unwrapped(backbone)).__name__
+        hint = "name the task in `placed` of the pattern, where it has such"
+        raise wrong(
+            f"features of {name}", expected=f"at each place, for {task!r}", found="of rows", hint=hint
+        )
+    return found
+
+
 @final
 class Given(nn.Identity):
     """The backbone of rows that are features already, whether of a row or of each of its places."""
@@ -305,7 +319,7 @@ class Net(nn.Module):
         backbone, x = self.backbone, spared(self.backbone, typed(self, x))
         try:
             if self.at_places(task):
-                return backbone.places(x)  # type: ignore[operator]
+                return _at_places(backbone, x, task)
             with _norms_of_one(backbone, x):
                 return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
         except (RuntimeError, ValueError) as error:

@@ -11,7 +11,9 @@ from pathlib import Path
 from ..datasets import SplitSpec, read, unlabel
 from ..datasets.options import LabelKind
 from ..datasets.readers.files import listed
+from ..datasets.readers.lengths import shortened
 from ..datasets.readers.tables import TableEncoding
+from ..datasets.readers.text import LENGTH, TextEncoding
 from ..datasets.references import data_of, label_columns, reads_files, reads_texts, table_columns
 from ..errors import unknown, wrong
 from ..tasks import Task
@@ -154,19 +156,25 @@ class _Reading:
     divided: Divided = field(default_factory=dict)
 
 
-def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
-    """Read data like the first of the tasks before, if they can be; the same data are divided as then."""
+def _read(section: Data, before: Sequence[Task], how: _Reading, *, whole: bool = False) -> list[Task]:
+    """Read data like the first of the tasks before, if they can be; the same data are divided as then.
+
+    Texts are cut to the length of those before, but not where they are wanted ``whole``.
+    """
     resize = tuple(section.resize) if isinstance(section.resize, list) else section.resize
-    alike = before[0].encoding if before and section.resize is None else None
+    alike, texts = before[0].encoding if before and section.resize is None else None, False
     own = isinstance(section, Source) and section.columns == "own"
     like = alike if own and isinstance(alike, TableEncoding) else None
     if own:
         alike = None
     if alike is not None:  # what makes a source's rows like the target's (columns, words, pixels)
         same = alike.reads(section.data.partition(":")[0])
-        same = same or (reads_texts(section.data) and alike.reads("text"))
+        texts = reads_texts(section.data) and alike.reads("text")
+        same = (same or texts) and not (texts and how.tokens)  # which gives all texts the same numbers
         alike = alike.alike() if same else None
-    return read(
+    if longer := whole and texts and isinstance(alike, TextEncoding):
+        alike = dataclasses.replace(alike, length=max(alike.length, LENGTH))
+    found = read(
         section.data,
         base=how.base,
         split=_split(section, how),
@@ -179,6 +187,7 @@ def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
         kind=section.kind or _kinds(section, before),
         tokens=None if section.data.startswith("npz:") else how.tokens,  # whose rows are numbers already
     )
+    return shortened(found) if longer else found
 
 
 def _split(section: Data, reading: _Reading) -> SplitSpec:
@@ -200,7 +209,7 @@ def _kinds(section: Data, before: Sequence[Task]) -> dict[str, LabelKind]:
 
 def _targets(section: Target, before: Sequence[Task], how: _Reading, *, alone: bool) -> list[Task]:
     """Read a target, which may be several tasks on the same rows; those after the first are read like it."""
-    tasks = _read(section, before, how)
+    tasks = _read(section, before, how, whole=True)
     if alone and len(tasks) != 1:
         names = [t.name for t in tasks]
         part = "column" if reads_files(section.data) else "name"

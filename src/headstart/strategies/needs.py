@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..datasets.featuremaps import LABELLED
 from ..engine import seeded
@@ -18,6 +18,7 @@ from .situation import Situation, facts_of, of_words, one_row
 from .unlike import all_rows, taken
 
 NO_CLASSES = "the target is no classification"
+NO_TOKENS = "the backbone has no features of each token at its blocks"
 NO_IDS = "the target's rows are no token ids"
 QUERIES = 5  # query rows per class of an episode
 PAIRED = 200  # classes of which each pair may be told apart
@@ -74,6 +75,13 @@ def one_answer(situation: Situation) -> str:
     return "" if kind.per_row else f"the target has an answer for each {kind.place}"
 
 
+def one_answer_each(situation: Situation) -> str:
+    """Ask for one answer per row in all tasks that are learned side by side."""
+    apart = (t for t in (*situation.targets, *situation.sources) if not t.kind.per_row)
+    first = next(apart, None)
+    return "" if first is None else f"task {first.name!r} has an answer for each {first.kind.place}"
+
+
 def each_class(situation: Situation) -> str:
     """Ask for one class per row, or at each place."""
     return "" if situation.target.kind.single.exclusive else NO_CLASSES
@@ -92,10 +100,15 @@ def layers(situation: Situation) -> str:
     if reason := decided(situation):
         return reason
     row = one_row(situation.target)
+    told = row is not None and tokens_at_blocks(situation.build, row)
+    return "" if told else NO_TOKENS
+
+
+def tokens_at_blocks(build: Callable[..., nn.Module], row: Tensor) -> bool:
+    """Tell whether a backbone has features of each token at its blocks."""
     with seeded(0):
-        about = as_backbone(situation.build(pretrained=False))
-    told = row is not None and about is not None and about.mask(row) is not None
-    return "" if told else "the backbone has no features of each token at its blocks"
+        about = as_backbone(build(pretrained=False))
+    return about is not None and about.mask(row) is not None
 
 
 def decided(situation: Situation) -> str:
@@ -115,6 +128,11 @@ def prototypes(situation: Situation) -> str:
     if not situation.target.kind.extensible:
         return one_answer(situation) or "the target is not one of several classes"
     return tensors(situation) or sources(situation)
+
+
+def started_prototypes(situation: Situation) -> str:
+    """Ask for ``prototypes``, and ``start``."""
+    return prototypes(situation) or start(situation)
 
 
 def episodes(situation: Situation) -> str:
@@ -174,9 +192,11 @@ def answered_shift(situation: Situation) -> str:
     if not situation.target.unlabelled:
         return "the target has no unlabelled rows"
     kind = situation.target.kind
+    if reason := one_answer(situation):
+        return reason
     if kind.classes and not kind.exclusive:
-        return one_answer(situation) or "the target has any of several labels"
-    return one_answer(situation) or source(situation)
+        return "the target has any of several labels"
+    return source(situation)
 
 
 def shallow_numbers(situation: Situation) -> str:
@@ -254,8 +274,10 @@ def normalised_shift(situation: Situation) -> str:
 def raw(situation: Situation) -> str:
     """Ask for labelled rows of numbers or pixels, of one class each or with numbers for answers."""
     kind = situation.target.kind
+    if reason := one_answer(situation):
+        return reason
     if kind.classes and not kind.exclusive:
-        return one_answer(situation) or "the target has any of several labels"
+        return "the target has any of several labels"
     return tensors(situation) or plain(situation)
 
 
@@ -330,11 +352,16 @@ def lexicon(situation: Situation) -> str:
     return each_class(situation) or tensors(situation) or ("" if of_words(situation) else NO_IDS)
 
 
-def pixels(situation: Situation) -> str:
+def levels(situation: Situation) -> str:
     """Ask for labelled images in memory, with one class for each pixel."""
+    return pixels(situation) or each_class(situation)
+
+
+def pixels(situation: Situation) -> str:
+    """Ask for labelled images in memory, with one class or one number for each pixel."""
     if situation.target.kind.place != "pixel":
         return "the target has no answer for each pixel"
-    return each_class(situation) or tensors(situation)
+    return tensors(situation)
 
 
 def objects(situation: Situation) -> str:

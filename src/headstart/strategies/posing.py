@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from ..models import Net, device_of
 from ..tasks import Labelled, Lazy, Task
 from ..tasks.kinds import Standard, present
+from ..tasks.kinds.placed import AtPlaces
 from .situation import SAMPLED, Situation
 
 S = TypeVar("S", bound=Situation)
@@ -114,6 +115,8 @@ def rescaled(head: nn.Module, standard: Standard) -> nn.Module:
           (1): Linear(in_features=1, out_features=1, bias=True)
         )
     """
+    if isinstance(head, AtPlaces):  # bringing maps to another size keeps their unit
+        return AtPlaces(rescaled(head.head, standard), head.size)
     head = copy.deepcopy(head)
     last = head
     while type(last) is nn.Sequential and len(last):

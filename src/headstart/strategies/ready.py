@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
@@ -25,6 +26,7 @@ from ..models.outputs import width
 from ..models.wrappers import unwrapped
 from ..tasks import Lazy, Task, X
 from ..tasks.arrays import channels_first, lit, many
+from ..tasks.kinds import MISSING
 from ..tasks.nouns import SMALL, collate, convert, move, take, tensors
 from ..tasks.spelling import unspelled
 
@@ -97,7 +99,7 @@ def converted(tasks: Iterable[Task], function: Callable[[X], X]) -> tuple[Task, 
         return Lazy(_Ready(data.data, function))
 
     def ready(task: Task) -> Task:
-        old = {part: data for part in PARTS if (data := getattr(task, part)) is not None}
+        old = _parts(task)
         new = {part: rows(data) for part, data in old.items()}
         return task if all(new[part] is old[part] for part in old) else replace(task, **new)
 
@@ -120,6 +122,52 @@ class _Ready(Dataset[Any]):
         item = self.data[index]
         first = convert(self.function(collate([item]).x), lambda t: t[0])
         return (first, *item[1:]) if isinstance(item, tuple | list) else first
+
+
+def of_one_length(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """Bring the texts of several tasks to the length of the longest, so that one net reads them all.
+
+    Rows of token ids end in 0, and have no label there. A task whose rows are as long already, or are no
+    tensor of whole numbers along one axis in memory, is the very same afterwards.
+    """
+    tasks = tuple(tasks)
+    long = [data.x.shape[1] for task in tasks for data in _parts(task).values() if _text(data)]
+    if len(set(long)) < 2:
+        return tasks
+    done: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def longer(values: Tensor, fill: int) -> Tensor:
+        if values.shape[1] == max(long):
+            return values
+        if id(values) not in done:  # tasks may share their rows
+            done[id(values)] = values, F.pad(values, (0, max(long) - values.shape[1]), value=fill)
+        return done[id(values)][1]
+
+    def ready(task: Task) -> Task:
+        new: dict[str, Any] = {}
+        for part, data in _parts(task).items():
+            if _text(data) and data.x.shape[1] < max(long):
+                labels = {"y": longer(data.y, MISSING)} if _tagged(task, data) else {}
+                new[part] = replace(data, x=longer(data.x, 0), **labels)
+        return replace(task, **new) if new else task
+
+    return tuple(map(ready, tasks))
+
+
+def _parts(task: Task) -> dict[str, Any]:
+    return {part: data for part in PARTS if (data := getattr(task, part)) is not None}
+
+
+def _text(data: Any) -> bool:
+    """Tell whether rows are of token ids, in memory."""
+    return bool(
+        data.held and isinstance(data.x, Tensor) and data.x.ndim == 2 and not data.x.is_floating_point()
+    )
+
+
+def _tagged(task: Task, data: Any) -> bool:
+    """Tell whether each token of rows has a place for a label."""
+    return not task.kind.per_row and hasattr(data, "y") and data.y.ndim == 2
 
 
 def _same(old: X, new: X) -> X:

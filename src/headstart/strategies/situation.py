@@ -18,7 +18,7 @@ from ..models import device_of
 from ..models.backbones import Start, fitting, start
 from ..models.backbones import width_of as measured_width
 from ..models.backbones.hub import fetching
-from ..models.net import gives_places
+from ..models.net import gives_places, task_dependent
 from ..tasks import Task, X
 from ..tasks.finite import check_finite_rows
 from ..tasks.kinds.measures import Measure
@@ -27,7 +27,7 @@ from ..tasks.spelling import unspelled
 from .budget import Budget
 from .candidate import Candidate, candidates
 from .moves import MOVES, Move, moves
-from .ready import converted, fitted, numbers, tokens
+from .ready import converted, fitted, numbers, of_one_length, tokens
 from .unlike import divided
 from .validating import DEFAULT, LABELS, VALIDATORS
 
@@ -348,6 +348,8 @@ def _make_ready(situation: Situation) -> None:
     else:
         conversion = tokens if _reads_tokens(situation) else numbers
     made, count = converted((*situation.targets, *situation.sources), conversion), len(situation.targets)
+    if _of_tokens(situation):
+        made = of_one_length(made)
     several = {
         name: replace(one, use=fitted(one.use, target)[0]) if isinstance(one.use, nn.Module) else one
         for name, one in situation.backbones.items()
@@ -359,11 +361,15 @@ def _make_ready(situation: Situation) -> None:
 
 def _reads_tokens(situation: Situation) -> bool:
     """Tell whether whole numbers along one axis are token ids: where a vocabulary or the backbone says so."""
-    row, target = one_row(situation.target), situation.target
+    row = one_row(situation.target)
     if row is None or row.ndim != 2 or row.is_floating_point():
         return False
-    told = "vocabulary" in facts_of(target) or "vocabulary" in situation.settings
-    return told or situation.backbone not in ("auto", "mlp")
+    return _of_tokens(situation) or situation.backbone not in ("auto", "mlp")
+
+
+def _of_tokens(situation: Situation) -> bool:
+    """Tell whether somebody says that rows are numbers of a vocabulary."""
+    return "vocabulary" in facts_of(situation.target) or "vocabulary" in situation.settings
 
 
 def _check_tasks(situation: Situation) -> None:
@@ -580,7 +586,7 @@ def _asked(several: Mapping[str, Candidate], asked: Candidate) -> str:
 
 def width_of(backbone: nn.Module, task: Task) -> int:
     """Measure the features of a backbone that a task's head reads, on one row of the task."""
-    if not task.kind.per_row:
+    if not task.kind.per_row and not task_dependent(backbone):
         return _of_first(backbone, task).shape[-1]
     return measured_width(backbone, _first(task), task.name)
 

@@ -4,6 +4,7 @@ from .encoding import Encoding
 from .kinds import (
     Binary,
     Box,
+    DenseRegression,
     Detection,
     Kind,
     Label,
@@ -21,6 +22,7 @@ __all__ = [
     "Batch",
     "Binary",
     "Box",
+    "DenseRegression",
     "Detection",
     "Encoding",
     "Episode",

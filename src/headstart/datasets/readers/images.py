@@ -145,7 +145,7 @@ class ImageEncoding(Encoding):
         shape: of a row, ``(C, H, W)``.
     """
 
-    readers: ClassVar[tuple[str, ...]] = ("images", "masks", "coco", "miniimagenet")
+    readers: ClassVar[tuple[str, ...]] = ("images", "masks", "maps", "coco", "miniimagenet")
     shape: tuple[int, ...]
 
     @classmethod

@@ -37,7 +37,7 @@ def read_masks(argument: str, options: Options) -> list[Task]:
         raise wrong("data reference", expected='"masks:IMAGES#MASKS"', found=f'"masks:{argument}"', hint=hint)
     if options.split.group:
         raise wrong("`group`", expected="a column of a table", found="a folder of images")
-    files, of = _pairs(options.base / images, options.base / masks)
+    files, of = pairs(options.base / images, options.base / masks, "mask")
     known = cast(ImageEncoding | None, options.encoding)
     size = options.resize or (known.shape[1:] if known else None)
     channels = known.shape[0] if known else None
@@ -67,9 +67,16 @@ def _encoded(kind: Segmentation, values: Tensor) -> Tensor:
     return kind.single.encode(there)[at]
 
 
-def _pairs(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
-    """Find the mask of each image by its name without the ending."""
-    for folder in (images, masks):
+def pairs(images: Path, labels: Path, what: str, *, arrays: bool = False) -> tuple[list[Path], list[Path]]:
+    """Find the mask, or what else tells something of each pixel, of each image by its name.
+
+    Args:
+        images: a folder.
+        labels: a folder.
+        what: how messages call a file in it.
+        arrays: whether it may be a ``.npy`` file.
+    """
+    for folder in (images, labels):
         if not folder.is_dir():
             raise wrong(
                 f"`{folder}`",
@@ -77,14 +84,16 @@ def _pairs(images: Path, masks: Path) -> tuple[list[Path], list[Path]]:
                 found="a file" if folder.exists() else "nothing there",
                 error=FileNotFoundError,
             )
-    by_stem = {file.stem: file for file in image_files(masks)}
+    own = [p for p in sorted(labels.iterdir()) if arrays and p.suffix == ".npy" and p.name[0] != "."]
+    by_stem = {file.stem: file for file in (*image_files(labels), *own)}
     files = image_files(images)
     if not files:
         raise wrong(f"`{images}`", expected="images", found="none", error=FileNotFoundError)
     for file in files:
         if file.stem not in by_stem:
-            hint = near_names(file.stem, list(by_stem), "masks")
-            raise wrong(f"mask of `{file}`", expected=f"in `{masks}`", found="none of that name", hint=hint)
+            hint = near_names(file.stem, list(by_stem), f"{what}s")
+            told = f"in `{labels}`"
+            raise wrong(f"{what} of `{file}`", expected=told, found="none of that name", hint=hint)
     return files, [by_stem[file.stem] for file in files]
 
 

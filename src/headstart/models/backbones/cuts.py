@@ -133,11 +133,15 @@ class AtAllCuts(nn.Module):
 
     def places(self, x: Tensor) -> Tensor:
         """Return the features at each token at each cut, in the order of the names."""
+        found = self.places_by_name(x)
+        return torch.cat([found[name] for name in self.names], 2)
+
+    def places_by_name(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the features at each token, ``(B, L, D)``, at each cut by its name."""
         found: dict[str, Tensor] = {}
         with self._watching(found, partial(at_tokens, x=x)):
             whole: Tensor = self.backbone.places(x)  # type: ignore[operator]
-        found[WHOLE] = whole
-        return torch.cat([found[name] for name in self.names], 2)
+        return found | {WHOLE: whole}
 
     def by_name(self, x: X) -> dict[str, Tensor]:
         """Return the features at each cut that the rows pass through, by its name."""

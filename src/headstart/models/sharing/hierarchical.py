@@ -1,6 +1,6 @@
 """Tasks at different depths of one encoder.
 
-Shapes: ``B`` rows, ``D`` features.
+Shapes: ``B`` rows, ``L`` tokens, ``D`` features.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ class Hierarchical(Pattern):
         encoder: any with blocks.
         at: by task, the block that it reads behind, among ``models.cuts(encoder)``; ``""`` is behind all.
         widths: the features at each block, as ``models.widths(encoder, x)`` measures them on a row.
+        placed: tasks with an answer for each token of a text, which read the features at each token.
 
     Shape:
-        rows ``(B, *)`` to ``(B, D)``, with a ``D`` of each task's own (``width_for``).
+        rows ``(B, *)`` to ``(B, D)``, with a ``D`` of each task's own (``width_for``); to ``(B, L, D)`` for
+        the tasks in ``placed``.
 
     Raises:
         ValueError: for a name that is no block of the encoder, or a block that rows do not pass.
@@ -58,8 +60,19 @@ class Hierarchical(Pattern):
 
     name = "multitask:hierarchical"
 
-    def __init__(self, encoder: nn.Module, at: Mapping[str, str], widths: Mapping[str, int]) -> None:
-        super().__init__({"encoder": encoder, "at": dict(at), "widths": dict(widths)}, list(at))
+    def __init__(
+        self,
+        encoder: nn.Module,
+        at: Mapping[str, str],
+        widths: Mapping[str, int],
+        *,
+        placed: Sequence[str] = (),
+    ) -> None:
+        about = {"encoder": encoder, "at": dict(at), "widths": dict(widths), "placed": list(placed)}
+        super().__init__(about, list(at))
+        for task in placed:
+            self.check(task)
+        self.placed = set(placed)
         known = cuts(encoder)
         for block in at.values():
             if block not in known:
@@ -79,10 +92,16 @@ class Hierarchical(Pattern):
         return sum(self.widths[block] for block in self.reads[task])
 
     def several(self, x: X, tasks: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features of each task, of one pass."""
-        found = self.encoder.by_name(x)
-        for block, width in self.widths.items():
-            if found[block].shape[1] != width:
-                what = f"features at block {block!r}"
-                raise wrong(what, expected=f"{width}, as said", found=found[block].shape[1])
-        return {task: torch.cat([found[block] for block in self.reads[task]], 1) for task in tasks}
+        """Return the features of each task, of one pass; of another for those that read tokens."""
+        ways = {False: self.encoder.by_name, True: self.encoder.places_by_name}
+        features = {}
+        for placed in {task in self.placed for task in tasks}:
+            found = ways[placed](x)  # type: ignore[arg-type]
+            for block, width in self.widths.items():
+                if found[block].shape[-1] != width:
+                    what = f"features at block {block!r}"
+                    raise wrong(what, expected=f"{width}, as said", found=found[block].shape[-1])
+            for task in tasks:
+                if (task in self.placed) == placed:
+                    features[task] = torch.cat([found[block] for block in self.reads[task]], -1)
+        return features

@@ -61,9 +61,11 @@ class Soft(Pattern):
             values) leaves few directions that they differ in; ``"l21"`` takes numbers out for all alike.
         weight: :math:`\lambda`, at least 0, per squared unit of weight (``"mean"``, ``"pairs"``) or per unit.
         x: one row or more, for encoders that do not tell their width; rows that all of them take.
+        placed: by task with an answer at each place of a row (token, pixel), the features at a place.
 
     Shape:
-        rows ``(B, *)`` as the task's encoder takes them, to ``(B, D)``.
+        rows ``(B, *)`` as the task's encoder takes them, to ``(B, D)``; to ``(B, *, D)``, what the encoder's
+        ``places`` gives, for the tasks in ``placed``.
 
     Raises:
         ValueError: if widths differ, no weight has the same shape in all encoders, ``tie`` is not known, or
@@ -96,8 +98,14 @@ class Soft(Pattern):
         tie: str = "mean",
         weight: float = 0.1,
         x: X | None = None,
+        placed: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__({"encoders": dict(encoders), "tie": tie, "weight": weight}, list(encoders))
+        placed = dict(placed or {})
+        about = {"encoders": dict(encoders), "tie": tie, "weight": weight, "placed": placed}
+        super().__init__(about, list(encoders))
+        for task in placed:
+            self.check(task)
+        self.placed = placed
         if tie not in TIES:
             raise unknown("`tie`", tie, TIES)
         if not 0 <= weight < float("inf"):
@@ -108,7 +116,15 @@ class Soft(Pattern):
 
     def several(self, x: X, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Return the features of each task's encoder."""
-        return {task: self.encoders[task](x) for task in tasks}
+        return {task: self._read(self.encoders[task], x, task) for task in tasks}
+
+    def _read(self, encoder: nn.Module, x: X, task: str) -> Tensor:
+        found: Tensor = encoder.places(x) if task in self.placed else encoder(x)  # type: ignore[operator]
+        return found
+
+    def width_for(self, task: str) -> int:
+        """Tell the features ``D`` per row of a task, or at each place."""
+        return self.placed.get(task, super().width_for(task))
 
     def together(self, x: Mapping[str, X], progress: float) -> Both:
         """Return the features, and ``distance``."""

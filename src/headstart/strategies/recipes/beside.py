@@ -26,8 +26,9 @@ def side_by_side(
 ) -> Curves:
     """Train tasks on one net, at the trial's ``lr``; return the losses per step by phase.
 
-    Pretrained encoders stay as they are for a quarter of the steps, while the heads learn; then all is
-    trained with a tenth of the step size, but for normalisation by running statistics, which stays.
+    Pretrained encoders stay as they are for a quarter of the steps, while the heads learn; then they are
+    trained too, with a tenth of the heads' step size, but for normalisation by running statistics, which
+    stays.
 
     Args:
         trial: with a setting ``lr``.
@@ -43,6 +44,7 @@ def side_by_side(
     """
     lr = trial.settings["lr"]
     curves: Curves = {}
+    groups = None
     if trial.problem.comes_pretrained():
         fix_norms(net.backbone)
         if not begun:
@@ -50,5 +52,6 @@ def side_by_side(
                 heads = steps // 4
                 curves |= trial.train(net, tasks, steps=heads, lr=HEAD_LR, phase=f"{phase}, heads")
             steps -= heads
-        lr *= PRETRAINED
-    return curves | trial.train(net, tasks, steps=steps, lr=lr, combine=combine, phase=phase)
+        parts = (("heads", net.heads, lr), ("backbone", net.backbone, PRETRAINED * lr))
+        groups = [{"name": name, "params": list(part.parameters()), "lr": each} for name, part, each in parts]
+    return curves | trial.train(net, tasks, steps=steps, lr=lr, groups=groups, combine=combine, phase=phase)

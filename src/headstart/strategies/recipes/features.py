@@ -159,7 +159,7 @@ def linear_head(trial: Trial, z: Tensor, model: Any) -> nn.Module:
     """
     kind = trial.target.kind
     z, y = some_entries(trial, z)
-    if not kind.per_row:
+    if not kind.per_row and kind.classes:
         model.set_params(max_iter=PASSES)
     mean, scale = standard(z)
     quiet(model, ((z - mean) / scale).double().cpu().numpy(), y.cpu().numpy())

@@ -64,7 +64,7 @@ from ...tasks.nouns import move
 from ...transfer import Supervised
 from .. import needs
 from ..ready import first_row
-from ..situation import Situation, row_shape, width_of
+from ..situation import Situation, one_row, row_shape, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
 from .beside import PRETRAINED, side_by_side
@@ -90,7 +90,7 @@ class Sharing:
 
     summary: str
     make: Callable[[Callable[[], nn.Module], X, Sequence[Task]], nn.Module]
-    needs: Callable[[Situation], str] = needs.one_answer
+    needs: Callable[[Situation], str] = needs.one_answer_each
     paper: str = ""
     shares: bool = True
 
@@ -103,7 +103,12 @@ def hard(encoder: Callable[[], nn.Module], row: X, tasks: Sequence[Task]) -> nn.
 def soft(encoder: Callable[[], nn.Module], row: X, tasks: Sequence[Task]) -> nn.Module:
     """Take an encoder for each, which begin alike, and pull them together."""
     first = encoder()
-    return Soft({t.name: copied(first) for t in tasks}, x=row)
+    return Soft({t.name: copied(first) for t in tasks}, x=row, placed=places_of(first, tasks))
+
+
+def places_of(encoder: nn.Module, tasks: Sequence[Task]) -> dict[str, int]:
+    """Tell the features at each place for the tasks that have an answer there."""
+    return {t.name: width_of(encoder, t) for t in tasks if not t.kind.per_row}
 
 
 def shared_private(encoder: Callable[[], nn.Module], row: X, tasks: Sequence[Task]) -> nn.Module:
@@ -152,26 +157,33 @@ def hierarchical(encoder: Callable[[], nn.Module], row: X, tasks: Sequence[Task]
         names.remove(names[-2])  # what the last block gives is the whole, or nearly
     last = len(names) - 1
     depth = [round((i + 1) * last / len(tasks)) for i in range(len(tasks))]
-    return Hierarchical(shared, {t.name: names[d] for t, d in zip(tasks, depth, strict=True)}, places)
+    at = {t.name: names[d] for t, d in zip(tasks, depth, strict=True)}
+    return Hierarchical(shared, at, places, placed=[t.name for t in tasks if not t.kind.per_row])
 
 
 def _chain(situation: Situation) -> str:
     with seeded(0):
         built = situation.build(pretrained=False)
     why = "" if chained(built) is not None else "the backbone is no plain chain of blocks"
-    return needs.one_answer(situation) or why
+    return needs.one_answer_each(situation) or why
 
 
 def _images(situation: Situation) -> str:
     shape = row_shape(situation.target)
-    return needs.one_answer(situation) or ("" if shape and len(shape) == 3 else "rows are no images")
+    return needs.one_answer_each(situation) or ("" if shape and len(shape) == 3 else "rows are no images")
 
 
 def _blocks(situation: Situation) -> str:
     with seeded(0):
         count = len(cuts(situation.build(pretrained=False))) - 1
-    why = "" if count > 1 else "the backbone is no stack of blocks"
-    return needs.one_answer(situation) or why
+    if count < 2:
+        return "the backbone is no stack of blocks"
+    if not needs.one_answer_each(situation):
+        return ""
+    axes = {t.kind.axes for t in (*situation.targets, *situation.sources)}
+    row = one_row(situation.target)
+    told = axes <= {0, 1} and row is not None and needs.tokens_at_blocks(situation.build, row)
+    return "" if told else needs.NO_TOKENS
 
 
 def _anything(situation: Situation) -> str:
@@ -193,7 +205,7 @@ PATTERNS: dict[str, Sharing] = {
         "[Daumé III 2007](https://aclanthology.org/P07-1033)",
     ),
     "soft": Sharing(
-        "an encoder for each task, pulled together", soft,
+        "an encoder for each task, pulled together", soft, _anything,
         paper="[Duong et al. 2015](https://aclanthology.org/P15-2139)", shares=False,
     ),
     "hierarchical": Sharing(
@@ -384,7 +396,9 @@ def wanted(trial: Trial) -> list[Task]:
 
 def apart(trial: Trial, own: Mapping[str, Net]) -> Net:
     """Make one net of a net for each target, which share nothing."""
-    encoders = Soft({name: one.backbone for name, one in own.items()}, weight=0.0, x=first_row(trial.target))
+    backbones = {name: one.backbone for name, one in own.items()}
+    placed = places_of(next(iter(backbones.values())), wanted(trial))
+    encoders = Soft(backbones, weight=0.0, x=first_row(trial.target), placed=placed)
     return Net(encoders, {name: one.heads[name] for name, one in own.items()})
 
 

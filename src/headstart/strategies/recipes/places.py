@@ -5,6 +5,8 @@ What reuse gains can only be told beside them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 import torch
 from torch import Tensor, nn
@@ -140,26 +142,34 @@ RAW_THRESHOLD = Strategy(
     name="raw+threshold",
     run=threshold,
     summary="one level of grey that tells two classes apart",
-    needs=needs.pixels,
+    needs=needs.levels,
     builds=False,
 )
 
 
 def pixels(trial: Trial) -> Trained:
-    """Fit a logistic regression on the colours of each pixel by itself."""
+    """Fit a logistic regression, or one of numbers, on the colours of each pixel by itself."""
     rows = trial.labelled().to("cpu")
     assert isinstance(rows.x, Tensor)
     backbone = Pixels(rows.x.shape[1])
     colours = rows.x.movedim(1, -1).flatten(0, -2).double()
     backbone.mean.copy_(colours.mean(0))
     backbone.spread.copy_(colours.std(0).clamp(min=1e-6))
-    return _answering(trial, backbone, linear_head(trial, backbone.places(rows.x), regression(trial)))
+    model = regression(trial) if trial.target.kind.classes else ridge(trial)
+    return _answering(trial, backbone, linear_head(trial, backbone.places(rows.x), model))
+
+
+def ridge(trial: Trial) -> Any:
+    """Make a regression of numbers whose penalty is as large beside the rows as that of classes."""
+    from sklearn.linear_model import Ridge
+
+    return Ridge(alpha=1 / trial.settings["C"])
 
 
 RAW_PIXELS = Strategy(
     name="raw+pixels",
     run=pixels,
-    summary="logistic regression on the colours of each pixel",
+    summary="linear regression on the colours of each pixel, logistic of classes",
     options=rates(1.0, 0.1, 10.0, name="C"),
     needs=needs.pixels,
     builds=False,

@@ -7,6 +7,7 @@ to a loss: every loss is the mean over the labels that are there, and 0 (with a 
 
 from .binary import Binary
 from .boxes import Box
+from .dense import DenseRegression
 from .detection import Detection
 from .kind import Kind, Label, kind_from_json
 from .measures import Measure
@@ -20,6 +21,7 @@ from .standard import Standard
 from .tokens import Tokens
 
 __all__ = [
-    "MISSING", "Binary", "Box", "Detection", "Kind", "Label", "Measure", "Multiclass", "Multilabel",
-    "Regression", "Segmentation", "Standard", "Tokens", "class_names", "kind_from_json", "known", "present",
+    "MISSING", "Binary", "Box", "DenseRegression", "Detection", "Kind", "Label", "Measure", "Multiclass",
+    "Multilabel", "Regression", "Segmentation", "Standard", "Tokens", "class_names", "kind_from_json",
+    "known", "present",
 ]  # fmt: skip

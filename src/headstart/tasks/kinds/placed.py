@@ -9,6 +9,7 @@ from abc import ABC
 from collections.abc import Sequence
 from typing import final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -71,6 +72,37 @@ def _resized(maps: Tensor, size: tuple[int, ...]) -> Tensor:
     if maps.shape[1:3] == size:
         return maps
     return F.interpolate(maps.movedim(3, 1), size, mode="bilinear", align_corners=False).movedim(1, 3)
+
+
+def at_cells(z: Tensor, y: Tensor) -> Tensor:
+    """Take labels ``(B, H, W)`` in the middle of each cell of maps ``(B, h, w, D)``."""
+    if y.shape[1:] == z.shape[1:3]:
+        return y
+    return F.interpolate(y[:, None].double(), z.shape[1:3], mode="nearest-exact")[:, 0].to(y.dtype)
+
+
+def carried(y: Tensor, scale: Tensor, offset: Tensor, missing: float) -> Tensor:
+    """Move the labels of pixels ``(B, H, W)`` along with images, as ``Kind.moved`` says.
+
+    Args:
+        y: the labels.
+        scale: of each axis, across and down, ``(B, 2)``.
+        offset: likewise.
+        missing: stands where a pixel was outside.
+    """
+    (across, right), (down, below) = (
+        _from(side, scale[:, axis], offset[:, axis]) for axis, side in ((0, y.shape[2]), (1, y.shape[1]))
+    )
+    rows = torch.arange(len(y), device=y.device)[:, None, None]
+    found = y[rows, down[:, :, None], across[:, None, :]]
+    return found.where(below[:, :, None] & right[:, None, :], missing)
+
+
+def _from(side: int, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell which of a line's pixels each one's middle was in, ``(B, side)``, and whether in the image."""
+    at = ((torch.arange(side, device=scale.device) + 0.5) / side - offset[:, None]) / scale[:, None] * side
+    at = at.floor().long()
+    return at.clamp(0, side - 1), (at >= 0) & (at < side)
 
 
 class Placed(Named, ABC):

@@ -12,7 +12,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import wrong
@@ -20,7 +19,7 @@ from .kind import Label
 from .measures import UNIT, Measure, by_name, macro
 from .missing import MISSING, known, present, said
 from .named import class_names, listed, numbered, shares_of
-from .placed import AtPlaces, Placed
+from .placed import AtPlaces, Placed, at_cells, carried
 
 
 @final
@@ -69,18 +68,11 @@ class Segmentation(Placed):
 
     def entries(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """List the places of maps ``(B, h, w, D)`` that have a label: that of the pixel in the middle."""
-        if y.shape[1:] != z.shape[1:3]:
-            y = F.interpolate(y[:, None].double(), z.shape[1:3], mode="nearest-exact")[:, 0].long()
-        return super().entries(z, y)
+        return super().entries(z, at_cells(z, y))
 
     def moved(self, y: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
         """Take the label of each pixel from where its middle was; missing where that is outside."""
-        (across, right), (down, below) = (
-            _from(side, scale[:, axis], offset[:, axis]) for axis, side in ((0, y.shape[2]), (1, y.shape[1]))
-        )
-        rows = torch.arange(len(y), device=y.device)[:, None, None]
-        found = y[rows, down[:, :, None], across[:, None, :]]
-        return found.where(below[:, :, None] & right[:, None, :], MISSING)
+        return carried(y, scale, offset, MISSING)
 
     def measures(self) -> dict[str, Measure]:
         """Mean intersection over union, and others, from the counts of all images together."""
@@ -139,13 +131,6 @@ class Segmentation(Placed):
     def to_json(self) -> dict[str, Any]:
         """Describe the kind as JSON, with the size of its masks."""
         return super().to_json() | {"size": list(self.size)}
-
-
-def _from(side: int, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Tell which of a line's pixels each one's middle was in, ``(B, side)``, and whether in the image."""
-    at = ((torch.arange(side, device=scale.device) + 0.5) / side - offset[:, None]) / scale[:, None] * side
-    at = at.floor().long()
-    return at.clamp(0, side - 1), (at >= 0) & (at < side)
 
 
 def _counts(p: Tensor, w: Tensor) -> Tensor:
