@@ -1,5 +1,6 @@
 """Both sides of a shift on a plane, and what of it the report draws."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 from torch import nn
 
 from headstart.comparison import Problem, compare
-from headstart.comparison.planes import MOST, plane
+from headstart.comparison.planes import MOST, of_net, plane
+from headstart.models import Net
 from headstart.report.figures import both
-from headstart.strategies import Budget
-from headstart.tasks import Inputs, Labelled, Multiclass, Task
+from headstart.strategies import Budget, Trained
+from headstart.tasks import Inputs, Labelled, Multiclass, Regression, Task
 
 
 def rows(count, seed, move=0.0):
@@ -62,6 +64,15 @@ def test_the_report_shows_rows_before_and_features_after(tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Both sides of the shift" in page
     assert f"features of {handed['strategy']}" in page
+
+
+def test_numbers_have_no_classes_to_colour_rows_by():
+    old = Task("old", Regression(), Labelled(rows(20, 0).x, torch.randn(20, 1)))
+    target = dataclasses.replace(
+        old, name="new", train=old.train.take(torch.arange(0)), unlabelled=old.train.inputs()
+    )
+    net = Net(nn.Identity(), {"new": nn.Linear(5, 1)})
+    assert of_net(Trained(net, {}), target, [old]) == {}
 
 
 def test_nothing_is_drawn_where_there_is_no_shift():

@@ -56,8 +56,9 @@ def plane(source: Tensor, y: Tensor, target: Tensor) -> dict[str, Any]:
 
 def of_net(trained: Trained, target: Task, sources: Sequence[Task]) -> dict[str, Any]:
     """Lay the features of a net on a plane; nothing where it has none of both sides that can be compared."""
-    if trained.of_source is not None and trained.before is None:
-        return {}  # each side goes its own way to one head
+    apart = trained.of_source is not None and trained.before is None  # each side goes its own way to one head
+    if apart or not target.kind.exclusive:
+        return {}
     source = joined(target, list(sources)).train
     assert source.held  # it was joined of rows in memory
     at = torch.randperm(len(source), generator=generator("rows on a plane"))[:MOST]
