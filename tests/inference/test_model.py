@@ -75,6 +75,31 @@ def rows(kind: hs.tasks.Kind, y: torch.Tensor) -> Task:
     return Task("asked", kind, Labelled(x, y))
 
 
+def test_what_the_model_is_not_sure_of_can_be_called_unknown(tmp_path: Path) -> None:
+    """The sure ones keep their answers, in Python and on the command line; the others are of no class."""
+    model = OLD / "table"
+    said = hs.load(model).answer(OLD / "parts.csv")
+    sure = said.probabilities.max(1).values
+    least = float(
+        sure.sort().values[len(sure) // 2]
+    )  # that of the row in the middle, which is one of the sure
+    found = hs.load(model).predict(OLD / "parts.csv", unknown="?", least=least)
+    expected = [a if p >= least else "?" for a, p in zip(said.labels, sure.tolist(), strict=True)]
+    assert found == expected
+    assert 0 < found.count("?") < len(found)
+    out = tmp_path / "a.csv"
+    options = ["--unknown", "?", "--least", repr(least)]
+    assert main(["predict", str(model), f"csv:{OLD}/parts.csv", "-o", str(out), *options]) == 0
+    assert [line.split(",")[0] for line in out.read_text().splitlines()[1:]] == expected
+    with pytest.raises(ValueError, match="`unknown` should be none of the classes"):
+        hs.load(model).predict(OLD / "parts.csv", unknown=said.labels[0])
+    with pytest.raises(ValueError, match="`least` should be a probability above 0 and below 1; found 1"):
+        hs.load(model).predict(OLD / "parts.csv", unknown="?", least=1)
+    numbers = hs.inference.Predictions
+    with pytest.raises(ValueError, match="one class for each row; found a number"):
+        numbers(Regression(), torch.zeros(2, 1), unknown="?")
+
+
 def test_a_regression(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,price\n" + "".join(f"{i},{i % 3},{i / 7}\n" for i in range(12)))
     (task,) = read(f"csv:{tmp_path}/t.csv#price", split=ALL)

@@ -78,6 +78,10 @@ def predict(
     formulas: Annotated[
         bool, typer.Option("--formulas", help="Write names that begin as a formula does as they are.")
     ] = False,
+    unknown: Annotated[
+        str | None, typer.Option("--unknown", help="What to answer where no class is as probable as --least.")
+    ] = None,
+    least: Annotated[float, typer.Option("--least", help="A probability, for --unknown.")] = 0.5,
     device: Device = None,
 ) -> None:
     """Write a model's answers, with probabilities, to a CSV file; DATA need no labels.
@@ -104,7 +108,7 @@ def predict(
     read = Path(data.partition(":")[2].partition("#")[0] or data)
     if out.exists() and (model.resolve() in out.resolve().parents or (read.exists() and out.samefile(read))):
         raise wrong(f"`{out}`", expected="a file to write", found="what is read", hint="write elsewhere")
-    said = loaded.answer(data, task=task, skip_broken=skip_broken)
+    said = loaded.answer(data, task=task, skip_broken=skip_broken, unknown=unknown, least=least)
     write_atomic(out, said.to_csv(formulas=formulas))
     say(f"{len(said)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
 

@@ -115,18 +115,24 @@ class Model:
         """
         return self.kinds[self._head(None)].classes
 
-    def predict(self, x: Any, *, task: str | None = None) -> list[Any]:
+    def predict(
+        self, x: Any, *, task: str | None = None, unknown: Label | None = None, least: float = 0.5
+    ) -> list[Any]:
         """Answer each row, in the user's own labels.
 
         Args:
             x: rows, in any of the forms that the class lists.
             task: which head, where there are several.
+            unknown: what to answer where the most probable class is less probable than ``least``; ``None``
+                answers always.
+            least: see ``unknown``.
 
         Raises:
-            ValueError: if rows are not such as the model takes, or ``task`` is not a head of it.
+            ValueError: if rows are not such as the model takes, ``task`` is not a head of it, or answers are
+                to be unknown and are not one class for each row.
             TypeError: if ``x`` is nothing that rows can be made of.
         """
-        return self.answer(x, task=task).labels
+        return self.answer(x, task=task, unknown=unknown, least=least).labels
 
     def predict_proba(self, x: Any, *, task: str | None = None) -> torch.Tensor:
         """Return the probability of each class, ``(n, C)`` in the order of ``classes``, on the CPU.
@@ -136,7 +142,15 @@ class Model:
         """
         return self.answer(x, task=task).probabilities
 
-    def answer(self, x: Any, *, task: str | None = None, skip_broken: bool = False) -> Predictions:
+    def answer(
+        self,
+        x: Any,
+        *,
+        task: str | None = None,
+        skip_broken: bool = False,
+        unknown: Label | None = None,
+        least: float = 0.5,
+    ) -> Predictions:
         """Answer each row, with all that is known: labels, probabilities, the files, a table of them.
 
         Args:
@@ -144,13 +158,15 @@ class Model:
             task: which head, where there are several.
             skip_broken: leave out files of a folder that do not decode, with a warning that counts them;
                 the answer's ``files`` tell which are left.
+            unknown: as in ``predict``.
+            least: as in ``predict``.
         """
         name = self._head(task)
         inputs, named = self._inputs(x, name, skip_broken)
         words = self.encoding.words_at(inputs) if self.encoding and isinstance(inputs, torch.Tensor) else None
         outputs = engine.predict(self.net, name, inputs).cpu()
         check_finite_rows(outputs, f"answers of {self.where}")
-        return Predictions(self.kinds[name], outputs, named, words)
+        return Predictions(self.kinds[name], outputs, named, words, unknown, least)
 
     def rows(self, x: Any, *, task: str | None = None) -> X:
         """Make what is in memory into the rows that the net takes.

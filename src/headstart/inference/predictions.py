@@ -18,7 +18,7 @@ from torch import Tensor
 from ..datasets.readers.maps import write_maps
 from ..datasets.readers.masks import write_masks
 from ..errors import wrong
-from ..tasks import Kind
+from ..tasks import Kind, Label
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,13 @@ class Predictions:
         files: what each row was read from, where that is a file of its own; else empty.
         words_at: the places of each row where words begin, where answers are of words; ``None`` gives an
             answer for each place.
+        unknown: what stands in place of an answer that is less probable than ``least``; ``None`` lets every
+            answer stand. A row of no class that was learned is often, not always, such a one.
+        least: probability, above 0 and below 1.
+
+    Raises:
+        ValueError: if answers are to be unknown, and are not one class for each row, ``least`` is out of its
+            range, or ``unknown`` is one of the classes.
 
     Example:
         >>> import torch
@@ -48,6 +55,22 @@ class Predictions:
     outputs: Tensor
     files: Sequence[str] = ()
     words_at: Sequence[Sequence[int]] | None = None
+    unknown: Label | None = None
+    least: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.unknown is None:
+            return
+        if not (self.kind.exclusive and self.kind.per_row):
+            raise wrong(
+                "answers, of which some are `unknown`",
+                expected="one class for each row",
+                found=self.kind.describe(),
+            )
+        if not 0 < self.least < 1:
+            raise wrong("`least`", expected="a probability above 0 and below 1", found=self.least)
+        if self.unknown in self.kind.classes:
+            raise wrong("`unknown`", expected="none of the classes", found=f"{self.unknown!r}")
 
     def __len__(self) -> int:
         return len(self.outputs)
@@ -56,6 +79,9 @@ class Predictions:
     def labels(self) -> list[Any]:
         """The answers, in the user's own labels; of a text with one for each word, a list of them."""
         said = self.kind.decode(self.outputs)
+        if self.unknown is not None:
+            sure = (self.probabilities.max(1).values >= self.least).tolist()
+            return [label if known else self.unknown for label, known in zip(said, sure, strict=True)]
         if self.words_at is None or self.kind.axes != 1:
             return said
         return [[row[i] for i in at] for row, at in zip(said, self.words_at, strict=True)]
