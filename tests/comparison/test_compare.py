@@ -321,7 +321,7 @@ def test_a_trial_that_failed_counts_as_the_floor_at_its_seed(given):
     assert rows["probe"]["mean"] == pytest.approx((0.9 + 0.5 + 0.5 + 0.9) / 4)
     assert rows["probe"]["gain"] == pytest.approx(0.7 - 0.8)
     assert rows["l2sp"]["mean"] is rows["l2sp"]["gain"] is rows["l2sp"]["seconds"] is None
-    assert "6 trials failed with a loss that was not finite" in result.data["reasons"][-1]
+    assert "6 trials failed, and count as the floor: l2sp, probe. Said: " in result.data["reasons"][-1]
     assert len(result.details["budget"]["failed"]) == 6
 
 
@@ -509,7 +509,7 @@ def test_a_trial_that_diverges_is_told_and_the_others_go_on(monkeypatch, tmp_pat
     assert None not in rows["features+logreg"]["seeds"]
     assert rows["probe"]["gain"] is not None
     assert (
-        "1 trial failed with a loss that was not finite, and counts as the floor: probe."
+        '1 trial failed, and counts as the floor: probe. Said: loss "new" at step 3 should be finite.'
         in result.data["reasons"][-1]
     )
     (failed,) = result.details["budget"]["failed"]

@@ -414,7 +414,7 @@ def test_missing_and_failed_trials_are_told():
     details = DETAILS | {"missing": 4, "budget": {"trials": 9, "failed": failed}}
     said = " ".join(reasons(result(), details))
     assert "4 trials did not run within the time budget" in said
-    assert "1 trial failed with a loss that was not finite, and counts as the floor: maml." in said
+    assert "1 trial failed, and counts as the floor: maml. Said: loss `query` is NaN." in said
     assert "4 trials did not run" in seen(page(result(), details))
 
 

@@ -21,6 +21,7 @@ WEIGHTS = {
 WIDE = "the interval is too wide"
 FAR = 20  # times the test rows there are: beyond it a number of rows is no advice
 UNLIKELY = 0.03  # chance of being the best below which a way is only named
+LONGEST = 240  # characters of an error
 CLASSES = 6  # most classes whose shares are said one by one
 OUTCOMES = {
     "better": "better", "not better": "not better", "not known yet": "not known yet",
@@ -61,9 +62,11 @@ def notes(details: Facts) -> list[str]:
     failed = [trial for trial in budget.get("failed") or () if isinstance(trial, Mapping)]
     if failed:
         names = sorted({clean(trial.get("strategy", "?")) for trial in failed})
+        why = {clean(trial.get("error") or "?") for trial in failed}
         said.append(
-            f"{plural(len(failed), 'trial')} failed with a loss that was not finite, and "
-            f"count{'s' * (len(failed) == 1)} as the floor: {', '.join(names)}."
+            f"{plural(len(failed), 'trial')} failed, and count{'s' * (len(failed) == 1)} as the floor: "
+            f"{', '.join(names)}. {'The first said' if len(why) > 1 else 'Said'}: "
+            f"{clean(failed[0].get('error') or '?')[:LONGEST].rstrip('.')}."
         )
     return said
 
