@@ -418,6 +418,7 @@ def _study(study: Mapping[str, Any]) -> str:
     rows.sort(key=lambda row: -float(row[1]))
     per = "sentences" if study["data"] in ("ud_ewt", "wnut17") else "texts per class"
     count = "all its rows" if study["shots"] is None else f"{study['shots']} {per}"
+    count = "64 reviews of each domain, pooled" if study["data"] == "fdu_mtl" else count
     tuned = f", {study['steps']} steps of {study.get('batch', 32)} rows where weights are tuned"
     told = f"**`{study['data']}`**, {count}, {study['test']} test rows{tuned if study['steps'] else ''}"
     head = ["way", f"{study['metric']} in %", "lowest and highest", "seeds", "block"]
