@@ -146,7 +146,7 @@ def test_a_comparison_of_images_with_boxes_gives_a_model_that_tells_them(tmp_pat
     assert model.evaluate(f"coco:{tmp_path / 'new'}#{tmp_path / 'new.json'}")["map"].n == 3
     said = model.answer(str(tmp_path / "new"))
     assert said.to_csv().startswith("file,prediction,score,left,top,right,bottom\n")
-    with pytest.raises(ValueError, match="one of at most 256 classes for each pixel"):
+    with pytest.raises(ValueError, match="one of at most 256 classes, for each pixel"):
         said.to_masks(tmp_path / "said")
     assert (
         main(["predict", str(tmp_path / "model"), str(tmp_path / "new"), "-o", str(tmp_path / "said.csv")])
