@@ -42,6 +42,8 @@ class Estimate:
     Example:
         >>> str(Estimate(0.913, 0.88, 0.94, n=300))
         '0.913 [0.880, 0.940]'
+        >>> str(Estimate(math.nan, math.nan, math.nan, n=4))  # an area under the curve, of one class alone
+        'not defined for these rows'
     """
 
     value: float
@@ -50,6 +52,8 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "not defined for these rows"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
