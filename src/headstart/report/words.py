@@ -62,10 +62,10 @@ def notes(details: Facts) -> list[str]:
     failed = [trial for trial in budget.get("failed") or () if isinstance(trial, Mapping)]
     if failed:
         names = sorted({clean(trial.get("strategy", "?")) for trial in failed})
-        why = {clean(trial.get("error") or "?") for trial in failed}
+        errors = {clean(trial.get("error") or "?") for trial in failed}
         said.append(
             f"{plural(len(failed), 'trial')} failed, and count{'s' * (len(failed) == 1)} as the floor: "
-            f"{', '.join(names)}. {'The first said' if len(why) > 1 else 'Said'}: "
+            f"{', '.join(names)}. {'The first said' if len(errors) > 1 else 'Said'}: "
             f"{clean(failed[0].get('error') or '?')[:LONGEST].rstrip('.')}."
         )
     return said
