@@ -304,3 +304,4 @@ def test_a_comparison_counts_images_and_its_model_gives_masks(tmp_path):
     assert (np.asarray(Image.open(tmp_path / "said" / "00.png")) == masks[0]).all()
     words = ["predict", str(tmp_path / "model"), str(new / "images"), "-o", str(tmp_path / "said")]
     assert main(words) == 0
+    assert main([*words, "--unknown", "?"]) == 2  # a pixel has no such answer, which is told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -93,8 +94,9 @@ def predict(
     from ..inference import load
 
     loaded = load(model, device=device or "auto")
+    answer = partial(loaded.answer, data, task=task, skip_broken=skip_broken, unknown=unknown, least=least)
     if out.is_dir() and any(kind.place == "pixel" for kind in loaded.kinds.values()):
-        said = loaded.answer(data, task=task, skip_broken=skip_broken)
+        said = answer()
         said.to_masks(out)
         say(f"{len(said)} {'masks' if said.kind.classes else 'maps'} in {out}", err=True)
         return
@@ -108,7 +110,7 @@ def predict(
     read = Path(data.partition(":")[2].partition("#")[0] or data)
     if out.exists() and (model.resolve() in out.resolve().parents or (read.exists() and out.samefile(read))):
         raise wrong(f"`{out}`", expected="a file to write", found="what is read", hint="write elsewhere")
-    said = loaded.answer(data, task=task, skip_broken=skip_broken, unknown=unknown, least=least)
+    said = answer()
     write_atomic(out, said.to_csv(formulas=formulas))
     say(f"{len(said)} predictions in {out}", err=not out.is_file())  # not among those in a pipe
 
