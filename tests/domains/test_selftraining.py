@@ -6,8 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from headstart.domains import ADDA, PADA, SHOT, MultiDANN, PseudoLabel, centres
-from headstart.tasks import Labelled, Regression, Shift, Task
+from headstart.domains import ADDA, PADA, SHOT, AdaMatch, MultiDANN, PseudoLabel, centres
+from headstart.maths.random import generator
+from headstart.models import Net
+from headstart.tasks import Inputs, Labelled, Multiclass, Regression, Shift, Task
 from headstart.testing import assert_linear_in_weight, assert_trained_by
 
 from .problems import rows
@@ -27,6 +29,54 @@ def test_own_answers_are_labels_where_they_are_sure(photos):
     assert PseudoLabel(task)(net, batch, 0.0)["pseudo"] == 0
     with pytest.raises(ValueError, match="`threshold` should be at least 0 and below 1; found 1"):
         PseudoLabel(task, threshold=1)
+
+
+def test_adamatch_is_what_its_paper_writes(photos):
+    task, net, batch = photos
+    method, wanted = AdaMatch(task, weight=2.0, threshold=1.0), 0.0
+    losses = method(net, batch, FAR)
+    source, target = net(batch.source.x, "photos"), net(batch.target.x, "photos")
+    p, q = source[:3].softmax(1), target[:4].softmax(1)
+    shares = p.mean(0) / q.mean(0)
+    c = sum(row.max() for row in p) / 3
+    kept = 0
+    for little, much in zip(q, target[4:].log_softmax(1), strict=True):
+        moved = little * shares / (little * shares).sum()
+        if moved.max() >= c:
+            kept, wanted = kept + 1, wanted - much[moved.argmax()]
+    assert 0 < kept < 4
+    torch.testing.assert_close(losses["match"], 2 * wanted / 4)
+    torch.testing.assert_close(losses["label"], F.cross_entropy(source, batch.source.y))
+    quarter = AdaMatch(task, weight=2.0, threshold=1.0)(net, batch, 0.25)["match"]
+    torch.testing.assert_close(quarter, losses["match"] / 2)  # a cosine over the first half of the run
+    assert AdaMatch(task)(net, batch, 0.0)["match"] == 0
+
+
+def test_adamatch_draws_the_sources_outputs_between_both_passes():
+    rows_of = Labelled(rows(), torch.arange(6) % 2)
+    net = Net(torch.nn.BatchNorm1d(3), {"photos": torch.nn.Linear(3, 2)}).double()
+    batch, task = Shift(rows_of, Inputs(rows(8, seed=1) + 2)), Task("photos", Multiclass(2), rows_of)
+    method = AdaMatch(task, seed=3)
+    together = net(torch.cat([batch.source.x, batch.target.x]), "photos")[:6]
+    alone = net(batch.source.x, "photos")
+    first, second = (method(net, batch, 0.0)["label"] for _ in range(2))
+    for step, found in enumerate((first, second)):
+        share = torch.rand(6, 2, generator=generator(3, "adamatch", step)).double()
+        drawn = share * together + (1 - share) * alone
+        torch.testing.assert_close(found, F.cross_entropy(drawn, batch.source.y))
+    net.eval()  # both passes are the same
+    torch.testing.assert_close(
+        method(net, batch, 0.0)["label"], F.cross_entropy(net(batch.source.x, "photos"), batch.source.y)
+    )
+
+
+def test_adamatch_asks_for_each_row_twice(photos):
+    task, net, batch = photos
+    odd = Shift(batch.source, Inputs(batch.target.x[:7]))
+    with pytest.raises(ValueError, match="target rows should be each twice, an even number; found 7"):
+        AdaMatch(task)(net, odd, 0.5)
+    with pytest.raises(ValueError, match="`threshold` should be above 0 and at most 1; found 0"):
+        AdaMatch(task, threshold=0)
 
 
 def test_adda_trains_the_critic_and_the_backbone_apart(photos):

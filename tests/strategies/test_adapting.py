@@ -350,11 +350,29 @@ def test_rows_of_another_shape_are_refused():
         dataclasses.replace(problem, sources=[wide])
 
 
+def test_adamatch_asks_for_images():
+    said = "the target's rows are no images, which can be changed and stay what they are"
+    assert FURTHER["adamatch"].needs(posed()) == said
+
+
 def test_adabn_needs_batch_normalisation():
     assert FURTHER["adabn"].needs(posed()) == "the backbone has no batch normalisation"
 
 
-OF_CLASSES = ("jan", "cdan", "mcc", "afn", "mdd", "mcd", "pada", "self-training", "adda", "shot", "bbse")
+OF_CLASSES = (
+    "jan",
+    "cdan",
+    "mcc",
+    "afn",
+    "mdd",
+    "mcd",
+    "pada",
+    "self-training",
+    "adda",
+    "shot",
+    "bbse",
+    "adamatch",
+)
 
 
 def of_numbers(rows=60, move=0.5, scale=1000.0, **given):

@@ -10,7 +10,19 @@ import headstart as hs
 from headstart.comparison import Problem
 from headstart.problems import load_problem
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
-from headstart.strategies.moves import Moved, MovedSides, colour, crop, flip, mixup, moves, shift
+from headstart.strategies.moves import (
+    MOVES,
+    Moved,
+    MovedSides,
+    TwoViews,
+    colour,
+    crop,
+    flip,
+    mixup,
+    moves,
+    shift,
+)
+from headstart.strategies.strong import erase, invert, tint, turn
 from headstart.tasks import Labelled, Multiclass, Segmentation, Task, shifted
 
 TINY = Budget(steps=4, pretrain=4, options=1)
@@ -101,6 +113,81 @@ def test_mixup_lowers_the_same_expected_loss_as_both_labels_do():
     assert ours.item() == pytest.approx(theirs.item(), abs=0.02)
     assert abs(kind.loss(flat @ head, y) - theirs) > 0.05  # and it is another loss than without
     assert torch.equal(mixed.y, y)
+
+
+def test_a_turn_is_about_the_middle_and_by_few_degrees():
+    far = torch.linspace(-1, 1, 64)
+    height = far[:, None].expand(64, 64)  # a slope: where it points says how far an image was turned
+    x = turn(Labelled(height.expand(200, 1, 64, 64), torch.zeros(200).long()), Multiclass(2), gen()).x[:, 0]
+    down = (x[:, 34, 32] - x[:, 30, 32]) / 4
+    across = (x[:, 32, 34] - x[:, 32, 30]) / 4
+    degrees = torch.atan2(across, down).rad2deg()
+    assert 13 < degrees.abs().max() < 18.2  # what is stretched across by 1.1 and down by .9 is at 18.1
+    size = (down**2 + across**2).sqrt() * 31.5  # of a slope of 1 over 31.5 pixels
+    assert size.min() >= 0.9
+    assert size.max() <= 1.1
+    assert -3 < degrees.mean() < 3
+    torch.testing.assert_close(x[:, 31:33, 31:33].mean((1, 2)), torch.zeros(200), atol=1e-5, rtol=0)
+
+
+def test_tint_changes_each_channel_by_itself():
+    g = torch.Generator().manual_seed(0)
+    rows = Labelled(torch.rand(60, 3, 16, 16, generator=g), torch.zeros(60).long())
+    x = tint(rows, Multiclass(2), gen()).x
+    spread = rows.x.flatten(2).std(2)
+    factor = x.flatten(2).std(2) / spread
+    assert 0.5 <= factor.min() < 0.6
+    assert 1.4 < factor.max() <= 1.5
+    assert (factor.std(1) > 0.01).all()
+    own = (rows.x - rows.x.mean((2, 3), keepdim=True)) * factor[:, :, None, None]
+    torch.testing.assert_close(x - x.mean((2, 3), keepdim=True), own)
+
+
+def test_inverted_images_are_mirrored_in_their_range_one_in_two():
+    rows = images(200, 0)
+    x = invert(rows, Multiclass(2), gen()).x
+    same = (x == rows.x).flatten(1).all(1)
+    assert 70 < same.sum() < 130
+    low, high = (f(rows.x, (1, 2, 3), True) for f in (torch.amin, torch.amax))
+    torch.testing.assert_close(x[~same], (low + high - rows.x)[~same])
+
+
+def test_a_square_is_painted_in_the_mean_and_the_rest_stays():
+    rows = images(100, 0)
+    x = erase(rows, Multiclass(2), gen()).x
+    for one, other in zip(rows.x[:, 0], x[:, 0], strict=True):
+        down, across = torch.where(one != other)
+        assert torch.equal(other[down, across], one.mean().expand(len(down)))
+        sides = [int(axis.max() - axis.min()) + 1 for axis in (down, across)]
+        assert max(sides) <= 5  # three tenths of 16
+        assert len(down) == sides[0] * sides[1]
+
+
+def test_two_views_are_the_rows_and_the_rows_changed_much():
+    task = Task("t", Multiclass(2), images(20, 2), unlabelled=images(12, 0).inputs())
+    made = [
+        TwoViews(shifted(task, 8, generator=gen()), moves(["invert"], 16), generator=gen(1)) for _ in range(2)
+    ]
+    plain, batch = next(shifted(task, 8, generator=gen())), next(made[0])
+    for side in ("source", "target"):
+        x = getattr(batch, side).x
+        was = getattr(plain, side).x
+        assert torch.equal(x[:8], was)
+        changed = (x[8:] != was).flatten(1).any(1)
+        assert 0 < changed.sum() < 8
+        torch.testing.assert_close(
+            x[8:][changed], (was.amin((1, 2, 3), True) + was.amax((1, 2, 3), True) - was)[changed]
+        )
+    assert torch.equal(batch.source.y, torch.cat([plain.source.y] * 2))
+    assert torch.equal(next(made[1]).target.x, batch.target.x)
+
+
+def test_every_move_is_known_to_problem_files():
+    for name in MOVES:
+        (move,) = moves([name], 16)
+        made = move(images(4, 0), Multiclass(2), gen())
+        assert made.x.shape == (4, 1, 16, 16)
+        assert torch.equal(made.y, images(4, 0).y)
 
 
 def test_all_ways_that_train_on_rows_see_moved_ones_and_heads_on_features_do_not(monkeypatch):

@@ -416,7 +416,7 @@ BATTERY = {
 
 BATTERY |= {
     f"domains.{name}": objective(functools.partial(getattr(domains, name), A), SHIFT)
-    for name in ("AFN", "CMD", "CORAL", "JAN", "MCC", "PseudoLabel")
+    for name in ("AFN", "AdaMatch", "CMD", "CORAL", "JAN", "MCC", "PseudoLabel")
 }
 ABC = ["a", "b", "c"]
 BATTERY |= {

@@ -107,7 +107,8 @@ class Problem(Situation):
         augment: how images are moved at random, anew at each step, wherever a net learns from rows, with
             reuse or without: ``"flip"``, ``"shift"`` (by up to an eighth of the side), ``"crop"`` (a part of
             seven tenths of the sides or more, enlarged), ``"colour"``, ``"mixup"`` (another image laid over
-            it). Heads on features that are computed once learn from the rows as they are.
+            it), ``"turn"`` (by up to 15 degrees), ``"tint"`` (each channel), ``"invert"`` (light and dark),
+            ``"erase"`` (a square). Heads on features that are computed once learn from the rows as they are.
 
     Raises:
         TypeError: if a module gives several tensors, and it is not plain which of them are the features.

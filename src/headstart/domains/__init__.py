@@ -1,5 +1,6 @@
 """Objectives for a task that is met once with labels and once, elsewhere, without."""
 
+from ._adamatch import AdaMatch
 from ._adda import ADDA
 from ._afn import AFN
 from ._cdan import CDAN
@@ -33,6 +34,7 @@ __all__ = [
     "MMD",
     "PADA",
     "SHOT",
+    "AdaMatch",
     "DeepJDOT",
     "JointSpace",
     "MultiDANN",

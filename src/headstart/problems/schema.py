@@ -146,8 +146,11 @@ class Compare(Section):
     class_weights: Literal["auto", "balanced", "sampled", "none"] = Field(
         default="auto", description='"auto", "balanced", "sampled" or "none"'
     )
-    augment: list[Literal["flip", "shift", "crop", "colour", "mixup"]] = Field(
-        default_factory=list, description='a list of "flip", "shift", "crop", "colour" and "mixup"'
+    augment: list[Literal["flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert", "erase"]] = (
+        Field(
+            default_factory=list,
+            description='some of "flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert", "erase"',
+        )
     )
     validator: str = Field(
         default=DEFAULT, description="what judges nets for a target without labels, such as `sound`"

@@ -24,9 +24,13 @@ from torch import Tensor
 from ..maths import random
 from ..tasks import Binary, Inputs, Kind, Labelled, Shift, Stream, X
 from ..tasks.arrays import lit
+from ..tasks.nouns import join
+from .strong import erase, invert, tint, turn
 
 Move = Callable[[Labelled, Kind, torch.Generator], Labelled]
-MOVES = ("flip", "shift", "crop", "colour", "mixup")
+MOVES = ("flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert", "erase")
+OF_ROWS = ("mixup", "turn")  # that labels at places do not follow
+STRONG = ("shift", "turn", "tint", "invert", "erase")  # that leave no more than the class as it was
 STRENGTH = 0.2  # of changes of colour, as a share
 SHORTEST = 0.7  # side of a part that is enlarged to the whole, as a share
 ALPHA = 0.2  # of mixup's beta distribution, the paper's for ImageNet
@@ -38,7 +42,10 @@ def moves(names: Sequence[str], side: int) -> list[Move]:
     Args:
         names: ``"flip"``: left and right, one image in two; ``"shift"``: by up to an eighth of the side, each
             way; ``"crop"``: a part of seven tenths of the sides or more, enlarged to the whole; ``"colour"``:
-            contrast and brightness, by up to a fifth; ``"mixup"``: two images, one over the other.
+            contrast and brightness, by up to a fifth; ``"mixup"``: two images, one over the other;
+            ``"turn"``: by up to 15 degrees; ``"tint"``: as ``"colour"``, each channel by itself, by up to a
+            half; ``"invert"``: light and dark, one image in two; ``"erase"``: a square of three tenths of the
+            side.
         side: pixels of the shorter side of the images.
     """
     made: dict[str, Move] = {
@@ -47,6 +54,10 @@ def moves(names: Sequence[str], side: int) -> list[Move]:
         "crop": crop,
         "colour": colour,
         "mixup": mixup,
+        "turn": turn,
+        "tint": tint,
+        "invert": invert,
+        "erase": erase,
     }
     return [made[name] for name in names]
 
@@ -127,6 +138,26 @@ class MovedSides(_Within):
         source = self._moved(batch.source, self.kind, draws)
         bare = Labelled(batch.target.x, torch.zeros(len(batch.target)))
         return Shift(source, Inputs(self._moved(bare, Binary(), draws).x))
+
+
+@final
+class TwoViews(_Within):
+    """Give both sides of a stream's batches twice, one half below the other: as they are, and changed much.
+
+    Args:
+        stream: of batches of two sides, with images ``(B, C, H, W)``.
+        moves: of the second half, one after the other; labels stay.
+        generator: one number is drawn from it.
+    """
+
+    def _batch(self) -> Shift:
+        draws, batch = random.generator(self._seed, self._step), next(self.stream)
+        source, target = (
+            self._moved(Labelled(side.x, torch.zeros(len(side))), Binary(), draws).x
+            for side in (batch.source, batch.target)
+        )
+        y = torch.cat([batch.source.y, batch.source.y])
+        return Shift(Labelled(join(batch.source.x, source), y), Inputs(join(batch.target.x, target)))
 
 
 def flip(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:

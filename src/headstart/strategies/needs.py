@@ -14,7 +14,7 @@ from ..models import cuts
 from ..models.net import as_backbone
 from ..tasks import Labelled, Task
 from ..tasks.kinds.kind import Label
-from .situation import Situation, facts_of, of_words, one_row
+from .situation import Situation, facts_of, of_words, one_row, row_shape
 from .unlike import all_rows, taken
 
 NO_CLASSES = "the target is no classification"
@@ -211,6 +211,14 @@ def shallow_numbers(situation: Situation) -> str:
 def transported_numbers(situation: Situation) -> str:
     """Ask for ``shallow_numbers``, and the library of optimal transport."""
     return shallow_numbers(situation) or pot()
+
+
+def pictured_shift(situation: Situation) -> str:
+    """Ask for ``shift``, of images."""
+    if reason := shift(situation):
+        return reason
+    images = len(row_shape(situation.target) or ()) == 3
+    return "" if images else "the target's rows are no images, which can be changed and stay what they are"
 
 
 def several_shift(situation: Situation) -> str:

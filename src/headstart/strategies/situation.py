@@ -26,7 +26,7 @@ from ..tasks.nouns import move, take, tensors
 from ..tasks.spelling import unspelled
 from .budget import Budget
 from .candidate import Candidate, candidates
-from .moves import MOVES, Move, moves
+from .moves import MOVES, OF_ROWS, Move, moves
 from .ready import converted, fitted, numbers, of_one_length, tokens
 from .unlike import divided
 from .validating import DEFAULT, LABELS, VALIDATORS
@@ -562,8 +562,8 @@ def _check_moves(situation: Situation) -> None:
     if situation.augment and len(row_shape(situation.target) or ()) != 3:
         raise wrong("`augment`", expected="left out, for rows that are no images", found=situation.augment)
     apart = [t.name for t in (*situation.targets, *situation.sources) if not t.kind.per_row]
-    if "mixup" in situation.augment and apart:
-        expected = 'without "mixup", since its label is that of a whole row'
+    if (whole := [name for name in OF_ROWS if name in situation.augment]) and apart:
+        expected = f'without "{whole[0]}", which labels at places do not follow'
         raise wrong("`augment`", expected=expected, found=f"answers at places in task {apart[0]!r}")
 
 

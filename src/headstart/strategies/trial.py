@@ -24,8 +24,8 @@ from ..seams import Combine, Objective, learned
 from ..tasks import Labelled, Stream, Task, X, batches, shifted
 from ..transfer import Supervised
 from .holding import enough, hold_out, same_rows
-from .moves import Moved, MovedSides, shift
-from .situation import SAMPLED, Situation, width_of
+from .moves import STRONG, Moved, MovedSides, TwoViews, moves, shift
+from .situation import SAMPLED, Situation, row_shape, width_of
 from .starts import Curves, Starts
 
 LOOKS = 20  # at held-out rows along a phase
@@ -133,12 +133,12 @@ class Trial:
             backbone = problem.build(pretrained=False)
             net = Net(backbone, {t.name: t.kind.head(width_of(backbone, t)) for t in tasks}).to(problem.on)
         stream = batches(tasks, 64, generator=self.generator("pretrain"))
-        moves = problem.moves
+        changes = problem.moves
         if problem.shift and "shift" not in problem.augment:
-            moves = [partial(shift, problem.shift), *moves]
-        if moves:
+            changes = [partial(shift, problem.shift), *changes]
+        if changes:
             kinds = {t.name: t.kind for t in tasks}
-            stream = Moved(stream, moves, kinds, generator=self.generator("pretrain, moved"))
+            stream = Moved(stream, changes, kinds, generator=self.generator("pretrain, moved"))
         steps = problem.budget.pretrain
         return net, self.train(net, tasks, steps=steps, lr=3e-3, stream=stream, phase="pretrain")
 
@@ -234,6 +234,11 @@ class Trial:
             return stream
         draws = self.generator(f"{purpose}, moved")
         return MovedSides(stream, self.problem.moves, task.kind, generator=draws)
+
+    def views(self, task: Task) -> Stream:
+        """Give what ``sides`` does twice, the second time changed much; for images."""
+        stream, side = self.sides(task), min((row_shape(self.target) or ())[-2:])
+        return TwoViews(stream, moves(STRONG, side), generator=self.generator("views"))
 
     def _held_out(self, tasks: Sequence[Task], steps: int) -> tuple[Sequence[Task], Held | None]:
         """Hold a tenth of the targets' rows out, where the budget names no steps and there are enough."""

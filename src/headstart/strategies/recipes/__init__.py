@@ -1,7 +1,7 @@
 """The recipes, each with its entry beside its function; here they stand in the order of the tables."""
 
 from ..strategy import Strategy
-from .align import ADABN, ALIGNING, DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
+from .align import ADABN, ADAMATCH, ALIGNING, DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
 from .averaged import EMA, SWA, WISE_FT
 from .blobs import RAW_BLOBS
 from .constant import CONSTANT
@@ -71,7 +71,7 @@ FURTHER: dict[str, Strategy] = {
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
         LOGIT_ADJUSTED, COTUNING,
         MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE, MULTITASK_GROUPS,
-        *ALIGNING, ADDA_STRATEGY, SHOT_STRATEGY, MULTI_DANN, *LABELLED_TOO, ADABN,
+        *ALIGNING, ADDA_STRATEGY, SHOT_STRATEGY, MULTI_DANN, *LABELLED_TOO, ADABN, ADAMATCH,
         *SHALLOW, *DENOISED, TOGETHER,
     )
 }  # fmt: skip

@@ -28,13 +28,14 @@ from ...domains import (
     MDD,
     MMD,
     PADA,
+    AdaMatch,
     DeepJDOT,
     PseudoLabel,
 )
 from ...engine import predict, seeded, settle
 from ...models import Net
 from ...seams import Objective
-from ...tasks import Labelled, Task, X, batches
+from ...tasks import Labelled, Stream, Task, X, batches
 from ...tasks.nouns import join, take
 from .. import needs
 from ..reading import beyond_of
@@ -274,9 +275,27 @@ def align(trial: Trial, objective: Callable[[Task, Net], Objective]) -> Trained:
     return aligned(trial, net, task, lower)
 
 
-def aligned(trial: Trial, net: Net, task: Task, lower: Objective) -> Trained:
+def adamatch(trial: Trial) -> Trained:
+    """Lower ``AdaMatch`` on two views of each image."""
+    task, net = begun(trial)
+    lower = AdaMatch(task, weight=trial.settings["weight"], seed=trial.seed)
+    return aligned(trial, net, task, lower, trial.views(task))
+
+
+ADAMATCH = aligning(
+    "adamatch",
+    adamatch,
+    "own sure answers as labels of images changed much",
+    (1.0, 0.3, 3.0),
+    "[Berthelot et al. 2022](https://arxiv.org/abs/2106.04732)",
+    needs.pictured_shift,
+    aligns=False,
+)
+
+
+def aligned(trial: Trial, net: Net, task: Task, lower: Objective, stream: Stream | None = None) -> Trained:
     """Lower an objective on both sides, and leave a net that answers for the target."""
-    stream, steps = trial.sides(task), trial.problem.budget.pretrain
+    stream, steps = stream or trial.sides(task), trial.problem.budget.pretrain
     curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align")
     return Trained(net, curves, {"troubles": troubles(curves)}, **by_side(trial, net, task))
 
