@@ -149,7 +149,8 @@ class Compare(Section):
     augment: list[Literal["flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert", "erase"]] = (
         Field(
             default_factory=list,
-            description='some of "flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert", "erase"',
+            description='a list of "flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert" and '
+            '"erase"',
         )
     )
     validator: str = Field(
