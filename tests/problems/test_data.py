@@ -124,6 +124,19 @@ def test_texts_of_other_lengths_are_brought_to_one_and_those_of_other_words_refu
     assert Problem(target, [texts("old", 6, ["a", "b"])]).backbone == "textcnn"
 
 
+def test_longer_texts_of_a_source_are_not_cut_to_the_targets_length(tmp_path: Path) -> None:
+    short = [f"{'good' if i % 2 else 'bad'} w{i},{i % 2}" for i in range(20)]
+    long = [f"w{i} {'so it went on and on ' * 3}{'good' if i % 2 else 'bad'},{i % 2}" for i in range(20)]
+    for name, lines in (("new", short), ("old", long)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["words,label", *lines]) + "\n")
+    posed = problem(tmp_path, "text:new.csv#label", "text:old.csv#label")
+    (source,) = posed.sources
+    assert source.train.x.shape[1] == posed.target.train.x.shape[1] == 20
+    last = source.train.x[:, 19]
+    good, bad = (1 + posed.target.encoding.vocabulary.index(word) + 1 for word in ("good", "bad"))
+    assert torch.equal(last, torch.where(source.train.y == 1, good, bad))  # the word that tells comes last
+
+
 def test_images_have_theirs_and_so_have_rows_that_are_no_table() -> None:
     def noise(name: str, *shape: int) -> Task:
         rows = Labelled(torch.rand(8, *shape), torch.arange(8) % 2)

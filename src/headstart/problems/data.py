@@ -156,11 +156,8 @@ class _Reading:
     divided: Divided = field(default_factory=dict)
 
 
-def _read(section: Data, before: Sequence[Task], how: _Reading, *, whole: bool = False) -> list[Task]:
-    """Read data like the first of the tasks before, if they can be; the same data are divided as then.
-
-    Texts are cut to the length of those before, but not where they are wanted ``whole``.
-    """
+def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
+    """Read data like the first of the tasks before, if they can be; the same data are divided as then."""
     resize = tuple(section.resize) if isinstance(section.resize, list) else section.resize
     alike, texts = before[0].encoding if before and section.resize is None else None, False
     own = isinstance(section, Source) and section.columns == "own"
@@ -172,7 +169,7 @@ def _read(section: Data, before: Sequence[Task], how: _Reading, *, whole: bool =
         texts = reads_texts(section.data) and alike.reads("text")
         same = (same or texts) and not (texts and how.tokens)  # which gives all texts the same numbers
         alike = alike.alike() if same else None
-    if longer := whole and texts and isinstance(alike, TextEncoding):
+    if longer := texts and isinstance(alike, TextEncoding):  # not cut to the length of those before
         alike = dataclasses.replace(alike, length=max(alike.length, LENGTH))
     found = read(
         section.data,
@@ -209,7 +206,7 @@ def _kinds(section: Data, before: Sequence[Task]) -> dict[str, LabelKind]:
 
 def _targets(section: Target, before: Sequence[Task], how: _Reading, *, alone: bool) -> list[Task]:
     """Read a target, which may be several tasks on the same rows; those after the first are read like it."""
-    tasks = _read(section, before, how, whole=True)
+    tasks = _read(section, before, how)
     if alone and len(tasks) != 1:
         names = [t.name for t in tasks]
         part = "column" if reads_files(section.data) else "name"
