@@ -30,7 +30,7 @@ from .strong import erase, invert, tint, turn
 Move = Callable[[Labelled, Kind, torch.Generator], Labelled]
 MOVES = ("flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert", "erase")
 OF_ROWS = ("mixup", "turn")  # that labels at places do not follow
-STRONG = ("shift", "turn", "tint", "invert", "erase")  # that leave no more than the class as it was
+STRONG = ("turn", "tint", "invert", "erase")  # that leave no more than the class as it was
 STRENGTH = 0.2  # of changes of colour, as a share
 SHORTEST = 0.7  # side of a part that is enlarged to the whole, as a share
 ALPHA = 0.2  # of mixup's beta distribution, the paper's for ImageNet
