@@ -16,7 +16,7 @@ from headstart.strategies import FURTHER, SIDE_BY_SIDE, STRATEGIES, Budget, Star
 from headstart.strategies.recipes import beside
 from headstart.strategies.recipes.beside import regresses, side_by_side
 from headstart.strategies.recipes.jointly import GRAMIANS, LOSSES, PATTERNS
-from headstart.tasks import Labelled, Multiclass, Multilabel, Regression, Task, Tokens
+from headstart.tasks import Labelled, Multiclass, Multilabel, Regression, Task
 from headstart.testing import check_strategy
 
 TINY = Budget(steps=3, pretrain=2, options=1)
@@ -251,21 +251,18 @@ def test_new_heads_on_a_pretrained_encoder_learn_ten_times_as_fast_as_it(monkeyp
     assert len(rates) == len(list(net.parameters()))
 
 
-def fitted_by_hand(z, y, weight=None):
-    """The regression, by scikit-learn alone, on features with mean 0 and one spread for all."""
-    z = z.double()
-    mean = z.mean(0)
+def fitted(z, y, model):
+    """Fit on features with mean 0 and one spread for all, by scikit-learn alone; answers new features."""
+    z, mean = z.double(), z.double().mean(0)
     spread = (z - mean).square().sum(1).mean().sqrt()
-    if y.is_floating_point():
-        model = Ridge(alpha=0.1)
-    else:
-        model = LogisticRegression(C=10.0, class_weight=weight, max_iter=1000)
     model.fit(((z - mean) / spread).numpy(), y.numpy())
-    return lambda new: ((new.double() - mean) / spread).numpy(), model
+    say = model.predict_proba if hasattr(model, "predict_proba") else model.predict
+    return lambda new: torch.from_numpy(say(((new.double() - mean) / spread).numpy())).float()
 
 
 @pytest.mark.parametrize("pattern", ["hard", "mmoe", "hierarchical", "pooled"])
 def test_heads_on_a_pretrained_encoder_begin_as_regressions_on_its_features(pattern):
+    torch.manual_seed(0)
     encoder = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 5))
     targets = [task("a", 1), task("b", 2), task("c", 3, Regression())]
     source = task("d", 4, Multiclass(3))
@@ -279,52 +276,28 @@ def test_heads_on_a_pretrained_encoder_begin_as_regressions_on_its_features(patt
     )
     net = learned(f"multitask:{pattern}+sum", problem, lr=1e-9).net
     for one in targets:
-        rows, new = one.train, one.test.x
-        parts = [t.train for t in targets[:2]] if pattern == "pooled" and one.kind.classes else [rows]
-        z = torch.cat([net.features(part.x, one.name).detach() for part in parts])
-        y = torch.cat([part.y for part in parts])
+        alike = [t for t in targets if t.kind == one.kind] if pattern == "pooled" else [one]
+        z = torch.cat([net.features(t.train.x, one.name).detach() for t in alike])
+        y, new = torch.cat([t.train.y for t in alike]), net.features(one.test.x, one.name).detach()
+        said = net(one.test.x, one.name).detach()
         if one.kind.classes:
-            ready, model = fitted_by_hand(z, y, "balanced")
-            expected = model.predict_proba(ready(net.features(new, one.name).detach()))
-            said = net(new, one.name).detach().softmax(1)
-        else:
-            centre, unit = one.kind.standard(y).centre, one.kind.standard(y).scale
-            ready, model = fitted_by_hand(z, (y - centre) / unit)
-            told = torch.from_numpy(model.predict(ready(net.features(new, one.name).detach())))
-            expected = (told * unit + centre).numpy()
-            said = net(new, one.name).detach()[:, 0]
-        assert said.numpy() == pytest.approx(expected, abs=1e-4)
-
-
-def test_heads_of_words_begin_as_regressions_on_each_word():
-    draws = torch.Generator().manual_seed(0)
-    words = torch.randint(1, 9, (2, 20, 5), generator=draws)
-    tags = [Labelled(x, (x % 3 + (x > 6)).long()) for x in words]
-    rows = [Labelled(x, (x[:, 0] > 4).long()) for x in words]
-    targets = [
-        Task("tags", Tokens(["x", "y", "z", "w"]), tags[0], test=tags[1]),
-        Task("first", Multiclass(2), rows[0], test=rows[1]),
-    ]
-    settings = {"vocabulary": 9, "embedding": 6, "filters": 4}
-    encoder = hs.backbone("textcnn", settings=settings)
-    problem = Problem(targets=targets, backbone=encoder, settings={}, budget=Budget(steps=1, options=1))
-    net = learned("multitask:hard+sum", problem, lr=1e-9).net.eval()
-    places = net.backbone.places(words[0]).detach().flatten(0, 1)
-    ready, model = fitted_by_hand(places, tags[0].y.flatten())
-    asked = net.backbone.places(words[1]).detach().flatten(0, 1)
-    said = net(words[1], "tags").detach().flatten(0, 1).softmax(1)
-    assert said.numpy() == pytest.approx(model.predict_proba(ready(asked)), abs=1e-3)
+            model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
+            torch.testing.assert_close(said.softmax(1), fitted(z, y, model)(new), atol=1e-4, rtol=0)
+        else:  # in units of the training rows
+            unit = one.kind.standard(y)
+            told = unit.undo(fitted(z, unit.apply(y).flatten(), Ridge(alpha=0.1))(new)[:, None]).float()
+            torch.testing.assert_close(said, told, atol=1e-4, rtol=0)
 
 
 def test_rows_that_choose_weights_are_no_part_of_what_heads_begin_as(monkeypatch):
     seen = {}
 
-    def fitted(trial, z, model):
+    def fit(trial, z, model):
         seen[trial.target.name] = len(z)
         return nn.Linear(4, 2)
 
     monkeypatch.setattr(Trial, "train", lambda self, net, tasks, **how: {})
-    monkeypatch.setattr(beside, "linear_head", fitted)
+    monkeypatch.setattr(beside, "linear_head", fit)
     big = [task(name, seed, count=2100) for name, seed in (("a", 1), ("b", 2))]
     problem = Problem(targets=big, backbone=mlp(6, hidden=[4]), settings={})
     net = Net(problem.build(pretrained=True), {t.name: t.kind.head(4) for t in big})
