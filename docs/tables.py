@@ -426,24 +426,30 @@ def _study(study: Mapping[str, Any]) -> str:
 
 
 def together(file: Path = QUALITY / "texts_together" / "figures.json") -> str:
-    """Show what tasks on texts reached in one net, and how far that is above a net for each."""
+    """Show what tasks on texts reached in one net, and what it is above frozen features and single nets."""
     if not file.exists():
         return "`benchmarks/quality/texts_together/run.py` has not been run yet.\n"
     found = json.loads(file.read_text())
     named = {name: f"{name.partition(' ')[0]}, {about['metric']}" for name, about in found["tasks"].items()}
-    rows = []
+    rows, joint = [], []
     for way, seeds in found["ways"].items():
-        cells = []
-        for name in named:
-            runs = [run[name] for run in seeds.values()]
-            cell = f"{100 * _mean([run['score'][0] for run in runs]):.1f}"
-            if "gain" in runs[0]:
-                gain, low, high = (100 * _mean([run["gain"][i] for run in runs]) for i in range(3))
-                cell += f" ({gain:+.1f} [{low:+.1f}, {high:+.1f}])"
-            cells.append(cell)
+        runs = {name: [run[name] for run in seeds.values()] for name in named}
         seconds = _mean([run["cpu_seconds"] for run in seeds.values()])
+        cells = [_over(each, "score", "over_frozen") for each in runs.values()]
         rows.append([f"`{way}`", *cells, str(len(seeds)), f"{seconds:.0f}"])
-    return markdown(["way", *named.values(), "seeds", "CPU seconds"], rows)
+        if way.startswith("multitask:"):
+            joint.append([f"`{way}`", *(_over(each, "gain") for each in runs.values())])
+    first = markdown(["way", *named.values(), "seeds", "CPU seconds"], rows)
+    return f"{first}\n{markdown(['gain over `alone`', *named.values()], joint)}"
+
+
+def _over(runs: Sequence[Mapping[str, Any]], *keys: str) -> str:
+    """Write a score in % and in brackets what it is above another, or that alone, averaged over seeds."""
+    cells = []
+    for key in (key for key in keys if key in runs[0]):
+        value, low, high = (100 * _mean([run[key][i] for run in runs]) for i in range(3))
+        cells.append(f"{value:.1f}" if key == "score" else f"{value:+.1f} [{low:+.1f}, {high:+.1f}]")
+    return cells[0] if len(cells) < 2 else f"{cells[0]} ({cells[1]})"
 
 
 def _mean(values: Sequence[float]) -> float:

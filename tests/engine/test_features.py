@@ -284,6 +284,17 @@ def test_the_task_matters_to_a_trunk_that_asks_for_it_alone():
     assert torch.equal(store.features(net, store.key(module), x, task="bc"), x + 2)
 
 
+def test_the_task_matters_to_a_trunk_that_gives_each_its_own_places():
+    class Both(Trunk):
+        def forward(self, x, task):
+            return torch.stack([x] * len(task), 2).float()
+
+    heads = {task: AtPlaces(nn.Identity()) for task in ("a", "bc")}
+    net, store, x = Net(Both(), heads), FeatureStore(), torch.arange(20).view(10, 2)
+    found = [store.features(net, "key", x, task=task).shape for task in heads]
+    assert found == [(10, 2, 1), (10, 2, 2)]
+
+
 def test_a_backbone_that_is_not_frozen_is_refused():
     net, store = Net(nn.Linear(2, 4), {}), FeatureStore()
     with pytest.raises(ValueError, match=r"`net.backbone` should be frozen; found 2 trainable parameters"):

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 import headstart as hs
@@ -12,9 +13,10 @@ from headstart.comparison.plan import applicable
 from headstart.models import Net, load, mlp
 from headstart.multitask import Soft
 from headstart.strategies import FURTHER, SIDE_BY_SIDE, STRATEGIES, Budget, Starts, Trial, pair
-from headstart.strategies.recipes.beside import side_by_side
+from headstart.strategies.recipes import beside
+from headstart.strategies.recipes.beside import regresses, side_by_side
 from headstart.strategies.recipes.jointly import GRAMIANS, LOSSES, PATTERNS
-from headstart.tasks import Labelled, Multiclass, Regression, Task
+from headstart.tasks import Labelled, Multiclass, Multilabel, Regression, Task
 from headstart.testing import check_strategy
 
 TINY = Budget(steps=3, pretrain=2, options=1)
@@ -194,19 +196,32 @@ def normed():
     return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4))
 
 
+def any_of(task, name="any of two"):
+    """A target with any of two labels, which no regression is fitted for."""
+    rows, held = task.train, task.test
+    labels = [torch.stack([part.y.float(), 1 - part.y.float()], 1) for part in (rows, held)]
+    return Task(name, Multilabel(2), Labelled(rows.x, labels[0]), test=Labelled(held.x, labels[1]))
+
+
 @pytest.mark.usefixtures("soon_settled")
 @pytest.mark.parametrize("pattern", ["hard", "soft", "shared-private", "mmoe", "ple"])
-def test_what_is_pretrained_stays_while_heads_learn_and_is_moved_by_small_steps(pattern):
-    problem = several(backbone=normed(), settings={}, budget=Budget(steps=8, options=1))
-    trained = learned(f"multitask:{pattern}+sum", problem, lr=1e-2)
-    assert [len(trained.curves[f"{phase}: a"]) for phase in ("together, heads", "together")] == [2, 6]
-    start, net = normed(), trained.net.backbone
-    firsts = [m for m in net.modules() if isinstance(m, nn.Linear) and m.weight.shape == (8, 6)]
-    for first in firsts:
-        moved = (first.weight - start[0].weight).abs().max()
-        assert 0 < moved < 8 * 1e-3 * 1.1  # Adam's steps: at most a tenth of `lr` each, and decay
-    for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm1d)):
-        assert torch.equal(norm.running_mean, start[1].running_mean)
+def test_what_is_pretrained_is_moved_by_small_steps_and_stays_while_new_heads_learn(pattern):
+    settings = {"backbone": normed(), "settings": {}, "budget": Budget(steps=8, options=1)}
+    begun = several(**settings)
+    partly = Problem(targets=[*begun.targets, any_of(begun.target)], **settings)
+    for problem, phases in ((begun, {"together": 8}), (partly, {"together, heads": 2, "together": 6})):
+        trained = learned(f"multitask:{pattern}+sum", problem, lr=1e-2)
+        last = problem.targets[-1].name
+        counts = {name: len(steps) for name, steps in trained.curves.items() if name.endswith(f": {last}")}
+        assert counts == {f"{phase}: {last}": steps for phase, steps in phases.items()}
+        assert "together, heads: a" not in trained.curves  # it has begun by a regression
+        start, net = normed(), trained.net.backbone
+        firsts = [m for m in net.modules() if isinstance(m, nn.Linear) and m.weight.shape == (8, 6)]
+        for first in firsts:
+            moved = (first.weight - start[0].weight).abs().max()
+            assert 0 < moved < 8 * 1e-3 * 1.1  # Adam's steps: at most a tenth of `lr` each, and decay
+        for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm1d)):
+            assert torch.equal(norm.running_mean, start[1].running_mean)
 
 
 @pytest.mark.usefixtures("soon_settled")
@@ -220,12 +235,92 @@ def test_these_move_what_is_pretrained_by_small_steps_too(name):
 
 def test_new_heads_on_a_pretrained_encoder_learn_ten_times_as_fast_as_it(monkeypatch):
     seen = []
-    monkeypatch.setattr(Trial, "train", lambda self, net, tasks, **how: seen.append(how) or {})
-    problem = several(backbone=mlp(6, hidden=[4]), settings={})
-    net = Net(problem.build(pretrained=True), {t.name: t.kind.head(4) for t in problem.targets})
+    monkeypatch.setattr(Trial, "train", lambda self, net, tasks, **how: seen.append((tasks, how)) or {})
+    known = task("a", 1)
+    targets = [known, any_of(known)]
+    problem = Problem(targets=targets, backbone=mlp(6, hidden=[4]), settings={})
+    net = Net(problem.build(pretrained=True), {t.name: t.kind.head(4) for t in targets})
     side_by_side(Trial(problem, {"lr": 1e-3}, 0), net, problem.targets, steps=8, phase="both")
-    heads, both = seen
-    assert (heads["steps"], both["steps"]) == (2, 6)
-    rates = {id(p): group["lr"] for group in both["groups"] for p in group["params"]}
-    assert all(rates[id(p)] == 1e-3 for p in net.heads.parameters())
-    assert all(rates[id(p)] == pytest.approx(1e-4) for p in net.backbone.parameters())
+    (alone, heads), (both, all_) = seen
+    assert ([t.name for t in alone], heads["steps"]) == (["any of two"], 2)
+    assert ([t.name for t in both], all_["steps"]) == (["a", "any of two"], 6)
+    rates = {id(p): group["lr"] for group in all_["groups"] for p in group["params"]}
+    assert all(rates[id(p)] == 1e-3 for p in net.heads["any of two"].parameters())
+    slow = [*net.backbone.parameters(), *net.heads["a"].parameters()]
+    assert all(rates[id(p)] == pytest.approx(1e-4) for p in slow)
+    assert len(rates) == len(list(net.parameters()))
+
+
+def fitted(z, y, model):
+    """Fit on features with mean 0 and one spread for all, by scikit-learn alone; answers new features."""
+    z, mean = z.double(), z.double().mean(0)
+    spread = (z - mean).square().sum(1).mean().sqrt()
+    model.fit(((z - mean) / spread).numpy(), y.numpy())
+    say = model.predict_proba if hasattr(model, "predict_proba") else model.predict
+    return lambda new: torch.from_numpy(say(((new.double() - mean) / spread).numpy())).float()
+
+
+@pytest.mark.parametrize("pattern", ["hard", "mmoe", "hierarchical", "pooled"])
+def test_heads_on_a_pretrained_encoder_begin_as_regressions_on_its_features(pattern):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 5))
+    targets = [task("a", 1), task("b", 2), task("c", 3, Regression())]
+    source = task("d", 4, Multiclass(3))
+    problem = Problem(
+        targets=targets,
+        sources=[source],
+        backbone=encoder,
+        settings={},
+        budget=Budget(steps=1, options=1),
+        class_weights="balanced",
+    )
+    net = learned(f"multitask:{pattern}+sum", problem, lr=1e-9).net
+    for one in targets:
+        alike = [t for t in targets if t.kind == one.kind] if pattern == "pooled" else [one]
+        z = torch.cat([net.features(t.train.x, one.name).detach() for t in alike])
+        y, new = torch.cat([t.train.y for t in alike]), net.features(one.test.x, one.name).detach()
+        said = net(one.test.x, one.name).detach()
+        if one.kind.classes:
+            model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
+            torch.testing.assert_close(said.softmax(1), fitted(z, y, model)(new), atol=1e-4, rtol=0)
+        else:  # in units of the training rows
+            unit = one.kind.standard(y)
+            told = unit.undo(fitted(z, unit.apply(y).flatten(), Ridge(alpha=0.1))(new)[:, None]).float()
+            torch.testing.assert_close(said, told, atol=1e-4, rtol=0)
+
+
+def test_rows_that_choose_weights_are_no_part_of_what_heads_begin_as(monkeypatch):
+    seen = {}
+
+    def fit(trial, z, model):
+        seen[trial.target.name] = len(z)
+        return nn.Linear(4, 2)
+
+    monkeypatch.setattr(Trial, "train", lambda self, net, tasks, **how: {})
+    monkeypatch.setattr(beside, "linear_head", fit)
+    big = [task(name, seed, count=2100) for name, seed in (("a", 1), ("b", 2))]
+    problem = Problem(targets=big, backbone=mlp(6, hidden=[4]), settings={})
+    net = Net(problem.build(pretrained=True), {t.name: t.kind.head(4) for t in big})
+    side_by_side(Trial(problem, {"lr": 1e-3}, 0), net, problem.targets, steps=8, phase="both")
+    assert seen == {"a": 1890, "b": 1890}
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (lambda t: t, ""),
+        (lambda t: dataclasses.replace(t, train=Labelled(t.train.x, torch.zeros(24).long())), "one class"),
+        (lambda t: Task("a", Regression(2), Labelled(t.train.x, halves(t))), "a number is missing"),
+        (any_of, "any of several labels"),
+    ],
+)
+def test_only_some_answers_are_fitted_by_a_regression(changed, why):
+    one = changed(task("a", 1))
+    assert regresses(one, 4) == (not why)
+    assert not regresses(one, 2**28)  # too many numbers
+
+
+def halves(task):
+    y = torch.stack([task.train.x[:, 0], task.train.x[:, 1]], 1)
+    y[3, 1] = float("nan")
+    return y

@@ -4,10 +4,12 @@ import random
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import headstart as hs
 from headstart.comparison import Problem
+from headstart.engine import FeatureStore
 from headstart.inference import Model
 from headstart.models import Backbone, Net, load, save, textcnn, widths
 from headstart.models.backbones.tokenizer import at_tokens, mean_over
@@ -163,6 +165,28 @@ def test_tags_and_classes_are_learned_in_one_net(name):
     assert set(trained.net.heads) == {"tags", "mood"}
     found = {t.name: hs.evaluate(trained.net, t) for t in posed.targets}
     assert (found["mood"]["accuracy"].n, found["tags"]["accuracy"].n > 20) == (20, True)
+
+
+@pytest.mark.parametrize("pattern", ["hard", "hierarchical"])
+def test_heads_of_words_begin_as_regressions_on_each_word_where_the_task_reads_it(pattern):
+    torch.manual_seed(0)
+    own = Task("own", Tokens(3), tags(seed=3), test=tags(seed=7))
+    posed = problem(backbone=Text(), settings={"vocabulary": 12}, budget=Budget(steps=1))
+    posed = posed.with_rows(targets=[*posed.targets, own])
+    trial = Trial(posed, {"lr": 1e-9}, 0, Starts(FeatureStore()))
+    net = pair(f"multitask:{pattern}+sum").learn(trial).net.eval()
+    for task in (posed.targets[0], own):
+        there = task.train.y >= 0
+        z, new = (net.features(part.x, task.name).detach() for part in (task.train, task.test))
+        mean = z[there].mean(0)
+        spread = (z[there] - mean).square().sum(1).mean().sqrt()
+        model = LogisticRegression(C=10.0, max_iter=100).fit((z[there] - mean) / spread, task.train.y[there])
+        said, told = (
+            net(task.test.x, task.name).detach(),
+            model.predict_log_proba(((new - mean) / spread).flatten(0, 1)),
+        )
+        expected = torch.from_numpy(told).float().view_as(said)
+        torch.testing.assert_close(said.log_softmax(2), expected, atol=1e-2, rtol=1e-3)
 
 
 @pytest.mark.parametrize("first", ["tags", "mood"])

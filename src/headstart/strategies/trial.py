@@ -193,7 +193,7 @@ class Trial:
         held = watch
         if stream is None:
             if watch is None:
-                tasks, held = self._held_out(tasks, steps)
+                tasks, held = self.held_out(tasks, steps)
             alike = [t.name for t in self.targets] if self.samples else []
             draws, size = self.generator(phase), self.problem.budget.batch
             stream = batches(tasks, size, balanced=alike, generator=draws)
@@ -240,7 +240,7 @@ class Trial:
         stream, side = self.sides(task), min((row_shape(self.target) or ())[-2:])
         return TwoViews(stream, moves(STRONG, side), generator=self.generator("views"))
 
-    def _held_out(self, tasks: Sequence[Task], steps: int) -> tuple[Sequence[Task], Held | None]:
+    def held_out(self, tasks: Sequence[Task], steps: int) -> tuple[Sequence[Task], Held | None]:
         """Hold a tenth of the targets' rows out, where the budget names no steps and there are enough."""
         targets = {t.name: t for t in self.targets if self.problem.budget.steps is None and enough(t)}
         watched = [t for t in tasks if t.name in targets and same_rows(t, targets[t.name])]

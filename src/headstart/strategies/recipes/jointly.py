@@ -327,7 +327,7 @@ def allows(pattern: str, weighing: str, situation: Situation) -> str:
 
 
 def run(pattern: str, weighing: str, trial: Trial) -> Trained:
-    """Train all tasks side by side for all steps; a head for each target is left."""
+    """Train all tasks side by side for all steps (``side_by_side``); a head for each target is left."""
     targets = wanted(trial)
     tasks = [*targets, *trial.problem.sources]
     net = shared(pattern, trial, tasks)
