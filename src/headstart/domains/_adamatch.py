@@ -21,15 +21,15 @@ from ._sides import TINY, check_weight, classes, guesses
 class AdaMatch(nn.Module):
     r"""Learn labels on the source; on the target, to answer a changed row as the row itself.
 
-    A batch holds each row twice: changed a little, then changed much. What the net says of the target's
-    slightly changed rows, :math:`p`, is brought to the classes' shares on the source; where it is then sure,
-    it is the label of the much changed ones:
+    A batch holds each row twice: as it is, or changed a little, then changed much. What the net says of the
+    target's first rows, :math:`p`, is brought to the classes' shares on the source; where it is then sure, it
+    is the label of the much changed ones:
 
     .. math:: \tilde p_i \propto p_i \, \frac{\overline{p_\text{source}}}{\overline{p}}, \qquad
         L_y + \mu(t) \, \frac wC \sum_i [\max_k \tilde p_{ik} \ge \tau \, c]\,
         (-\ln p^\text{much}_{i \hat y_i}), \qquad \hat y_i = \arg\max_k \tilde p_{ik}
 
-    with :math:`c` the mean of how sure the net is of the source's slightly changed rows, and
+    with :math:`c` the mean of how sure the net is of the source's first rows, and
     :math:`\mu(t) = \frac12 - \frac12 \cos(\min(\pi, 2 \pi t))` over the run. Both sides pass the net
     together. With batch normalisation the source passes alone too, and each of its outputs is drawn between
     those of both passes: so the net answers under the statistics of either.
@@ -41,8 +41,8 @@ class AdaMatch(nn.Module):
         seed: of the draws between two passes.
 
     Shape:
-        source rows ``(2B, *)`` with labels, target rows ``(2C, *)`` without, in either the first half changed
-        a little and the second much; returns scalars ``label`` and ``match``, both in nats.
+        source rows ``(2B, *)`` with labels, target rows ``(2C, *)`` without, the second half of either the
+        first half changed much; returns scalars ``label`` and ``match``, both in nats.
 
     Raises:
         ValueError: if an argument is out of its range, the task is no classification, or a side has an odd
@@ -93,7 +93,7 @@ class AdaMatch(nn.Module):
         """Say which rows of the target the net is sure of, and their classes.
 
         Shape:
-            outputs of slightly changed rows ``(B, K)`` and ``(C, K)``; returns booleans and classes ``(C,)``.
+            outputs of first rows ``(B, K)`` and ``(C, K)``; returns booleans and classes ``(C,)``.
         """
         p, q = guesses(self.task, of_source), guesses(self.task, of_target)
         q = q * (p.mean(0) / q.mean(0).clamp(min=TINY))

@@ -236,9 +236,10 @@ class Trial:
         return MovedSides(stream, self.problem.moves, task.kind, generator=draws)
 
     def views(self, task: Task) -> Stream:
-        """Give what ``sides`` does twice, the second time changed much; for images."""
-        stream, side = self.sides(task), min((row_shape(self.target) or ())[-2:])
-        return TwoViews(stream, moves(STRONG, side), generator=self.generator("views"))
+        """Give 64 images of a side twice: as they are, and changed much, by the problem's own moves too."""
+        stream = shifted(task, 64, generator=self.generator("shift"))
+        changes = [*self.problem.moves, *moves(STRONG, min((row_shape(self.target) or ())[-2:]))]
+        return TwoViews(stream, changes, generator=self.generator("views"))
 
     def held_out(self, tasks: Sequence[Task], steps: int) -> tuple[Sequence[Task], Held | None]:
         """Hold a tenth of the targets' rows out, where the budget names no steps and there are enough."""
