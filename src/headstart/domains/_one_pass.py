@@ -22,7 +22,8 @@ class OnePass(nn.Module):
     the objective, and another method for it. Without batch normalisation both are the same.
 
     Args:
-        objective: of this room, which reads features: each but ``SHOT`` and ``ADDA``, which meet one side.
+        objective: of this room, which reads features: each but ``SHOT`` and ``ADDA``, which meet one side,
+            and ``AdaMatch``, which has a policy of its own.
 
     Shape:
         source rows ``(B, *)`` and target rows ``(C, *)``; the losses are those of the objective.
