@@ -11,6 +11,7 @@ from headstart.datasets import (
     columns_by_name,
     from_frame,
     map_columns,
+    map_kernel,
     map_pairs,
     match_by_label,
     transferable,
@@ -182,3 +183,37 @@ def test_a_table_is_read_like_another_one_in_part():
         hs.datasets.from_frame(there, label="y", like={"reader": "images", "shape": [3, 32, 32]})
     with pytest.raises(ValueError, match="`like` should be given for tables only"):
         hs.datasets.read("digits:0-4", like=target.encoding)
+
+
+def test_a_kernel_map_is_ridge_regression_in_dual_variables_and_bends():
+    g = torch.Generator().manual_seed(0)
+    angle, length = 6 * torch.rand(2, 300, generator=g, dtype=torch.float64)
+    source = torch.stack([angle, 100 * length], 1)
+    target = torch.stack([angle.sin(), angle.cos() * length], 1) + 5
+    known, asked = slice(0, 200), slice(200, None)
+    bent = map_kernel(target[known], source[known], ridge=0.2, gamma=0.7)
+    z = (source - source[known].mean(0)) / source[known].std(0, correction=0)
+    like = torch.exp(-0.7 * torch.cdist(z, z[known]).square())
+    mean = target[known].mean(0)
+    weights = torch.linalg.solve(like[known] + 0.2 * torch.eye(200), target[known] - mean)
+    torch.testing.assert_close(bent.rows(source[asked]), like[asked] @ weights + mean)
+    straight = map_pairs(target[known], source[known])
+    off, by_line = ((made.rows(source[asked]) - target[asked]).square().mean() for made in (bent, straight))
+    assert off < 0.2 * by_line
+    far = torch.tensor([[1e3, 1e6]], dtype=torch.float64)
+    torch.testing.assert_close(bent.rows(far)[0], mean)
+
+
+def test_a_kernel_map_brings_a_source_beside_the_target():
+    x, y = correlated(60, 5)
+    source = Task("old", Multiclass(2), Labelled(x[:, :3].exp(), y))
+    made = map_kernel(x, x[:, :3].exp())(source)
+    assert made.train.x.shape == (60, 4)
+    assert torch.equal(made.train.y, y)
+    assert made.train.x.dtype == torch.float32
+    with pytest.raises(ValueError, match=r"tables of 3 columns; found \(60, 4\)"):
+        map_kernel(x, x[:, :3]).rows(x)
+    with pytest.raises(ValueError, match="as many of both sides, 10 to 5000; found 60 and 9"):
+        map_kernel(x, x[:9])
+    with pytest.raises(ValueError, match="above 0 and finite; found 0 and None"):
+        map_kernel(x, x, ridge=0)

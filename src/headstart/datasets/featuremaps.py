@@ -68,7 +68,7 @@ class FeatureMap:
 
     def _drawn(self, rows: Labelled | Inputs | Lazy, part: str) -> Tensor:
         """Map rows, with residuals of the target's rows drawn at random, the same every time."""
-        x = self.rows(_table(rows))
+        x = self.rows(table(rows))
         if self.residuals is not None:
             generator = random.generator("filled columns", part)
             at = torch.randint(len(self.residuals), (len(x),), generator=generator)
@@ -201,7 +201,7 @@ def match_by_label(target: Labelled, source: Labelled, generator: torch.Generato
         tensor([[0., 1., 1.]])
     """
     new, old = target.known(), source.known()
-    x, y = _table(new), _table(old)
+    x, y = table(new), table(old)
     places = {int(k): (new.y == k).nonzero().flatten() for k in new.y.unique()}
     at = [i for i, k in enumerate(old.y.tolist()) if int(k) in places]
     drawn = [
@@ -244,7 +244,7 @@ def transferable(target: Task, source: Task, columns: Columns, least: float = LE
     References:
         Fisher (Metron 1921), On the "probable error" of a coefficient of correlation
     """
-    sides = [(_table(task.train.known()).double(), _member(task)) for task in (target, source)]  # type: ignore[union-attr]
+    sides = [(table(task.train.known()).double(), _member(task)) for task in (target, source)]  # type: ignore[union-attr]
     if min(len(x) for x, _ in sides) < LABELLED:
         found = " and ".join(str(len(x)) for x, _ in sides)
         raise wrong("labelled rows of target and source", expected=f"at least {LABELLED} each", found=found)
@@ -304,7 +304,8 @@ def _names(encoding: Encoding | None) -> list[str]:
     return encoding.feature_names()
 
 
-def _table(rows: Labelled | Inputs | Lazy) -> Tensor:
+def table(rows: Labelled | Inputs | Lazy) -> Tensor:
+    """Give rows that are a table; ``ValueError`` for others."""
     if not rows.held or not isinstance(rows.x, Tensor) or rows.x.ndim != 2:
         found = tuple(rows.x.shape) if rows.held and isinstance(rows.x, Tensor) else "other rows"
         raise wrong("rows to be mapped", expected="tables in a tensor, (rows, columns)", found=found)
@@ -313,7 +314,7 @@ def _table(rows: Labelled | Inputs | Lazy) -> Tensor:
 
 def _all_rows(task: Task) -> NDArray[numpy.float64]:
     """Stack the rows that may be learned from: not the test rows."""
-    parts = [_table(rows) for rows in (task.train, task.unlabelled) if rows is not None and len(rows)]
+    parts = [table(rows) for rows in (task.train, task.unlabelled) if rows is not None and len(rows)]
     x = torch.cat(parts).double().numpy() if parts else numpy.zeros((0, 0))
     if len(x) < LABELLED:
         raise wrong(f"rows of {task.name!r}", expected=f"at least {LABELLED}", found=len(x))
