@@ -53,6 +53,14 @@ def test_shapes_on_textures():
     assert found["raw+threshold"] < 0.7  # no pixel by itself tells
 
 
+@pytest.mark.skipif("HEADSTART_DATA" not in os.environ, reason="HEADSTART_DATA is not set")
+@pytest.mark.slow
+def test_chest_scanners():
+    found = runpy.run_path(str(EXAMPLES / "chest_scanners.py"))["main"](steps=2, seeds=1)
+    assert {"source+logreg", "source-only", "adabn", "coral", "adamatch"} <= set(found)
+    assert 0.62 < found["source+logreg"] < 0.8  # always "pneumonia" has .625
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_file_is_read(name):
     assert load_asked(EXAMPLES / name).settings.target
