@@ -27,7 +27,7 @@ def scanned(x: Tensor, seed: int) -> Tensor:
     return (x + 0.05 * noise).clamp(0, 1)
 
 
-def main(steps: int = 300, seeds: int = 3) -> dict[str, float]:
+def main(steps: int = 150, seeds: int = 3) -> dict[str, float]:
     (task,) = hs.datasets.read("medmnist:pneumonia")
     order = torch.randperm(len(task.train), generator=torch.Generator().manual_seed(0))
     first, other = (task.train.take(at) for at in order.chunk(2))
