@@ -41,12 +41,15 @@ class AdaMatch(nn.Module):
         seed: of the draws between two passes.
 
     Shape:
-        source rows ``(2B, *)`` with labels, target rows ``(2C, *)`` without, the second half of either the
-        first half changed much; returns scalars ``label`` and ``match``, both in nats.
+        source rows ``(2B, *)`` with labels, target rows ``(2C, *)`` without: the second half of each is the
+        first, changed much. Returns scalars ``label`` and ``match``, both in nats.
 
     Raises:
         ValueError: if an argument is out of its range, the task is no classification, or a side has an odd
             number of rows.
+
+    Differs from the paper:
+        a net without batch normalisation is spared the second pass, which would say the same.
 
     Example:
         >>> from headstart.tasks import Inputs, Labelled, Multiclass
