@@ -1,6 +1,6 @@
 """Pneumonia on chest X-rays of another scanner, none of which has a label.
 
-Run:    python examples/chest_scanners.py      (ten minutes)
+Run:    python examples/chest_scanners.py      (a quarter of an hour)
 Data:   PneumoniaMNIST, 28 x 28 pixels, downloaded once or read from the folder in HEADSTART_DATA. Half of its
         training rows have labels and are as they come. The other half and the test rows have none and are
         taken once more by a simulated scanner, which is darker in the middle tones, has two thirds of the

@@ -274,6 +274,11 @@ def test_table_marks_verdicts_and_what_may_be_best():
     assert "/scratch: gain over scratch" in " ".join(table(result(), DETAILS, width=100).split())
 
 
+def test_no_share_is_told_of_a_target_without_labels():
+    assert "shares" in table(result(), about(shares={"no": 0.9, "yes": 0.1}), width=100)
+    assert "shares" not in table(result(), about(shares={"no": 0.0, "yes": 0.0}), width=100)
+
+
 def about(**changes):
     """Details in which something else is said of the target."""
     return DETAILS | {"targets": [DETAILS["targets"][0] | changes]}

@@ -489,7 +489,8 @@ def shares(board: Board, details: Facts) -> str:
     """Say how the classes share the training rows, where they do so unequally, and why they are so scored."""
     told = about(details, board.task)
     parts = _parts(told)
-    if len(parts) < 2 or min(parts.values()) >= UNEQUAL / len(parts):
+    labelled = any(parts.values())
+    if len(parts) < 2 or not labelled or min(parts.values()) >= UNEQUAL / len(parts):
         return ""
     named = [f"{name} {100 * share:.1f} %" for name, share in parts.items()]
     if len(parts) > CLASSES:
