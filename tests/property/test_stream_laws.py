@@ -128,3 +128,10 @@ def test_labels_are_a_bijection_and_support_and_query_disjoint(cut, seed):
 def test_episodes_resume_at_any_step(cut, seed, step):
     task, sizes = cut
     resumes(lambda s: episodes(task, **sizes, generator=seeded(s)), seed, step)
+
+
+def test_an_epoch_that_ends_within_a_pool_of_like_lengths_is_whole():
+    task = table("t", 9)  # pools of two: one holds rows of two epochs
+    stream = batches([task], 1, generator=seeded(0))
+    order = [int(next(stream)["t"].x[0, 0]) for _ in range(27)]
+    assert all(sorted(order[i : i + 9]) == list(range(9)) for i in (0, 9, 18))

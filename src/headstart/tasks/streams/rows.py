@@ -53,7 +53,8 @@ class Rows:
         """Return row numbers as ``rows`` does, of texts in batches of like length, so that little is padding.
 
         The rows of a few batches are sorted by length, and come in these batches in an order that is drawn.
-        Where an epoch has few batches they are left as they are.
+        Where an epoch has few batches, or ends among these, they are left as they are, so that each row comes
+        once in an epoch.
 
         Args:
             start: a multiple of ``count``.
@@ -64,7 +65,10 @@ class Rows:
         if self._lengths is None or many < 2:
             return self.rows(start, count, *key)
         pool, turn = divmod(start // count, many)
-        some = self.rows(pool * many * count, many * count, *key)
+        first, last = pool * many * count, (pool + 1) * many * count - 1
+        if first // self.count != last // self.count:
+            return self.rows(start, count, *key)
+        some = self.rows(first, many * count, *key)
         some = some[self._lengths[some].argsort(stable=True)]
         return some.split(count)[torch.randperm(many, generator=random.generator(*key, "pool", pool))[turn]]
 
