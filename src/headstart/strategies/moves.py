@@ -23,9 +23,8 @@ from torch import Tensor
 
 from ..maths import random
 from ..tasks import Binary, Inputs, Kind, Labelled, Shift, Stream, X
-from ..tasks.arrays import lit
 from ..tasks.nouns import join
-from .strong import erase, invert, tint, turn
+from .strong import erase, images, invert, tint, turn
 
 Move = Callable[[Labelled, Kind, torch.Generator], Labelled]
 MOVES = ("flip", "shift", "crop", "colour", "mixup", "turn", "tint", "invert", "erase")
@@ -162,7 +161,7 @@ class TwoViews(_Within):
 
 def flip(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     """Turn the left of an image into its right, one in two."""
-    x = _images(rows)
+    x = images(rows)
     turns = torch.rand(len(x), generator=generator) < 0.5
     scale, offset = torch.ones(len(x), 2), torch.zeros(len(x), 2)
     scale[turns, 0], offset[turns, 0] = -1.0, 1.0
@@ -176,7 +175,7 @@ def shift(pixels: int, rows: Labelled, kind: Kind, generator: torch.Generator) -
 
     Labels of pixels are missing there.
     """
-    x = _images(rows)
+    x = images(rows)
     by = torch.randint(0, 2 * pixels + 1, (2, len(x), 1), generator=generator)
     height, width = x.shape[2:]
     offset = (pixels - by[:, :, 0]).flip(0).T / torch.tensor([width, height])
@@ -185,7 +184,7 @@ def shift(pixels: int, rows: Labelled, kind: Kind, generator: torch.Generator) -
 
 def crop(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     """Enlarge a part of each image to the whole, bilinear: the sides are shortened alike."""
-    x = _images(rows)
+    x = images(rows)
     sides = SHORTEST + (1 - SHORTEST) * torch.rand(len(x), 1, generator=generator)
     corner = (1 - sides) * torch.rand(len(x), 2, generator=generator)
     # What is at u in the part stands at corner + sides u in the image; of both the middle is 0 to PyTorch.
@@ -199,7 +198,7 @@ def crop(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
 
 def colour(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     """Change the contrast of each image about its mean, and its brightness, by a fifth of its spread."""
-    x = _images(rows)
+    x = images(rows)
     draws = (2 * torch.rand(2, len(x), 1, 1, 1, generator=generator) - 1) * STRENGTH
     contrast, brightness = draws.to(x)
     mean, spread = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
@@ -221,7 +220,7 @@ def mixup(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     References:
         Zhang et al. (ICLR 2018), equation 1, https://arxiv.org/abs/1710.09412
     """
-    x = _images(rows)
+    x = images(rows)
     one, other = (_gamma(ALPHA + extra, len(x), generator) for extra in (1.0, 0.0))
     share = (one / (one + other)).to(x)[:, None, None, None]
     partner = x[torch.randperm(len(x), generator=generator).to(x.device)]
@@ -231,11 +230,6 @@ def mixup(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
 def _gamma(shape: float, count: int, generator: torch.Generator) -> Tensor:
     """Draw from a gamma distribution, ``(count,)`` float64."""
     return torch._standard_gamma(torch.full((count,), shape, dtype=torch.float64), generator)
-
-
-def _images(rows: Labelled) -> Tensor:
-    assert isinstance(rows.x, Tensor)  # the situation asked for it
-    return lit(rows.x)
 
 
 def _with(rows: Labelled, kind: Kind, x: Tensor, scale: Tensor, offset: Tensor) -> Labelled:

@@ -26,7 +26,7 @@ SIDE = 0.3  # of the square that is painted over, as a share of the image's
 
 def turn(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     """Turn each image about its middle by up to 15 degrees; stretch and slant it by up to a tenth."""
-    x = _images(rows)
+    x = images(rows)
     angle, wide, high, slant = (2 * torch.rand(4, len(x), generator=generator) - 1).unbind()
     angle = angle * math.radians(DEGREES)
     wide, high, slant = 1 + STRETCH * wide, 1 + STRETCH * high, STRETCH * slant
@@ -38,7 +38,7 @@ def turn(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
 
 def tint(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     """Change contrast and brightness of each channel by itself, by up to half of the image's spread."""
-    x = _images(rows)
+    x = images(rows)
     draws = (2 * torch.rand(2, *x.shape[:2], 1, 1, generator=generator) - 1) * STRENGTH
     contrast, brightness = draws.to(x)
     mean, spread = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
@@ -47,14 +47,14 @@ def tint(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
 
 def invert(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     """Let light and dark change places about the middle of their range, one image in two."""
-    x = _images(rows)
+    x = images(rows)
     chosen = (torch.rand(len(x), generator=generator) < 0.5).to(x.device)[:, None, None, None]
     return replace(rows, x=torch.where(chosen, x.amin((1, 2, 3), True) + x.amax((1, 2, 3), True) - x, x))
 
 
 def erase(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     """Paint a square of each image, three tenths of its side, in its mean; part may lie outside."""
-    x = _images(rows)
+    x = images(rows)
     height, width = x.shape[2:]
     middle = torch.rand(2, len(x), 1, generator=generator)
     down, across = (
@@ -65,6 +65,7 @@ def erase(rows: Labelled, kind: Kind, generator: torch.Generator) -> Labelled:
     return replace(rows, x=torch.where(square, x.mean((1, 2, 3), keepdim=True), x))
 
 
-def _images(rows: Labelled) -> Tensor:
+def images(rows: Labelled) -> Tensor:
+    """Give the images of rows in memory."""
     assert isinstance(rows.x, Tensor)  # the situation asked for it
     return lit(rows.x)
