@@ -427,6 +427,9 @@ BATTERY |= {
     f"measure.{name}": functools.partial(twice, getattr(measure, name), SURE, torch.arange(20) % 2, SURE[:9])
     for name in ("bbse", "em_priors")
 }
+BATTERY["measure.mixture"] = functools.partial(
+    twice, measure.mixture, normal(20, 3), torch.arange(20) % 2, normal(15, 3, seed=1)
+)
 BATTERY |= {
     f"measure.{name}": functools.partial(twice, getattr(measure, name), SURE)
     for name in ("bnm", "certainty", "corr_c", "information", "snd")

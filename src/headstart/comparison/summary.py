@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from .. import report
 from ..maths import twoway
 from ..records import file_hash, write_record
 from ..version import __version__
-from . import confirming, finalists, sources
+from . import confirming, finalists, sources, told
 from .judging import followed_at, leader, refused, relative_gains, worth
 from .plan import Plan
-from .pulls import pulls
 from .question import Metric
 from .result import Result
 from .tables import Trials, judged_seeds, read_trials, scored
@@ -302,8 +300,10 @@ def _details(
     ]
     return facts | {
         "strategies": strategies,
-        "layers": _layers(plan, found),
-        "pulls": pulls(found),
+        "layers": told.layers(found),
+        "pulls": told.pulls(found),
+        "shares": told.shares(found),
+        "dropped": told.dropped(found),
         "promises": finalists.facts(plan),
         "skipped": dict(skipped),
         "environment": environment(),
@@ -311,26 +311,6 @@ def _details(
         "curves": {n: {"shots": last, "seed": first, "losses": c} for n, c in curves.items() if c},
         "confusions": confusions,
     }
-
-
-def _layers(plan: Plan, found: Trials) -> list[dict[str, Any]]:
-    """Say at which blocks trials cut their backbone, and how likely left-out rows were at each."""
-    rows = []
-    for (name, amount), trials in found.items():
-        told = [facts.get("told") or {} for trial in trials.values() for facts in trial["targets"].values()]
-        told = [one for one in told if "layer" in one]
-        if not told:
-            continue
-        likely = {layer: [one["likelihood"][layer] for one in told] for layer in told[0]["likelihood"]}
-        rows.append(
-            {
-                "strategy": name,
-                "shots": amount,
-                "taken": dict(Counter(one["layer"] for one in told).most_common()),
-                "likelihood": {layer: _mean(values) for layer, values in likely.items()},
-            }
-        )
-    return rows
 
 
 def environment() -> dict[str, str]:

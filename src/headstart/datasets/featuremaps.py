@@ -5,7 +5,7 @@ Shapes: ``D`` target columns, ``E`` source columns, ``N`` paired rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,20 +60,25 @@ class FeatureMap:
 
     def __call__(self, task: Task) -> Task:
         """Map all rows of a source, which then stands beside the target; its labels stay."""
-        parts: dict[str, Any] = {
-            name: None if (rows := getattr(task, name)) is None else replace(rows, x=self._drawn(rows, name))
-            for name in ("train", "valid", "test", "unlabelled")
-        }
-        return replace(task, **parts, encoding=None)
+        return mapped(task, self._drawn)
 
-    def _drawn(self, rows: Labelled | Inputs | Lazy, part: str) -> Tensor:
+    def _drawn(self, x: Tensor, part: str) -> Tensor:
         """Map rows, with residuals of the target's rows drawn at random, the same every time."""
-        x = self.rows(table(rows))
+        x = self.rows(x)
         if self.residuals is not None:
             generator = random.generator("filled columns", part)
             at = torch.randint(len(self.residuals), (len(x),), generator=generator)
             x[:, list(self.filled)] += self.residuals[at].to(x)
         return x
+
+
+def mapped(task: Task, rows: Callable[[Tensor, str], Tensor]) -> Task:
+    """Make a task of mapped rows: ``rows`` takes those of a part, and its name."""
+    parts: dict[str, Any] = {
+        name: None if (part := getattr(task, name)) is None else replace(part, x=rows(table(part), name))
+        for name in ("train", "valid", "test", "unlabelled")
+    }
+    return replace(task, **parts, encoding=None)
 
 
 def map_columns(target: Task, columns: Columns) -> FeatureMap:

@@ -5,15 +5,15 @@ Shapes: ``D`` target columns, ``E`` source columns, ``N`` paired rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..errors import wrong
 from ..tasks import Task
-from .featuremaps import LABELLED, table
+from .featuremaps import LABELLED, mapped
 
 if TYPE_CHECKING:
     from sklearn.compose import TransformedTargetRegressor
@@ -41,11 +41,7 @@ class KernelMap:
 
     def __call__(self, task: Task) -> Task:
         """Map all rows of a source, which then stands beside the target; its labels stay."""
-        parts: dict[str, Any] = {
-            name: None if (rows := getattr(task, name)) is None else replace(rows, x=self.rows(table(rows)))
-            for name in ("train", "valid", "test", "unlabelled")
-        }
-        return replace(task, **parts, encoding=None)
+        return mapped(task, lambda x, part: self.rows(x))
 
 
 def map_kernel(

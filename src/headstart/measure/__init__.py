@@ -4,6 +4,7 @@ from ._distance import a_distance, mmd
 from ._labelshift import bbse, em_priors
 from ._leep import leep
 from ._logme import logme
+from ._mixture import mixture
 from ._numbers import weighted_error
 from ._outside import outside
 from ._shift import Diagnosis, kind_of_shift
@@ -32,6 +33,7 @@ __all__ = [
     "kind_of_shift",
     "leep",
     "logme",
+    "mixture",
     "mmd",
     "outside",
     "snd",

@@ -96,10 +96,14 @@ def em_priors(source: Tensor, labels: Tensor, target: Tensor) -> Tensor:
         https://doi.org/10.1162/089976602753284446
     """
     source, y, target = _told(source, labels, target)
-    shares = F.one_hot(y, source.shape[1]).double().mean(0)
+    return likeliest(target, F.one_hot(y, source.shape[1]).double().mean(0))
+
+
+def likeliest(p: Tensor, shares: Tensor) -> Tensor:
+    """Give the ratios of ``em_priors``, from probabilities ``(M, K)`` and shares in the source ``(K,)``."""
     ratio = torch.ones_like(shares)
     for _ in range(STEPS):
-        after = target * ratio
+        after = p * ratio
         new = (after / after.sum(1, keepdim=True).clamp(min=TINY)).mean(0) / shares
         settled = bool((new - ratio).abs().max() < 1e-9)
         ratio = new

@@ -163,6 +163,20 @@ def page(result: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             "nearer to the middle that they cannot tell from it.",
         ),
         (
+            "shares",
+            "Which sources the target is like",
+            each(lambda b, _: parts.shares(b, details.get("shares") or [])),
+            "Shares in the mixture of sources that is likest to the target's rows, the mean of the trials. "
+            "By these each source counts as a whole.",
+        ),
+        (
+            "dropped",
+            "Which columns mean something else",
+            each(lambda b, _: parts.dropped(b, details.get("dropped") or [])),
+            "How these columns go with the label differs between source and target by more than chance, "
+            "so the source's were left out. Of many columns some differ by chance.",
+        ),
+        (
             "pulls",
             "Which tasks pull together",
             parts.pulls(boards[0], details.get("pulls") or []),

@@ -145,8 +145,6 @@ def layers(board: Board, cuts: Sequence[Mapping[str, Any]]) -> str:
     text = ""
     for cut in cuts:
         taken, likely = cut.get("taken") or {}, cut.get("likelihood") or {}
-        shots = number(cut.get("shots"))
-        amount = board.amount(None if shots is None else int(shots))
         low, high = (min(likely.values()), max(likely.values())) if likely else (0.0, 0.0)
         rows = []
         for name in likely or taken:
@@ -154,9 +152,46 @@ def layers(board: Board, cuts: Sequence[Mapping[str, Any]]) -> str:
             value = f"{math.exp(likely[name]):.3f}" if likely else "no rows to choose by"
             bar = f'<td class="share" style="--share: {share:.3f}">{value}</td>'
             rows.append(f'<tr><th scope="row">{breakable(name)}</th>{bar}<td>{taken.get(name, "")}</td></tr>')
-        caption = f"{esc(cut.get('strategy') or '')}, {esc(amount)}"
-        text += grid(caption, ["block", "likelihood of a row left out", "taken by seeds"], rows, "layers")
+        text += grid(
+            _under(board, cut), ["block", "likelihood of a row left out", "taken by seeds"], rows, "layers"
+        )
     return text
+
+
+def shares(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
+    """Show which share of the target's rows is like each source."""
+    text = ""
+    for each in told:
+        if each.get("target") != board.task:
+            continue
+        rows = []
+        for name, value in (each.get("shares") or {}).items():
+            share = min(1.0, max(0.0, number(value) or 0.0))
+            bar = f'<td class="share" style="--share: {share:.3f}">{100 * share:.0f} %</td>'
+            rows.append(f'<tr><th scope="row">{breakable(name)}</th>{bar}</tr>')
+        text += grid(_under(board, each), ["source", "share of the target"], rows, "shares")
+    return text
+
+
+def dropped(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
+    """List the columns of each source that were left out, and by how many trials."""
+    text = ""
+    for each in told:
+        if each.get("target") != board.task:
+            continue
+        rows, many = [], int(number(each.get("trials")) or 0)
+        for source, columns in (each.get("columns") or {}).items():
+            named = ", ".join(f"{breakable(name)} ({count:.0f} of {many})" for name, count in columns.items())
+            rows.append(f'<tr><th scope="row">{breakable(source)}</th><td>{named or "none"}</td></tr>')
+        text += grid(_under(board, each), ["source", "columns left out, by trials"], rows, "dropped")
+    return text
+
+
+def _under(board: Board, each: Mapping[str, Any]) -> str:
+    """Say which way a table is of, and from how many labels."""
+    shots = number(each.get("shots"))
+    amount = board.amount(None if shots is None else int(shots))
+    return f"{esc(each.get('strategy') or '')}, {esc(amount)}"
 
 
 PULLS = {
@@ -173,15 +208,13 @@ def pulls(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
         known = [value for row in values for value in map(number, row) if value is not None]
         if not known:
             continue
-        shots = number(each.get("shots"))
-        amount = board.amount(None if shots is None else int(shots))
         most = max(map(abs, known)) or 1.0
         rows = [
             f'<tr><th scope="row">{breakable(task)}</th>{"".join(_pull(number(v), most) for v in row)}</tr>'
             for task, row in zip(tasks, values, strict=False)
         ]
         what = PULLS.get(str(each.get("what")), "")
-        caption = f"{esc(each.get('strategy') or '')}, {esc(amount)}: {what}"
+        caption = f"{_under(board, each)}: {what}"
         text += grid(caption, ["", *map(breakable, tasks)], rows, "pulls")
         if groups := each.get("groups"):
             named = "; ".join(f"{group} ({count})" for group, count in groups.items())

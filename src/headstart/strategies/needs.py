@@ -15,7 +15,7 @@ from ..models.net import as_backbone
 from ..tasks import Labelled, Task
 from ..tasks.kinds.kind import Label
 from .situation import Situation, facts_of, of_words, one_row, row_shape
-from .unlike import all_rows, taken
+from .unlike import all_rows, taken, width, with_labels
 
 NO_CLASSES = "the target is no classification"
 NO_TOKENS = "the backbone has no features of each token at its blocks"
@@ -223,10 +223,23 @@ def pictured_shift(situation: Situation) -> str:
 
 def several_shift(situation: Situation) -> str:
     """Ask for ``shift``, and several sources with the target's classes."""
-    if reason := shift(situation):
-        return reason
+    return shift(situation) or _several(situation)
+
+
+def several_shallow(situation: Situation) -> str:
+    """Ask for ``shallow``, and several sources with the target's classes."""
+    return shallow(situation) or _several(situation)
+
+
+def several_numbers(situation: Situation) -> str:
+    """Ask for ``shallow_numbers``, and several sources with the target's kind of numbers."""
+    return shallow_numbers(situation) or _several(situation)
+
+
+def _several(situation: Situation) -> str:
     many = sum(task.train.held for task in situation.shared())
-    return "" if many > 1 else "there is one source alone with the target's classes"
+    answers = "classes" if situation.target.kind.classes else "kind of numbers"
+    return "" if many > 1 else f"there is one source alone with the target's {answers}"
 
 
 def labelled_shift(situation: Situation) -> str:
@@ -520,6 +533,28 @@ def columns_filled_classes(situation: Situation) -> str:
 def columns_filled_numbers(situation: Situation) -> str:
     """Ask for ``columns_shared_numbers``, and rows enough to learn how columns go together."""
     return columns_shared_numbers(situation) or _fillable(situation)
+
+
+def transferable_classes(situation: Situation) -> str:
+    """Ask for ``_transferable``, and one class per row."""
+    return one_class(situation) or _transferable(situation)
+
+
+def transferable_numbers(situation: Situation) -> str:
+    """Ask for ``_transferable``, and numbers for an answer."""
+    return "the target has classes" if situation.target.kind.classes else _transferable(situation)
+
+
+def _transferable(situation: Situation) -> str:
+    """Ask for tables of both sides with labels enough to tell how each column goes with them."""
+    if reason := one_answer(situation) or tensors(situation):
+        return reason
+    if not width(situation.target) or situation.comes_pretrained():
+        return "the target's rows are no table as it is"
+    if (count := int(situation.target.train.present().sum())) < LABELLED:
+        return f"the target has {count} labelled rows, too few to tell which columns agree ({LABELLED})"
+    there = with_labels(situation)
+    return "" if there else f"no source of {LABELLED} labelled rows has the target's answers and its columns"
 
 
 def _fillable(situation: Situation) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
 
+from ..datasets.featuremaps import LABELLED
 from ..errors import wrong
 from ..tasks import Task
+
+if TYPE_CHECKING:
+    from .situation import Situation
 
 
 def divided(targets: Sequence[Task], sources: Sequence[Task]) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
@@ -71,6 +75,17 @@ def taken(target: Task, sources: Sequence[Task], *, named: bool = False) -> Task
     counts = {k: int(source.train.present().sum()) for k, source in enumerate(sources)}
     fit = [k for k in counts if counts[k] and not (named and not any_shared(target, sources[k]))]
     return sources[max(fit, key=counts.__getitem__)] if fit else None
+
+
+def with_labels(situation: Situation) -> list[Task]:
+    """List the tables among the sources of the target's kind of answer, whose relation to it can be told.
+
+    Those with the target's columns, and the one of others that is ``taken``; each with ten labels or more.
+    """
+    other = taken(situation.target, situation.shared_unlike(), named=True)
+    tables = [source for source in situation.shared() if source.train.held]
+    tables += [] if other is None else [other]
+    return [source for source in tables if int(source.train.present().sum()) >= LABELLED]
 
 
 def all_rows(target: Task) -> Tensor:

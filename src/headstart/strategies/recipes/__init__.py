@@ -34,6 +34,7 @@ from .several import LABELLED_TOO, MULTI_DANN
 from .sharing import MULTITASK
 from .surgical import SURGICAL
 from .together import TOGETHER
+from .transferable import TRANSFERABLE
 from .tuned import LAYER_FINETUNE
 from .twophase import ADDA_STRATEGY, SHOT_STRATEGY
 from .unlike import JOINT_SPACE, PLAIN
@@ -72,7 +73,7 @@ FURTHER: dict[str, Strategy] = {
         LOGIT_ADJUSTED, COTUNING,
         MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE, MULTITASK_GROUPS,
         *ALIGNING, ADDA_STRATEGY, SHOT_STRATEGY, MULTI_DANN, *LABELLED_TOO, ADABN, ADAMATCH,
-        *SHALLOW, *DENOISED, TOGETHER,
+        *SHALLOW, *DENOISED, *TRANSFERABLE, TOGETHER,
     )
 }  # fmt: skip
 # In their place where the target has no labels: what uses the sources as they are.

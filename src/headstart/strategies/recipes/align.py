@@ -322,6 +322,12 @@ def joined(target: Task, sources: list[Task]) -> Task:
     return Task(target.name, target.kind, train, unlabelled=target.unlabelled, weights=weights)
 
 
+def source_numbers(sources: Sequence[Task]) -> Tensor:
+    """Tell which source each row of ``joined`` is of, counted from 0: ``(N,)``."""
+    counts = [len(s.train.known()) for s in sources if s.train.held]
+    return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+
+
 def said_of_bare(net: Net, task: Task, *, most: int = 2000) -> Tensor:
     """Give a net's class probabilities of the target's unlabelled rows, of at most so many."""
     logits = predict(net, task.name, some_bare(task, most), progress=False)

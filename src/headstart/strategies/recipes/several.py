@@ -16,19 +16,18 @@ from ...tasks.nouns import join
 from .. import needs
 from ..situation import width_of
 from ..trial import Trained, Trial
-from .align import BARE, aligned, aligning, begun, contend, joined, match
+from .align import BARE, aligned, aligning, begun, contend, joined, match, source_numbers
 
 
 def with_sources(trial: Trial) -> Trained:
     """Lower the loss of a critic that names each source and the target."""
     task, net = begun(trial)
-    counts = [len(s.train.known()) for s in trial.problem.shared() if s.train.held]
     assert task.train.held  # it was joined of rows in memory
-    group = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(task.train.y.device)
+    group = source_numbers(trial.problem.shared()).to(task.train.y.device)
     task = replace(task, train=replace(task.train, group=group))
     with seeded(trial.seed):
         width, weight = width_of(net.backbone, task), trial.settings["weight"]
-        lower = MultiDANN(task, features=width, sources=len(counts), weight=weight)
+        lower = MultiDANN(task, features=width, sources=int(group.max()) + 1, weight=weight)
     return aligned(trial, net, task, lower)
 
 

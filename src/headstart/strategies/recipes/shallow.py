@@ -12,7 +12,7 @@ has its own spread.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from ...tasks.arrays import lit
 from ...tasks.nouns import take
 from ..reading import beyond
 from ..trial import Trained, Trial
+from .align import source_numbers
 from .constant import prior
 from .features import standard
 from .plain import Learner, Rows, numbers, standardise
@@ -54,6 +55,7 @@ class Sides:
         target: features of the target's unlabelled rows ``(M, D)``.
         mean: that was taken from the features of the target, ``(D,)``, or 0 where the backbone does it.
         scale: that these were divided by.
+        group: which source each of their rows is of, counted from 0: ``(N,)``.
         own: makes standardised features of more source rows.
     """
 
@@ -63,6 +65,7 @@ class Sides:
     target: Matrix
     mean: Tensor | float = 0.0
     scale: Tensor | float = 1.0
+    group: Tensor = field(kw_only=True)
     own: Callable[[X], Matrix] = field(kw_only=True)
 
 
@@ -74,11 +77,13 @@ class Aligned:
         source: features of the sources' rows.
         weights: of these rows, 1 on average; ``None`` where all count the same.
         map: what brings the target's features to the same space; ``None`` where they are there.
+        told: what else the report shows, as of ``Trained``.
     """
 
     source: Matrix
     weights: Matrix | None = None
     map: nn.Module | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 Align = Callable[[Trial, Sides], Aligned]
@@ -98,7 +103,7 @@ def adapt(trial: Trial, align: Align, learner: Learner, *, most: int = MOST, apa
 
     parts = [part for part in (aligned.map, head) if part is not None]
     trained = answer(trial, sides, parts[0] if len(parts) == 1 else nn.Sequential(*parts))
-    return replace(trained, of_source=of_source, beyond=part)
+    return replace(trained, of_source=of_source, beyond=part, told=aligned.told)
 
 
 def asked(
@@ -142,7 +147,9 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
     kind, bare = trial.target.kind, trial.target.unlabelled
     assert bare is not None  # `needs` asked for it
     generator = trial.generator("rows of both domains")
-    source = drawn(kind, of_sources(trial), most, generator)
+    rows = replace(of_sources(trial), group=source_numbers(trial.problem.shared()))
+    source = drawn(kind, rows, most, generator)
+    assert source.group is not None
     at = torch.arange(len(bare))
     if len(at) > most:
         at = torch.randperm(len(at), generator=generator)[:most].sort().values
@@ -161,6 +168,7 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
             numbers(old, before),
             y,
             numbers(new, x),
+            group=source.group,
             own=lambda x: numbers(old, lit(x).cpu()),  # type: ignore[arg-type]
         )
     if _scale(trial) == ROWS:
@@ -176,7 +184,7 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
         more = trial.starts.features(net, x, trial.target.name).double().cpu()
         return ((more - of_source[0]) / of_source[1]).numpy()
 
-    return Sides(net.backbone, *there, mean, scale, own=own)
+    return Sides(net.backbone, *there, mean, scale, group=source.group, own=own)
 
 
 def numbered(kind: Kind, y: Tensor) -> NDArray[Any]:

@@ -143,14 +143,18 @@ def on_shared(trial: Trial, learner: Learner) -> Trained:
 def on_filled(trial: Trial, learner: Learner) -> Trained:
     """Learn from target and source rows in one pool, the source's missing columns filled from the others."""
     target, source, _, _ = _both(trial, named=True)
+    one = filled(target, source, shared(target, source))
+    return pool(replace(trial, problem=trial.problem.with_rows(sources=[one], unlike=[])), learner)
+
+
+def filled(target: Task, source: Task, columns: Sequence[int | None]) -> Task:
+    """Bring a source's training rows to the target's columns, which they are as of ``map_columns``."""
     assert target.train.held  # `needs` asked for tables in tensors
     assert source.train.held
     none = target.train.to("cpu").take(torch.arange(0))
     bare = replace(target, train=none, unlabelled=Inputs(all_rows(target).cpu()))
-    fill = map_columns(bare, shared(target, source))
-    filled = fill(replace(source, train=source.train.to("cpu"), valid=None, test=None, unlabelled=None))
-    posed = trial.problem.with_rows(sources=[filled], unlike=[])
-    return pool(replace(trial, problem=posed), learner)
+    rows = replace(source, train=source.train.to("cpu"), valid=None, test=None, unlabelled=None)
+    return map_columns(bare, columns)(rows)
 
 
 def _both(trial: Trial, *, named: bool) -> tuple[Task, Task, list[int], list[int]]:

@@ -6,6 +6,7 @@ References:
     TCA: Pan et al. (IEEE TNN 2011), section III, https://doi.org/10.1109/TNN.2010.2091281
     Optimal transport: Courty et al. (IEEE TPAMI 2017), equation 13, https://arxiv.org/abs/1507.00504
     Importance weighting: Bickel, Brückner & Scheffer (ICML 2007), https://doi.org/10.1145/1273496.1273507
+    Mixtures of sources: Mansour, Mohri & Rostamizadeh (NeurIPS 2008)
     BBSE: Lipton, Wang & Smola (ICML 2018), https://arxiv.org/abs/1802.03916
 """
 
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from ...maths.discrepancy import TINY
-from ...measure import bbse, density_ratio
+from ...measure import bbse, density_ratio, mixture
 from ...measure.rows import unseen
 from ...models import freeze
 from ...models.heads import Vectors
@@ -116,6 +117,17 @@ def importance(trial: Trial, sides: Sides) -> Aligned:
     """Weigh each source row by how common rows like it are in the target."""
     ratio = density_ratio(torch.from_numpy(sides.source), torch.from_numpy(sides.target)).numpy()
     return Aligned(sides.source, ratio / ratio.mean())
+
+
+def mixed(trial: Trial, sides: Sides) -> Aligned:
+    """Weigh each source as a whole by its share in the mixture of sources that the target is most like."""
+    group = sides.group
+    own = torch.from_numpy(sides.source[: len(group)])  # held-out rows may stand behind them
+    shares = mixture(own, group, torch.from_numpy(sides.target))
+    names = [source.name for source in trial.problem.shared() if source.train.held]
+    told = {"shares": dict(zip(names, shares.tolist(), strict=True))}
+    weights = (shares / torch.bincount(group) * len(group))[group]
+    return Aligned(sides.source, weights.numpy(), told=told)
 
 
 def linear_map(directions: Matrix) -> nn.Linear:
@@ -225,6 +237,11 @@ COLOURED, TURNED, AGREEING, CARRIED, WEIGHED = (
     "source rows carried to target rows",
     "source rows weighed by how common they are in the target",
 )
+MANSOUR = (
+    "[Mansour et al. 2008]"
+    "(https://papers.nips.cc/paper/2008/hash/0e65972dce68dad4d52d063967f0a705-Abstract.html)"
+)
+PORTIONS = "several sources, each weighed by its share in the mixture that the target is most like"
 
 SHALLOW: tuple[Strategy, ...] = (
     strategy("coral+logreg", coral, COLOURED, SUN, own=RIDGES),
@@ -259,6 +276,15 @@ SHALLOW: tuple[Strategy, ...] = (
         aligns=False,
         apart=False,
     ),
+    strategy(
+        "mixture+logreg",
+        mixed,
+        PORTIONS,
+        MANSOUR,
+        needs=needs.several_shallow,
+        aligns=False,
+        apart=False,
+    ),
     strategy("coral+ridge", coral, COLOURED, SUN, own=RIDGES, needs=needs.shallow_numbers),
     strategy("sa+ridge", subspace, TURNED, FERNANDO, own=DIMS, needs=needs.shallow_numbers),
     strategy("tca+ridge", components, AGREEING, PAN, own=DIMS, needs=needs.shallow_numbers, most=PAIRED),
@@ -272,6 +298,15 @@ SHALLOW: tuple[Strategy, ...] = (
         most=PAIRED,
     ),
     strategy("iw+ridge", importance, WEIGHED, BICKEL, needs=needs.shallow_numbers, aligns=False, apart=False),
+    strategy(
+        "mixture+ridge",
+        mixed,
+        PORTIONS,
+        MANSOUR,
+        needs=needs.several_numbers,
+        aligns=False,
+        apart=False,
+    ),
     Strategy(
         name="bbse",
         run=label_shift,
