@@ -66,3 +66,25 @@ def test_a_row_that_is_lost_loses_its_information():
     product = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)
     mutual = float((joint * (joint / product).log()).sum())
     assert mutual == pytest.approx(0.7 * information(p))
+
+
+def test_answers_in_the_sources_shares_are_the_sounder():
+    """Of equal shares it is information; else a net is believed the less, the further it is from them."""
+    y = torch.tensor([0, 0, 0, 1])
+    q = torch.eye(2, dtype=torch.float64)[y].clamp(min=1e-12)
+    alike, even, turned = (
+        torch.eye(2, dtype=torch.float64)[at] for at in ([0, 0, 0, 1], [0, 1], [0, 1, 1, 1])
+    )
+    shares = torch.tensor([0.75, 0.25], dtype=torch.float64)
+    entropy = -float((shares * shares.log()).sum())
+    assert sound(alike, q, y) == pytest.approx(entropy)
+    off = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    assert sound(even, q, y) == pytest.approx(entropy - off)
+    assert information(even) > information(alike)  # which equal shares would have preferred
+    assert sound(turned, q, y) == pytest.approx(entropy - 0.5 * math.log(3))
+    last = torch.tensor([[0.0, 1.0]])
+    assert sound(last, q, y) == pytest.approx(0.0)  # one class for every row bears nothing out
+    equal = torch.tensor([0, 1])
+    some = torch.tensor([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8]])
+    nothing = torch.full((2, 2), 0.5)  # which bears no sharper answers out
+    assert sound(some, nothing, equal) == pytest.approx(information(some) - 3 * math.log(2))

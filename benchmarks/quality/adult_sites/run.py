@@ -5,7 +5,8 @@ Needs ``HEADSTART_DATA`` with Adult. The target (``adult:here``) has 100 labelle
 source, the columns alone that both have, the source's missing columns filled from these, and an encoder for
 each side; and the same beside a source whose labels say nothing of its rows, where no map can help. Columns
 whose relation to the label differs are left out by ``transferable+logreg``: beside the same sources, and one
-whose ``TURNED`` columns count the other way round. Every way has its stated default setting. What is in the file already is not run again. About five minutes of one core.
+whose ``TURNED`` columns count the other way round. Every way has its stated default setting. What is in the
+file already is not run again. About five minutes of one core.
 """
 
 from __future__ import annotations

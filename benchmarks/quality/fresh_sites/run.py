@@ -4,7 +4,9 @@ That a choice counts answers only where a learner has seen rows (``sound(..., ou
 are judged by the same held-out rows, was decided after the scores of ``two_sites`` had been seen. Here are
 moves and sets that were posed after that, and are recorded as they came. As there: half of the rows are the
 source, a quarter the target's bare rows, a quarter its test rows; five draws; seven ways, of which the most
-sound is taken. *Without* is the choice by the same rows where nothing is said of what lies outside. ::
+sound is taken. *Without* is the choice by the same rows where nothing is said of what lies outside. That
+answers are to come in the source's shares of the classes was decided after the choice on Adult with numbers
+moved had been seen to fail; the problems behind that one were posed later. ::
 
     HEADSTART_DATA=... python benchmarks/quality/fresh_sites/run.py
 
@@ -86,8 +88,33 @@ def half(x, draw):
 
 def numbers(x, draw):
     """Move the columns that hold more than two values."""
-    some = torch.tensor([len(column.unique()) > 2 for column in x.T])
+    return torch.where(many(x), 1.5 * x + x.std(0), x)
+
+
+def many(x):
+    """Tell the columns that hold more than two values."""
+    return torch.tensor([len(column.unique()) > 2 for column in x.T])
+
+
+def each_number(x, draw):
+    """Move each column of more than two values by its own offset, and stretch it by its own factor."""
+    return torch.where(many(x), by_column(x, draw), x)
+
+
+def some_numbers(x, draw):
+    """Move every other of the columns that hold more than two values."""
+    some = many(x)
+    some[some.nonzero().flatten()[1::2]] = False
     return torch.where(some, 1.5 * x + x.std(0), x)
+
+
+def in_shares(far, y, share, generator):
+    """Draw rows of which this share are of class 1, as many as there are."""
+    one, other = far[y[far] == 1], far[y[far] != 1]
+    count = min(int(len(one) / share), int(len(other) / (1 - share)))
+    ones = int(count * share)
+    far = torch.cat([one[:ones], other[: count - ones]])
+    return far[torch.randperm(len(far), generator=generator)]
 
 
 def problems():
@@ -106,12 +133,22 @@ def problems():
     if Path(os.environ.get("HEADSTART_DATA", "."), "adult").exists():
         yield "Adult, alike", adult, lambda x, draw: x
         yield "Adult, numbers moved", adult, numbers
+        yield "Adult, each number its own way", adult, each_number
+        yield "Adult, three numbers moved", adult, some_numbers
+        yield "Adult, 60 % rich", adult, 0.6
+        yield "Adult, 10 % rich", adult, 0.1
+    yield "breast cancer, 20 % benign", lambda: table(load_breast_cancer), 0.2
+    yield "breast cancer, 85 % benign", lambda: table(load_breast_cancer), 0.85
 
 
 def posed(x, y, move, draw):
+    """Pose a problem whose second site is moved, or has another share of class 1 where ``move`` is one."""
     y = torch.as_tensor(y).long()
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(draw))
+    generator = torch.Generator().manual_seed(draw)
+    order = torch.randperm(len(y), generator=generator)
     near, far = order[::2], order[1::2]
+    if isinstance(move, float):
+        far, move = in_shares(far, y, move, generator), lambda x, draw: x
     there, middle = move(x[far], draw), len(far) // 2
     kind = hs.tasks.Multiclass(int(y.max()) + 1)
     target = Task(
