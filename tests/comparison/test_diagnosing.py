@@ -68,6 +68,24 @@ def test_ways_say_whether_they_align():
     assert {ways[name].aligns for name in ("source-only", "bbse", "iw+logreg", "mcc", "finetune")} == {False}
 
 
+def test_what_corrects_the_shares_is_trusted_where_they_differ(tmp_path):
+    problem = posed("label")
+    shifts = problem.shifts(tmp_path)
+    torch.testing.assert_close(
+        diagnosing.ratio(shifts["new"]), torch.tensor(list(shifts["new"]["class_ratio"].values())).double()
+    )
+    ways = STRATEGIES | FURTHER
+
+    def worth(name, shifts):
+        return problem.judge(ways[name], 0, None, 0, Starts(), shifts)[0]
+
+    assert worth("bbse", shifts) > worth("source+logreg", shifts)
+    assert worth("bbse", shifts) > worth("bbse", {})  # which takes the source's shares for the target's
+    assert diagnosing.ratio(posed("conditional").shifts(tmp_path)["new"]) is None
+    result = compare(problem, "bbse", 2, progress=False)
+    assert result.recommended == "bbse"
+
+
 def test_what_aligns_is_not_recommended_under_label_shift():
     ways = ["coral+logreg", "bbse"]
     result = compare(posed("label"), ways, 3, progress=False)

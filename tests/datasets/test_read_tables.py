@@ -183,7 +183,7 @@ GOOD = b"a,label\n" + b"".join(b"%d,%s\n" % (i, b"xy"[i % 2 : i % 2 + 1]) for i 
         ),
         (
             GOOD.replace(b"a,label", b"a,lable"),
-            'a table with column "label"; found no column .*; did you mean "lable"',
+            'a table with column "label", the label, which .*; found no column .*; did you mean "lable"',
         ),
         (b"a,label\n" + b"".join(b"1,name%d\n" % i for i in range(40)), "40 distinct values in 40 rows"),
         (b"label\n" + b"x\ny\n" * 9, "columns beside the label"),

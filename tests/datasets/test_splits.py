@@ -123,3 +123,22 @@ def test_valid_of_a_set_with_its_own_test_part_leaves_that_alone():
     plain, carved = read("digits:0-1")[0], read("digits:0-1", split=SplitSpec(valid=0.1))[0]
     assert torch.equal(plain.test.x, carved.test.x)
     assert len(carved.train) + len(carved.valid) == len(plain.train)
+
+
+def test_labels_that_only_judge_are_all_for_the_test(tmp_path):
+    rows = [f"{k},{'ab'[k % 2] if k < 6 else ''}" for k in range(20)]
+    (tmp_path / "few.csv").write_text("\n".join(["x,y", *rows]) + "\n")
+    (task,) = read("csv:few.csv#y", base=tmp_path, split=SplitSpec(test="labelled"))
+    assert (len(task.test), int(task.test.present().sum())) == (6, 6)
+    assert (len(task.train), int(task.train.present().sum())) == (14, 0)
+    (usual,) = read("csv:few.csv#y", base=tmp_path)
+    assert len(usual.test) == 4
+    whole = divide(SplitSpec(test="labelled"), 10, [0, 1] * 5, known=torch.ones(10, dtype=torch.bool))
+    assert {name: len(at) for name, at in whole.items()} == {
+        "train": 8,
+        "test": 2,
+    }  # a fifth where all have one
+    with pytest.raises(
+        ValueError, match='`test` of the split should be a fraction, or "labelled"; found all'
+    ):
+        SplitSpec(test="all")

@@ -82,6 +82,8 @@ def test_answers_in_the_sources_shares_are_the_sounder():
     assert sound(even, q, y) == pytest.approx(entropy - off)
     assert information(even) > information(alike)  # which equal shares would have preferred
     assert sound(turned, q, y) == pytest.approx(entropy - 0.5 * math.log(3))
+    ratio = torch.tensor([1 / 3, 3.0])  # the target's classes are known to come in other shares
+    assert sound(turned, q, y, ratio=ratio) == pytest.approx(entropy)
     last = torch.tensor([[0.0, 1.0]])
     assert sound(last, q, y) == pytest.approx(0.0)  # one class for every row bears nothing out
     equal = torch.tensor([0, 1])

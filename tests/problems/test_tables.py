@@ -335,3 +335,28 @@ def test_rows_of_a_division_have_to_be_those_of_the_data() -> None:
     assert divide(spec, 5) is spec.rows
     with pytest.raises(ValueError, match=re.escape("should be those of all 6 rows; found 5 rows")):
         divide(spec, 6)
+
+
+BARE = 'target = {data = "csv:t.csv#y", labels = "none"}\nsources = [{data = "csv:s.csv#y"}]\n'
+
+
+def test_where_labels_only_judge_every_labelled_row_is_a_test_row(tmp_path: Path) -> None:
+    table(tmp_path / "s.csv", "f", "y", seed=1)
+    rows = [f"{k / 30:.3f},{LABEL[k % 2] if k < 8 else ''}" for k in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["f,y", *rows]) + "\n")
+    posed = problem(tmp_path, BARE)
+    assert posed.target.test is not None
+    assert posed.target.unlabelled is not None
+    assert (len(posed.target.test), len(posed.target.unlabelled), len(posed.target.train)) == (8, 22, 0)
+    asked = problem(tmp_path, BARE.replace('"none"}', '"none", split = {test = 0.5}}'))
+    assert asked.target.test is not None
+    assert len(asked.target.test) == 15  # as the file says
+
+
+def test_a_table_without_the_label_says_where_it_goes(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", "f", "g")
+    table(tmp_path / "s.csv", "f", "g", "y", seed=1)
+    with pytest.raises(
+        ValueError, match='column "y", the label, which is empty where a row has none; found no'
+    ):
+        problem(tmp_path, BARE)

@@ -238,6 +238,19 @@ def test_bbse_corrects_for_other_shares_and_leaves_equal_ones():
     assert accuracy("coral+logreg", 0.05) < accuracy("source", 0.05)  # alignment does harm here
 
 
+def test_bbse_says_of_the_source_what_it_was_taught_there():
+    problem = posed(move=0.0, share=0.05, rows=600)
+    strategy = FURTHER["bbse"]
+    learned = strategy.learn(Trial(problem, dict(strategy.options[0]), 0))
+    rows = joined(problem.target, problem.shared()).train.take(torch.arange(50))
+    said, y = learned.of_source(rows)
+    assert torch.equal(y, rows.y)
+    after = predict(learned.net, problem.target.name, rows.x, progress=False)
+    moved = after - said
+    torch.testing.assert_close(moved, moved[:1].expand_as(moved), atol=1e-5, rtol=0)  # one bias for all rows
+    assert float(moved.abs().max()) > 0.1
+
+
 def test_adabn_takes_the_targets_statistics_and_the_sources_weights():
     problem = posed(backbone=normalised())
     plain = {

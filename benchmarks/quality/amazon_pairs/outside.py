@@ -38,7 +38,7 @@ def main():
         if ">".join(pair) in found:
             continue
         problem = posed(pair)
-        worth = {name: judged(problem, every[name]) for name in WAYS}
+        worth = {name: judged(problem, every[name], {}) for name in WAYS}
         told, without = (max(worth, key=lambda name: worth[name][rule]) for rule in (0, 1))
         scores = {
             name: problem.train(every[name], ["target"], every[name].options[0], 0, Starts())["target"].record

@@ -6,16 +6,16 @@ from headstart.comparison import problem as comparing
 from headstart.strategies import Starts
 
 
-def judged(problem, way):
+def judged(problem, way, shifts):
     """Judge a way at its stated settings: how sound, how sound without, and the part that lies outside."""
     seen, known = [], comparing.VALIDATORS
 
-    def both(said, held, y, outside):
-        seen.append((known["sound"](said, held, y, 0.0), outside))
-        return known["sound"](said, held, y, outside)
+    def both(said, held, y, outside, ratio):
+        seen.append((known["sound"](said, held, y, 0.0, ratio), outside))
+        return known["sound"](said, held, y, outside, ratio)
 
     comparing.VALIDATORS = {**known, "sound": both}
     try:
-        return problem.judge(way, 0, None, 0, Starts())[0], *seen[0]
+        return problem.judge(way, 0, None, 0, Starts(), shifts)[0], *seen[0]
     finally:
         comparing.VALIDATORS = known

@@ -162,10 +162,11 @@ def posed(x, y, move, draw):
 def chosen(problem):
     """Name the most sound way by either rule, and score every way on the test rows."""
     every, worth = STRATEGIES | FURTHER, {}
-    kind = problem.shifts(HERE).get("far", {}).get("kind")
+    shifts = problem.shifts(HERE)
+    kind = shifts.get("far", {}).get("kind")
     for name in WAYS:
         if not (kind == "label" and every[name].aligns):
-            worth[name] = judged(problem, every[name])
+            worth[name] = judged(problem, every[name], shifts)
     told = [max(worth, key=lambda name: worth[name][rule]) for rule in (0, 1)]
     scores = {}
     for name in WAYS:

@@ -107,7 +107,9 @@ def judged(file):
         scores[way] = round(100 * float((test.numpy().argmax(1) == z["test y"]).mean()), 2)
         right[way] = float((held.argmax(1) == y).double().mean())
         for name, validator in VALIDATORS.items():
-            worth[name].append((validator(bare, held, y, outside), 0.0 if name in SEEING else right[way]))
+            worth[name].append(
+                (validator(bare, held, y, outside, None), 0.0 if name in SEEING else right[way])
+            )
         plain = hs.measure.information(bare) + hs.measure.source_risk(held, y)
         worth[ONCE].append((plain, 0.0))
     return scores, {name: named[choice.best([[pair] for pair in pairs])] for name, pairs in worth.items()}

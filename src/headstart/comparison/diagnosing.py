@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..measure import kind_of_shift
 from ..strategies import Situation, Starts, Trial
@@ -15,6 +17,13 @@ from .planes import plane
 ROWS = 600  # of a side: as many as the diagnosis looks at
 LEAST = 10  # rows of a side, below which there is none
 ALIGNMENT_HARMS = "label"  # the kind of shift under which ways that align features are not recommended
+
+
+def ratio(shift: Mapping[str, Any]) -> Tensor | None:
+    """Give the ratios of the classes in the target, where the diagnosis is that their shares differ."""
+    if shift.get("kind") != ALIGNMENT_HARMS:
+        return None
+    return torch.tensor(list(shift["class_ratio"].values()), dtype=torch.float64)
 
 
 def shift(problem: Situation, starts: Starts) -> dict[str, Any] | None:

@@ -305,12 +305,19 @@ class Problem(Situation):
         return Choice(how, "within" if within else "before", options, across=self.blind)
 
     def judge(
-        self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
+        self,
+        strategy: Strategy,
+        option: int,
+        amount: int | None,
+        repeat: int,
+        starts: Starts,
+        shifts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[float, float]:
         """Score one option: the value to raise, and a guard (source validation accuracy, else 0)."""
         how, seed, settings = self.choice(strategy, amount).how, 1000 + repeat, strategy.options[option]
         if how == choice.INFORMATION:
-            pairs = [self.focused(name)._unseen(strategy, settings, seed) for name in self.names]
+            ratios = {name: diagnosing.ratio((shifts or {}).get(name, {})) for name in self.names}
+            pairs = [self.focused(name)._unseen(strategy, settings, seed, ratios[name]) for name in ratios]
             return _mean([value for value, _ in pairs]), _mean([guard for _, guard in pairs])
         if how == choice.SOURCE:
             names = self._applied(strategy)
@@ -327,7 +334,9 @@ class Problem(Situation):
             posed, judged = self.cut(amount, repeat)._held_out(seed)
         return posed._value(strategy, settings, seed, judged, starts), 0.0
 
-    def _unseen(self, strategy: Strategy, settings: Mapping[str, Any], seed: int) -> tuple[float, float]:
+    def _unseen(
+        self, strategy: Strategy, settings: Mapping[str, Any], seed: int, ratio: Tensor | None
+    ) -> tuple[float, float]:
         """Judge by the unlabelled rows and a fifth of the source's labelled ones; the latter may guard."""
         trained, train, held, outputs, y = self._of_source(strategy, settings, seed)
         net, kind = trained.net, self.target.kind
@@ -337,7 +346,7 @@ class Problem(Situation):
         if self.validator in LOOKING:
             beyond = trained.beyond or partial(beyond_of, net, net, self.target.name)
             far = beyond(train, held, some_bare(self.target, MOST))
-        value = VALIDATORS[self.validator](said, p, kind.numbers(y), far)
+        value = VALIDATORS[self.validator](said, p, kind.numbers(y), far, ratio)
         return value, 0.0 if self.validator in SEEING else self._scored(outputs, y)
 
     def _scored(self, outputs: Tensor, y: Tensor) -> float:

@@ -193,9 +193,18 @@ class Question(Protocol):
         """Say how a strategy's settings are chosen at an amount."""
 
     def judge(
-        self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
+        self,
+        strategy: Strategy,
+        option: int,
+        amount: int | None,
+        repeat: int,
+        starts: Starts,
+        shifts: Mapping[str, Mapping[str, Any]],
     ) -> tuple[float, float]:
-        """Score one option without the test rows: the value to raise, and a guard not to fall under."""
+        """Score one option without the test rows: the value to raise, and a guard not to fall under.
+
+        ``shifts`` are what ``shifts`` gave.
+        """
 
     def promises(self, directory: Path) -> Mapping[str, Sequence[float]]:
         """Score frozen features of each of several backbones on held-out rows, by seed; higher is better.

@@ -220,7 +220,13 @@ class Problem(Arena):
         return Choice("stated defaults", "never")
 
     def judge(
-        self, strategy: Strategy, option: int, amount: int | None, repeat: int, starts: Starts
+        self,
+        strategy: Strategy,
+        option: int,
+        amount: int | None,
+        repeat: int,
+        starts: Starts,
+        shifts: Mapping[str, Mapping[str, Any]],
     ) -> tuple[float, float]:
         """Say nothing of settings, which are never chosen."""
         return 0.0, 0.0

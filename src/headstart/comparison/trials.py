@@ -60,7 +60,8 @@ def run_tries(plan: Plan, job: Job) -> Iterator[None]:
             judged = replace(plan.strategies[way], options=strategy.options)
             starts = shared.setdefault(how, plan.problem.starts(plan.directory / FEATURES))
             try:
-                score = problem.judge(judged, option, amount, repeat, starts)
+                shifts = {} if left else plan.shifts  # what was diagnosed is of all sources
+                score = problem.judge(judged, option, amount, repeat, starts, shifts)
             except Exception:  # diverged, or what its trials will tell: the worst there is
                 score = (-math.inf, 0.0)
             facts = {"strategy": name, "settings": dict(strategy.options[option]), "score": score}

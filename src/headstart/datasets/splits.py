@@ -9,6 +9,7 @@ import hashlib
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ PARTS = {
     "test": "test",
 }
 EXPECTED = "equal rows in train and test are expected, unless rows were copied by mistake"
+FIFTH = 0.2  # of the rows, for test where nothing else is said
+LABELLED: Literal["labelled"] = "labelled"  # rows, all of them for test
 WIDE = 512  # bytes of a row, from which rows are hashed one by one
 Division = Mapping[str, Tensor]  # part -> row numbers
 
@@ -42,7 +45,8 @@ class SplitSpec:
     near the fractions.
 
     Args:
-        test: fraction of the rows for test, in [0, 1).
+        test: fraction of the rows for test, in [0, 1); or ``"labelled"``, for a task whose labels are only to
+            judge: in a table, every row that has a label, where others have none, else a fifth.
         valid: fraction of the rows for valid, in [0, 1); benchmark sets with a test part of their
             own take it from their train rows.
         group: column (or npz key) whose equal values stay together (patient, author, session).
@@ -59,7 +63,7 @@ class SplitSpec:
         0.25
     """
 
-    test: float = 0.2
+    test: float | Literal["labelled"] = FIFTH
     valid: float = 0.0
     group: str = ""
     stratify: bool = True
@@ -67,16 +71,23 @@ class SplitSpec:
     rows: Division | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, value in (("test", self.test), ("valid", self.valid)):
+        if isinstance(self.test, str) and self.test != LABELLED:
+            raise wrong("`test` of the split", expected=f'a fraction, or "{LABELLED}"', found=self.test)
+        for name, value in (("test", self.fraction), ("valid", self.valid)):
             if not 0 <= value < 1:
                 raise wrong(f"`{name}` of the split", expected="a fraction in [0, 1)", found=value)
-        if self.test + self.valid >= 1:
+        if self.fraction + self.valid >= 1:
             raise wrong(
                 "`test + valid` of the split",
                 expected="below 1",
-                found=self.test + self.valid,
+                found=self.fraction + self.valid,
                 hint="leave rows for train",
             )
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of the rows that is for test where all have a label, or none."""
+        return FIFTH if isinstance(self.test, str) else self.test
 
 
 def _numbered(values: Sequence[Hashable] | np.ndarray) -> np.ndarray:
@@ -138,6 +149,7 @@ def divide(
     count: int,
     strata: Sequence[Hashable] | np.ndarray | None = None,
     groups: Sequence[Hashable] | None = None,
+    known: Tensor | None = None,
 ) -> Division:
     """Divide ``count`` rows into train, valid and test; a part without rows is left out.
 
@@ -146,6 +158,7 @@ def divide(
         count: rows.
         strata: class of each row, or an array ``(N, K)`` of several for each; or ``None``.
         groups: group of each row, or ``None``.
+        known: whether each row has a label, ``(N,)``; ``None`` where all have one.
 
     Raises:
         ValueError: if a part that was asked for gets no row.
@@ -155,11 +168,13 @@ def divide(
         {'train': 8, 'test': 2}
     """
     if spec.rows is not None:
-        if (known := sum(map(len, spec.rows.values()))) != count:
-            raise wrong("`rows` of the split", expected=f"those of all {count} rows", found=f"{known} rows")
+        if (listed := sum(map(len, spec.rows.values()))) != count:
+            raise wrong("`rows` of the split", expected=f"those of all {count} rows", found=f"{listed} rows")
         return spec.rows
+    if spec.test == LABELLED and known is not None and bool(known.any()) and not bool(known.all()):
+        return {"train": (~known).nonzero().flatten(), "test": known.nonzero().flatten()}
     kinds = _numbered(strata) if strata is not None and spec.stratify else np.zeros(count, dtype=np.int64)
-    fractions = {"train": 1 - spec.test - spec.valid, "test": spec.test, "valid": spec.valid}
+    fractions = {"train": 1 - spec.fraction - spec.valid, "test": spec.fraction, "valid": spec.valid}
     if groups is not None:
         part = _by_group(kinds, _numbered(groups), fractions, spec.seed)
     else:

@@ -196,7 +196,13 @@ def information(probabilities: Tensor) -> float:
     return float(entropy(p.mean(0)) - entropy(p).mean())
 
 
-def sound(probabilities: Tensor, source: Tensor, labels: Tensor, outside: float = 0.0) -> float:
+def sound(
+    probabilities: Tensor,
+    source: Tensor,
+    labels: Tensor,
+    outside: float = 0.0,
+    ratio: Tensor | None = None,
+) -> float:
     r"""Judge a net by both domains: right on held-out source rows, sure and varied on the target.
 
     .. math:: (1 - o) \left(H(\pi) - \mathrm{KL}(\bar q \,\|\, \pi) - \overline{H(q)}\right)_+
@@ -224,9 +230,11 @@ def sound(probabilities: Tensor, source: Tensor, labels: Tensor, outside: float 
         source: of held-out source rows.
         labels: the classes of these; rows with -100 are left out.
         outside: part of the target's rows that lie outside of the source's, in [0, 1].
+        ratio: times that each class is as common in the target, by which :math:`\pi` is multiplied where
+            shares are known to differ (``bbse``); ``None`` takes them to be the same.
 
     Shape:
-        ``probabilities (M, K)``, ``source (N, K)``, ``labels (N,)`` int64.
+        ``probabilities (M, K)``, ``source (N, K)``, ``labels (N,)`` int64, ``ratio (K,)``.
 
     Returns:
         nats, at most :math:`\ln K`, higher is better.
@@ -256,6 +264,9 @@ def sound(probabilities: Tensor, source: Tensor, labels: Tensor, outside: float 
     risks = [source_risk(there, labels) for _, there in sharper]
     at = max(range(len(risks)), key=risks.__getitem__)
     shares = F.one_hot(labels[labels != -100], p.shape[1]).double().mean(0)
+    if ratio is not None:
+        shares = shares * ratio.to(shares)
+        shares = shares / shares.sum().clamp(min=TINY)
     return (1 - outside) * _told(sharper[at][0], shares) + SOURCE * risks[at]
 
 

@@ -15,6 +15,7 @@ from ..datasets.readers.lengths import shortened
 from ..datasets.readers.tables import TableEncoding
 from ..datasets.readers.text import LENGTH, TextEncoding
 from ..datasets.references import data_of, label_columns, reads_files, reads_texts, table_columns
+from ..datasets.splits import LABELLED
 from ..errors import unknown, wrong
 from ..tasks import Task
 from .schema import Data, Source, Split, Target
@@ -188,10 +189,16 @@ def _read(section: Data, before: Sequence[Task], how: _Reading) -> list[Task]:
 
 
 def _split(section: Data, reading: _Reading) -> SplitSpec:
-    """Say how rows are divided: as by the target that reads the same data, if there is one."""
+    """Say how rows are divided: as by the target that reads the same data, if there is one.
+
+    Labels that nothing may learn from are all for the test, unless the file says otherwise.
+    """
     how, task = reading.divided.get(data_of(section.data, reading.base), (section.split, None))
     files = task is not None and task.encoding is not None and reads_files(section.data)
-    return SplitSpec(**how.model_dump(), rows=task.encoding.division if files else None)  # type: ignore[union-attr]
+    parts, said = how.model_dump(), how.model_fields_set
+    if isinstance(section, Target) and section.labels == "none" and not said & {"test", "valid"}:
+        parts["test"] = LABELLED
+    return SplitSpec(**parts, rows=task.encoding.division if files else None)  # type: ignore[union-attr]
 
 
 def _kinds(section: Data, before: Sequence[Task]) -> dict[str, LabelKind]:

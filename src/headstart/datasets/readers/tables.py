@@ -21,6 +21,7 @@ from ...errors import wrong
 from ...tasks import Kind, Task
 from ...tasks.arrays import ready
 from ...tasks.encoding import Encoding, common
+from ...tasks.kinds import present
 from ..options import LabelKind, Options, Reader
 from ..splits import Division, build, check_apart, divide, given, warn_duplicates
 from .cells import Floats, coded
@@ -322,6 +323,7 @@ def _said(name: str, options: Options) -> LabelKind | None:
 
 def _labels(table: Table, name: str, kind: LabelKind | None) -> Sequence[Any]:
     """Take the labels of a column, and read numbers that are written in another way than 1234.5."""
+    table.check_columns([name], ", the label, which is empty where a row has none")
     column = coded(table.column(name))
     counts = dict(zip(column.values, column.counts(), strict=True))
     few = len(counts) <= FREE_TEXT_CLASSES  # a set of classes that numbers are among
@@ -354,7 +356,8 @@ def _division(
         check_apart(division, groups, f"`split` column of {table.where}", options.split.group)
         return division
     classes = [of for _, kind, y in targets if (of := kind.strata(y)) is not None]
-    return divide(options.split, len(table), np.array(classes).T if classes else None, groups)
+    known = torch.stack([present(y) for _, _, y in targets]).any(0)
+    return divide(options.split, len(table), np.array(classes).T if classes else None, groups, known)
 
 
 def encode_columns(

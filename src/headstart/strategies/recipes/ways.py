@@ -12,19 +12,22 @@ References:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...maths.discrepancy import TINY
 from ...measure import bbse, density_ratio, mixture
-from ...measure.rows import unseen
+from ...measure.rows import some, unseen
 from ...models import freeze
 from ...models.heads import Vectors
+from ...tasks import Labelled
 from .. import needs
 from ..situation import Situation
 from ..strategy import Setting, Strategy, rates
@@ -151,9 +154,17 @@ def label_shift(trial: Trial) -> Trained:
     ratio = bbse(own, torch.from_numpy(sides.y), found).clamp(min=RARE).log()
     more = ratio[1:] - ratio[:1] if kind.outputs == 1 else ratio
     assert isinstance(head, nn.Linear)  # a logistic regression of several classes
+    corrected = copy.deepcopy(head)
     with torch.no_grad():
-        head.bias.add_(more)
-    return answer(trial, sides, head)
+        corrected.bias.add_(more)
+
+    def of_source(held: Labelled) -> tuple[Tensor, Tensor]:
+        """Answer rows of the source as they were before: its shares are not the target's."""
+        held = held.take(some(held.y, MOST // 4, "rows asked about"))
+        with torch.no_grad():
+            return head(torch.from_numpy(sides.own(held.x)).float()), held.y.cpu()
+
+    return replace(answer(trial, sides, corrected), of_source=of_source)
 
 
 # The strategies.
