@@ -32,7 +32,7 @@ DEEP = (
 )  # fmt: skip
 SHALLOW = (
     "coral+logreg", "coral+svm", "coral+knn", "sa+logreg", "sa+svm", "sa+knn", "tca+logreg", "tca+knn",
-    "source+knn", "iw+logreg", "bbse", "msda+logreg",
+    "source+knn", "iw+logreg", "kliep+logreg", "bbse", "msda+logreg",
 )  # fmt: skip
 OF_LAYERS = ("msda+mmd", "msda+dann", "adapted+mean")  # these need an mlp that learns from the start
 WITH_POT = ("deepjdot", "ot+logreg")

@@ -421,7 +421,7 @@ BATTERY |= {
 ABC = ["a", "b", "c"]
 BATTERY |= {
     f"measure.{name}": functools.partial(twice, getattr(measure, name), normal(20, 3), normal(15, 3, seed=1))
-    for name in ("a_distance", "mmd", "density_ratio")
+    for name in ("a_distance", "mmd", "density_ratio", "kliep")
 }
 BATTERY |= {
     f"measure.{name}": functools.partial(twice, getattr(measure, name), SURE, torch.arange(20) % 2, SURE[:9])

@@ -1,6 +1,7 @@
 """Scores that say, before any training, how well knowledge would transfer, and which adapted net to trust."""
 
 from ._distance import a_distance, mmd
+from ._kliep import kliep
 from ._labelshift import bbse, em_priors
 from ._leep import leep
 from ._logme import logme
@@ -31,6 +32,7 @@ __all__ = [
     "em_priors",
     "information",
     "kind_of_shift",
+    "kliep",
     "leep",
     "logme",
     "mixture",

@@ -99,10 +99,10 @@ def em_priors(source: Tensor, labels: Tensor, target: Tensor) -> Tensor:
     return likeliest(target, F.one_hot(y, source.shape[1]).double().mean(0))
 
 
-def likeliest(p: Tensor, shares: Tensor) -> Tensor:
+def likeliest(p: Tensor, shares: Tensor, steps: int = STEPS) -> Tensor:
     """Give the ratios of ``em_priors``, from probabilities ``(M, K)`` and shares in the source ``(K,)``."""
     ratio = torch.ones_like(shares)
-    for _ in range(STEPS):
+    for _ in range(steps):
         after = p * ratio
         new = (after / after.sum(1, keepdim=True).clamp(min=TINY)).mean(0) / shares
         settled = bool((new - ratio).abs().max() < 1e-9)

@@ -6,6 +6,7 @@ References:
     TCA: Pan et al. (IEEE TNN 2011), section III, https://doi.org/10.1109/TNN.2010.2091281
     Optimal transport: Courty et al. (IEEE TPAMI 2017), equation 13, https://arxiv.org/abs/1507.00504
     Importance weighting: Bickel, Brückner & Scheffer (ICML 2007), https://doi.org/10.1145/1273496.1273507
+    KLIEP: Sugiyama et al. (AISM 2008), https://doi.org/10.1007/s10463-008-0197-x
     Mixtures of sources: Mansour, Mohri & Rostamizadeh (NeurIPS 2008)
     BBSE: Lipton, Wang & Smola (ICML 2018), https://arxiv.org/abs/1802.03916
 """
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ...maths.discrepancy import TINY
-from ...measure import bbse, density_ratio, mixture
+from ...measure import bbse, density_ratio, kliep, mixture
 from ...measure.rows import some, unseen
 from ...models import freeze
 from ...models.heads import Vectors
@@ -120,6 +121,12 @@ def importance(trial: Trial, sides: Sides) -> Aligned:
     """Weigh each source row by how common rows like it are in the target."""
     ratio = density_ratio(torch.from_numpy(sides.source), torch.from_numpy(sides.target)).numpy()
     return Aligned(sides.source, ratio / ratio.mean())
+
+
+def nearest(trial: Trial, sides: Sides) -> Aligned:
+    """Weigh source rows so that they are distributed like the target's, by a sum of Gaussians."""
+    weights = kliep(torch.from_numpy(sides.source), torch.from_numpy(sides.target))
+    return Aligned(sides.source, weights.numpy())
 
 
 def mixed(trial: Trial, sides: Sides) -> Aligned:
@@ -239,6 +246,7 @@ SMOOTH = (
     0.01  # a direction that the target hardly shares is shrunk in the source: no weight may make up for it
 )
 COURTY = "[Courty et al. 2017](https://arxiv.org/abs/1507.00504)"
+SUGIYAMA = "[Sugiyama et al. 2008](https://doi.org/10.1007/s10463-008-0197-x)"
 BICKEL = "[Bickel et al. 2007](https://doi.org/10.1145/1273496.1273507)"
 REGS = {"reg": (0.1, 0.03, 0.3)}
 COLOURED, TURNED, AGREEING, CARRIED, WEIGHED = (
@@ -288,6 +296,14 @@ SHALLOW: tuple[Strategy, ...] = (
         apart=False,
     ),
     strategy(
+        "kliep+logreg",
+        nearest,
+        WEIGHED,
+        SUGIYAMA,
+        aligns=False,
+        apart=False,
+    ),
+    strategy(
         "mixture+logreg",
         mixed,
         PORTIONS,
@@ -309,6 +325,9 @@ SHALLOW: tuple[Strategy, ...] = (
         most=PAIRED,
     ),
     strategy("iw+ridge", importance, WEIGHED, BICKEL, needs=needs.shallow_numbers, aligns=False, apart=False),
+    strategy(
+        "kliep+ridge", nearest, WEIGHED, SUGIYAMA, needs=needs.shallow_numbers, aligns=False, apart=False
+    ),
     strategy(
         "mixture+ridge",
         mixed,
