@@ -193,6 +193,15 @@ def test_the_model_has_its_own_score_and_says_how_sure_its_probabilities_are():
     assert "labelled rows: 85.0 % accuracy on the test rows." in reasons(bare, DETAILS)[0]
 
 
+def test_a_model_for_all_targets_says_that_it_is_another_than_one_of_them_asks_for():
+    other = result(model={"new": MODEL["new"] | {"strategy": "maml"}})
+    said = reasons(other, DETAILS)[0]
+    assert (
+        "The model itself, maml, the best over all targets together and one for all, trained on all 200"
+        in said
+    )
+
+
 def test_the_warning_of_one_answer_rests_on_the_answers():
     rows = [dict(each, one_answer=each["strategy"] in ("dann", "constant")) for each in ROWS]
     text = seen(page(result(rows), DETAILS))

@@ -439,7 +439,8 @@ def made(found: Answer, board: Board) -> str:
     if told.off is not None:
         before = f", {100 * told.before:.1f} before they were scaled" if told.before is not None else ""
         said.append(f"probabilities {100 * told.off:.1f} points from what comes true (ECE){before}")
-    return f"The model itself, {told.strategy} trained on {rows}: {'; '.join(said)}."
+    one = ", the best over all targets together and one for all," if told.strategy != found.name else ""
+    return f"The model itself, {told.strategy}{one} trained on {rows}: {'; '.join(said)}."
 
 
 def survives(told: Check) -> str:
