@@ -39,6 +39,11 @@ def rows(norm):
     )
 
 
+def perceptron(bias=True):
+    layers = [nn.Flatten(), nn.Linear(64, 8, bias=bias), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Linear(8, 16, bias=bias), nn.ReLU())
+
+
 CHAINS = {
     "batch": lambda: convs(nn.BatchNorm2d),
     "batch, no statistics": lambda: convs(lambda c: nn.BatchNorm2d(c, track_running_stats=False)),
@@ -51,6 +56,8 @@ CHAINS = {
     "rows, batch": lambda: rows(nn.BatchNorm1d),
     "rows, layer": lambda: rows(nn.LayerNorm),
     "rows, group": lambda: rows(lambda c: nn.GroupNorm(2, c)),
+    "perceptron": perceptron,
+    "perceptron, no bias": lambda: perceptron(bias=False),
     "conv4": lambda: conv4(1, width=4, size=8),
 }
 
@@ -95,7 +102,7 @@ def test_folded_is_the_loop(kind, steps, first_order, mode):
     compare(objective, net, episodes)
 
 
-@pytest.mark.parametrize("kind", ["batch", "rows, layer"])
+@pytest.mark.parametrize("kind", ["batch", "rows, layer", "perceptron"])
 @pytest.mark.parametrize(
     "adapt",
     [
@@ -125,7 +132,7 @@ def test_every_step_is_judged(progress):
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-@pytest.mark.parametrize("kind", ["batch", "rows, batch", "group"])
+@pytest.mark.parametrize("kind", ["batch", "rows, batch", "group", "perceptron"])
 def test_finite_differences(kind, steps):
     net, episodes = make(kind)
     objective = Episodic(MAML("a", lr=0.05, steps=steps))
@@ -154,6 +161,30 @@ def test_other_losses_go_by_episode():
     y = torch.randn(T, 2 * WAYS, WAYS, dtype=torch.float64)
     numbers = Episodes(Labelled(episodes.support.x, y), Labelled(episodes.query.x, y), 0)
     compare(Episodic(MAML("a", lr=0.1, steps=2, loss=F.mse_loss), F.mse_loss), net, numbers)
+
+
+@pytest.mark.parametrize("kind", ["perceptron", "none"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_perceptrons_have_gradients_of_their_own(kind, steps):
+    net, episodes = make(kind)
+    numbers = torch.randn(2, T, 2 * WAYS, WAYS, dtype=torch.float64)
+    support, query = episodes.support, episodes.query
+    told = Episodes(Labelled(support.x, numbers[0]), Labelled(query.x, numbers[1]), 0)
+    compare(Episodic(MAML("a", lr=0.4, steps=steps, loss=F.mse_loss), F.mse_loss), net, told)
+    y = support.y.clone()
+    y[:, 1] = -100  # a row without a label counts for nothing
+    episodes = Episodes(Labelled(support.x, y), Labelled(query.x, y), WAYS)
+    compare(Episodic(MAML("a", lr=0.4, steps=steps)), net, episodes)
+    for p in net.backbone.parameters():
+        p.requires_grad_(False)
+    compare(Episodic(MAML("a", lr=0.4, steps=steps)), net, episodes)
+
+
+def test_a_label_that_is_no_class_is_refused():
+    net, episodes = make("perceptron")
+    bad = Episodes(Labelled(episodes.support.x, episodes.support.y - 1), episodes.query, WAYS)
+    with pytest.raises(IndexError, match="out of bounds"):
+        Episodic(MAML("a"))(net, bad, 0.0)
 
 
 def test_a_scale_of_zero_is_exact():
