@@ -10,6 +10,7 @@ from torch import nn
 from headstart.meta import ANIL, BOIL, LSLR, MAML, Episodic, MetaSGD, MultiStep, ProtoNet
 from headstart.meta._memory import Peak
 from headstart.meta.folded.chain import links
+from headstart.meta.folded.pool import max_pool
 from headstart.models import Net, conv4, fix_norms
 from headstart.tasks import Episodes, Labelled
 
@@ -185,6 +186,18 @@ def test_a_label_that_is_no_class_is_refused():
     bad = Episodes(Labelled(episodes.support.x, episodes.support.y - 1), episodes.query, WAYS)
     with pytest.raises(IndexError, match="out of bounds"):
         Episodic(MAML("a"))(net, bad, 0.0)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 5)])
+def test_of_equal_pixels_the_first_wins_as_in_pytorch(size):
+    torch.manual_seed(0)
+    x = torch.randint(0, 3, (2, 3, *size)).double().requires_grad_()
+    ours, theirs = max_pool(x), F.max_pool2d(x, 2)
+    d = torch.randn_like(ours)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(*(torch.autograd.grad(out, x, d)[0] for out in (ours, theirs)))
+    rows = torch.rand_like(x, requires_grad=True)
+    assert torch.autograd.gradgradcheck(max_pool, rows)
 
 
 def test_a_scale_of_zero_is_exact():
