@@ -46,15 +46,6 @@ def _gradient(d: Tensor, x: Tensor, weight: Tensor, s: Shape, which: int) -> Ten
     ]
 
 
-def _by_row(d: Tensor, weight: Tensor, shape: torch.Size, s: Shape) -> Tensor:
-    if max(s.stride) == 1:
-        return _gradient(d, _like(d, shape), weight, s, 0)
-    # PyTorch takes up to twice as long for what it calls a backward pass, where a convolution has strides.
-    each = zip(shape[2:], d.shape[2:], weight.shape[2:], s.stride, s.padding, s.dilation, strict=True)
-    left = [n - ((m - 1) * stride - 2 * pad + gap * (k - 1) + 1) for n, m, k, stride, pad, gap in each]
-    return torch.convolution(d, weight, None, s.stride, s.padding, s.dilation, True, left, s.groups)
-
-
 def _like(x: Tensor, shape: torch.Size) -> Tensor:
     return x.new_empty(shape)  # that is all that is asked of it, and it is copied where it is a view
 
@@ -92,7 +83,7 @@ class _ByRow(torch.autograd.Function):
     def forward(ctx: Any, d: Tensor, weight: Tensor, shape: torch.Size, s: Shape) -> Tensor:
         ctx.save_for_backward(d, weight)
         ctx.s = s
-        return _by_row(d, weight, shape, s)
+        return _gradient(d, _like(d, shape), weight, s, 0)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:

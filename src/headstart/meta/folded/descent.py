@@ -47,7 +47,8 @@ class Folded:
 
     def __post_init__(self) -> None:
         self._running = Pass()
-        self._start = {a.name + n: p for a in self.links if a.name for n, p in a.call.named_parameters()}
+        of = [(a.name + n, getattr(a.call, n)) for a in self.links if a.name for n in ("weight", "bias")]
+        self._start = {name: weight for name, weight in of if weight is not None}
         self._dtype = next(p.dtype for p in self._start.values() if p.is_floating_point())
         after = zip(self.links, (*self.links[1:], None), strict=True)
         normed = {a.name + "bias" for a, b in after if a.form == "layer" and b is not None and batched(b)}
