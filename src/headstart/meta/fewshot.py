@@ -61,6 +61,7 @@ class FewShot:
 
     Raises:
         KeyError: if ``net`` has no head for the adaptation's task.
+        TypeError: if ``adaptation`` is none that adapts a task's head, or a class in place of one.
 
     Example:
         >>> from headstart.meta import ProtoNet
@@ -78,6 +79,14 @@ class FewShot:
     def __init__(
         self, net: Net, adaptation: TaskAdaptation, *, encoding: Encoding | Mapping[str, Any] | None = None
     ) -> None:
+        if isinstance(adaptation, type) or not hasattr(adaptation, "task"):
+            raise wrong(
+                "`adaptation`",
+                expected="a way to adapt the head of a task",
+                found=getattr(adaptation, "__name__", type(adaptation).__name__),
+                hint='write `ProtoNet("TASK")`',
+                error=TypeError,
+            )
         head = net.head(adaptation.task)
         self.adaptation, self.encoding = adaptation, encoding
         self._base = copied(Net(net.backbone, {adaptation.task: head})).eval()
@@ -253,6 +262,9 @@ class FewShot:
     ) -> FewShot:
         """Read what ``save`` wrote, on the CPU; predictions are the same to the bit.
 
+        Rows are then tensors or arrays. ``hs.load(directory).few`` is the same classifier, and makes rows of
+        frames, texts and images too, as its encoding says.
+
         Args:
             directory: that was given to ``save``.
             backbone: a module to fill, where the saved one was not built by ``hs.backbone``.
@@ -298,7 +310,7 @@ class FewShot:
         if isinstance(self.encoding, Encoding) and not isinstance(x, Mapping):
             x = self.encoding.rows(x)
         elif self.encoding is not None and not isinstance(x, Tensor | Mapping | numpy.ndarray):
-            hint = "load the directory by `hs.load`, which makes rows of anything"
+            hint = "take `hs.load(DIRECTORY).few`, which makes rows of anything"
             found = type(x).__name__
             raise wrong(
                 "`x`", expected="rows in a tensor or an array", found=found, hint=hint, error=TypeError
