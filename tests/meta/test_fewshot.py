@@ -202,6 +202,8 @@ def test_wrong_use_is_explained(net, tmp_path):
     with pytest.raises(ValueError, match="at least 2 classes"):
         clf.fit(torch.zeros(2, 2), ["a", "a"])
     clf.fit(torch.eye(2), ["a", "b"])
+    with pytest.raises(ValueError, match="`name` should be a string or an integer; found None"):
+        clf.add_class(None, torch.zeros(1, 2))
     with pytest.raises(ValueError, match=r"a new class; found 'a'; to give a class more rows"):
         clf.add_class("a", torch.zeros(1, 2))
     with pytest.raises(ValueError, match="at least 1 row of 'c'"):

@@ -125,7 +125,7 @@ class FewShot:
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         if not names:
             raise wrong("`x`", expected="a few rows of each class", found="no rows")
-        missing = [i for i, name in enumerate(names) if name is None or name != name]
+        missing = [i for i, name in enumerate(names) if _nameless(name)]
         if missing:
             hint = "leave that row out"
             raise wrong(
@@ -139,10 +139,12 @@ class FewShot:
         """Learn one more class from its rows ``(S, *)``; the others keep theirs. Returns itself.
 
         Raises:
-            ValueError: if the class is there already, there are no rows, or NaN or infinity in one.
+            ValueError: if the name is missing or there already, there are no rows, or NaN or infinity in one.
             RuntimeError: before ``fit``.
         """
         now, x = self._fitted(), self._rows(x)
+        if _nameless(name):
+            raise wrong("`name`", expected="a string or an integer", found=repr(name))
         if name in now.classes:
             raise wrong(
                 "`name`",
@@ -360,6 +362,10 @@ class FewShot:
                 error=FloatingPointError,
             )
         self._now = _Fitted(net, support.to("cpu"), classes)
+
+
+def _nameless(name: Any) -> bool:
+    return name is None or name != name
 
 
 def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
