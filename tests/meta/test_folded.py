@@ -181,6 +181,17 @@ def test_perceptrons_have_gradients_of_their_own(kind, steps):
     compare(Episodic(MAML("a", lr=0.4, steps=steps)), net, episodes)
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("first_order", [False, True])
+def test_one_number_in_and_one_out(steps, first_order):
+    torch.manual_seed(0)
+    net = Net(nn.Sequential(nn.Linear(1, 8), nn.ReLU()), {"a": nn.Linear(8, 1)}).double()
+    x, y = torch.randn(2, 2, T, 5, 1, dtype=torch.float64)
+    told = Episodes(Labelled(x[0], y[0]), Labelled(x[1], y[1]), 0)
+    adaptation = MAML("a", lr=0.1, steps=steps, loss=F.mse_loss, first_order=first_order)
+    compare(Episodic(adaptation, F.mse_loss), net, told)
+
+
 def test_a_label_that_is_no_class_is_refused():
     net, episodes = make("perceptron")
     bad = Episodes(Labelled(episodes.support.x, episodes.support.y - 1), episodes.query, WAYS)

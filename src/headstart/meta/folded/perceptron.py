@@ -120,7 +120,7 @@ class _Gradients(torch.autograd.Function):
         rates: list[Tensor | None] = [None]  # of a layer's inputs; rows stay as they are
         for at, (weight, v, c) in enumerate(zip(weights, vs, cs, strict=True)):
             a, moved = inputs[at], rates[-1]
-            rate = a.new_zeros(*a.shape[:2], weight.shape[-2]) if v is None else torch.bmm(a, v.mT)
+            rate = a.new_zeros(*a.shape[:2], weight.shape[-2]) if v is None else _back(a, v.mT)
             rate = rate if c is None else rate.add_(c[:, None])
             rate = rate if moved is None else _add_back(rate, moved, weight.mT)
             rates.append(_only_live(rate, inputs[at + 1], 0) if at + 1 < count else rate)
@@ -138,7 +138,7 @@ class _Gradients(torch.autograd.Function):
             found += [by_bias, by_weight]
             if at or ctx.needs_input_grad[2]:
                 rate = _back(rate, weight)
-                rate = rate if v is None else rate.baddbmm_(ds[at], v)
+                rate = rate if v is None else _add_back(rate, ds[at], v)
                 rate = _only_live(rate, inputs[at], 0) if at else rate
         return None, None, rate if ctx.needs_input_grad[2] else None, *found[::-1]
 
@@ -177,21 +177,25 @@ def _judged(loss: Loss, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Along]:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if weight.ndim == 3 and bias is not None:
-        return torch.baddbmm(bias[:, None] if bias.ndim == 2 else bias, x, weight.mT)
-    if bias is None or bias.ndim == 2:
-        out = _back(x, weight.mT)
-        return out if bias is None else out + bias[:, None]
-    return F.linear(x, weight, bias)
+    if bias is None:
+        return _back(x, weight.mT)
+    each = bias[:, None] if bias.ndim == 2 else bias
+    if x.shape[2] == 1 or weight.ndim < bias.ndim + 1:
+        return _back(x, weight.mT).add_(each)
+    return F.linear(x, weight, bias) if weight.ndim == 2 else torch.baddbmm(each, x, weight.mT)
 
 
 def _back(d: Tensor, weight: Tensor) -> Tensor:
+    if d.shape[2] == 1:  # a product of matrices takes three times as long as this
+        return d * weight
     if weight.ndim == 3:
         return torch.bmm(d, weight)
     return torch.mm(d.flatten(0, 1), weight).view(*d.shape[:2], -1)
 
 
 def _add_back(to: Tensor, d: Tensor, weight: Tensor) -> Tensor:
+    if d.shape[2] == 1:
+        return to.addcmul_(d, weight)
     if weight.ndim == 3:
         return to.baddbmm_(d, weight)
     to.view(-1, to.shape[2]).addmm_(d.flatten(0, 1), weight)
