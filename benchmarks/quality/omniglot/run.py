@@ -135,10 +135,11 @@ def test_protonet():
 
 
 def test_pooled():
-    judge("pooled", *protonet("pooled", "pooled", 3e-3), "a pooled ProtoNet")
+    few = ("ProtoNet", "SimpleShot", "LaplacianShot")
+    judge("pooled", *protonet("pooled", "pooled", 3e-3), "a pooled ProtoNet", few)
 
 
-def judge(budget, net, seconds, of="ProtoNet"):
+def judge(budget, net, seconds, of="ProtoNet", names=None):
     write({"budget": {budget: {"steps": STEPS[budget], "processor seconds": round(seconds)}}})
     train_rows = read("train").train.x
     with torch.no_grad():
@@ -150,6 +151,8 @@ def judge(budget, net, seconds, of="ProtoNet"):
             drawn = draw_episodes(test, TESTED, ways=ways, shots=shots, queries=QUERIES, seed=0)
             plain = hs.Net(nn.Identity(), {"t": nn.Linear(test.train.x.shape[1], ways)})
             for name, method in heads(plain, centre).items():
+                if names is not None and name not in names:
+                    continue
                 some = drawn[: FEW.get(name, TESTED)]
                 scores = meta.evaluate_episodes({name: (plain, method)}, test, some, progress=False)
                 found = row(scores, name)

@@ -1,4 +1,4 @@
-"""Max-pooling of two by two pixels, which PyTorch does one number after another.
+"""Max-pooling of two by two pixels, which PyTorch does one number after another on a CPU.
 
 The larger of neighbours in a row and then of rows takes a fraction of the time; of equal ones the first in
 reading order wins, as in PyTorch. Both derivatives are PyTorch's own.

@@ -65,7 +65,8 @@ class Sweep:
             elif link.form == "flatten":
                 x = self._flat(x)
             elif link.form == "maps":
-                x = max_pool(_maps(x)) if halves(link.call) and min(x.shape[2:]) > 1 else link.call(_maps(x))
+                quick = halves(link.call) and x.is_cpu and min(_maps(x).shape[2:]) > 1
+                x = max_pool(x) if quick else link.call(_maps(x))
             else:
                 x = self._layer(link, x, drop_bias=any(map(batched, links[index + 1 : index + 2])))
         return x
