@@ -9,9 +9,10 @@ rounding of either moves those of the pooled net by 0.2 to 0.4 %.
 What limits Conv4-64 is arithmetic that both ways share: about 10 GFLOP of convolutions, forward, backward
 and second backward. The goals are 18 (sine), 3.2 (strided) and 1.9 (pooled); first order 3.0 and 1.6, the
 head alone 3.3 and 1.9; ``result.json`` holds what was reached, and what is asserted leaves room. Ratios vary
-with what else the cores do: 13.5 to 16 (sine), 2.4 to 2.8 and 1.9, first order 1.7 to 2.8 and 1.5, the head
-alone 1.9 to 2.3 and 1.3 to 2.3 in several runs. The gradient in the rows of a strided convolution takes three
-times as long as the convolution, in this release of PyTorch.
+with what else the cores do: 17 to 19 (sine), 2.4 to 2.8 and 1.7 to 2.0, first order 2.5 and 1.5 to 2.0, the
+head alone 1.9 to 2.6 and 1.7 to 2.3 in several runs. The gradient in the rows of a strided convolution takes
+three times as long as the convolution, in this release of PyTorch: half of that is a copy from channels last,
+and no other way to take it was faster by more than 7 % of a step.
 
 Memory is that of the process above its size before the step, each way in a process of its own. The goal is
 190 MB for the strided net in second order.
@@ -102,7 +103,7 @@ def check_gradients(net, episodes, loss, adaptation):
 @pytest.mark.parametrize(
     ("make", "way", "rounds", "calls", "least"),
     [
-        (sine, "second", 15, 10, 12.0),
+        (sine, "second", 15, 10, 14.0),
         (strided, "second", 9, 1, 2.1),
         (strided, "first", 9, 1, 1.6),
         (strided, "head", 9, 1, 1.6),

@@ -202,6 +202,8 @@ def test_wrong_use_is_explained(net, tmp_path):
     with pytest.raises(ValueError, match="at least 2 classes"):
         clf.fit(torch.zeros(2, 2), ["a", "a"])
     clf.fit(torch.eye(2), ["a", "b"])
+    with pytest.raises(ValueError, match="`name` should be a string or an integer; found None"):
+        clf.add_class(None, torch.zeros(1, 2))
     with pytest.raises(ValueError, match=r"a new class; found 'a'; to give a class more rows"):
         clf.add_class("a", torch.zeros(1, 2))
     with pytest.raises(ValueError, match="at least 1 row of 'c'"):
@@ -294,10 +296,17 @@ def test_frames_with_the_encoding_of_the_task(tmp_path):
     assert clf.fit(few[:4], ["u", "u", "v", "v"]).predict(few[4:8]) == ["u", "u", "v", "v"]
     clf.save(tmp_path / "saved")
     again = FewShot.load(tmp_path / "saved", backbone=nn.Identity())
-    with pytest.raises(TypeError, match=r"found DataFrame; load the directory by `hs.load`"):
+    with pytest.raises(TypeError, match=r"found DataFrame; take `hs.load\(DIRECTORY\).few`"):
         again.predict(few)
     model = hs.load(tmp_path / "saved", backbone=nn.Identity(), device="cpu")
     assert model.predict(few[4:8]) == ["u", "u", "v", "v"]
+    assert model.few.add_class("w", few[:1] * 9).remove_class("u").predict(few[3:4] / 2) == ["w"]
+
+
+@pytest.mark.parametrize("given", [ProtoNet, hs.meta.Episodic(ProtoNet("t"))])
+def test_what_adapts_no_head_is_no_adaptation(given):
+    with pytest.raises(TypeError, match="`adaptation` should be a way to adapt the head of a task; found"):
+        FewShot(Net(nn.Identity(), {"t": nn.Linear(2, 2)}), given)
 
 
 def test_texts_with_the_encoding_of_the_task(tmp_path):

@@ -10,6 +10,7 @@ from torch import nn
 from headstart.meta import ANIL, BOIL, LSLR, MAML, Episodic, MetaSGD, MultiStep, ProtoNet
 from headstart.meta._memory import Peak
 from headstart.meta.folded.chain import links
+from headstart.meta.folded.pool import max_pool
 from headstart.models import Net, conv4, fix_norms
 from headstart.tasks import Episodes, Labelled
 
@@ -39,6 +40,11 @@ def rows(norm):
     )
 
 
+def perceptron(bias=True):
+    layers = [nn.Flatten(), nn.Linear(64, 8, bias=bias), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Linear(8, 16, bias=bias), nn.ReLU())
+
+
 CHAINS = {
     "batch": lambda: convs(nn.BatchNorm2d),
     "batch, no statistics": lambda: convs(lambda c: nn.BatchNorm2d(c, track_running_stats=False)),
@@ -51,6 +57,8 @@ CHAINS = {
     "rows, batch": lambda: rows(nn.BatchNorm1d),
     "rows, layer": lambda: rows(nn.LayerNorm),
     "rows, group": lambda: rows(lambda c: nn.GroupNorm(2, c)),
+    "perceptron": perceptron,
+    "perceptron, no bias": lambda: perceptron(bias=False),
     "conv4": lambda: conv4(1, width=4, size=8),
 }
 
@@ -95,7 +103,7 @@ def test_folded_is_the_loop(kind, steps, first_order, mode):
     compare(objective, net, episodes)
 
 
-@pytest.mark.parametrize("kind", ["batch", "rows, layer"])
+@pytest.mark.parametrize("kind", ["batch", "rows, layer", "perceptron"])
 @pytest.mark.parametrize(
     "adapt",
     [
@@ -125,7 +133,7 @@ def test_every_step_is_judged(progress):
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-@pytest.mark.parametrize("kind", ["batch", "rows, batch", "group"])
+@pytest.mark.parametrize("kind", ["batch", "rows, batch", "group", "perceptron"])
 def test_finite_differences(kind, steps):
     net, episodes = make(kind)
     objective = Episodic(MAML("a", lr=0.05, steps=steps))
@@ -154,6 +162,53 @@ def test_other_losses_go_by_episode():
     y = torch.randn(T, 2 * WAYS, WAYS, dtype=torch.float64)
     numbers = Episodes(Labelled(episodes.support.x, y), Labelled(episodes.query.x, y), 0)
     compare(Episodic(MAML("a", lr=0.1, steps=2, loss=F.mse_loss), F.mse_loss), net, numbers)
+
+
+@pytest.mark.parametrize("kind", ["perceptron", "none"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_perceptrons_have_gradients_of_their_own(kind, steps):
+    net, episodes = make(kind)
+    numbers = torch.randn(2, T, 2 * WAYS, WAYS, dtype=torch.float64)
+    support, query = episodes.support, episodes.query
+    told = Episodes(Labelled(support.x, numbers[0]), Labelled(query.x, numbers[1]), 0)
+    compare(Episodic(MAML("a", lr=0.4, steps=steps, loss=F.mse_loss), F.mse_loss), net, told)
+    y = support.y.clone()
+    y[:, 1] = -100  # a row without a label counts for nothing
+    episodes = Episodes(Labelled(support.x, y), Labelled(query.x, y), WAYS)
+    compare(Episodic(MAML("a", lr=0.4, steps=steps)), net, episodes)
+    for p in net.backbone.parameters():
+        p.requires_grad_(False)
+    compare(Episodic(MAML("a", lr=0.4, steps=steps)), net, episodes)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("first_order", [False, True])
+def test_one_number_in_and_one_out(steps, first_order):
+    torch.manual_seed(0)
+    net = Net(nn.Sequential(nn.Linear(1, 8), nn.ReLU()), {"a": nn.Linear(8, 1)}).double()
+    x, y = torch.randn(2, 2, T, 5, 1, dtype=torch.float64)
+    told = Episodes(Labelled(x[0], y[0]), Labelled(x[1], y[1]), 0)
+    adaptation = MAML("a", lr=0.1, steps=steps, loss=F.mse_loss, first_order=first_order)
+    compare(Episodic(adaptation, F.mse_loss), net, told)
+
+
+def test_a_label_that_is_no_class_is_refused():
+    net, episodes = make("perceptron")
+    bad = Episodes(Labelled(episodes.support.x, episodes.support.y - 1), episodes.query, WAYS)
+    with pytest.raises(IndexError, match="out of bounds"):
+        Episodic(MAML("a"))(net, bad, 0.0)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 5)])
+def test_of_equal_pixels_the_first_wins_as_in_pytorch(size):
+    torch.manual_seed(0)
+    x = torch.randint(0, 3, (2, 3, *size)).double().requires_grad_()
+    ours, theirs = max_pool(x), F.max_pool2d(x, 2)
+    d = torch.randn_like(ours)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(*(torch.autograd.grad(out, x, d)[0] for out in (ours, theirs)))
+    rows = torch.rand_like(x, requires_grad=True)
+    assert torch.autograd.gradgradcheck(max_pool, rows)
 
 
 def test_a_scale_of_zero_is_exact():

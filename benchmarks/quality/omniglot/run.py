@@ -16,7 +16,7 @@ every way to adapt that needs no meta-training of its own, beside fine-tuning (t
 steps of Adam, normalisation fixed) of the same net, a net with new weights, and regression on pixels. What
 moves weights of the trunk, or starts from pixels, is judged by the first 30 of them.
 
-    python benchmarks/quality/omniglot/run.py [protonet | maml | mnist]
+    python benchmarks/quality/omniglot/run.py [protonet | pooled | maml | mnist]
 
 Training goes on where it stopped, by the checkpoints under ``runs/omniglot``.
 """
@@ -42,7 +42,7 @@ from headstart.tasks import Labelled, Multiclass, Task, draw_episodes
 
 HERE = Path(__file__).parent
 RUNS = HERE.parents[2] / "runs" / "omniglot"
-STEPS = {"protonet": 2500, "maml": 4000}
+STEPS = {"protonet": 2500, "pooled": 2200, "maml": 4000}
 TESTED, QUERIES, FEW = 1000, 15, {"TIM": 200, "Logistic": 200}
 
 
@@ -51,18 +51,18 @@ def read(part):
     return task
 
 
-def a_net(ways):
+def a_net(ways, geometry="strided"):
     torch.manual_seed(0)
-    trunk = hs.models.conv4(1, width=64, geometry="strided", norm="batch", size=28)
+    trunk = hs.models.conv4(1, width=64, geometry=geometry, norm="batch", size=28)
     return hs.Net(trunk, {"t": nn.Linear(trunk.width, ways)})
 
 
-def protonet():
-    net = a_net(60)
+def protonet(name="protonet", geometry="strided", lr=1e-3):
+    net = a_net(60, geometry)
     stream = hs.episodes(
         read("train"), ways=60, shots=1, queries=4, per_step=1, generator=generator(0, "omniglot", 1)
     )
-    return net, train("protonet", net, stream, meta.Episodic(meta.ProtoNet("t")))
+    return net, train(name, net, stream, meta.Episodic(meta.ProtoNet("t")), lr)
 
 
 def maml():
@@ -73,10 +73,10 @@ def maml():
     return net, train("maml", net, stream, meta.Episodic(meta.MAML("t", lr=0.4, steps=1)))
 
 
-def train(name, net, stream, objective):
+def train(name, net, stream, objective, lr=1e-3):
     """Meta-train or go on with it, and return the processor seconds of all parts together."""
     steps = STEPS[name]
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     told = RUNS / f"{name}.seconds"
     before = float(told.read_text()) if told.is_file() else 0.0
@@ -131,8 +131,16 @@ def write(part):
 
 
 def test_protonet():
-    net, seconds = protonet()
-    write({"budget": {"protonet": {"steps": STEPS["protonet"], "processor seconds": round(seconds)}}})
+    judge("protonet", *protonet())
+
+
+def test_pooled():
+    few = ("ProtoNet", "SimpleShot", "LaplacianShot")
+    judge("pooled", *protonet("pooled", "pooled", 3e-3), "a pooled ProtoNet", few)
+
+
+def judge(budget, net, seconds, of="ProtoNet", names=None):
+    write({"budget": {budget: {"steps": STEPS[budget], "processor seconds": round(seconds)}}})
     train_rows = read("train").train.x
     with torch.no_grad():
         net.eval()
@@ -143,11 +151,13 @@ def test_protonet():
             drawn = draw_episodes(test, TESTED, ways=ways, shots=shots, queries=QUERIES, seed=0)
             plain = hs.Net(nn.Identity(), {"t": nn.Linear(test.train.x.shape[1], ways)})
             for name, method in heads(plain, centre).items():
+                if names is not None and name not in names:
+                    continue
                 some = drawn[: FEW.get(name, TESTED)]
                 scores = meta.evaluate_episodes({name: (plain, method)}, test, some, progress=False)
                 found = row(scores, name)
                 print(f"{ways} ways, {shots} shots", name, found, flush=True)
-                write({f"{ways} ways, {shots} shots": {f"{name}, features of ProtoNet": found}})
+                write({f"{ways} ways, {shots} shots": {f"{name}, features of {of}": found}})
 
 
 def test_maml():
@@ -222,7 +232,8 @@ def test_mnist():
 
 def main(names):
     torch.set_num_threads(1)
-    for name, run in {"protonet": test_protonet, "maml": test_maml, "mnist": test_mnist}.items():
+    tests = {"protonet": test_protonet, "pooled": test_pooled, "maml": test_maml, "mnist": test_mnist}
+    for name, run in tests.items():
         if not names or name in names:
             run()
 

@@ -61,10 +61,13 @@ def load(
     saved = models.load(directory, backbone=backbone, heads=heads, base=base)
     about, notes = saved.encoding or {}, saved.notes or {}
     few = FewShot.load(directory, backbone=backbone, base=base) if "fewshot" in notes else None
+    encoding = _encoding(Path(directory), about) if "reader" in about else None
+    if few is not None:
+        few.encoding = encoding
     return Model(
         (few or saved).net.to(place),
         saved.kinds,
-        _encoding(Path(directory), about) if "reader" in about else None,
+        encoding,
         notes,
         few,
         where=f"model {directory}",

@@ -61,6 +61,7 @@ class FewShot:
 
     Raises:
         KeyError: if ``net`` has no head for the adaptation's task.
+        TypeError: if ``adaptation`` is none that adapts a task's head, or a class in place of one.
 
     Example:
         >>> from headstart.meta import ProtoNet
@@ -78,6 +79,14 @@ class FewShot:
     def __init__(
         self, net: Net, adaptation: TaskAdaptation, *, encoding: Encoding | Mapping[str, Any] | None = None
     ) -> None:
+        if isinstance(adaptation, type) or not hasattr(adaptation, "task"):
+            raise wrong(
+                "`adaptation`",
+                expected="a way to adapt the head of a task",
+                found=getattr(adaptation, "__name__", type(adaptation).__name__),
+                hint='write `ProtoNet("TASK")`',
+                error=TypeError,
+            )
         head = net.head(adaptation.task)
         self.adaptation, self.encoding = adaptation, encoding
         self._base = copied(Net(net.backbone, {adaptation.task: head})).eval()
@@ -116,7 +125,7 @@ class FewShot:
             raise wrong("`labels`", expected=f"one per row of `x` ({rows(x)})", found=len(names))
         if not names:
             raise wrong("`x`", expected="a few rows of each class", found="no rows")
-        missing = [i for i, name in enumerate(names) if name is None or name != name]
+        missing = [i for i, name in enumerate(names) if _nameless(name)]
         if missing:
             hint = "leave that row out"
             raise wrong(
@@ -130,10 +139,12 @@ class FewShot:
         """Learn one more class from its rows ``(S, *)``; the others keep theirs. Returns itself.
 
         Raises:
-            ValueError: if the class is there already, there are no rows, or NaN or infinity in one.
+            ValueError: if the name is missing or there already, there are no rows, or NaN or infinity in one.
             RuntimeError: before ``fit``.
         """
         now, x = self._fitted(), self._rows(x)
+        if _nameless(name):
+            raise wrong("`name`", expected="a string or an integer", found=repr(name))
         if name in now.classes:
             raise wrong(
                 "`name`",
@@ -253,6 +264,9 @@ class FewShot:
     ) -> FewShot:
         """Read what ``save`` wrote, on the CPU; predictions are the same to the bit.
 
+        Rows are then tensors or arrays. ``hs.load(directory).few`` is the same classifier, and makes rows of
+        frames, texts and images too, as its encoding says.
+
         Args:
             directory: that was given to ``save``.
             backbone: a module to fill, where the saved one was not built by ``hs.backbone``.
@@ -298,7 +312,7 @@ class FewShot:
         if isinstance(self.encoding, Encoding) and not isinstance(x, Mapping):
             x = self.encoding.rows(x)
         elif self.encoding is not None and not isinstance(x, Tensor | Mapping | numpy.ndarray):
-            hint = "load the directory by `hs.load`, which makes rows of anything"
+            hint = "take `hs.load(DIRECTORY).few`, which makes rows of anything"
             found = type(x).__name__
             raise wrong(
                 "`x`", expected="rows in a tensor or an array", found=found, hint=hint, error=TypeError
@@ -348,6 +362,10 @@ class FewShot:
                 error=FloatingPointError,
             )
         self._now = _Fitted(net, support.to("cpu"), classes)
+
+
+def _nameless(name: Any) -> bool:
+    return name is None or name != name
 
 
 def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -85,7 +85,16 @@ def _links(net: Net, task: str) -> Links | None:
     named = list(net.parameters()), list(net.named_parameters(remove_duplicate=False))
     if len(set(map(id, layers))) < len(layers) or len(named[0]) < len(named[1]):
         return None  # a weight that is used twice
-    return found
+    return _pooled_first(found)
+
+
+def _pooled_first(links: Links) -> Links:
+    """Let max-pooling go before a ReLU: the same numbers and slopes, and a quarter of them to be cut off."""
+    found = list(links)
+    for i in range(1, len(found)):
+        if type(found[i].call) is nn.MaxPool2d and type(found[i - 1].call) is nn.ReLU:
+            found[i - 1 : i + 1] = found[i], found[i - 1]
+    return tuple(found)
 
 
 def _altered(net: nn.Module) -> bool:

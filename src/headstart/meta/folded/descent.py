@@ -19,6 +19,7 @@ from ...tasks import Labelled
 from .._descent import Descent, Loss
 from .._memory import Recomputed
 from .._vectorise import track
+from . import perceptron
 from .chain import Links, links
 from .conv import Pass
 from .sweep import Sweep, Unfolded, Weights, batched
@@ -45,7 +46,9 @@ class Folded:
     seen: list[tuple[_BatchNorm, Tensor, Tensor]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._running, self._start = Pass(), dict(self.net.named_parameters())
+        self._running = Pass()
+        of = [(a.name + n, getattr(a.call, n)) for a in self.links if a.name for n in ("weight", "bias")]
+        self._start = {name: weight for name, weight in of if weight is not None}
         self._dtype = next(p.dtype for p in self._start.values() if p.is_floating_point())
         after = zip(self.links, (*self.links[1:], None), strict=True)
         normed = {a.name + "bias" for a, b in after if a.form == "layer" and b is not None and batched(b)}
@@ -73,18 +76,20 @@ class Folded:
 
     def losses(self, own: Weights, query: Labelled, loss: Loss) -> Tensor:
         """Return the loss of each episode's query rows, ``(T,)``."""
-        sweep = self._sweep(self._start, own, len(query.y))
-        outputs = sweep.run(self.links, self._laid_out(query))
+        sweep, at = self._sweep(self._start, own, len(query.y)), perceptron.tail(self.links, loss)
+        z = sweep.run(self.links[:at], self._laid_out(query))
+        found = perceptron.losses(self.links[at:], {**self._start, **own}, z, query.y, loss)
+        if found is None:
+            found = by_episode(loss, sweep.run(self.links[at:], z), query.y)
         self.seen += sweep.seen
-        found = by_episode(loss, outputs, query.y)
         idle = [own.get(name, bias).sum() for name, bias in self._idle.items()]
         return found + 0 * sum(idle) if idle else found
 
     def _step(self, step: int, own: Weights, z: Tensor, y: Tensor) -> Weights:
         descent = self.descent
-        gradients = self._gradients(own, z, y)
-        gradients |= {n: torch.zeros_like(p) for n, p in self._idle.items() if n in descent.weights}
-        return {n: descent.move(step, n, own.get(n, self._start[n]), gradients[n]) for n in descent.weights}
+        by = self._gradients(own, z, y)
+        by |= {n: torch.zeros_like(p) for n, p in self._idle.items() if n in descent.weights}
+        return {n: descent.move(step, n, own.get(n, self._start[n]), by[n]) for n in descent.weights}
 
     def _again(self, step: int, own: Weights, z: Tensor, y: Tensor) -> Weights:
         """Take a step whose graph is not kept."""
@@ -98,6 +103,12 @@ class Folded:
     def _gradients(self, own: Weights, z: Tensor, y: Tensor) -> Weights:
         second = torch.is_grad_enabled() and not self.descent.first_order
         start: Mapping[str, Tensor] = self._start
+        behind, loss = self.links[self._first :], self.descent.loss
+        if perceptron.tail(behind, loss) == 0:
+            with torch.set_grad_enabled(second):
+                written = perceptron.gradients(behind, {**start, **own}, z, y, loss)
+            if written is not None:
+                return written
         with torch.enable_grad():
             if not second:  # what is differentiated by has to be the start of a graph of its own
                 z = z.detach()
@@ -115,11 +126,11 @@ class Folded:
             finally:
                 self._running.rows_alone = False
             self.seen += sweep.seen
-        gradients: Weights = {}
+        made: Weights = {}
         with torch.set_grad_enabled(second):
             for (_, finish), gradient in zip(sweep.asked, found, strict=True):
-                gradients |= finish(gradient)
-        return gradients
+                made |= finish(gradient)
+        return made
 
     def _sweep(
         self,

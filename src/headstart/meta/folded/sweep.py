@@ -18,6 +18,7 @@ from .._vectorise import normalised
 from .chain import Link, Links
 from .conv import Pass, Shape, convolve, weight_gradient
 from .norm import batch_norm
+from .pool import halves, max_pool
 
 Weights = dict[str, Tensor]
 Formula = Callable[[Tensor], Tensor]
@@ -64,14 +65,15 @@ class Sweep:
             elif link.form == "flatten":
                 x = self._flat(x)
             elif link.form == "maps":
-                x = link.call(_maps(x))
+                quick = halves(link.call) and x.is_cpu and min(_maps(x).shape[2:]) > 1
+                x = max_pool(x) if quick else link.call(_maps(x))
             else:
                 x = self._layer(link, x, drop_bias=any(map(batched, links[index + 1 : index + 2])))
         return x
 
     def _each(self, link: Link, x: Tensor, before: Link | None) -> Tensor:
-        if isinstance(link.call, nn.ReLU):  # what a norm gives is nobody's input for a derivative
-            free = before is not None and batched(before) and x.ndim == 4
+        if isinstance(link.call, nn.ReLU):  # what a norm or a pool gives is nobody's input for a derivative
+            free = before is not None and x.ndim == 4 and (batched(before) or halves(before.call))
             return torch.relu_(x) if free else torch.relu(x)
         return link.call(x)
 
