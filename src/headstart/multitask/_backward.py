@@ -6,7 +6,7 @@ Shapes: ``K`` tasks, ``p`` parameters of one layer, ``B`` rows, a linear layer w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -20,6 +20,7 @@ from ._graph import Graph, Layer
 from ._weighted import check_finite
 
 SMALL = 100_000  # weights below which reading the graph costs more than it saves
+BLOCKS, BLOCK = 4, 64  # of rows, most of them, and least rows in one
 DENSE = 1.5  # rows per input of a layer, up to which inner products cost less than gradients of its weights
 
 
@@ -232,7 +233,7 @@ def _products(layer: Layer, d: Tensor, owners: Tensor | None, tasks: int) -> Ten
     if owners is not None:
         return _products_of_rows(layer, d, nn.functional.one_hot(owners.to(d.device), tasks).to(d))
     if len(x) <= DENSE * x.shape[1]:
-        return d.flatten(1) @ (_rows(layer) @ d).flatten(1).mT
+        return _products_of_outputs(layer, d)
     of_weights = (d.mT @ x).flatten(1)  # (K, o i)
     total = of_weights @ of_weights.mT
     if layer.bias is not None:
@@ -241,27 +242,35 @@ def _products(layer: Layer, d: Tensor, owners: Tensor | None, tasks: int) -> Ten
     return total
 
 
+def _products_of_outputs(layer: Layer, d: Tensor) -> Tensor:
+    """Give the inner products ``(K, K)`` where tasks share their rows."""
+    total = d.new_zeros(len(d), len(d))
+    for one, rest, products in _pairs(layer, d.shape[1]):
+        total += d[:, one].flatten(1) @ (products @ d[:, rest]).flatten(1).mT
+    return total + total.mT
+
+
 def _products_of_rows(layer: Layer, d: Tensor, task: Tensor) -> Tensor:
-    """Give the inner products ``(K, K)`` where each row is of one task ``(B, K)``.
-
-    Products of rows are symmetric: of the four quarters of ``(B, B)`` three are taken.
-    """
-    first, second = slice(0, len(d) // 2), slice(len(d) // 2, None)
+    """Give the inner products ``(K, K)`` where each row is of one task ``(B, K)``."""
     total = task.new_zeros(task.shape[1], task.shape[1])
-    for one, other in ((first, first), (second, second), (first, second)):
-        pairs = _rows(layer, one, other) * (d[one] @ d[other].mT)
-        part = task[one].mT @ pairs @ task[other]
-        total += part if one == other else part + part.mT
-    return total
+    for one, rest, products in _pairs(layer, len(d)):
+        total += task[one].mT @ products.mul_(d[one] @ d[rest].mT) @ task[rest]
+    return total + total.mT
 
 
-ALL = slice(None)
+def _pairs(layer: Layer, rows: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Give the inner products of a layer's inputs, the 1 that multiplies the bias among them, each pair once.
 
-
-def _rows(layer: Layer, one: slice = ALL, other: slice = ALL) -> Tensor:
-    """Give the inner products of a layer's inputs ``(B, B)``, the 1 that multiplies the bias among them."""
-    products = layer.x[one] @ layer.x[other].mT
-    return products if layer.bias is None else products.add_(1)
+    Blocks of rows meet those from theirs on, and themselves by half: the sum and its transpose are all.
+    """
+    size = max(BLOCK, -(-rows // BLOCKS))
+    for first in range(0, rows, size):
+        one, rest = slice(first, first + size), slice(first, None)
+        products = layer.x[one] @ layer.x[rest].mT
+        if layer.bias is not None:
+            products.add_(1)
+        products[:, : len(products)] *= 0.5
+        yield one, rest, products
 
 
 def trained(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
