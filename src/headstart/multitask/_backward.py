@@ -16,6 +16,7 @@ from ..errors import unknown, wrong
 from ..models import Net
 from ..seams import GramianWeighing
 from . import _graph
+from ._chained import walk
 from ._graph import Graph, Layer
 from ._weighted import check_finite
 
@@ -99,12 +100,25 @@ class _Backward(nn.Module):
             return
         shared = list(net.shared().values())
         graph = _graph.read(values, shared) if _large(shared) else None
-        if graph is not None and graph.layers and graph.open:
+        if graph is not None and graph.chain and graph.open:
+            self._along(graph, present)
+        elif graph is not None and graph.layers and graph.open:
             self._by_layers(graph, present)
         else:
             columns = gradients(shared, values)
             weights = weigh(self.weighing, gramian(columns, values), list(present))
             _add_weighted(shared, columns, weights)
+
+    def _along(self, graph: Graph, losses: dict[str, Tensor]) -> None:
+        layers, filters = walk(graph, torch.stack(at_waist(graph, list(losses.values()))))
+        total = gramian([tuple(each) for _, each in filters], list(losses.values()))
+        for layer, d in layers:
+            total += _products(layer, d, None, len(losses)).to(total)
+        weights = weigh(self.weighing, total, list(losses))
+        for layer, d in layers:
+            _add_layer(layer, (weights.to(d) @ d.flatten(1)).view_as(d[0]))
+        for p, each in filters:
+            add(p, (weights.to(each) @ each).view_as(p))
 
     def _by_layers(self, graph: Graph, losses: dict[str, Tensor]) -> None:
         values = list(losses.values())
@@ -125,10 +139,15 @@ class _Backward(nn.Module):
                 d = (of_rows @ d.flatten(1)).view_as(d[0])
             else:
                 d = of_rows[graph.owners.to(d.device), None] * d
-            add(layer.weight, d.mT @ layer.x)
-            if layer.bias is not None:
-                add(layer.bias, d.sum(0))
+            _add_layer(layer, d)
         _add_weighted(graph.rest, columns, weights)
+
+
+def _add_layer(layer: Layer, d: Tensor) -> None:
+    """Add the gradients of a layer's weights, of those of its outputs ``(B, o)``, to ``.grad``."""
+    add(layer.weight, d.mT @ layer.x)
+    if layer.bias is not None:
+        add(layer.bias, d.sum(0))
 
 
 def gradients(shared: list[nn.Parameter], losses: Sequence[Tensor]) -> list[tuple[Tensor | None, ...]]:
@@ -328,7 +347,7 @@ def gramian(columns: list[tuple[Tensor | None, ...]], losses: Sequence[Tensor]) 
 
 
 def _large(shared: list[nn.Parameter]) -> bool:
-    return sum(p.numel() for p in shared) >= SMALL
+    return sum(p.numel() for p in shared) >= SMALL or any(p.ndim == 4 for p in shared)  # filters of maps
 
 
 def _add_weighted(
