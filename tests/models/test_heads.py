@@ -13,6 +13,7 @@ from headstart.models.backbones.plain import Blank, Raw, Words
 from headstart.models.backbones.providers import rebuild
 from headstart.models.heads import (
     Attention,
+    Chain,
     Nearest,
     Neighbours,
     Relations,
@@ -27,6 +28,7 @@ from headstart.tasks import Regression
 
 HEADS = [
     Attention(3, 4, 2, 10.0),
+    Chain(2, ["O", "B-a", "I-a"]),
     Nearest(3, 4, 2),
     Relations(2, 4, 5),
     Sphere(2, 4),
