@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..errors import wrong
 from ..models import Net
 from ..tasks import Task, batches
-from ._backward import DENSE
+from ._products import DENSE
 
 PLAIN = (nn.ReLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Dropout, nn.Identity)
 
