@@ -13,6 +13,7 @@ from headstart.models.backbones.plain import Blank, Raw, Words
 from headstart.models.backbones.providers import rebuild
 from headstart.models.heads import (
     Attention,
+    Chain,
     Nearest,
     Neighbours,
     Relations,
@@ -39,7 +40,7 @@ HEADS = [
 ]
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", [*HEADS, Chain(2, ["O", "B-a", "I-a"])])
 def test_a_head_is_rebuilt_from_what_it_says(head):
     made = build(json.loads(json.dumps(describe(head))))
     assert str(made) == str(head)

@@ -349,11 +349,22 @@ def test_the_cost_of_a_chain_of_layers_is_that_counted_by_hand():
     found = cost(net, rows_of((784,)), rows=256)
     first, second, heads = 784 * 512, 512 * 256, 3 * 256
     plain = 2 * first + 3 * second + 3 * heads
-    products = 256 * (784 + 3 * 512) + 256 * (512 + 3 * 256)
+    products = 160 * (784 + 3 * 512) + 160 * (512 + 3 * 256)  # each of four blocks of rows meets half of them
     assert found.losses == 1
     assert found.weights == pytest.approx((plain + 2 * second + products) / plain)
-    assert found.rows == pytest.approx((plain + 256 * (784 + 512 + 512 + 256)) / plain)
+    assert found.rows == pytest.approx((plain + 160 * (784 + 512 + 512 + 256)) / plain)
     assert found.features == pytest.approx((plain + 9 * 256) / plain)
+
+
+def test_the_cost_of_convolutions_is_bounded_by_the_features():
+    layers = [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)]
+    names = [f"t{k}" for k in range(40)]
+    net = Net(nn.Sequential(*layers), {n: nn.Linear(2, 1) for n in names})
+    found = cost(net, rows_of((1, 6, 6), names), rows=64)
+    filters, linear, heads = 8 * 9 * 16, 2 * 128, 40 * 2
+    plain = 2 * filters + 3 * linear + 3 * heads
+    along = 2 * (filters + 40 * 8 * 9) + 40 * 40 * 8 * 9 / 64
+    assert found.weights == pytest.approx((plain + linear + 64 * (128 + 40 * 2) + along - filters) / plain)
 
 
 def test_cost_grows_with_tasks_and_knows_which_rows_are_apart():

@@ -64,7 +64,12 @@ def parts(held: bool) -> tuple[Rows, Rows]:
         out = np.random.default_rng(0).random(len(train)) < 0.2
         test = [line for line, no in zip(train, out, strict=True) if no]
         train = [line for line, no in zip(train, out, strict=True) if not no]
-    words = TfidfVectorizer(ngram_range=(1, 3), min_df=LEAST, sublinear_tf=True, token_pattern=r"\S+")
+    return counted(train, test)
+
+
+def counted(train: list[list[str]], test: list[list[str]], least: int = LEAST) -> tuple[Rows, Rows]:
+    """Count words, and weigh them by what the train rows say of each."""
+    words = TfidfVectorizer(ngram_range=(1, 3), min_df=least, sublinear_tf=True, token_pattern=r"\S+")
     x, fresh = words.fit_transform(line[3] for line in train), words.transform(line[3] for line in test)
     y, asked = (np.array([int(line[2]) for line in some]) for some in (train, test))
     of, other = (np.array([DOMAINS.index(line[0]) for line in some]) for some in (train, test))

@@ -4,7 +4,7 @@
 word, for its first three and its last two, three and four letters and its capitals, four convolutions over
 neighbours, and a head for each task. Words are learned without now and then, rare ones more often, so that
 it learns to read on by letters and neighbours. Tags are read off together: the head of slots knows how well
-one tag follows another, and that none but those of one slot go on with it (a linear chain). Nothing is
+one tag follows another, and that none but those of one slot go on with it (``models.Chain``). Nothing is
 pretrained. The settings were chosen on the valid part; the weights at the end of training are asked, once.
 Scored by the accuracy of intents and the F1 of slots, in per cent, over three seeds. ::
 
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 import headstart as hs
 from headstart.atomic import write_atomic
+from headstart.models import Chain
 from headstart.models.net import Trunk
 from headstart.multitask import Uncertainty, Weights, weighted
 from headstart.tasks import Task
@@ -65,7 +66,7 @@ class Queries(Trunk):
                 table.weight *= 0.3
 
     def width_for(self, task: str) -> int:
-        return 2 * WIDTH + 1 if task == SLOTS else WIDTH
+        return 2 * WIDTH if task == SLOTS else WIDTH
 
     def read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Give the state of each word, a mean of them that says what counts, and where words are."""
@@ -105,7 +106,7 @@ class Queries(Trunk):
         states, whole, there = found
         if task == INTENT:
             return whole
-        each = torch.cat([states, whole[:, None].expand_as(states), torch.ones_like(states[:, :, :1])], 2)
+        each = torch.cat([states, whole[:, None].expand_as(states)], 2)
         return F.pad(each * there[:, :, None], (0, 0, 0, length - each.shape[1]))
 
     def places(self, x: Tensor) -> Tensor:
@@ -113,60 +114,8 @@ class Queries(Trunk):
         return self.features_for(self.read(x), SLOTS, x.shape[1])
 
 
-class Chain(nn.Module):
-    r"""Tell how likely each tag of a word is, given how well it follows the tags around it.
-
-    .. math:: p(y \mid z) \propto \prod_t e^{s_t(y_t)} A_{y_{t-1} y_t}
-
-    with :math:`A = 0` where an ``I-`` follows what is not of its slot. Sums over all other tags go along
-    the words and back.
-
-    Shape:
-        ``(B, L, D)``, whose last feature is 1 at words and 0 behind, to logarithms of
-        :math:`p(y_t \mid z)`, ``(B, L, C)``.
-
-    References:
-        Lafferty, McCallum & Pereira (ICML 2001), https://dl.acm.org/doi/10.5555/645530.655813
-        Kakade, Teh & Roweis (ICML 2002) on a loss for each tag, https://dl.acm.org/doi/10.5555/645531.655998
-    """
-
-    reads_places = True
-
-    def __init__(self, width: int, tags: Sequence[str]) -> None:
-        super().__init__()
-        many = len(tags)
-        self.scores = nn.Linear(width, many)
-        self.follows, self.ends = nn.Parameter(torch.zeros(many, many)), nn.Parameter(torch.zeros(2, many))
-        inside = [tag.startswith("I-") for tag in tags]
-        may = [[not i or a[2:] == b[2:] for b, i in zip(tags, inside, strict=True)] for a in tags]
-        self.register_buffer("may", torch.tensor(may))
-        self.register_buffer("begins", ~torch.tensor(inside))
-
-    def forward(self, z: Tensor) -> Tensor:
-        there = z[:, :, -1] > 0
-        there = there[:, : int(there.sum(1).max())]
-        s = self.scores(z[:, : there.shape[1]])
-        p = (s - s.amax(2, keepdim=True).detach()).clamp(min=-30).exp()
-        after, (first, last) = self.follows.exp() * self.may, self.ends.exp()
-        before = _along(p, after, first * self.begins, there)
-        behind = _along(p.flip(1), after.T, last, there.flip(1)).flip(1)
-        p = before * p * behind
-        p = (p / p.sum(2, keepdim=True) + 1e-6).log()
-        return F.pad(p, (0, 0, 0, z.shape[1] - p.shape[1]))
-
-
-def _along(p: Tensor, after: Tensor, start: Tensor, there: Tensor) -> Tensor:
-    """Give how well each tag goes with the words before it, ``(B, L, C)``; what is no word passes it on."""
-    told = [start.expand_as(p[:, 0])]
-    for place in range(p.shape[1] - 1):
-        on = (told[-1] * p[:, place]) @ after
-        on = on / on.sum(1, keepdim=True)
-        told.append(torch.where(there[:, place, None], on, told[-1]))
-    return torch.stack(told, 1)
-
-
 def head(task: Task, width: int) -> nn.Module:
-    return Chain(width, list(map(str, task.kind.classes))) if task.name == SLOTS else task.kind.head(width)
+    return Chain(width, task.kind.classes) if task.name == SLOTS else task.kind.head(width)
 
 
 def scored(net: hs.Net, tasks: Sequence[Task], part: str) -> dict[str, float]:

@@ -204,7 +204,7 @@ class FeatureStore:
         device = device_of(net)
         form = [(str(part.dtype), tuple(part.shape[1:])) for part in parts]
         alike = net.at_places(task) and not task_dependent(net.backbone)
-        view = "at places" if alike else task  # whatever the task
+        view = f"at {'words' if net.at_words(task) else 'places'}" if alike else task  # whatever the task
         made = repr((key, view, device.type, devices.precision(precision, device), form))
         name = hashlib.sha256(made.encode()).hexdigest()[:32]
         if name not in self._kept:

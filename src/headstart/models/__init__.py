@@ -12,6 +12,7 @@ from .backbones.timm import timm
 from .backbones.torchvision import torchvision
 from .backbones.words import words
 from .fresh import reinitialise
+from .heads import Chain
 from .net import (
     Adapted,
     Backbone,
@@ -31,8 +32,9 @@ from .saving import Saved, load, save, slim
 from .sharing import Pattern, maps
 
 __all__ = [
-    "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Net", "Pattern", "Saved", "Trunk", "backbone", "blocks",
-    "conv4", "count_parameters", "cut", "cuts", "decayed_groups", "depths", "device_of", "fix_norms",
-    "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save", "save_hf", "slim",
-    "stages", "textcnn", "timm", "tokenizer", "torchvision", "unfreeze", "width_of", "widths", "words",
+    "BACKBONES", "Adapted", "AtAllCuts", "Backbone", "Chain", "Net", "Pattern", "Saved", "Trunk", "backbone",
+    "blocks", "conv4", "count_parameters", "cut", "cuts", "decayed_groups", "depths", "device_of",
+    "fix_norms", "freeze", "hf", "load", "maps", "mlp", "parameter_groups", "reinitialise", "save",
+    "save_hf", "slim", "stages", "textcnn", "timm", "tokenizer", "torchvision", "unfreeze", "width_of",
+    "widths", "words",
 ]  # fmt: skip

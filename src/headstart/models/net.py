@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import is_told, unknown, wrong
-from ..tasks import X
+from ..tasks import Labelled, Task, X
 from ..tasks.arrays import lit
 from ..tasks.nouns import convert, rows, tensors
 from ..tasks.spelling import unspelled
@@ -292,7 +292,8 @@ class Net(nn.Module):
         backbone: from rows ``(B, *)`` to features ``(B, D)``, or to a mapping or a tuple that has them; with
             a method ``places`` also to features at each place (``gives_places``).
         heads: from features to outputs ``(B, O)``, one per task, by name; one with ``reads_places`` is given
-            those at each place.
+            those at each place, one with ``reads_words`` zeros where no word begins. One with a method
+            ``loss(z, y)`` says what is lowered, in place of the task's kind.
 
     Example:
         >>> net = Net(nn.Linear(4, 8), {"coins": nn.Linear(8, 2)})
@@ -319,7 +320,7 @@ class Net(nn.Module):
         backbone, x = self.backbone, spared(self.backbone, typed(self, x))
         try:
             if self.at_places(task):
-                return _at_places(backbone, x, task)
+                return self._of_words(_at_places(backbone, x, task), x, task)
             with _norms_of_one(backbone, x):
                 return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
         except (RuntimeError, ValueError) as error:
@@ -349,15 +350,16 @@ class Net(nn.Module):
                 for rows in x.values():
                     _explain(rows, error)
                 raise
-            return found
+            features, own = found
+            return {task: self._of_words(z, once[id(x[task])], task) for task, z in features.items()}, own
         if (tables := self._alike(x)) is not None:
             parts = self.features(torch.cat(tables)).split([len(some) for some in tables])
             of = dict(zip(map(id, tables), parts, strict=True))
             return {task: of[id(rows)] for task, rows in x.items()}, {}
-        seen: dict[tuple[int, bool, str | None], Tensor] = {}
+        seen: dict[tuple[int, bool, bool, str | None], Tensor] = {}
         features, apart = {}, task_dependent(self.backbone)
         for task, rows in x.items():
-            key = id(rows), self.at_places(task), task if apart else None
+            key = id(rows), self.at_places(task), self.at_words(task), task if apart else None
             if key not in seen:
                 seen[key] = self.features(rows, task)
             features[task] = seen[key]
@@ -378,10 +380,26 @@ class Net(nn.Module):
 
     def at_places(self, task: str | None) -> bool:
         """Tell whether a task's head reads features at each place; no head does not."""
+        return self._reads("places", task)
+
+    def at_words(self, task: str | None) -> bool:
+        """Tell whether a task's head is given features where words begin alone, and zeros elsewhere."""
+        return self._reads("words", task)
+
+    def _reads(self, what: str, task: str | None) -> bool:
         if task is None or task not in self.heads:
             return False
         head = self.heads[task]  # a module is slow to say that it does not have what it is asked for
-        return bool(head.__dict__.get("reads_places", getattr(type(head), "reads_places", False)))
+        return bool(head.__dict__.get(f"reads_{what}", getattr(type(head), f"reads_{what}", False)))
+
+    def _of_words(self, z: Tensor, x: X, task: str | None) -> Tensor:
+        """Put zeros in place of the features of tokens at which no word begins, for a head that asks for it.
+
+        No word's are all 0.
+        """
+        if not (self.at_words(task) and isinstance(x, Tensor)) or x.is_floating_point():
+            return z
+        return (z + torch.finfo(z.dtype).tiny) * (unspelled(x) > 0)[:, :, None]
 
     def head(self, task: str) -> nn.Module:
         """Return a task's head; ``KeyError`` names an unknown task."""
@@ -394,6 +412,14 @@ class Net(nn.Module):
         """Return the output of a task's head on features ``(B, D)``, which stay as they are for others."""
         head = self.head(task)
         return head(spared(head, z))
+
+    def loss(self, z: Tensor, task: Task, rows: Labelled) -> Tensor:
+        """Score features against the labels of a task: as its head does, where that has a ``loss``."""
+        own = getattr(self.head(task.name), "loss", None)
+        if own is None:
+            return task.loss(self.answer(z, task.name), rows.y, complete=rows.complete)
+        found: Tensor = own(z, rows.y)
+        return found
 
     def shared(self) -> dict[str, nn.Parameter]:
         """Name the trainable parameters of the backbone, without those that are private to a task."""

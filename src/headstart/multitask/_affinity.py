@@ -17,7 +17,7 @@ from ..errors import wrong
 from ..models import Net
 from ..models.resting import resting
 from ..seams import Objective
-from ._backward import dense
+from ._products import dense
 
 MOST = 8  # tasks of which every way to divide them is looked at: there are 4140
 

@@ -16,11 +16,12 @@ from ..errors import unknown, wrong
 from ..models import Net
 from ..seams import GramianWeighing
 from . import _graph
+from ._chained import walk
 from ._graph import Graph, Layer
+from ._products import gramian, products
 from ._weighted import check_finite
 
 SMALL = 100_000  # weights below which reading the graph costs more than it saves
-DENSE = 1.5  # rows per input of a layer, up to which inner products cost less than gradients of its weights
 
 
 def backward(
@@ -45,8 +46,10 @@ def backward(
 
     Where a net of such layers is followed by heads, all tasks go back through it at once; where each task has
     rows of its own that went through it together (``torch.cat``, then ``split``, as ``Supervised`` lets
-    them), in a single pass. Other layers (convolutions, normalisation, embeddings, recurrent ones, attention,
-    layers used twice) go the ordinary way, one pass for each task. ``cost`` says beforehand what each takes.
+    them), in a single pass. Where convolutions of maps, poolings and linear layers stand one behind the
+    other, as many passes are taken as there are tasks, or features where these are fewer; hooks on tensors
+    within are not called. Other nets (normalisation, embeddings, recurrent layers, attention, layers used
+    twice) go the ordinary way, one pass for each task. ``cost`` says beforehand what each takes.
 
     Args:
         weighing: from the Gramian ``(K, K)`` of the tasks that are there to their weights ``(K,)``:
@@ -98,12 +101,25 @@ class _Backward(nn.Module):
             return
         shared = list(net.shared().values())
         graph = _graph.read(values, shared) if _large(shared) else None
-        if graph is not None and graph.layers and graph.open:
+        if graph is not None and graph.chain and graph.open:
+            self._along(graph, present)
+        elif graph is not None and graph.layers and graph.open:
             self._by_layers(graph, present)
         else:
             columns = gradients(shared, values)
             weights = weigh(self.weighing, gramian(columns, values), list(present))
             _add_weighted(shared, columns, weights)
+
+    def _along(self, graph: Graph, losses: dict[str, Tensor]) -> None:
+        layers, filters = walk(graph, torch.stack(at_waist(graph, list(losses.values()))))
+        total = gramian([tuple(each) for _, each in filters], list(losses.values()))
+        for layer, d in layers:
+            total += products(layer, d, None, len(losses)).to(total)
+        weights = weigh(self.weighing, total, list(losses))
+        for layer, d in layers:
+            _add_layer(layer, (weights.to(d) @ d.flatten(1)).view_as(d[0]))
+        for p, each in filters:
+            add(p, (weights.to(each) @ each).view_as(p))
 
     def _by_layers(self, graph: Graph, losses: dict[str, Tensor]) -> None:
         values = list(losses.values())
@@ -116,7 +132,7 @@ class _Backward(nn.Module):
             outputs, columns = _one_by_one(graph, values)
         total = gramian(columns, values)
         for layer, d in zip(graph.layers, outputs, strict=True):
-            total += _products(layer, d, graph.owners, len(values)).to(total)
+            total += products(layer, d, graph.owners, len(values)).to(total)
         weights = weigh(self.weighing, total, list(losses))
         for layer, d in zip(graph.layers, outputs, strict=True):
             of_rows = weights.to(d)
@@ -124,10 +140,15 @@ class _Backward(nn.Module):
                 d = (of_rows @ d.flatten(1)).view_as(d[0])
             else:
                 d = of_rows[graph.owners.to(d.device), None] * d
-            add(layer.weight, d.mT @ layer.x)
-            if layer.bias is not None:
-                add(layer.bias, d.sum(0))
+            _add_layer(layer, d)
         _add_weighted(graph.rest, columns, weights)
+
+
+def _add_layer(layer: Layer, d: Tensor) -> None:
+    """Add the gradients of a layer's weights, of those of its outputs ``(B, o)``, to ``.grad``."""
+    add(layer.weight, d.mT @ layer.x)
+    if layer.bias is not None:
+        add(layer.bias, d.sum(0))
 
 
 def gradients(shared: list[nn.Parameter], losses: Sequence[Tensor]) -> list[tuple[Tensor | None, ...]]:
@@ -226,44 +247,6 @@ def _one_by_one(
     return outputs, columns[len(edges) : len(edges) + len(graph.rest)]
 
 
-def _products(layer: Layer, d: Tensor, owners: Tensor | None, tasks: int) -> Tensor:
-    """Give the inner products ``(K, K)`` of the tasks' gradients of a layer's weights."""
-    x = layer.x
-    if owners is not None:
-        return _products_of_rows(layer, d, nn.functional.one_hot(owners.to(d.device), tasks).to(d))
-    if len(x) <= DENSE * x.shape[1]:
-        return d.flatten(1) @ (_rows(layer) @ d).flatten(1).mT
-    of_weights = (d.mT @ x).flatten(1)  # (K, o i)
-    total = of_weights @ of_weights.mT
-    if layer.bias is not None:
-        of_bias = d.sum(1)
-        total = total + of_bias @ of_bias.mT
-    return total
-
-
-def _products_of_rows(layer: Layer, d: Tensor, task: Tensor) -> Tensor:
-    """Give the inner products ``(K, K)`` where each row is of one task ``(B, K)``.
-
-    Products of rows are symmetric: of the four quarters of ``(B, B)`` three are taken.
-    """
-    first, second = slice(0, len(d) // 2), slice(len(d) // 2, None)
-    total = task.new_zeros(task.shape[1], task.shape[1])
-    for one, other in ((first, first), (second, second), (first, second)):
-        pairs = _rows(layer, one, other) * (d[one] @ d[other].mT)
-        part = task[one].mT @ pairs @ task[other]
-        total += part if one == other else part + part.mT
-    return total
-
-
-ALL = slice(None)
-
-
-def _rows(layer: Layer, one: slice = ALL, other: slice = ALL) -> Tensor:
-    """Give the inner products of a layer's inputs ``(B, B)``, the 1 that multiplies the bias among them."""
-    products = layer.x[one] @ layer.x[other].mT
-    return products if layer.bias is None else products.add_(1)
-
-
 def trained(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Keep the losses that need a gradient; ``FloatingPointError`` names one that is not finite."""
     present = {name: loss for name, loss in losses.items() if loss.requires_grad}
@@ -287,39 +270,8 @@ def weigh(weighing: GramianWeighing, gramian: Tensor, tasks: list[str]) -> Tenso
     return weights[at]
 
 
-def dense(gradient: Tensor) -> Tensor:
-    """Write the gradient of a sparse embedding out."""
-    return gradient.to_dense() if gradient.is_sparse else gradient
-
-
-def touched(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Give gradients as dense ones; where all are sparse, of the vectors alone that one of them reaches."""
-    if not all(g.is_sparse for g in gradients):
-        return [dense(g) for g in gradients]
-    parts = [g.coalesce() for g in gradients]
-    rows, place = torch.cat([g.indices()[0] for g in parts]).unique(return_inverse=True)
-    found, values = [], [g.values() for g in parts]
-    for at, value in zip(place.split([len(v) for v in values]), values, strict=True):
-        found.append(value.new_zeros(len(rows), *value.shape[1:]).index_copy_(0, at, value))
-    return found
-
-
-def gramian(columns: list[tuple[Tensor | None, ...]], losses: Sequence[Tensor]) -> Tensor:
-    """Sum the Gramians ``(K, K)`` of weights, each with the gradients of the tasks that reach it."""
-    dtype = torch.promote_types(losses[0].dtype, torch.float32)
-    total = torch.zeros(len(losses), len(losses), dtype=dtype, device=losses[0].device)
-    for gradients in columns:
-        tasks = [k for k, g in enumerate(gradients) if g is not None]
-        if tasks:
-            there = touched([g for g in gradients if g is not None])
-            jacobian = torch.stack([g.flatten() for g in there]).to(total)  # (k, p)
-            at = torch.tensor(tasks, device=total.device)
-            total[at[:, None], at] += jacobian @ jacobian.T
-    return total
-
-
 def _large(shared: list[nn.Parameter]) -> bool:
-    return sum(p.numel() for p in shared) >= SMALL
+    return sum(p.numel() for p in shared) >= SMALL or any(p.ndim == 4 for p in shared)  # filters of maps
 
 
 def _add_weighted(

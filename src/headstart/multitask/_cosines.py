@@ -14,7 +14,7 @@ from torch import Tensor
 from ..models import Net
 from ..models.resting import resting
 from ..seams import Objective
-from ._backward import gramian
+from ._products import gramian
 
 
 def cosines(

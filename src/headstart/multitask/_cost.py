@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from ..errors import wrong
 from ..models import Net
 from ..tasks import Task, batches
-from ._backward import DENSE
+from ._products import BLOCK, BLOCKS, DENSE
 
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten)
 PLAIN = (nn.ReLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Dropout, nn.Identity)
 
 
@@ -45,8 +46,9 @@ def cost(net: Net, tasks: Sequence[Task], *, rows: int = 256) -> Cost:
 
     Multiplications are counted, layer by layer, on one row of each task. With ``f`` those of a layer's
     forward in a row, a plain step takes about ``3 f``; for the exact Gramian each task takes another ``f`` to
-    go back, and for inner products ``B o`` where the layer is linear with ``o`` outputs, or another ``f``.
-    What is measured is often less, since larger products run faster.
+    go back, and for inner products up to ``B o`` where the layer is linear with ``o`` outputs, or another
+    ``f``; where convolutions stand one behind the other, each feature does, if these are fewer. What is
+    measured is often less, since larger products run faster.
 
     Args:
         net: with a head for each task; left as it is.
@@ -84,8 +86,13 @@ def cost(net: Net, tasks: Sequence[Task], *, rows: int = 256) -> Cost:
     plain = sum(a.work for a in layers) + sum(a.work for a in trained) + back + 3 * heads
     products = sum(layer.products(count, rows) for layer in trained)
     exact = plain + (count - 1) * back + products
+    if _of_maps(net.backbone):
+        passes, filters = min(count, width), [layer for layer in trained if not layer.linear]
+        products = sum(layer.products(count, rows) for layer in trained if layer.linear)
+        products += sum(layer.along(count, passes, rows) - layer.work for layer in filters)
+        exact = plain + (passes - 1) * back + products
     rowwise = _rowwise(net.backbone) and all(layer.linear for layer in trained)
-    pairs = sum(rows * (layer.inputs + layer.outputs) for layer in trained)
+    pairs = sum(_pairs(rows) * (layer.inputs + layer.outputs) for layer in trained)
     return Cost(
         1.0,
         (plain + count * count * width) / plain,
@@ -105,10 +112,24 @@ class _Layer:
     def products(self, tasks: int, rows: int) -> float:
         """Count what the inner products of a layer take in a row, beyond the plain step."""
         if self.linear and rows <= DENSE * self.inputs:
-            return rows * (self.inputs + tasks * self.outputs)
+            return _pairs(rows) * (self.inputs + tasks * self.outputs)
         if self.linear:
             return tasks * self.work + tasks * tasks * self.inputs * self.outputs / rows
         return (tasks - 1) * self.work + tasks * tasks * self.inputs * self.outputs / rows
+
+    def along(self, tasks: int, passes: int, rows: int) -> float:
+        """Count what the tasks' gradients of filters and their products take in a row of a chain."""
+        weights = self.inputs * self.outputs
+        formed = tasks * self.work
+        if passes < tasks:
+            formed = min(formed, passes * (self.work + tasks * weights))
+        return formed + tasks * tasks * weights / rows
+
+
+def _pairs(rows: int) -> float:
+    """Count the rows that a row meets, where blocks of rows meet those from theirs on."""
+    blocks = math.ceil(rows / max(BLOCK, math.ceil(rows / BLOCKS)))
+    return rows * (blocks + 1) / (2 * blocks)
 
 
 def _way_back(layers: list[_Layer]) -> float:
@@ -157,3 +178,10 @@ def _measured(net: Net, tasks: Sequence[Task]) -> tuple[list[_Layer], float, int
 def _rowwise(backbone: nn.Module) -> bool:
     leaves = [m for m in backbone.modules() if not any(True for _ in m.children())]
     return all(isinstance(m, (*PLAIN, nn.Linear)) for m in leaves)
+
+
+def _of_maps(backbone: nn.Module) -> bool:
+    """Tell whether a backbone is taken for a chain of convolutions, by its layers."""
+    leaves = [m for m in backbone.modules() if not any(True for _ in m.children())]
+    maps = [m for m in leaves if isinstance(m, nn.Conv2d) and m.groups == 1]
+    return bool(maps) and all(m in maps or isinstance(m, (*PLAIN, *POOLS, nn.Linear)) for m in leaves)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from ..errors import wrong
 from ..maths import generator
 from ..models import Net
-from ._backward import add, dense, gradients, trained
+from ._backward import add, gradients, trained
+from ._products import dense
 
 
 class GradDrop(nn.Module):

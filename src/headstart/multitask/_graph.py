@@ -59,6 +59,22 @@ class Layer:
     bias: nn.Parameter | None
 
 
+# Nodes that treat every row by itself where they keep the number of rows, beside those above.
+OF_MAPS = ROWWISE | {
+    f"{name}Backward{number}"
+    for name, number in (
+        ("View", 0),
+        ("UnsafeView", 0),
+        ("ReshapeAlias", 0),
+        ("MaxPool2DWithIndices", 0),
+        ("AvgPool2D", 0),
+        ("AdaptiveAvgPool2D", 0),
+        ("Mean", 1),
+    )
+}
+Filters = tuple[nn.Parameter, nn.Parameter | None]  # a convolution's weights, and its bias
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """The ways from several losses to the weights.
@@ -70,6 +86,9 @@ class Graph:
         waist: the one tensor, such as the features, by which all losses reach what they share, if there is
             one.
         rowwise: whether all behind the waist treats each row by itself, and is in ``layers``.
+        chain: the nodes from the waist on, one behind the other, where each treats every row by itself, there
+            are convolutions among them, and all shared weights are theirs or of ``layers``: each with its
+            weights, or ``None``.
         owners: for each row of the waist the loss that alone depends on it, if it is so.
         open: whether nothing of the user's own waits for gradients on their way: no function written in
             Python, which may hide weights, and no hook on a weight.
@@ -80,6 +99,7 @@ class Graph:
     own: list[Tensor]
     waist: GradientEdge | None
     rowwise: bool
+    chain: list[tuple[Any, Layer | Filters | None]] | None
     owners: Tensor | None
     open: bool
 
@@ -106,9 +126,13 @@ def read(losses: Sequence[Tensor], shared: Iterable[nn.Parameter]) -> Graph:
     rowwise = waist is not None and not rest and _rowwise(waist[0], nodes, leading, linear)
     edge = None if waist is None else GradientEdge(waist[0], waist[1])
     owners = _owners(starts, nodes, into) if rowwise else None
+    parts = {layer.edge.node: layer for layer in layers}
+    chain = None if waist is None or rowwise else _chain(waist[0], nodes, leading, parts, variables, uses)
+    if chain is not None and set(map(id, rest)) != {id(p) for _, part in chain for p in _filters(part)}:
+        chain = None  # others are shared too, or not all of these are
     hooked = any(v._backward_hooks or v._post_accumulate_grad_hooks for v in variables.values())
     written = any(isinstance(node, BackwardCFunction) for node in nodes)
-    return Graph(layers, rest, own, edge, rowwise, owners, not (hooked or written))
+    return Graph(layers, rest, own, edge, rowwise, chain, owners, not (hooked or written))
 
 
 Nodes = dict[Any, list[tuple[Any, int]]]
@@ -210,6 +234,53 @@ def _rowwise(start: Any, nodes: Nodes, leading: set[Any], linear: set[Any]) -> b
         else:
             return False
     return True
+
+
+def _chain(
+    start: Any,
+    nodes: Nodes,
+    leading: set[Any],
+    layers: dict[Any, Layer],
+    variables: dict[Any, Any],
+    uses: Counter[Any],
+) -> list[tuple[Any, Layer | Filters | None]] | None:
+    """List the nodes behind the waist, if each has one child that leads on, and goes row by row."""
+    found: list[tuple[Any, Layer | Filters | None]] = []
+    node, form = start, start._input_metadata[0]
+    if form.dtype not in (torch.float32, torch.float64):
+        return None
+    while node is not None:
+        one = node._input_metadata
+        if len(one) == 0 or one[0].shape[0] != form.shape[0] or one[0].dtype != form.dtype:
+            return None
+        part: Layer | Filters | None = layers.get(node)
+        if part is None and node.name() == "ConvolutionBackward0":
+            part = _convolution(node, variables, uses)
+            if part is None:
+                return None
+        elif part is None and node.name() not in OF_MAPS:
+            return None
+        weight = node.next_functions[-1][0] if isinstance(part, Layer) else None  # turned
+        on = [c for c, _ in nodes[node] if c in leading and c not in variables and c is not weight]
+        found.append((node, part))
+        if len(on) > 1:
+            return None
+        node = on[0] if on else None
+    return found if any(isinstance(part, tuple) for _, part in found) else None
+
+
+def _filters(part: Layer | Filters | None) -> list[nn.Parameter]:
+    return [p for p in part if p is not None] if isinstance(part, tuple) else []
+
+
+def _convolution(node: Any, variables: dict[Any, Any], uses: Counter[Any]) -> Filters | None:
+    """Recognise a convolution of maps whose weights are used nowhere else."""
+    if node._saved_transposed or node._saved_groups != 1 or len(node._saved_stride) != 2:
+        return None
+    _, (weight, _), (bias, _) = node.next_functions
+    if weight not in variables or uses[weight] != 1 or (bias is not None and uses[bias] != 1):
+        return None
+    return variables[weight], None if bias is None else variables[bias]
 
 
 def _owners(starts: list[Any], nodes: Nodes, into: list[Any]) -> Tensor | None:

@@ -104,6 +104,13 @@ def layers(situation: Situation) -> str:
     return "" if told else NO_TOKENS
 
 
+def tags(situation: Situation) -> str:
+    """Ask for one class for each token of a text, and for blocks that have features of them."""
+    kind = situation.target.kind
+    alone = "the target has no class for each token of a text"
+    return layers(situation) if kind.axes == 1 and kind.classes else alone
+
+
 def tokens_at_blocks(build: Callable[..., nn.Module], row: Tensor) -> bool:
     """Tell whether a backbone has features of each token at its blocks."""
     with seeded(0):

@@ -24,6 +24,8 @@ class Supervised:
     A backbone that shares in a way of its own may have losses beside them (``multitask``: distances, costs),
     each an entry under its name and already weighed.
 
+    A head with a ``loss`` of its own, such as ``models.Chain``, has that lowered in place of its kind's.
+
     A task that is absent from the batch, or has no label in it, gives no entry. Tasks that share the
     very same ``x`` share one pass through the backbone, unless it is a ``Trunk``, whose features
     depend on the task, or one task is of places and another is not.
@@ -86,10 +88,7 @@ class Supervised:
         if not there:
             return {}
         features, own = net.together({task.name: rows.x for task, rows in there}, progress)
-        losses = {
-            task.name: task.loss(net.answer(features[task.name], task.name), rows.y, complete=rows.complete)
-            for task, rows in there
-        }
+        losses = {task.name: net.loss(features[task.name], task, rows) for task, rows in there}
         if both := own.keys() & losses.keys():
             found, hint = sorted(both), "give the task another name"
             raise wrong(

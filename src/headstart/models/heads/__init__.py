@@ -2,6 +2,7 @@
 
 from .attention import Attention
 from .average import Average
+from .chain import Chain
 from .denoised import Denoised
 from .describe import build, describe
 from .layer import Layer
@@ -17,6 +18,7 @@ from .vectors import Vectors, Votes
 __all__ = [
     "Attention",
     "Average",
+    "Chain",
     "Denoised",
     "Layer",
     "Lookup",

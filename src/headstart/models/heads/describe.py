@@ -10,6 +10,7 @@ from torch import nn
 from ...tasks.kinds.placed import AtPlaces, Even
 from .attention import Attention
 from .average import Average
+from .chain import Chain
 from .denoised import Denoised
 from .layer import Layer
 from .lookup import Lookup
@@ -32,6 +33,7 @@ _MAKE: dict[str, Callable[..., nn.Module]] = {
     kind.layer: kind
     for kind in (
         Attention,
+        Chain,
         Denoised,
         Lookup,
         Nearest,

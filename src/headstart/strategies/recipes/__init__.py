@@ -4,6 +4,7 @@ from ..strategy import Strategy
 from .align import ADABN, ADAMATCH, ALIGNING, DANN_STRATEGY, MMD_STRATEGY, SOURCE_ONLY
 from .averaged import EMA, SWA, WISE_FT
 from .blobs import RAW_BLOBS
+from .chained import LAYER_CHAIN
 from .constant import CONSTANT
 from .contrastive import CONTRASTIVE
 from .decayed import FINETUNE_DECAY
@@ -68,7 +69,7 @@ NO_REUSE: tuple[str, ...] = tuple(strategy.name for strategy in _ALONE)
 FURTHER: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        LAYER_FINETUNE, CONTRASTIVE, PROMPT, PROMPT_EXAMPLES, PROMPT_CALIBRATED,
+        LAYER_FINETUNE, LAYER_CHAIN, CONTRASTIVE, PROMPT, PROMPT_EXAMPLES, PROMPT_CALIBRATED,
         FINETUNE_DECAY, SURGICAL, LORA, WISE_FT, SWA, EMA, DELTA_STRATEGY, BSS_STRATEGY,
         LOGIT_ADJUSTED, COTUNING,
         MATCHING, R2D2, ANIL_STRATEGY, REPTILE_STRATEGY, MULTITASK_FINETUNE, MULTITASK_GROUPS,

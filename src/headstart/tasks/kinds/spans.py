@@ -28,6 +28,21 @@ def marks_spans(classes: Sequence[object]) -> bool:
     )  # fmt: skip
 
 
+def may_follow(classes: Sequence[object]) -> tuple[Tensor, Tensor]:
+    """Tell which tags may begin a text, ``(C,)``, and which may follow which, ``(C, C)``, from row to column.
+
+    An ``I-`` goes on with its own type alone; tags that mark no spans may stand in any order.
+
+    Example:
+        >>> may_follow(["O", "B-city", "I-city"])[1].int().tolist()
+        [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
+    """
+    tags = [str(c) for c in classes]
+    inside = [marks_spans(tags) and tag.startswith("I-") for tag in tags]
+    may = [[not go or one[2:] == tag[2:] for tag, go in zip(tags, inside, strict=True)] for one in tags]
+    return ~torch.tensor(inside), torch.tensor(may)
+
+
 @dataclass(frozen=True)
 class Spans:
     r"""Score the spans that are found: F1 over spans, right in both ends and the type.
