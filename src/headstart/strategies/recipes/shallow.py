@@ -34,7 +34,7 @@ from ...tasks.nouns import take
 from ..reading import beyond
 from ..trial import Trained, Trial
 from .constant import prior
-from .features import standard
+from .linear import standard
 from .plain import Learner, Rows, numbers, standardise
 from .pooled import of_sources
 
