@@ -35,7 +35,7 @@ LOGREG = Strategy(
     name="features+logreg",
     run=logreg,
     summary="logistic regression on frozen features",
-    options=rates(10.0, 1.0, 100.0, name="C"),
+    options=rates(10.0, name="C"),
     needs=needs.decided,
     reused=EXTRACTOR,
     frozen="backbone",

@@ -90,7 +90,7 @@ LAYER_LOGREG = Strategy(
     name="features@layer+logreg",
     run=layer_logreg,
     summary="logistic regression on frozen features at the best block",
-    options=rates(10.0, 1.0, 100.0, name="C"),
+    options=rates(10.0, name="C"),
     needs=needs.layers,
     reused="the lower blocks of the pretrained backbone, as a fixed extractor",
     frozen="backbone",

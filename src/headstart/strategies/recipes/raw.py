@@ -142,7 +142,7 @@ UNTRAINED_LOGREG = Strategy(
     name="untrained+logreg",
     run=untrained_logreg,
     summary="logistic regression on features of random weights",
-    options=rates(10.0, 1.0, 100.0, name="C"),
+    options=rates(10.0, name="C"),
     needs=needs.untrained,
     frozen="backbone",
 )
