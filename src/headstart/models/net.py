@@ -152,13 +152,13 @@ def typed(module: nn.Module, x: X) -> X:
         >>> typed(nn.Linear(2, 2), torch.zeros(1, 2, dtype=torch.float64)).dtype
         torch.float32
     """
-    given = tensors(x)
-    if any(isinstance(t, Thin) for t in given):
-        x = convert(x, lambda t: t.to_dense() if isinstance(t, Thin) else t)
-        given = tensors(x)
     own = (p for part in _all_within(module) for p in part._parameters.values() if p is not None)
     dtype = next((p.dtype for p in own if p.is_floating_point()), None)
-    if all(t.dtype == dtype for t in given):
+    if type(x) is Tensor and x.dtype == dtype:  # as at nearly every step
+        return x
+    if any(isinstance(t, Thin) for t in tensors(x)):
+        x = convert(x, lambda t: t.to_dense() if isinstance(t, Thin) else t)
+    if all(t.dtype == dtype for t in tensors(x)):
         return x
     about = as_backbone(module.backbone if isinstance(module, Net) else module)
     if about is not None:
