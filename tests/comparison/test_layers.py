@@ -7,8 +7,8 @@ from torch import nn
 from headstart.comparison import Problem, compare
 from headstart.models import AtAllCuts, load
 from headstart.strategies import STRATEGIES, Starts, Trial
-from headstart.strategies.recipes import layers
-from headstart.strategies.recipes.layers import _default, _likelihoods, _turned
+from headstart.strategies.recipes import layers, left_out
+from headstart.strategies.recipes.layers import _default, _likelihoods
 from headstart.tasks import Labelled, Multiclass, Task
 
 from .problems import TINY
@@ -65,7 +65,7 @@ def test_the_block_that_still_tells_the_classes_apart_is_taken(problem):
 
 def test_a_class_of_one_row_takes_the_block_two_thirds_of_the_way_up(problem):
     trained = ran(problem, 1)
-    assert trained.told == {"layer": "blocks.1", "likelihood": {}}
+    assert trained.told == {"layer": "blocks.1", "likelihood": {}, "C": 10.0}
     assert [_default(count) for count in (1, 2, 3, 4, 17)] == [0, 0, 1, 1, 10]
 
 
@@ -86,10 +86,10 @@ def test_turning_features_changes_no_likelihood():
     two = Labelled(z.float(), y)
     asked = Problem(Task("two", Multiclass(2), two, test=two.take(torch.arange(4))), [], budget=TINY)
     trial = Trial(asked, {"C": 1.0}, 0)
-    assert _turned(z).shape == (20, 20)
+    assert left_out.turned(z).shape == (20, 20)
     part = torch.arange(20) // 2 % 4
-    wide = layers._left_out(trial, z, y, part)
-    assert layers._left_out(trial, _turned(z), y, part) == pytest.approx(wide, abs=1e-3)
+    wide = left_out.left_out(trial, z, y, part)
+    assert left_out.left_out(trial, left_out.turned(z), y, part) == pytest.approx(wide, abs=1e-3)
 
 
 def test_what_is_left_out_is_said_by_a_regression_on_the_others():
@@ -99,7 +99,7 @@ def test_what_is_left_out_is_said_by_a_regression_on_the_others():
     z, y = torch.randn(20, 3, generator=g, dtype=torch.float64), torch.arange(20) % 2 * 3
     trial = Trial(Problem(Task("t", Multiclass(4), rows(8, 0), test=rows(8, 1)), budget=TINY), {"C": 2.0}, 0)
     part = torch.arange(20) // 2 % 4
-    said = layers._left_out(trial, z, y, part)
+    said = left_out.left_out(trial, z, y, part)
     out = part == 1
     middle = z[~out].mean(0)
     spread = (z[~out] - middle).square().sum(1).mean().sqrt()  # one for all features
@@ -112,7 +112,7 @@ def test_how_sure_answers_are_does_not_count():
     g = torch.Generator().manual_seed(0)
     logits, y = torch.randn(200, 3, generator=g, dtype=torch.float64), torch.arange(200) % 3
     logits[torch.arange(200), y] += 1
-    likely = [float(layers._likeliest((sure * logits).log_softmax(1), y).mean()) for sure in (0.5, 1.0, 4.0)]
+    likely = [float(left_out.likeliest((sure * logits).log_softmax(1), y).mean()) for sure in (0.5, 1.0, 4.0)]
     assert likely == pytest.approx([likely[1]] * 3, abs=1e-3)
     tried = [(t * logits).log_softmax(1)[range(200), y].mean() for t in torch.linspace(0.2, 3, 200)]
     highest = float(max(tried))
@@ -130,7 +130,7 @@ def test_test_rows_choose_nothing(problem):
 def test_rows_that_choose_are_at_most_three_hundred(problem, monkeypatch):
     seen = []
     said = torch.zeros(300, 4)
-    monkeypatch.setattr(layers, "_left_out", lambda trial, z, y, part: seen.append(len(y)) or said)
+    monkeypatch.setattr(left_out, "left_out", lambda trial, z, y, part: seen.append(len(y)) or said)
     many = rows(1000, 3)
     trial = Trial(problem, {"C": 1.0}, 0)
     _likelihoods(trial, {"": many.x}, many.y)

@@ -23,8 +23,8 @@ from headstart.strategies import STRATEGIES, Budget, Trained, Trial
 from headstart.strategies import trial as trials
 from headstart.strategies.moves import Moved, moves, shift, shifted_images
 from headstart.strategies.recipes.episodes import _descend
-from headstart.strategies.recipes.features import fold, standard
 from headstart.strategies.recipes.features import linear as fit_linear
+from headstart.strategies.recipes.linear import fold, standard
 from headstart.strategies.trial import rotated
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task, batches
 

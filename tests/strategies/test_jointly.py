@@ -13,7 +13,7 @@ from headstart.comparison.plan import applicable
 from headstart.models import Net, load, mlp
 from headstart.multitask import Soft
 from headstart.strategies import FURTHER, SIDE_BY_SIDE, STRATEGIES, Budget, Starts, Trial, pair
-from headstart.strategies.recipes import beside
+from headstart.strategies.recipes import beside, left_out
 from headstart.strategies.recipes.beside import regresses, side_by_side
 from headstart.strategies.recipes.jointly import GRAMIANS, LOSSES, PATTERNS
 from headstart.tasks import Labelled, Multiclass, Multilabel, Regression, Task
@@ -261,7 +261,8 @@ def fitted(z, y, model):
 
 
 @pytest.mark.parametrize("pattern", ["hard", "mmoe", "hierarchical", "pooled"])
-def test_heads_on_a_pretrained_encoder_begin_as_regressions_on_its_features(pattern):
+def test_heads_on_a_pretrained_encoder_begin_as_regressions_on_its_features(pattern, monkeypatch):
+    monkeypatch.setattr(left_out, "penalty", lambda trial, z: 3.0)
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 5))
     targets = [task("a", 1), task("b", 2), task("c", 3, Regression())]
@@ -281,7 +282,7 @@ def test_heads_on_a_pretrained_encoder_begin_as_regressions_on_its_features(patt
         y, new = torch.cat([t.train.y for t in alike]), net.features(one.test.x, one.name).detach()
         said = net(one.test.x, one.name).detach()
         if one.kind.classes:
-            model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
+            model = LogisticRegression(C=3.0, class_weight="balanced", max_iter=1000)
             torch.testing.assert_close(said.softmax(1), fitted(z, y, model)(new), atol=1e-4, rtol=0)
         else:  # in units of the training rows
             unit = one.kind.standard(y)
@@ -292,12 +293,12 @@ def test_heads_on_a_pretrained_encoder_begin_as_regressions_on_its_features(patt
 def test_rows_that_choose_weights_are_no_part_of_what_heads_begin_as(monkeypatch):
     seen = {}
 
-    def fit(trial, z, model):
+    def fit(trial, z):
         seen[trial.target.name] = len(z)
-        return nn.Linear(4, 2)
+        return nn.Linear(4, 2), 10.0
 
     monkeypatch.setattr(Trial, "train", lambda self, net, tasks, **how: {})
-    monkeypatch.setattr(beside, "linear_head", fit)
+    monkeypatch.setattr(beside, "regressed", fit)
     big = [task(name, seed, count=2100) for name, seed in (("a", 1), ("b", 2))]
     problem = Problem(targets=big, backbone=mlp(6, hidden=[4]), settings={})
     net = Net(problem.build(pretrained=True), {t.name: t.kind.head(4) for t in big})

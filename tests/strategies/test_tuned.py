@@ -10,7 +10,7 @@ from torch import nn
 from headstart.comparison import Problem, compare
 from headstart.models import Backbone, conv4
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
-from headstart.strategies.recipes import features, tuned
+from headstart.strategies.recipes import linear, tuned
 from headstart.strategies.trial import Trained
 from headstart.tasks import Binary, Labelled, Multiclass, Task, Tokens
 
@@ -209,10 +209,10 @@ def test_likelihoods_are_of_the_tag_of_each_word():
 
 
 def test_a_head_of_words_is_fitted_on_more_of_them_than_a_head_of_pixels(monkeypatch):
-    monkeypatch.setattr(features, "by_planes", lambda columns, classes: 7)
+    monkeypatch.setattr(linear, "by_planes", lambda columns, classes: 7)
     problem = sentences(30)
     trial, words = Trial(problem, {}, 0, Starts()), int((problem.target.train.y >= 0).sum())
     z = torch.randn(*problem.target.train.y.shape, 5)
-    assert len(features.some_entries(trial, z)[0]) == words
-    monkeypatch.setattr(features, "WORDS", 9)
-    assert len(features.some_entries(trial, z)[0]) == 9
+    assert len(linear.some_entries(trial, z)[0]) == words
+    monkeypatch.setattr(linear, "WORDS", 9)
+    assert len(linear.some_entries(trial, z)[0]) == 9

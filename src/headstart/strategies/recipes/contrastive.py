@@ -13,8 +13,9 @@ from ...transfer import SupCon
 from .. import needs
 from ..strategy import Strategy
 from ..trial import Trained, Trial
-from .features import fitted, regression
+from .features import fitted
 from .finetune import START
+from .linear import regression
 
 
 def contrastive(trial: Trial) -> Trained:

@@ -22,14 +22,12 @@ from ...models import AtAllCuts, Net, cut, freeze, widths
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .features import PASSES, linear_head, quiet, regression, standard
+from .left_out import FOLDS, folded, likelihood, regressed, turned
 
-FOLDS = 5  # at most: as many as the smallest class has rows
 MOST = 300  # rows that choose
 TEXTS, WORDS = 100, 1000  # or texts, and words of them
 DEEP = 2 / 3  # of the way up: the stated default, where a class has one row
 ERRORS = 2  # standard errors that a block has to be behind by
-SURENESS = torch.logspace(-1, 0.7, 35, dtype=torch.double)  # factors on all of a block's logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +62,9 @@ def at_layer(trial: Trial) -> AtLayer:
     features = at[layer]
     if not kind.per_row:
         features = trial.features(Net(trunk, {target.name: kind.placed(nn.Identity())}))
-    head = linear_head(trial, features, regression(trial))
+    head, penalty = regressed(trial, features)
     means = {name or "all": float(each.mean()) for name, each in likely.items()}
-    told = {"layer": layer or "all", "likelihood": means}
+    told = {"layer": layer or "all", "likelihood": means, "C": penalty}
     return AtLayer(Net(trunk, {target.name: head}), features, told)
 
 
@@ -78,7 +76,8 @@ def layer_logreg(trial: Trial) -> Trained:
     counts is their likelihood, at each block with the temperature that makes it highest, so that it tells how
     right the answers are and not how sure. Of the blocks at which it cannot be told from the highest, by two
     standard errors, the one nearest to two thirds of the way up is taken, and that one itself where a class
-    has one row alone. The backbone that is handed over ends there.
+    has one row alone. The backbone that is handed over ends there. The penalty is then chosen for the
+    features there, by ``regressed``.
 
     Differs from the papers:
         one block is taken, not the first ones with their weights to be tuned, nor parts of several.
@@ -91,7 +90,7 @@ LAYER_LOGREG = Strategy(
     name="features@layer+logreg",
     run=layer_logreg,
     summary="logistic regression on frozen features at the best block",
-    options=rates(10.0, 1.0, 100.0, name="C"),
+    options=rates(10.0, name="C"),
     needs=needs.layers,
     reused="the lower blocks of the pretrained backbone, as a fixed extractor",
     frozen="backbone",
@@ -133,52 +132,10 @@ def _likelihoods(trial: Trial, at: Mapping[str, Tensor], y: Tensor) -> dict[str,
         often = y[some].bincount() >= FOLDS
         some = some[often[y[some]]]
     y = y[some]
-    if not len(y):
+    part = folded(y)
+    if part is None:
         return {}
-    folds = min(FOLDS, int(y.unique(return_counts=True)[1].min()))
-    if folds < 2:
-        return {}
-    part = torch.empty(len(y), dtype=torch.long)
-    part[y.argsort(stable=True)] = torch.arange(len(y)) % folds  # every class in each
-    found = {}
-    for name, z in at.items():
-        z = _turned(z[some.to(z.device)].double().cpu())
-        found[name] = _likeliest(_left_out(trial, z, y, part), y.unique(return_inverse=True)[1])
-    return found
-
-
-def _turned(z: Tensor) -> Tensor:
-    """Turn features ``(B, D)`` so that no more than ``B`` are not 0; the regression does not see it."""
-    if z.shape[1] <= len(z):
-        return z
-    u, s, _ = torch.linalg.svd(z - z.mean(0), full_matrices=False)
-    return u * s
-
-
-def _left_out(trial: Trial, z: Tensor, y: Tensor, part: Tensor) -> Tensor:
-    """Give log probabilities of the classes that are there: of each row by a regression on other parts."""
-    said = torch.zeros(len(z), len(y.unique()), dtype=torch.double)
-    for number in part.unique():
-        out = part == number
-        mean, scale = standard(z[~out])
-        model, rows = regression(trial), (z - mean) / scale
-        if not trial.target.kind.per_row:
-            model.set_params(max_iter=PASSES)
-        model = quiet(model, rows[~out].numpy(), y[~out].numpy())
-        said[out] = torch.from_numpy(model.predict_log_proba(rows[out].numpy()))
-    return said
-
-
-def _likeliest(said: Tensor, y: Tensor) -> Tensor:
-    """Give the log likelihood of each row at the temperature at which that of all is highest.
-
-    Few rows and many features make a regression too sure, at some blocks more than at others.
-
-    Example:
-        >>> right = torch.tensor([[0.9, 0.1]] * 7 + [[0.1, 0.9]] * 3).log()
-        >>> round(_likeliest(3 * right, torch.zeros(10).long()).exp()[0].item(), 1)
-        0.7
-    """
-    logits = said.clamp(min=-30)
-    rows = (SURENESS[:, None, None] * logits).log_softmax(2)[:, torch.arange(len(y)), y]
-    return rows[rows.mean(1).argmax()]
+    return {
+        name: likelihood(trial, turned(z[some.to(z.device)].double().cpu()), y, part)
+        for name, z in at.items()
+    }

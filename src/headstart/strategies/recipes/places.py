@@ -19,7 +19,7 @@ from .. import needs
 from ..situation import facts_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .features import PASSES, linear_head, quiet, regression
+from .linear import PASSES, linear_head, quiet, regression
 from .plain import planes
 
 WORDS = 50_000  # with a tag, that a learner goes through in seconds

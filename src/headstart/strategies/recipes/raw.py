@@ -13,7 +13,7 @@ from ...models import freeze
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .features import fitted
+from .features import chosen
 from .plain import BOOSTING, LOGISTIC, NEIGHBOURS, RIDGE, VECTORS, learn
 
 
@@ -131,21 +131,18 @@ def untrained_logreg(trial: Trial) -> Trained:
 
     A placebo: what is gained over it, the knowledge in the weights has gained.
     """
-    from sklearn.linear_model import LogisticRegression
-
     with seeded(0):
         net = trial.net(trial.problem.build(pretrained=False))
     freeze(net.backbone)
     trial.starts.knows(net.backbone, "untrained")
-    model = LogisticRegression(C=trial.settings["C"], class_weight=trial.class_weight, max_iter=1000)
-    return fitted(trial, net, model)
+    return chosen(trial, net)
 
 
 UNTRAINED_LOGREG = Strategy(
     name="untrained+logreg",
     run=untrained_logreg,
     summary="logistic regression on features of random weights",
-    options=rates(1.0, 0.1, 10.0, name="C"),
+    options=rates(10.0, name="C"),
     needs=needs.untrained,
     frozen="backbone",
 )

@@ -35,7 +35,7 @@ from ..reading import beyond
 from ..trial import Trained, Trial
 from .align import source_numbers
 from .constant import prior
-from .features import standard
+from .linear import standard
 from .plain import Learner, Rows, numbers, standardise
 from .pooled import of_sources
 

@@ -23,8 +23,8 @@ from .. import needs
 from ..holding import hold_out
 from ..strategy import Strategy
 from ..trial import Curves, Trained, Trial
-from .features import linear_head, regression
 from .layers import at_layer
+from .linear import linear_head, regression
 
 FIFTH = 5  # one row of so many is held out, and a class has to have as many
 ROWS = 50  # in all, of which ten are held out
@@ -57,7 +57,11 @@ def layer_finetune(trial: Trial) -> Trained:
         return Trained(found.net, {}, {**found.told, "share": 0.0})
     kept, held = hold_out(target, trial.seed, FIFTH)
     there = kept.train.present()[target.train.present()]
-    part = replace(trial, problem=trial.problem.with_rows(targets=[kept, *trial.targets[1:]]))
+    part = replace(
+        trial,
+        problem=trial.problem.with_rows(targets=[kept, *trial.targets[1:]]),
+        settings={**trial.settings, "C": found.told["C"]},
+    )
     head = linear_head(part, found.features[there.to(found.features.device)], regression(part))
     start = Net(found.net.backbone, {target.name: head})
     tuned, curves = tune(part, start, steps // 2, phase="held out")

@@ -1,0 +1,114 @@
+"""What regressions say of rows that were left out of them, and the penalty that these rows choose.
+
+Shapes: ``B`` rows, ``D`` features, ``C`` classes.
+
+References:
+    Stone (JRSS B 1974), https://doi.org/10.1111/j.2517-6161.1974.tb00994.x
+    Breiman et al. (1984), Classification and Regression Trees, section 3.4.3: within one standard error
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from ..trial import Trial
+from .linear import PASSES, linear_head, quiet, regression, standard
+
+FOLDS = 5  # at most: as many as the smallest class has rows
+MOST, WORK = 1000, 2**23  # rows that choose a penalty, and numbers of theirs over the planes between classes
+TENFOLD = (1.0, 0.1, 10.0)  # of the stated penalty
+SURENESS = torch.logspace(-1, 0.7, 35, dtype=torch.double)  # factors on all logits
+
+
+def regressed(trial: Trial, z: Tensor) -> tuple[nn.Module, float]:
+    """Fit a logistic regression on features ``(B, D)`` of the labelled rows; return a head, and its ``C``.
+
+    Where rows can be left out in turn, the setting ``C``, a tenth and ten times of it are tried on these.
+    What counts is how likely they are, at the temperature that makes them likeliest. ``C`` stays what was set
+    unless another is likelier by more than a standard error; among those within one of the likeliest, the one
+    nearest to it is taken. It stays as well where a class has one row, where each row has many answers or
+    rows belong to groups, and where there are so many classes that trying would take long.
+    """
+    found = penalty(trial, z)
+    part = replace(trial, settings={**trial.settings, "C": found})
+    return linear_head(part, z, regression(part)), found
+
+
+def penalty(trial: Trial, z: Tensor) -> float:
+    """Say which ``C`` rows left out choose for a regression on features ``(B, D)`` of the labelled rows."""
+    kind, rows, stated = trial.target.kind, trial.labelled(), float(trial.settings["C"])
+    if not kind.per_row or rows.group is not None:
+        return stated
+    z, y = kind.entries(z, rows.y)
+    most = min(MOST, int((WORK / max(1, len(kind.classes) - 1)) ** 0.5))
+    some = torch.randperm(len(y), generator=trial.generator("rows that choose a penalty"))[:most]
+    z, numbers = turned(z[some.to(z.device)].double().cpu()), kind.single.numbers(y).cpu()
+    y, part = numbers[some], folded(numbers[some])
+    if part is None or len(y.unique()) < len(numbers.unique()):
+        return stated
+    likely = {}
+    for C in (factor * stated for factor in TENFOLD):
+        likely[C] = likelihood(replace(trial, settings={**trial.settings, "C": C}), z, y, part)
+    best = max(likely.values(), key=lambda said: float(said.mean()))
+    behind = ((C, best - said) for C, said in likely.items())
+    return next(C for C, rows in behind if rows.mean() <= rows.std() / len(rows) ** 0.5)
+
+
+def folded(y: Tensor) -> Tensor | None:
+    """Number the part in which each row is left out ``(B,)``, every class in each; ``None`` for single rows.
+
+    Example:
+        >>> folded(torch.tensor([0, 1, 0, 1, 1])).tolist()
+        [0, 0, 1, 1, 0]
+    """
+    folds = min(FOLDS, int(y.unique(return_counts=True)[1].min())) if len(y) else 0
+    if folds < 2:
+        return None
+    part = torch.empty(len(y), dtype=torch.long)
+    part[y.argsort(stable=True)] = torch.arange(len(y)) % folds
+    return part
+
+
+def likelihood(trial: Trial, z: Tensor, y: Tensor, part: Tensor) -> Tensor:
+    """Give the log likelihood of each row left out ``(B,)``, by the trial's regression on the other parts."""
+    return likeliest(left_out(trial, z, y, part), y.unique(return_inverse=True)[1])
+
+
+def turned(z: Tensor) -> Tensor:
+    """Turn features ``(B, D)`` so that no more than ``B`` are not 0; the regression does not see it."""
+    if z.shape[1] <= len(z):
+        return z
+    u, s, _ = torch.linalg.svd(z - z.mean(0), full_matrices=False)
+    return u * s
+
+
+def left_out(trial: Trial, z: Tensor, y: Tensor, part: Tensor) -> Tensor:
+    """Give log probabilities of the classes that are there: of each row by a regression on other parts."""
+    said = torch.zeros(len(z), len(y.unique()), dtype=torch.double)
+    for number in part.unique():
+        out = part == number
+        mean, scale = standard(z[~out])
+        model, rows = regression(trial), (z - mean) / scale
+        if not trial.target.kind.per_row:
+            model.set_params(max_iter=PASSES)
+        model = quiet(model, rows[~out].numpy(), y[~out].numpy())
+        said[out] = torch.from_numpy(model.predict_log_proba(rows[out].numpy()))
+    return said
+
+
+def likeliest(said: Tensor, y: Tensor) -> Tensor:
+    """Give the log likelihood of each row at the temperature at which that of all is highest.
+
+    Few rows and many features make a regression too sure, at some blocks more than at others.
+
+    Example:
+        >>> right = torch.tensor([[0.9, 0.1]] * 7 + [[0.1, 0.9]] * 3).log()
+        >>> round(likeliest(3 * right, torch.zeros(10).long()).exp()[0].item(), 1)
+        0.7
+    """
+    logits = said.clamp(min=-30)
+    rows = (SURENESS[:, None, None] * logits).log_softmax(2)[:, torch.arange(len(y)), y]
+    return rows[rows.mean(1).argmax()]
