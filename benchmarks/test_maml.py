@@ -9,8 +9,8 @@ rounding of either moves those of the pooled net by 0.2 to 0.4 %.
 What limits Conv4-64 is arithmetic that both ways share: about 10 GFLOP of convolutions, forward, backward
 and second backward. The goals are 18 (sine), 3.2 (strided) and 1.9 (pooled); first order 3.0 and 1.6, the
 head alone 3.3 and 1.9; ``result.json`` holds what was reached, and what is asserted leaves room. Ratios vary
-with what else the cores do: 17 to 19 (sine), 2.4 to 2.8 and 1.7 to 2.0, first order 2.5 and 1.5 to 2.0, the
-head alone 1.9 to 2.6 and 1.7 to 2.3 in several runs. The gradient in the rows of a strided convolution takes
+with what else the cores do: 16.5 to 19 (sine), 2.6 to 3.1 and 1.7 to 2.0, first order 2.5 and 1.7 to 2.0, the
+head alone 2.6 and 1.7 to 2.0 in several runs. The gradient in the rows of a strided convolution takes
 three times as long as the convolution, in this release of PyTorch: half of that is a copy from channels last,
 and no other way to take it was faster by more than 7 % of a step.
 
