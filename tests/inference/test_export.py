@@ -264,3 +264,20 @@ def test_the_command(images: Path, photos: Path, tmp_path: Path, capsys: pytest.
     assert "resize it to 6 x 5 pixels" in page
     x = hs.load(images).rows(np.zeros((2, 1, 6, 5), np.float32))
     assert ran(tmp_path / "photos.pt2", x, next(iter(hs.load(images).kinds))).shape[0] == 2
+
+
+@pytest.mark.parametrize("suffix", [".pt2", pytest.param(".onnx", marks=onnx)])
+def test_tags_of_words_are_those_of_the_net_at_each_word(suffix: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trunk = hs.models.textcnn(30, embedding=8, filters=8, windows=[1, 3], dropout=0.0)
+    kinds = {"cities": hs.tasks.Tokens(["O", "B-city", "I-city"]), "mood": Multiclass(2)}
+    heads = {name: kind.head(trunk.width) for name, kind in kinds.items()}
+    net = Net(trunk, heads).eval()
+    x = torch.randint(1, 30, (5, 12))
+    x[2, 9:] = 0
+    file = Model(net, kinds).export(tmp_path / f"tags{suffix}", x)
+    for rows in (x[:3], torch.randint(1, 30, (2, 17))):
+        torch.testing.assert_close(ran(file, rows, "cities"), net(rows, "cities"), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            ran(file, rows, "mood"), net(rows, "mood").softmax(1), rtol=1e-5, atol=1e-6
+        )

@@ -102,11 +102,13 @@ class Answers(nn.Module):
         self.net, self.kinds = net, dict(kinds)
 
     def forward(self, x: X) -> dict[str, Tensor]:
-        """Return the answers; a backbone that serves all tasks alike runs once."""
-        once = None if task_dependent(self.net.backbone) else self.net.features(x)
-        said = {}
+        """Return the answers; a backbone that serves all tasks alike runs once, and once more for places."""
+        apart, seen, said = task_dependent(self.net.backbone), {}, {}
         for name, kind in self.kinds.items():
-            outputs = self.net.head(name)(self.net.features(x, name) if once is None else once)
+            key = name if apart else (self.net.at_places(name), self.net.at_words(name))
+            if key not in seen:
+                seen[key] = self.net.features(x, name)
+            outputs = self.net.head(name)(seen[key])
             sure = kind.probabilities(outputs)
             said[name] = outputs if sure is None else sure
         return said

@@ -52,7 +52,9 @@ class _TextCNN(Backbone):
     def places(self, x: Tensor) -> Tensor:
         """Return the responses of all filters around each token, ``(B, L, D)``, 0 where it is padding."""
         length, there = x.shape[1], x != 0
-        used = max(1, int((there.any(0).nonzero()[-1:] + 1).sum()))  # behind it all rows are padding
+        used = length
+        if type(length) is int:  # while a net is exported it is a symbol
+            used = max(1, int((there.any(0).nonzero()[-1:] + 1).sum()))  # behind it all rows are padding
         words = self.words(unspelled(x[:, :used]).long().abs()).transpose(1, 2)
         parts = [
             window(words).relu()[:, :, size // 2 : size // 2 + used]
