@@ -6,7 +6,8 @@ moves and sets that were posed after that, and are recorded as they came. As the
 source, a quarter the target's bare rows, a quarter its test rows; five draws; seven ways, of which the most
 sound is taken. *Without* is the choice by the same rows where nothing is said of what lies outside. That
 answers are to come in the source's shares of the classes was decided after the choice on Adult with numbers
-moved had been seen to fail; the problems behind that one were posed later. ::
+moved had been seen to fail; the problems behind that one were posed later. That other shares count where the
+diagnosis says so was decided after the four problems with such shares had been seen. ::
 
     HEADSTART_DATA=... python benchmarks/quality/fresh_sites/run.py
 
