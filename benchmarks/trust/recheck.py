@@ -5,7 +5,8 @@
 It needs NumPy alone and shares no code with the library. It reads ``result.json`` and ``details.json`` for
 what was asked (the baseline, the seeds, the level) and ``outputs/*.npz`` for the answers, computes each row's
 ``mean``, ``ci95``, ``gain`` and ``gain_scratch`` with their intervals, ``may_be_best`` and
-``best_probability``, and each answer's ``gain``, and says the largest difference to what is there.
+``best_probability``, and each answer's ``gain``, and says the largest difference to what is there; of a share
+of draws, ``best_probability``, what is beyond the error of such a share.
 Comparisons with a fixed number of seeds are understood, scored by accuracy or by R2.
 
 The steps, each a function below:
@@ -238,6 +239,15 @@ def spreads(means: np.ndarray, covariances: np.ndarray):
     return vectors, along, errors, variances, -(np.log(whole) + along**2 / whole).sum(1) / 2
 
 
+def as_drawn(there: float, mine: float, count: int) -> float:
+    """Take a share of draws for what is there, where draws alone may differ by as much.
+
+    Where two directions are as uncertain as one another, their order is the rounding's, and so are the draws.
+    """
+    error = math.sqrt(2 * mine * (1 - mine) / count)
+    return there if abs(there - mine) <= 4 * error else mine
+
+
 # One target at one amount.
 
 
@@ -309,7 +319,8 @@ def recheck(directory: Path, answer: dict, rows: list[dict], details: dict, made
     kept, chances = bests(found, seeds, units, made)
     for row, holds, chance in zip(rows, kept, chances, strict=True):
         told.append((row["strategy"], "may_be_best", float(row["may_be_best"]), float(holds)))
-        told.append((row["strategy"], "best_probability", row["best_probability"], chance))
+        there = row["best_probability"]
+        told.append((row["strategy"], "best_probability", there, as_drawn(there, chance, made["count"])))
     if (top := names.index(answer["strategy"])) != base:
         means = found[0].copy()
         means[reuse] = shrunken(found, reuse)

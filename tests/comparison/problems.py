@@ -25,6 +25,7 @@ ELSEWHERE = (
     "transferable+logreg",
     "transferable+ridge",
     "multi-dann",
+    "features@layer+chain",
     "prompt",
     "prompt+examples",
     "prompt+calibrated",

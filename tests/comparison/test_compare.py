@@ -365,7 +365,7 @@ def test_below_the_floor_nothing_works(given):
 
 def test_a_comparison_without_time_says_so_and_goes_on_later(monkeypatch, tmp_path):
     problem, unbroken = table(shots=[2, 5]), compare(table(shots=[2, 5]), NAMES, 2, out=tmp_path / "unbroken")
-    left = iter([False] * 17 + [True] * 100)  # 12 options are tried, then 5 trials run
+    left = iter([False] * 13 + [True] * 100)  # 8 options are tried, then 5 trials run
     with monkeypatch.context() as patch:
         patch.setattr(Plan, "late", lambda plan: next(left))
         partial = compare(problem, NAMES, 2, out=tmp_path / "out")
