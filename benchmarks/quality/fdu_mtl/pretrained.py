@@ -14,7 +14,7 @@ pooled line. ::
 
 Goes on with what is not in ``figures.json`` beside this file, under ``pretrained``. Needs ``HEADSTART_DATA``
 and ``headstart weights minilm``; of one thread 9 minutes to read the reviews for 64 and 256 rows, 12 more for
-all of them, and 5 for the rest. What needs all of them was not recorded.
+all of them, and 6 for the rest.
 """
 
 from __future__ import annotations
