@@ -162,7 +162,7 @@ def shares(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
     """Show which share of the target's rows is like each source."""
     text = ""
     for each in told:
-        if each.get("target") != board.task:
+        if clean(each.get("target") or "") != board.task:
             continue
         rows = []
         for name, value in (each.get("shares") or {}).items():
@@ -177,7 +177,7 @@ def dropped(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
     """List the columns of each source that were left out, and by how many trials."""
     text = ""
     for each in told:
-        if each.get("target") != board.task:
+        if clean(each.get("target") or "") != board.task:
             continue
         rows, many = [], int(number(each.get("trials")) or 0)
         for source, columns in (each.get("columns") or {}).items():

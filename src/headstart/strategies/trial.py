@@ -39,7 +39,8 @@ class Trained:
         net: with a head for the trial's target; heads of other targets are results for those as well.
         curves: the losses of its phases per step.
         told: what else the report shows, as JSON: ``layer``, the block that a backbone was cut behind, and
-            the ``likelihood`` at each; ``troubles`` of its losses, each an ``alarm`` and the ``step``.
+            the ``likelihood`` at each; ``troubles`` of its losses, each an ``alarm`` and the ``step``;
+            ``shares``, by source, of the target; ``dropped``, by source, the columns that were left out.
         of_source: where the net reads the target's rows alone, what the way says of the source's: from
             held-out source rows to outputs and answers of these, or of others of its own. ``None`` where the
             net reads both.

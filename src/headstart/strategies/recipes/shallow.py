@@ -147,9 +147,11 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
     kind, bare = trial.target.kind, trial.target.unlabelled
     assert bare is not None  # `needs` asked for it
     generator = trial.generator("rows of both domains")
-    rows = replace(of_sources(trial), group=source_numbers(trial.problem.shared()))
+    rows = of_sources(trial)
+    rows = replace(rows, group=source_numbers(trial.problem.shared()).to(rows.y.device))
     source = drawn(kind, rows, most, generator)
     assert source.group is not None
+    group = source.group.cpu()
     at = torch.arange(len(bare))
     if len(at) > most:
         at = torch.randperm(len(at), generator=generator)[:most].sort().values
@@ -168,7 +170,7 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
             numbers(old, before),
             y,
             numbers(new, x),
-            group=source.group,
+            group=group,
             own=lambda x: numbers(old, lit(x).cpu()),  # type: ignore[arg-type]
         )
     if _scale(trial) == ROWS:
@@ -184,7 +186,7 @@ def both(trial: Trial, most: int, apart: bool) -> Sides:
         more = trial.starts.features(net, x, trial.target.name).double().cpu()
         return ((more - of_source[0]) / of_source[1]).numpy()
 
-    return Sides(net.backbone, *there, mean, scale, group=source.group, own=own)
+    return Sides(net.backbone, *there, mean, scale, group=group, own=own)
 
 
 def numbered(kind: Kind, y: Tensor) -> NDArray[Any]:
