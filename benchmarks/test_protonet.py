@@ -3,9 +3,9 @@
 easyfsl (1.5) draws an episode with its ``TaskSampler`` and opens its 75 images with ``EasySet``, each time
 anew; headstart reads the folder once. Both readings are counted. On tensors in memory easyfsl gets the same
 numbers by a plain ``Dataset``. The two run in turn in one process, and the ratio is that of the medians.
-The goals are 1.5 on files and 1.0 on tensors. With both cores free the ratios were 1.7 and 1.06; where other
-processes had them too, what both share takes longer, and files were at 1.2 to 1.4, tensors at 1.09.
-On one thread they were 1.4 and 0.97.
+The goals are 1.5 on files and 1.0 on tensors. With both cores free four runs had 1.55 to 1.67 on files and
+0.88, 0.92, 1.06 and 1.14 on tensors; where other processes had them too, what both share takes longer, and
+files were at 1.2 to 1.4. On one thread they were 1.4 and 0.97.
 Images are drawn at random, 28 x 28 in three colours: 40 classes of 20 files.
 """
 
