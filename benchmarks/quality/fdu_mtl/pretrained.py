@@ -30,7 +30,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -42,6 +41,7 @@ from headstart.models.sharing import SharedPrivate
 from headstart.tasks import Labelled, Multiclass, Task
 
 sys.path.insert(0, str(Path(__file__).parent))
+import run
 from run import DOMAINS, FILE, SEEDS, counted, doubled, interval, lines
 
 BACKBONE, GROUP, PIECES = "wheel:minilm", 512, 256
@@ -147,15 +147,7 @@ def words(train: bytes, asked: bytes, least: int) -> tuple:
 
 def line(part: Part, c: float, least: int, way: str) -> np.ndarray:
     """Answer by support vectors on counted words."""
-    (x, y, of), (fresh, _, other) = words(part[0].tobytes(), part[1].tobytes(), least)
-    if way == "each":
-        answers = np.empty(len(other), int)
-        for k in range(len(DOMAINS)):
-            answers[other == k] = LinearSVC(C=c).fit(x[of == k], y[of == k]).predict(fresh[other == k])
-        return answers
-    if way == "shared-private":
-        x, fresh = doubled(x, of), doubled(fresh, other)
-    return LinearSVC(C=c).fit(x, y).predict(fresh)
+    return run.line(*words(part[0].tobytes(), part[1].tobytes(), least), c, way)
 
 
 def trunk(width: int) -> nn.Module:

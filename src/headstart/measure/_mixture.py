@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import warnings
 
-import numpy
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import wrong
@@ -65,6 +63,5 @@ def mixture(source: Tensor, group: Tensor, target: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence: rows that are told apart for sure never settle
         told = LogisticRegression(max_iter=200).fit(x, group.cpu().numpy()).predict_proba(other)
-    shares = F.one_hot(group, many).double().mean(0).cpu()
-    ratio = likeliest(torch.from_numpy(told.astype(numpy.float64)), shares)
-    return ratio * shares
+    shares = counts.double().cpu() / len(group)
+    return shares * likeliest(torch.from_numpy(told), shares)

@@ -389,7 +389,7 @@ class Net(nn.Module):
         return self._reads("words", task)
 
     def _reads(self, what: str, task: str | None) -> bool:
-        heads: Any = self._modules["heads"]  # as a module is slow to say what it has, at every step
+        heads: Any = self._modules["heads"]  # asked at every step, and a module is slow to say what it has
         if (head := heads._modules.get(task)) is None:
             return False
         return bool(head.__dict__.get(f"reads_{what}", getattr(type(head), f"reads_{what}", False)))

@@ -161,9 +161,7 @@ def layers(board: Board, cuts: Sequence[Mapping[str, Any]]) -> str:
 def shares(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
     """Show which share of the target's rows is like each source."""
     text = ""
-    for each in told:
-        if clean(each.get("target") or "") != board.task:
-            continue
+    for each in _here(board, told):
         rows = []
         for name, value in (each.get("shares") or {}).items():
             share = min(1.0, max(0.0, number(value) or 0.0))
@@ -176,15 +174,18 @@ def shares(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
 def dropped(board: Board, told: Sequence[Mapping[str, Any]]) -> str:
     """List the columns of each source that were left out, and by how many trials."""
     text = ""
-    for each in told:
-        if clean(each.get("target") or "") != board.task:
-            continue
+    for each in _here(board, told):
         rows, many = [], int(number(each.get("trials")) or 0)
         for source, columns in (each.get("columns") or {}).items():
             named = ", ".join(f"{breakable(name)} ({count:.0f} of {many})" for name, count in columns.items())
             rows.append(f'<tr><th scope="row">{breakable(source)}</th><td>{named or "none"}</td></tr>')
         text += grid(_under(board, each), ["source", "columns left out, by trials"], rows, "dropped")
     return text
+
+
+def _here(board: Board, told: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Keep what was told of the board's target."""
+    return [each for each in told if clean(each.get("target") or "") == board.task]
 
 
 def _under(board: Board, each: Mapping[str, Any]) -> str:

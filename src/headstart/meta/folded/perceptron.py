@@ -26,9 +26,8 @@ from .chain import Links
 
 Along = Callable[[Tensor], Tensor]
 
-_only_live = (
-    torch.ops.aten.threshold_backward.default
-)  # of a gradient, where the activation is above a number
+# What there is of a gradient where the activation is above a number.
+_only_live = torch.ops.aten.threshold_backward.default
 
 
 def tail(links: Links, loss: Loss) -> int:
