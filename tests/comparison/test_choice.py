@@ -17,7 +17,8 @@ from headstart.measure import information
 from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Starts
 from headstart.strategies.recipes import align
-from headstart.strategies.recipes.align import joined, said_of_bare, said_of_source
+from headstart.strategies.recipes.align import joined
+from headstart.strategies.recipes.sides import said_of_bare, said_of_source
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
 
 from .problems import TINY, few_without_reuse, images, numbers, pictures, table

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from headstart.comparison import Problem
-from headstart.engine import Held, Run, fit
+from headstart.engine import Held, Run, fit, losses_of
 from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Trial, holding
 from headstart.strategies import trial as trials
@@ -90,7 +90,7 @@ def parabola(*values):
     """A net whose loss on the held-out rows is the square of its one weight."""
     net = Net(nn.Identity(), {"a": nn.Linear(1, 1, bias=False)})
     rows = Labelled(torch.linspace(0.5, 1.5, 32)[:, None], torch.zeros(32))
-    held = Held([Task("a", Regression(), rows)], every=10)
+    held = Held(losses_of(Task("a", Regression(), rows)), every=10)
     for look, value in enumerate(values, start=1):
         nn.init.constant_(net.heads["a"].weight, value)
         for step in range(10 * look - 9, 10 * look + 1):
@@ -111,7 +111,7 @@ def test_the_last_weights_are_kept_where_they_are_best_or_no_worse_than_noise():
     assert net.heads["a"].weight.item() == 1.0
     net = Net(nn.Identity(), {"a": nn.Linear(1, 1)})  # whose rows disagree on which is better
     y = torch.randn(32, generator=torch.Generator().manual_seed(0))
-    held = Held([Task("a", Regression(), Labelled(torch.zeros(32, 1), y - y.mean()))], every=1)
+    held = Held(losses_of(Task("a", Regression(), Labelled(torch.zeros(32, 1), y - y.mean()))), every=1)
     for step, value in enumerate((0.0, 0.01), start=1):
         nn.init.constant_(net.heads["a"].bias, value)
         held.after(net, step)
@@ -124,7 +124,7 @@ def test_frozen_weights_are_not_copied_and_modes_stay():
     net = Net(nn.BatchNorm1d(1), {"a": nn.Linear(1, 1)})
     net.backbone.requires_grad_(False)
     net.train()
-    held = Held([Task("a", Regression(), Labelled(torch.zeros(8, 1), torch.zeros(8)))], every=1)
+    held = Held(losses_of(Task("a", Regression(), Labelled(torch.zeros(8, 1), torch.zeros(8)))), every=1)
     held.after(net, 1)
     assert "backbone.weight" not in held.state_dict()["weights"]
     assert "backbone.running_mean" in held.state_dict()["weights"]
@@ -135,7 +135,7 @@ def test_frozen_weights_are_not_copied_and_modes_stay():
 def trained(directory, *, steps, until=None):
     """Overfit ten rows while looking at others; stop dead at a step."""
     task = Task("new", Multiclass(2), numbers(10, 1))
-    held = Held([dataclasses.replace(task, train=numbers(40, 2))], every=5)
+    held = Held(losses_of(dataclasses.replace(task, train=numbers(40, 2))), every=5)
     torch.manual_seed(0)
     net = Net(nn.Sequential(nn.Linear(2, 16), nn.ReLU()), {"new": nn.Linear(16, 2)})
     optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
@@ -174,13 +174,19 @@ def problem(each=60, **changes):
 
 @pytest.fixture
 def calls(monkeypatch):
-    kept, real = [], trials.fit
+    kept, real, judged = [], trials.fit, trials.losses_of
 
     def fitted(net, stream, objective, **given):
         kept.append(given | {"stream": stream})
         return real(net, stream, objective, **given)
 
+    def known(*tasks):
+        losses = judged(*tasks)
+        losses.tasks = tasks
+        return losses
+
     monkeypatch.setattr(trials, "fit", fitted)
+    monkeypatch.setattr(trials, "losses_of", known)
     monkeypatch.setattr(holding, "ROWS", 100)
     return kept
 
@@ -196,7 +202,7 @@ def test_every_strategy_that_trains_on_the_target_holds_out_the_same_rows(name, 
     _, rows = hold_out(posed.target, 0)
     for call in calls:
         if call["held"] is not None:
-            assert torch.equal(call["held"].tasks[0].train.y, rows.train.y)
+            assert torch.equal(call["held"].losses.tasks[0].train.y, rows.train.y)
             assert call["held"].every == max(1, call["steps"] // 20)
             table = call["stream"].tasks[0].train
             assert int(table.present().sum()) == 120 - 12

@@ -15,7 +15,8 @@ from ..engine import predict
 from ..maths.random import generator
 from ..models import Net
 from ..strategies import Trained
-from ..strategies.recipes.align import joined, some_bare
+from ..strategies.recipes.align import joined
+from ..strategies.recipes.sides import some_bare
 from ..tasks import Task
 from ..tasks.nouns import take
 

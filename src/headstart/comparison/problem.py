@@ -37,11 +37,12 @@ from ..strategies import (
 )  # fmt: skip
 from ..strategies.needs import classes
 from ..strategies.reading import MOST, beyond_of
-from ..strategies.recipes.align import joined, said_of_bare, some_bare
+from ..strategies.recipes.align import joined
 from ..strategies.recipes.pooled import ROWS
+from ..strategies.recipes.sides import drawn_alike, said_of_bare, some_bare
 from ..strategies.situation import SAMPLED, check_numbers
 from ..strategies.unlike import shared, width
-from ..strategies.validating import LOOKING, SEEING, VALIDATORS
+from ..strategies.validating import LOOKING, SEEING, VALIDATORS, WEIGHTED
 from ..tasks import Labelled, Task
 from ..tasks.kinds import present
 from . import alarms, calibration, choice, diagnosing
@@ -361,6 +362,8 @@ class Problem(Situation):
         source = joined(self.target, self.shared())
         assert source.train.held  # it was joined of rows in memory
         train, valid = choice.part(source.train, 0.2, seed)
+        if self.blind and self.validator == WEIGHTED:
+            valid = drawn_alike(self, valid, seed)
         source = dataclasses.replace(source, name="the sources", train=train, unlabelled=None)
         posed = self.with_rows(targets=[self.target], sources=[source], rotations=False)
         starts = Starts()

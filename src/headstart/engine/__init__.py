@@ -7,7 +7,7 @@ from .distributed import synchronize
 from .evaluate import Estimate, evaluate, predict, score
 from .features import FeatureStore, cached_features
 from .fit import fit, total
-from .held import Held, Watch
+from .held import Held, Watch, losses_of
 from .log import History
 from .run import Run, list_runs
 from .seeding import seeded
@@ -17,6 +17,6 @@ from .toml import to_toml
 
 __all__ = [
     "Averaged", "Estimate", "FeatureStore", "Heartbeat", "Held", "History", "Run", "Status", "Watch",
-    "cached_features", "device", "evaluate", "fit", "following", "list_runs", "predict", "score", "seeded",
-    "settle", "synchronize", "to_toml", "total", "write_atomic",
+    "cached_features", "device", "evaluate", "fit", "following", "list_runs", "losses_of", "predict", "score",
+    "seeded", "settle", "synchronize", "to_toml", "total", "write_atomic",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ Shapes: ``F`` folds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -41,7 +41,8 @@ class Held:
     difference, which the folds of the rows tell.
 
     Args:
-        tasks: with a head each; their training rows are the held-out ones, in memory.
+        losses: gives the loss of each fold, ``(F,)`` float64, as ``losses_of`` does: the rows of each fold
+            are the same at every look.
         every: steps from one look to the next, at least 1.
 
     Example:
@@ -49,7 +50,7 @@ class Held:
         >>> from headstart.tasks import Labelled, Regression
         >>> net = Net(nn.Identity(), {"a": nn.Linear(1, 1)})
         >>> rows = Labelled(torch.arange(16.0)[:, None], torch.zeros(16))
-        >>> held = Held([Task("a", Regression(), rows)], every=5)
+        >>> held = Held(losses_of(Task("a", Regression(), rows)), every=5)
         >>> for step in (5, 10):  # worse with every step
         ...     _ = nn.init.constant_(net.heads["a"].weight, step)
         ...     held.after(net, step)
@@ -58,8 +59,8 @@ class Held:
         5.0
     """
 
-    def __init__(self, tasks: Sequence[Task], every: int) -> None:
-        self.tasks, self.every = tasks, every
+    def __init__(self, losses: Callable[[Net], Tensor], every: int) -> None:
+        self.losses, self.every = losses, every
         self.step = 0  # of the best look
         self._best: Tensor | None = None  # (F,) losses
         self._last: Tensor | None = None
@@ -69,7 +70,7 @@ class Held:
         """Look, where it is time to."""
         if step % self.every:
             return
-        self._last = self._losses(net)
+        self._last = self.losses(net)
         if self._best is None or self._last.mean() < self._best.mean():
             self.step, self._best = step, self._last
             self._weights = {name: value.detach().clone() for name, value in moving(net)}
@@ -84,16 +85,6 @@ class Held:
                 for name, value in moving(net):
                     value.copy_(self._weights[name])
 
-    def _losses(self, net: Net) -> Tensor:
-        """Return the loss of each fold, summed over the tasks, ``(F,)`` float64."""
-        folds = torch.zeros(FOLDS, dtype=torch.float64)
-        for task in self.tasks:
-            assert task.train.held
-            outputs = predict(net, task.name, task.train.x, progress=False).cpu()
-            losses = [task.loss(outputs[n::FOLDS], task.train.y[n::FOLDS].cpu()) for n in range(FOLDS)]
-            folds = folds + torch.stack(losses).double()
-        return folds
-
     def state_dict(self) -> dict[str, Any]:
         """Return what was seen so far."""
         return {"step": self.step, "best": self._best, "last": self._last, "weights": self._weights}
@@ -102,6 +93,37 @@ class Held:
         """Go on with what was seen before."""
         self.step, self._best, self._last = state["step"], state["best"], state["last"]
         self._weights = dict(state["weights"])
+
+
+def losses_of(*tasks: Task) -> Callable[[Net], Tensor]:
+    """Make what gives a net's loss on each of eight folds of rows, summed over the tasks.
+
+    Args:
+        tasks: with a head each in the net; their training rows are the held-out ones, in memory, 8 at least.
+
+    Shape:
+        returns ``(8,)`` float64.
+
+    Example:
+        >>> from torch import nn
+        >>> from headstart.tasks import Labelled, Regression
+        >>> net = Net(nn.Identity(), {"a": nn.Linear(1, 1)})
+        >>> _ = nn.init.zeros_(net.heads["a"].weight), nn.init.zeros_(net.heads["a"].bias)
+        >>> rows = Labelled(torch.zeros(8, 1), torch.arange(8.0))
+        >>> losses_of(Task("a", Regression(), rows))(net).tolist()
+        [0.0, 1.0, 4.0, 9.0, 16.0, 25.0, 36.0, 49.0]
+    """
+
+    def losses(net: Net) -> Tensor:
+        folds = torch.zeros(FOLDS, dtype=torch.float64)
+        for task in tasks:
+            assert task.train.held
+            outputs = predict(net, task.name, task.train.x, progress=False).cpu()
+            each = [task.loss(outputs[n::FOLDS], task.train.y[n::FOLDS].cpu()) for n in range(FOLDS)]
+            folds = folds + torch.stack(each).double()
+        return folds
+
+    return losses
 
 
 def moving(net: Net) -> list[tuple[str, Tensor]]:

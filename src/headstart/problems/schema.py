@@ -171,8 +171,8 @@ class Fit(Section):
     out: str = Field(default="", description="a directory")
 
 
-def _budget(name: str) -> Any:
-    return Field(getattr(Budget(), name), ge=1, description="a whole number of at least 1")
+def _budget(name: str, least: int = 1) -> Any:
+    return Field(getattr(Budget(), name), ge=least, description=f"a whole number of at least {least}")
 
 
 class Steps(Section):
@@ -185,6 +185,7 @@ class Steps(Section):
     batch: int = _budget("batch")
     options: int = _budget("options")
     repeats: int = _budget("repeats")
+    looks: int = _budget("looks", 0)
 
 
 class File(Section):

@@ -29,7 +29,7 @@ from .candidate import Candidate, candidates
 from .moves import MOVES, OF_ROWS, Move, moves
 from .ready import converted, fitted, numbers, of_one_length, tokens
 from .unlike import divided
-from .validating import DEFAULT, LABELS, VALIDATORS
+from .validating import DEFAULT, LABELS, SEEING, VALIDATORS
 
 SAMPLED = "sampled"  # classes are drawn alike often, rather than weighed
 CLASS_WEIGHTS = ("auto", "balanced", SAMPLED, "none")
@@ -377,6 +377,13 @@ def _check_tasks(situation: Situation) -> None:
     names = [t.name for t in (*targets, *sources, *situation.unlike)]
     if len(set(names)) != len(names):
         raise wrong("names of target and sources", expected="distinct", found=names)
+    if situation.budget.looks and situation.validator not in (*SEEING, LABELS):
+        raise wrong(
+            f'`validator="{situation.validator}"` with looks along the way',
+            expected=f"one that sees what a net has lost of the source: {', '.join(SEEING)}, or {LABELS}",
+            found="one that sees the target alone, and trusts a net most that gives every row one answer",
+            hint="take `sound`, or `looks = 0`, which leaves the last weights",
+        )
     if situation.validator == LABELS and any(t.valid is None for t in targets):
         hint = (
             "pass Task(..., valid=rows), or leave `validator` out: no label of the target is looked at then"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets import rotations
-from ..engine import Held, Run, Watch, fit, following, seeded, settle, total
+from ..engine import Held, Run, Watch, fit, following, losses_of, seeded, settle, total
 from ..errors import wrong
 from ..maths import random
 from ..models import Net, device_of, freeze, parameter_groups
@@ -250,7 +250,7 @@ class Trial:
             return tasks, None
         parts = {t.name: hold_out(t, self.seed) for t in watched}
         kept = [parts[t.name][0] if t.name in parts else t for t in tasks]
-        return kept, Held([held for _, held in parts.values()], max(1, steps // LOOKS))
+        return kept, Held(losses_of(*(held for _, held in parts.values())), max(1, steps // LOOKS))
 
     def train_head(self, net: Net, *, steps: int, lr: float, phase: str = "head") -> Curves:
         """Train the target's head alone, over features that are computed once, or anew for a dataset."""

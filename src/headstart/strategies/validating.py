@@ -16,14 +16,16 @@ from ..measure import bnm, certainty, corr_c, information, snd, sound, source_ri
 
 DEFAULT = "sound"
 LABELS = "labels"  # the target's own ``valid`` rows: asked for by name alone
+WEIGHTED = "weighted_risk"  # on held-out rows that are drawn as often as the target has rows like them
 VALIDATORS: Mapping[str, Callable[[Tensor, Tensor, Tensor, float, Tensor | None], float]] = {
     "sound": sound,
     "source_risk": lambda bare, held, y, outside, ratio: source_risk(held, y),
+    WEIGHTED: lambda bare, held, y, outside, ratio: source_risk(held, y),
     "information": lambda bare, held, y, outside, ratio: information(bare),
     "certainty": lambda bare, held, y, outside, ratio: certainty(bare),
     "bnm": lambda bare, held, y, outside, ratio: bnm(bare),
     "snd": lambda bare, held, y, outside, ratio: snd(bare),
     "corr_c": lambda bare, held, y, outside, ratio: corr_c(bare),
 }
-SEEING = ("sound", "source_risk")  # those that see what a net has lost of the source; the others need a guard
+SEEING = ("sound", "source_risk", WEIGHTED)  # those that see what a net has lost of the source
 LOOKING = ("sound",)  # those that ask which part of the bare rows lie outside of the source's

@@ -6,15 +6,12 @@ References:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...domains import (
     AFN,
@@ -32,28 +29,30 @@ from ...domains import (
     DeepJDOT,
     PseudoLabel,
 )
-from ...engine import predict, seeded, settle
+from ...engine import Watch, seeded
 from ...models import Net
 from ...seams import Objective
-from ...tasks import Labelled, Stream, Task, X, batches
-from ...tasks.nouns import join, take
+from ...tasks import Labelled, Stream, Task, batches
+from ...tasks.nouns import join
 from .. import needs
-from ..reading import beyond_of
 from ..situation import Situation, width_of
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
 from .health import troubles
+from .sides import by_side, watched
 
 LABELS = "the source's labels"
 
 
 def source_only(trial: Trial) -> Trained:
     """Train on the source's labels and use the net on the target as it is."""
-    task, net = begun(trial)
     budget, lr = trial.problem.budget, trial.settings["lr"]
+    task, net, watch = begun(trial, budget.pretrain)
     stream = batches([task], budget.batch, generator=trial.generator("source"))
     stream = trial.moved(stream, [task], "source")
-    curves = trial.train(net, [task], steps=budget.pretrain, lr=lr, stream=stream, phase="source")
+    curves = trial.train(
+        net, [task], steps=budget.pretrain, lr=lr, stream=stream, watch=watch, phase="source"
+    )
     return Trained(net, curves)
 
 
@@ -216,39 +215,6 @@ def adabn(trial: Trial) -> Trained:
     return replace(trained, **by_side(trial, trained.net, task))
 
 
-def by_side(trial: Trial, net: Net, task: Task) -> dict[str, Any]:
-    """Give batch normalisation the statistics of the target's rows alone.
-
-    While a net trains, each side passes it alone, so it learns features that are normalised by the statistics
-    of their own side; those of both sides together fit neither.
-
-    Returns:
-        what a copy with the statistics of the source tells of its rows (``left_behind``); nothing where no
-        layer takes any.
-    """
-    if not any(isinstance(m, _BatchNorm) and m.training for m in net.train().modules()):
-        return {}
-    before = copy.deepcopy(net)
-    for one, side in ((before, "source"), (net, "target")):
-        stream = trial.sides(task, "statistics")
-        settle(one, stream, lambda net, batch, _, side=side: {"": net.features(getattr(batch, side).x).sum()})
-    return left_behind(before, net, task.name)
-
-
-def left_behind(before: Net, net: Net, name: str) -> dict[str, Any]:
-    """Say what a net that was left behind, and reads the source's rows, tells of them."""
-    return {
-        "before": before,
-        "of_source": partial(said_of_source, before, name),
-        "beyond": partial(beyond_of, before, net, name),
-    }
-
-
-def said_of_source(net: Net, name: str, held: Labelled) -> tuple[Tensor, Tensor]:
-    """Give what a net that was left behind says of held-out source rows, and their answers."""
-    return predict(net, name, held.x, progress=False).cpu(), held.y.cpu()
-
-
 ADABN = Strategy(
     name="adabn",
     run=adabn,
@@ -269,17 +235,17 @@ def align(trial: Trial, objective: Callable[[Task, Net], Objective]) -> Trained:
         trial: of a target with unlabelled rows and a source with its classes.
         objective: makes it for the joint task and the net.
     """
-    task, net = begun(trial)
+    task, net, watch = begun(trial, trial.problem.budget.pretrain)
     with seeded(trial.seed):
         lower = objective(task, net)
-    return aligned(trial, net, task, lower)
+    return aligned(trial, net, task, lower, watch=watch)
 
 
 def adamatch(trial: Trial) -> Trained:
     """Lower ``AdaMatch`` on two views of each image."""
-    task, net = begun(trial)
+    task, net, watch = begun(trial, trial.problem.budget.pretrain)
     lower = AdaMatch(task, weight=trial.settings["weight"], seed=trial.seed)
-    return aligned(trial, net, task, lower, trial.views(task))
+    return aligned(trial, net, task, lower, trial.views(task), watch)
 
 
 ADAMATCH = aligning(
@@ -293,17 +259,28 @@ ADAMATCH = aligning(
 )
 
 
-def aligned(trial: Trial, net: Net, task: Task, lower: Objective, stream: Stream | None = None) -> Trained:
+def aligned(
+    trial: Trial,
+    net: Net,
+    task: Task,
+    lower: Objective,
+    stream: Stream | None = None,
+    watch: Watch | None = None,
+) -> Trained:
     """Lower an objective on both sides, and leave a net that answers for the target."""
     stream, steps = stream or trial.sides(task), trial.problem.budget.pretrain
-    curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, phase="align")
+    curves = trial.train(net, [task], lower, steps=steps, lr=1e-3, stream=stream, watch=watch, phase="align")
     return Trained(net, curves, {"troubles": troubles(curves)}, **by_side(trial, net, task))
 
 
-def begun(trial: Trial) -> tuple[Task, Net]:
-    """Join the sources that share the target's classes, beside the target's unlabelled rows."""
-    task = joined(trial.target, trial.problem.shared())
-    return task, trial.pretrained() if trial.problem.comes_pretrained() else trial.fresh()
+def begun(trial: Trial, steps: int) -> tuple[Task, Net, Watch | None]:
+    """Join the sources that share the target's classes, beside the target's unlabelled rows.
+
+    Returns:
+        the joint task, a net, and what looks at it along a phase of so many steps, if anything does.
+    """
+    task, watch = watched(trial, joined(trial.target, trial.problem.shared()), steps)
+    return task, trial.pretrained() if trial.problem.comes_pretrained() else trial.fresh(), watch
 
 
 def joined(target: Task, sources: list[Task]) -> Task:
@@ -326,19 +303,3 @@ def source_numbers(sources: Sequence[Task]) -> Tensor:
     """Tell which source each row of ``joined`` is of, counted from 0: ``(N,)``."""
     counts = [len(s.train.known()) for s in sources if s.train.held]
     return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-
-
-def said_of_bare(net: Net, task: Task, *, most: int = 2000) -> Tensor:
-    """Give a net's class probabilities of the target's unlabelled rows, of at most so many."""
-    logits = predict(net, task.name, some_bare(task, most), progress=False)
-    p = task.kind.probabilities(logits)
-    assert p is not None  # the task has classes: a source has the same
-    return p
-
-
-def some_bare(task: Task, most: int) -> X:
-    """Take the first of a task's bare rows, at most so many."""
-    bare = task.unlabelled
-    assert bare is not None
-    at = torch.arange(min(most, len(bare)))
-    return take(bare.x, at) if bare.held else bare.take(at).x

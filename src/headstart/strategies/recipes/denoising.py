@@ -20,12 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from ...datasets.shots import drawn
-from ...models import Net, freeze
-from ...models.backbones.plain import Raw
+from ...models import Net
 from ...models.fresh import copied
 from ...models.heads.denoised import Denoised
 from ...tasks import Inputs, Labelled, Task, X
-from ...tasks.arrays import lit
 from ...tasks.nouns import take
 from .. import needs
 from ..strategy import Strategy
@@ -35,6 +33,7 @@ from .constant import prior
 from .plain import COUNTS, LOGISTIC, Learner, Rows
 from .pooled import of_sources
 from .shallow import MOST, Matrix
+from .sides import as_features
 
 KEPT = 1000  # columns that are denoised: the commonest
 LAYERS = 2
@@ -127,18 +126,6 @@ def bare_rows(trial: Trial) -> X:
     if len(at) > MOST:
         at = torch.randperm(len(at), generator=trial.generator("bare rows"))[:MOST].sort().values
     return take(bare.x, at) if bare.held else bare.take(at).x
-
-
-def as_features(trial: Trial, *several: X) -> tuple[nn.Module, list[Tensor]]:
-    """Give what makes features of rows, and these: the pretrained backbone, or none."""
-    if trial.problem.comes_pretrained():
-        net = trial.pretrained()
-        freeze(net.backbone)
-        made = [trial.starts.features(net, x, trial.target.name).float().cpu() for x in several]
-        return net.backbone, made
-    tables = [x for x in several if isinstance(x, Tensor)]  # all: `needs` asked for it
-    backbone = Raw(tuple(tables[0].shape[1:])).eval()
-    return backbone, [backbone(lit(x).cpu()) for x in tables]
 
 
 def denoise(trial: Trial, learner: Learner, first: Denoised | None = None) -> Trained:

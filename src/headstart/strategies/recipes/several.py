@@ -21,14 +21,14 @@ from .align import BARE, aligned, aligning, begun, contend, joined, match, sourc
 
 def with_sources(trial: Trial) -> Trained:
     """Lower the loss of a critic that names each source and the target."""
-    task, net = begun(trial)
+    task, net, watch = begun(trial, trial.problem.budget.pretrain)
     assert task.train.held  # it was joined of rows in memory
     group = source_numbers(trial.problem.shared()).to(task.train.y.device)
     task = replace(task, train=replace(task.train, group=group))
     with seeded(trial.seed):
         width, weight = width_of(net.backbone, task), trial.settings["weight"]
         lower = MultiDANN(task, features=width, sources=int(group.max()) + 1, weight=weight)
-    return aligned(trial, net, task, lower)
+    return aligned(trial, net, task, lower, watch=watch)
 
 
 MULTI_DANN = aligning(

@@ -7,7 +7,7 @@ import copy
 from torch import Tensor
 
 from ...domains import ADDA, SHOT, centres
-from ...engine import seeded
+from ...engine import Watch, seeded
 from ...engine.evaluate import undisturbed
 from ...models import Net, device_of
 from ...tasks import Task, batches
@@ -17,8 +17,9 @@ from ..situation import width_of
 from ..starts import Curves
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .align import BARE, begun, left_behind, some_bare
+from .align import BARE, begun
 from .health import troubles
+from .sides import left_behind, some_bare
 
 LATER = 3e-4  # rate of the second phase, which starts from a net that knows the source
 TURNS = 3  # in each of which the centres of the classes are found anew
@@ -26,37 +27,40 @@ TURNS = 3  # in each of which the centres of the classes are found anew
 
 def adda(trial: Trial) -> Trained:
     """Train on the source in half of the steps; then move the backbone to where a critic is fooled."""
-    task, net, half, curves = _first_half(trial)
+    task, net, half, curves, watch = _first_half(trial)
     before = copy.deepcopy(net)
     with seeded(trial.seed):
         width, weight = width_of(net.backbone, task), trial.settings["weight"]
         lower = ADDA(task, before, features=width, weight=weight).to(trial.problem.on)
     stream = trial.sides(task)
-    curves |= trial.train(net, [task], lower, steps=half, lr=LATER, stream=stream, phase="target")
+    curves |= trial.train(
+        net, [task], lower, steps=half, lr=LATER, stream=stream, watch=watch, phase="target"
+    )
     found = {"troubles": troubles(curves)}
     return Trained(net, curves, found, **left_behind(before, net, task.name))
 
 
 def shot(trial: Trial) -> Trained:
     """Train on the source in half of the steps; then move the backbone by the target's rows alone."""
-    task, net, half, curves = _first_half(trial)
+    task, net, half, curves, watch = _first_half(trial)
     before = copy.deepcopy(net)
     stream = trial.sides(task)
     for turn in range(TURNS):
         lower = SHOT(task, _centres(net, task), weight=trial.settings["weight"])
         steps = half // TURNS + (turn < half % TURNS)
         curves |= trial.train(
-            net, [task], lower, steps=steps, lr=LATER, stream=stream, phase=f"target {turn}"
+            net, [task], lower, steps=steps, lr=LATER, stream=stream, watch=watch, phase=f"target {turn}"
         )
     return Trained(net, curves, **left_behind(before, net, task.name))
 
 
-def _first_half(trial: Trial) -> tuple[Task, Net, int, Curves]:
-    """Train on the source in half of the steps."""
-    task, net = begun(trial)
+def _first_half(trial: Trial) -> tuple[Task, Net, int, Curves, Watch | None]:
+    """Train on the source in half of the steps; what looks at the net has a part in the other half."""
     half = max(1, trial.problem.budget.pretrain // 2)
+    task, net, watch = begun(trial, half)
     stream = trial.moved(batches([task], 64, generator=trial.generator("source")), [task], "source")
-    return task, net, half, trial.train(net, [task], steps=half, lr=1e-3, stream=stream, phase="source")
+    curves = trial.train(net, [task], steps=half, lr=1e-3, stream=stream, phase="source")
+    return task, net, half, curves, watch
 
 
 def _centres(net: Net, task: Task, most: int = 2000) -> Tensor:
