@@ -16,7 +16,7 @@ from headstart.maths import random
 from headstart.measure import information
 from headstart.models import Net
 from headstart.strategies import STRATEGIES, Budget, Starts
-from headstart.strategies.recipes import align
+from headstart.strategies.recipes import sides
 from headstart.strategies.recipes.align import joined
 from headstart.strategies.recipes.sides import said_of_bare, said_of_source
 from headstart.tasks import Binary, Inputs, Labelled, Multiclass, Regression, Task
@@ -107,7 +107,7 @@ def test_options_are_scored_on_other_rows_than_the_test_rows(monkeypatch, proble
 
     for room in (problems, learned):
         monkeypatch.setattr(room, "outputs_of", seen)
-    monkeypatch.setattr(align, "said_of_source", behind)
+    monkeypatch.setattr(sides, "said_of_source", behind)
     problem.judge(strategy, 0, count, 0, Starts())
     assert scored
     for rows in scored:

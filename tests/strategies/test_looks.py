@@ -33,7 +33,7 @@ def posed(kind=None, *, rows=300, move=0.3, backbone="auto", **given):
     one = drawn(rows, 1, kind, move=move)
     target = Task("new", kind, one, valid=drawn(100, 4, kind, move=move), test=drawn(200, 2, kind, move=move))
     source = Task("old", kind, drawn(rows, 3, kind))
-    settings = {"hidden": [8]} if backbone == "auto" else {}
+    settings = {"hidden": [32]} if backbone == "auto" else {}
     given = {"budget": Budget(pretrain=80, looks=8)} | given
     return Problem(unlabel(target), [source], settings=settings, backbone=backbone, **given)
 
@@ -64,8 +64,8 @@ def spoiled(problem):
 @pytest.mark.parametrize("validator", ["sound", "source_risk", "weighted_risk", "labels"])
 @pytest.mark.parametrize("kind", [Multiclass(["a", "b"]), Binary()])
 def test_weights_that_were_spoiled_on_the_way_are_not_left(validator, kind):
-    assert spoiled(posed(kind, validator=validator, budget=Budget(pretrain=400))) < 0.5
-    assert spoiled(posed(kind, validator=validator, budget=Budget(pretrain=400, looks=10))) > 0.85
+    assert spoiled(posed(kind, validator=validator, budget=Budget(pretrain=600))) < 0.5
+    assert spoiled(posed(kind, validator=validator, budget=Budget(pretrain=600, looks=10))) > 0.85
 
 
 def test_without_classes_the_loss_on_held_out_source_rows_says_it():

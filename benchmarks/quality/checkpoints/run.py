@@ -1,10 +1,11 @@
 """Are the weights that a validator trusts most better than the last ones? On four pairs of Amazon products.
 
-Needs ``HEADSTART_DATA`` with the Amazon reviews. Nets are trained for 300 steps of 64 rows of a side, with two
-seeds; at a quarter, a half, three quarters and the end ``sound`` judges them by the target's bare rows and a
-tenth of the source's labelled ones, as ``Budget(looks=4)`` does. The target's test file chooses nothing; it
-tells afterwards what the weights were worth that came out (``left``), the last ones, and the most sound
-of the four, without regard to noise. ``mmd`` at weight 1 is among them because it collapses on the way. ::
+Needs ``HEADSTART_DATA`` with the Amazon reviews. Nets are trained for 300 steps of 64 rows of a side, with
+two seeds; at a quarter, a half, three quarters and the end ``sound`` judges them by the target's bare rows
+and a tenth of the source's labelled ones, as ``Budget(looks=4)`` does. The target's test file chooses
+nothing; it tells afterwards what the weights were worth that came out (``left``), the last ones, and the most
+sound of the four, without regard to noise. ``mmd`` at weight 1 is among them because it collapses on the
+way. ::
 
     python benchmarks/quality/checkpoints/run.py
 
