@@ -25,7 +25,8 @@ from headstart.comparison import choice
 from headstart.engine import predict
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
 from headstart.strategies.reading import beyond_of
-from headstart.strategies.validating import SEEING, VALIDATORS
+from headstart.strategies.recipes.sides import drawn_alike
+from headstart.strategies.validating import SEEING, VALIDATORS, WEIGHTED
 from headstart.tasks import Inputs, Labelled, Task
 
 HERE = Path(__file__).parent
@@ -75,14 +76,16 @@ def said(source, target):
     bare = target.train
     asked = Task("t", target.kind, bare.take(torch.arange(0)), unlabelled=Inputs(bare.x), test=target.test)
     problem = hs.Problem(asked, [Task("s", source.kind, train)], budget=Budget(pretrain=STEPS))
-    found = {"held y": held.y.numpy(), "test y": target.test.y.numpy()}
+    alike = drawn_alike(problem, held, 1000)
+    found = {"held y": held.y.numpy(), "alike y": alike.y.numpy(), "test y": target.test.y.numpy()}
+    parts = {"bare": bare.x, "held": held.x, "alike": alike.x, "train": train.x, "test": target.test.x}
     for name, settings in WAYS:
         start = time.time()
         trained = (STRATEGIES | FURTHER)[name].learn(Trial(problem, settings, SEED, Starts()))
         net, way = trained.net, f"{name} {next(iter(settings.values())):g}"
         beyond = trained.beyond or partial(beyond_of, net, net, "t")
         found[f"{way}|outside"] = numpy.float64(beyond(train, held, bare.x))
-        for part, x in (("bare", bare.x), ("held", held.x), ("train", train.x), ("test", target.test.x)):
+        for part, x in parts.items():
             p = target.kind.probabilities(predict(net, "t", x, progress=False))
             found[f"{way}|{part}"] = p.numpy().astype(numpy.float32)
         print(way, f"{(found[f'{way}|test'].argmax(1) == found['test y']).mean():.4f}",
@@ -97,19 +100,19 @@ def judged(file):
     """
     z = numpy.load(file)
     named = [f"{name} {next(iter(settings.values())):g}" for name, settings in WAYS]
-    y, right = torch.from_numpy(z["held y"]), {}
+    y, alike_y, right = torch.from_numpy(z["held y"]), torch.from_numpy(z["alike y"]), {}
     scores, worth = {}, {name: [] for name in (*VALIDATORS, ONCE)}
     for way in named:
-        bare, held, test = (torch.from_numpy(z[f"{way}|{part}"]) for part in ("bare", "held", "test"))
-        outside = (
-            float(z[f"{way}|outside"]) if f"{way}|outside" in z.files else 0.0
-        )  # of what was kept before
+        bare, held, alike, test = (
+            torch.from_numpy(z[f"{way}|{part}"]) for part in ("bare", "held", "alike", "test")
+        )
+        outside = float(z[f"{way}|outside"])
         scores[way] = round(100 * float((test.numpy().argmax(1) == z["test y"]).mean()), 2)
         right[way] = float((held.argmax(1) == y).double().mean())
         for name, validator in VALIDATORS.items():
-            worth[name].append(
-                (validator(bare, held, y, outside, None), 0.0 if name in SEEING else right[way])
-            )
+            sides = (alike, alike_y) if name == WEIGHTED else (held, y)
+            value = validator(bare, *sides, outside, None)
+            worth[name].append((value, 0.0 if name in SEEING else right[way]))
         plain = hs.measure.information(bare) + hs.measure.source_risk(held, y)
         worth[ONCE].append((plain, 0.0))
     return scores, {name: named[choice.best([[pair] for pair in pairs])] for name, pairs in worth.items()}
