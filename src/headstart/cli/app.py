@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ..errors import clean, is_told
+from ..memory import keep_memory
 from . import comparisons, listing, models, runs
 from .options import say
 
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["list", "scratch"])
         2
     """
+    if arguments is None:
+        keep_memory()  # the process is the program's own
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     with warnings.catch_warnings():

@@ -16,6 +16,7 @@ import torch
 
 from ..engine.ending import SIGNALS
 from ..errors import explain
+from ..memory import keep_memory
 from .plan import Plan
 from .trials import Job
 
@@ -144,6 +145,7 @@ def _begin(plan: Plan, counter: Any, threads: int, parent: int) -> None:
     if os.name == "posix":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     torch.set_num_threads(threads)
+    keep_memory()
     _worker.update(plan=plan, counter=counter)
 
     def follow() -> None:  # end with the parent, even if it was killed

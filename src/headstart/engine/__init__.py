@@ -1,6 +1,7 @@
 """The loop, evaluation, runs on disk and the feature cache."""
 
 from ..atomic import write_atomic
+from ..memory import keep_memory
 from .averaging import Averaged
 from .devices import device
 from .distributed import synchronize
@@ -17,6 +18,6 @@ from .toml import to_toml
 
 __all__ = [
     "Averaged", "Estimate", "FeatureStore", "Heartbeat", "Held", "History", "Run", "Status", "Watch",
-    "cached_features", "device", "evaluate", "fit", "following", "list_runs", "losses_of", "predict", "score",
+    "cached_features", "device", "evaluate", "fit", "following", "keep_memory", "list_runs", "losses_of", "predict", "score",
     "seeded", "settle", "synchronize", "to_toml", "total", "write_atomic",
 ]  # fmt: skip
