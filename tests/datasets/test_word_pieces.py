@@ -94,3 +94,14 @@ def test_rows_beside_whole_texts_have_numbers_above_0_alone():
     assert made.of(["bolts in"])[0].tolist() == [2, 5, 6, 7, 3, 0]
     with pytest.raises(ValueError, match="numbers from 0 to 9"):
         made.rows(-made.of(["bolts in"]))
+
+
+@pytest.mark.parametrize("make", [PieceEncoding.learn, PieceEncoding.of_words])
+def test_new_texts_that_are_not_read_whole_are_told(make):
+    known = ["bolts in York"] if make == PieceEncoding.learn else [["bolts", "in", "York"]]
+    made = make(known, tokenizer())
+    whole = made.rows(["bolts in York", "bolts"])  # no warning
+    with pytest.warns(UserWarning, match=f"of 2 of 3 texts only the first {made.length} tokens are read"):
+        rows = made.rows(["bolts in York in York in York", "bolts", "York " * 50])
+    assert rows.shape[1] == whole.shape[1]
+    assert torch.equal(rows[1], whole[1])

@@ -18,6 +18,6 @@ from .toml import to_toml
 
 __all__ = [
     "Averaged", "Estimate", "FeatureStore", "Heartbeat", "Held", "History", "Run", "Status", "Watch",
-    "cached_features", "device", "evaluate", "fit", "following", "keep_memory", "list_runs", "losses_of", "predict", "score",
-    "seeded", "settle", "synchronize", "to_toml", "total", "write_atomic",
+    "cached_features", "device", "evaluate", "fit", "following", "keep_memory", "list_runs", "losses_of",
+    "predict", "score", "seeded", "settle", "synchronize", "to_toml", "total", "write_atomic",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from ..models.fresh import copied
 from ..models.net import Given
 from ..tasks import X
 
-Versions = tuple[int, ...]
+Marks = tuple[tuple[int, float], ...]
 Curves = dict[str, list[float]]
 
 
@@ -34,7 +34,7 @@ class Starts:
         self.spared = 0.0
         self._made: dict[str, tuple[Net, Curves, float]] = {}
         self._keys: dict[str, str] = {}
-        self._origins: WeakKeyDictionary[nn.Module, tuple[str, Versions]] = WeakKeyDictionary()
+        self._origins: WeakKeyDictionary[nn.Module, tuple[str, Marks]] = WeakKeyDictionary()
 
     def anew(self) -> Starts:
         """Make one for the same rows that keeps other nets."""
@@ -54,7 +54,7 @@ class Starts:
 
     def knows(self, backbone: nn.Module, name: str) -> None:
         """Take note that a backbone has, as long as nobody trains it, the weights of the start ``name``."""
-        self._origins[backbone] = name, _versions(backbone)
+        self._origins[backbone] = name, _marks(backbone)
 
     def features(self, net: Net, x: X, task: str) -> Tensor:
         """Return the features of a frozen backbone, ``(n, D)``, each distinct row computed once.
@@ -75,17 +75,18 @@ class Starts:
 
     def _key(self, backbone: nn.Module) -> str | None:
         """Give the key of a backbone's start, where the weights are still those."""
-        name, versions = self._origins.get(backbone, ("", ()))
-        if self.store is None or not name or versions != _versions(backbone):
+        name, marks = self._origins.get(backbone, ("", ()))
+        if self.store is None or not name or marks != _marks(backbone):
             return None
         if name not in self._keys:
             self._keys[name] = self.store.key(backbone)
         return self._keys[name]
 
 
-def _versions(module: nn.Module) -> Versions:
-    """Count the writes to each tensor of a module: every step of an optimizer and of a norm is one."""
-    return tuple(t._version for t in (*module.parameters(), *module.buffers()))
+def _marks(module: nn.Module) -> Marks:
+    """Mark each tensor of a module by its writes and its sum: a step of a fused optimizer counts no write."""
+    tensors = (*module.parameters(), *module.buffers())
+    return tuple((t._version, float(t.detach().sum())) for t in tensors)
 
 
 def _frozen(module: nn.Module) -> bool:

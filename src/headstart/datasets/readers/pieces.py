@@ -113,6 +113,14 @@ def word_piece_ids(rows: Sequence[Sequence[str]], tokenizer: str, length: int) -
     return found
 
 
+def count_cut(rows: Sequence[str | Sequence[str]], tokenizer: str, length: int) -> int:
+    """Count the texts, or rows of words, that have more pieces than such a length."""
+    if not rows:
+        return 0
+    batch = opened(tokenizer, length).encode_batch(list(rows), is_pretokenized=not isinstance(rows[0], str))
+    return sum(bool(said.overflowing) for said in batch)
+
+
 def _filler(tokenizer: str) -> str:
     """Give a word that is always one piece or more."""
     return json.loads(tokenizer)["model"].get("unk_token") or "?"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from ..options import Options, Reader
 from .files import Table, existing, lines, load, load_frame
 from .memory import items, plain
 from .pieces import MOST as LENGTH
-from .pieces import padded, piece_ids, pieces, special, word_piece_ids
+from .pieces import count_cut, padded, piece_ids, pieces, special, word_piece_ids
 from .tables import read_tasks
 from .written import nfc
 
@@ -242,9 +243,9 @@ class TextEncoding(Encoding):
         """
         if path.suffix in TAGGED or (self.reader == "conll" and path.suffix not in (".txt", ".csv", ".tsv")):
             rows, universal = sentences(existing(path).read_text("utf-8-sig"), f"`{path}`")
-            return self.number([[fields[int(universal)] for fields in row] for row in rows])
+            return self._new([[fields[int(universal)] for fields in row] for row in rows])
         if path.suffix == ".txt":
-            return self.of(lines(path))
+            return self._new(lines(path))
         return self._of_table(load(path, texts={self.column, "text"}))
 
     def _made(self, value: Any) -> Tensor:
@@ -253,7 +254,7 @@ class TextEncoding(Encoding):
             return self._of_table(table)
         listed = items(value)
         if listed and all(_of_words(row) for row in listed):  # cut already
-            return self.number(listed)
+            return self._new(listed)
         texts = plain(listed)
         odd = next((v for v in texts if not isinstance(v, str | None)), None)
         if not texts or odd is not None:
@@ -264,7 +265,25 @@ class TextEncoding(Encoding):
                 hint='pass ["some text", "another"], or lists of words; `hs.datasets.encode` reads files',
                 error=TypeError,
             )
-        return self.of(texts)
+        return self._new(texts)
+
+    def _new(self, texts: Sequence[str | None] | Sequence[Sequence[str]]) -> Tensor:
+        """Number texts, or rows of words, for a model that is there; warn of those it does not read whole."""
+        whole = bool(texts) and isinstance(texts[0], list | tuple)
+        rows = self.number(texts) if whole else self.of(texts)  # type: ignore[arg-type]
+        full = [text for text, last in zip(texts, rows[:, -1].tolist(), strict=True) if last]
+        if cut := self._count_cut(full):  # type: ignore[arg-type]
+            warnings.warn(
+                f"of {cut} of {len(texts)} texts only the first {self.length} tokens are read: as many as "
+                f"the longest of the training texts had, and at most {LENGTH}",
+                stacklevel=3,
+            )
+        return rows
+
+    def _count_cut(self, texts: Sequence[str | Sequence[str]]) -> int:
+        """Count texts, or rows of words, that have more tokens than a row."""
+        rows = (self.cut(text) if isinstance(text, str) else text for text in texts)
+        return sum(len(row) > self.length for row in rows)
 
     def words_at(self, rows: Tensor) -> list[list[int]]:
         """Tell at which places of each row its words begin."""
@@ -283,7 +302,7 @@ class TextEncoding(Encoding):
 
     def _of_table(self, table: Table) -> Tensor:
         column = self.column if self.column in table.columns else _text_column(table, list(table.columns))
-        return self.of([None if v is None else str(v) for v in table.column(column)])
+        return self._new([None if v is None else str(v) for v in table.column(column)])
 
     def _ready(self, ids: Tensor) -> Tensor:
         if tuple(ids.shape[1:]) != self.row_shape() or ids.is_floating_point():
@@ -372,6 +391,11 @@ class PieceEncoding(TextEncoding):
         How a word is written stands in the number of its first piece too (``tasks/spelling.py``).
         """
         return spelled(padded(word_piece_ids(rows, self.tokenizer, self.length), self.length), rows)
+
+    def _count_cut(self, texts: Sequence[str | Sequence[str]]) -> int:
+        if self.tokens == WORDS_OF_PIECES:
+            texts = [at_spaces(text) if isinstance(text, str) else list(text) for text in texts]
+        return count_cut(texts, self.tokenizer, self.length)
 
     def _ready(self, ids: Tensor) -> Tensor:
         ids = super()._ready(ids)
