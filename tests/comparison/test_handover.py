@@ -65,7 +65,7 @@ def test_its_settings_are_chosen_on_all_quarters_of_the_rows(monkeypatch):
     )
     target = Task("new", Multiclass(2), numbers(30, 1), test=numbers(20, 2))
     asked = Problem(target, [], shots=[20], settings={"hidden": [6]}, budget=TINY)
-    compare(asked, "raw+logreg", 1, baseline="raw+logreg")
+    compare(asked, "raw+svm", 1, baseline="raw+svm")
     assert held[0] == 0  # the trial
     assert held[1:5] == [0, 1, 2, 3]
 

@@ -130,7 +130,7 @@ def test_test_rows_choose_nothing(problem):
 def test_rows_that_choose_are_at_most_three_hundred(problem, monkeypatch):
     seen = []
     said = torch.zeros(300, 4)
-    monkeypatch.setattr(left_out, "left_out", lambda trial, z, y, part: seen.append(len(y)) or said)
+    monkeypatch.setattr(left_out, "left_out", lambda trial, z, y, part, **how: seen.append(len(y)) or said)
     many = rows(1000, 3)
     trial = Trial(problem, {"C": 1.0}, 0)
     _likelihoods(trial, {"": many.x}, many.y)

@@ -37,9 +37,7 @@ def test_new_rows_are_numbered_alike(tmp_path, column):
     reviews(tmp_path / "a.tsv", column)
     (task,) = read("text:a.tsv#label", base=tmp_path)
     (tmp_path / "new.csv").write_text(f'{column}\n"a good nut, a bad bolt, and more words"\n')
-    with pytest.warns(
-        UserWarning, match="of 1 of 1 texts only the first 7 tokens are read: as many"
-    ):
+    with pytest.warns(UserWarning, match="of 1 of 1 texts only the first 7 tokens are read: as many"):
         assert encode("new.csv", task.encoding, base=tmp_path).tolist() == [[2, 4, 7, 5, 2, 6, 3]]
     (tmp_path / "new.txt").write_text("bad\nbolt bolt\n")
     assert encode("new.txt", task.encoding, base=tmp_path)[:, :2].tolist() == [[6, 0], [3, 3]]

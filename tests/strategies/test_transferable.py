@@ -12,6 +12,7 @@ from headstart.datasets.readers.tables import TableEncoding
 from headstart.engine import predict
 from headstart.measure import mixture
 from headstart.strategies import FURTHER, STRATEGIES, Budget, Trial
+from headstart.strategies.recipes.plain import LOGISTIC, learn
 from headstart.strategies.recipes.shallow import both
 from headstart.strategies.recipes.ways import mixed
 from headstart.tasks import Inputs, Labelled, Multiclass, Regression, Task
@@ -76,7 +77,8 @@ def test_a_source_of_which_nothing_agrees_is_left_alone():
     rows = problem.target.test.x
     without = learned("transferable+logreg", problem)
     assert without.told["dropped"] == {"old": [f"column {k}" for k in (1, 2, 3, 4)]}
-    expected = predict(learned("raw+logreg", alone).net, "new", rows, progress=False)
+    trial = Trial(alone, dict(FURTHER["transferable+logreg"].options[0]), 0)
+    expected = predict(learn(trial, LOGISTIC, (trial.labelled(), 1)).net, "new", rows, progress=False)
     torch.testing.assert_close(predict(without.net, "new", rows, progress=False), expected)
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy
 import torch
 from torch import Tensor, nn
 
 from ..trial import Trial
 from .linear import PASSES, linear_head, quiet, regression, standard
+from .plain import Rows
 
 FOLDS = 5  # at most: as many as the smallest class has rows
 MOST, WORK = 1000, 2**23  # rows that choose a penalty, and numbers of theirs over the planes between classes
@@ -39,19 +41,42 @@ def regressed(trial: Trial, z: Tensor) -> tuple[nn.Module, float]:
 
 def penalty(trial: Trial, z: Tensor) -> float:
     """Say which ``C`` rows left out choose for a regression on features ``(B, D)`` of the labelled rows."""
-    kind, rows, stated = trial.target.kind, trial.labelled(), float(trial.settings["C"])
+    kind, rows = trial.target.kind, trial.labelled()
     if not kind.per_row or rows.group is not None:
-        return stated
+        return float(trial.settings["C"])
     z, y = kind.entries(z, rows.y)
-    most = min(MOST, int((WORK / max(1, len(kind.classes) - 1)) ** 0.5))
-    some = torch.randperm(len(y), generator=trial.generator("rows that choose a penalty"))[:most]
-    z, numbers = turned(z[some.to(z.device)].double().cpu()), kind.single.numbers(y).cpu()
-    y, part = numbers[some], folded(numbers[some])
+    y = kind.single.numbers(y).cpu()
+    some = _some(trial, y)
+    return _likeliest(trial, turned(z[some.to(z.device)].double().cpu()), y, some, standardised=True)
+
+
+def plain_penalty(trial: Trial, rows: Rows) -> float:
+    """Say which ``C`` rows left out choose for a regression on rows as a plain learner takes them."""
+    if trial.labelled().group is not None or rows.weights is not None:
+        return float(trial.settings["C"])
+    y = torch.from_numpy(rows.y)
+    some = _some(trial, y)
+    z = rows.z[some.numpy()]
+    products = z @ z.T  # of counts of words a sparse matrix
+    products = torch.as_tensor(products if isinstance(products, numpy.ndarray) else products.toarray())
+    return _likeliest(trial, _unfolded(products), y, some, standardised=False)
+
+
+def _some(trial: Trial, y: Tensor) -> Tensor:
+    """Number the rows that choose: some that are drawn where there are many."""
+    most = min(MOST, int((WORK / max(1, len(trial.target.kind.classes) - 1)) ** 0.5))
+    return torch.randperm(len(y), generator=trial.generator("rows that choose a penalty"))[:most]
+
+
+def _likeliest(trial: Trial, z: Tensor, numbers: Tensor, some: Tensor, *, standardised: bool) -> float:
+    """Try three penalties on those rows, of which these are the features."""
+    stated, y, part = float(trial.settings["C"]), numbers[some], folded(numbers[some])
     if part is None or len(y.unique()) < len(numbers.unique()):
         return stated
     likely = {}
     for C in (factor * stated for factor in TENFOLD):
-        likely[C] = likelihood(replace(trial, settings={**trial.settings, "C": C}), z, y, part)
+        tried = replace(trial, settings={**trial.settings, "C": C})
+        likely[C] = likelihood(tried, z, y, part, standardised=standardised)
     best = max(likely.values(), key=lambda said: float(said.mean()))
     behind = ((C, best - said) for C, said in likely.items())
     return next(C for C, rows in behind if rows.mean() <= rows.std() / len(rows) ** 0.5)
@@ -72,9 +97,10 @@ def folded(y: Tensor) -> Tensor | None:
     return part
 
 
-def likelihood(trial: Trial, z: Tensor, y: Tensor, part: Tensor) -> Tensor:
+def likelihood(trial: Trial, z: Tensor, y: Tensor, part: Tensor, *, standardised: bool = True) -> Tensor:
     """Give the log likelihood of each row left out ``(B,)``, by the trial's regression on the other parts."""
-    return likeliest(left_out(trial, z, y, part), y.unique(return_inverse=True)[1])
+    said = left_out(trial, z, y, part, standardised=standardised)
+    return likeliest(said, y.unique(return_inverse=True)[1])
 
 
 def turned(z: Tensor) -> Tensor:
@@ -85,12 +111,19 @@ def turned(z: Tensor) -> Tensor:
     return u * s
 
 
-def left_out(trial: Trial, z: Tensor, y: Tensor, part: Tensor) -> Tensor:
+def _unfolded(products: Tensor) -> Tensor:
+    """Give features ``(B, B)`` of rows whose products ``(B, B)`` are these, less their mean."""
+    centred = products - products.mean(0) - products.mean(1, keepdim=True) + products.mean()
+    values, directions = torch.linalg.eigh(centred)
+    return directions * values.clamp(min=0).sqrt()
+
+
+def left_out(trial: Trial, z: Tensor, y: Tensor, part: Tensor, *, standardised: bool = True) -> Tensor:
     """Give log probabilities of the classes that are there: of each row by a regression on other parts."""
     said = torch.zeros(len(z), len(y.unique()), dtype=torch.double)
     for number in part.unique():
         out = part == number
-        mean, scale = standard(z[~out])
+        mean, scale = standard(z[~out]) if standardised else (0.0, 1.0)
         model, rows = regression(trial), (z - mean) / scale
         if not trial.target.kind.per_row:
             model.set_params(max_iter=PASSES)
