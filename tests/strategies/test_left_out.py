@@ -67,8 +67,31 @@ def test_it_stays_where_nothing_can_be_left_out():
     one = clouds(1, 1.0)
     assert penalty(asked(one), one.x) == 10.0
     rows = clouds(30, 1.0)
-    patients = dataclasses.replace(rows, group=torch.arange(90) // 3)
+    patients = dataclasses.replace(rows, group=torch.zeros(90).long())  # all rows are of one
     assert penalty(asked(patients), rows.x) == 10.0
+
+
+def test_rows_of_one_group_are_left_out_together():
+    rows = clouds(30, 1.0)
+    group = torch.arange(90) // 3
+    part = left_out.folded_groups(rows.y, group)
+    assert part.unique().tolist() == [0, 1, 2, 3, 4]
+    for number in group.unique():
+        assert len(part[group == number].unique()) == 1
+    assert left_out.folded_groups(rows.y, rows.y) is None  # a class would not be known
+    g = torch.Generator().manual_seed(0)
+    places = torch.randn(30, 40, generator=g)  # ten patients of each class, who are told apart by 40 numbers
+    y = torch.arange(3).repeat_interleave(10)
+    x = (places[:, None] + 0.01 * torch.randn(30, 6, 40, generator=g)).flatten(0, 1)
+    rows = Labelled(x, y.repeat_interleave(6), group=torch.arange(30).repeat_interleave(6))
+    known, alone = (asked(one) for one in (dataclasses.replace(rows, group=None), rows))
+    part = left_out.folded_groups(rows.y, rows.group)
+    by_patient = left_out.likelihood(known, x.double(), rows.y, part)
+    by_row = left_out.likelihood(known, x.double(), rows.y, left_out.folded(rows.y))
+    assert by_row.mean() > -0.1  # a patient is recognised
+    assert by_patient.mean() < -0.9
+    assert penalty(alone, x) == 10.0  # none is better than guessing
+    assert penalty(asked(dataclasses.replace(rows, group=None)), x) >= 10.0
 
 
 def test_it_stays_where_classes_are_so_many_that_trying_would_take_long(monkeypatch):

@@ -148,11 +148,13 @@ def test_rows_left_out_choose_its_penalty(monkeypatch):
     assert any(found != C for (_, C), found in chosen.items())
 
 
-def test_rows_of_groups_or_single_rows_leave_its_penalty():
+def test_rows_of_one_group_or_single_rows_leave_its_penalty():
     x, y = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
-    for rows in (Labelled(x, y, group=torch.arange(8) // 2), Labelled(x[:2], y[:2])):
+    for rows in (Labelled(x, y, group=torch.zeros(8).long()), Labelled(x[:2], y[:2])):
         trial = Trial(Problem(Task("new", Multiclass(2), rows, test=Labelled(x, y))), {"C": 3.0}, 0)
-        assert plain_penalty(trial, Rows(None, rows.x.double().numpy(), rows.y.numpy(), None)) == 3.0
+        plain = represent(trial, LOGISTIC, (rows, 1))
+        assert plain.group is rows.group or torch.equal(plain.group, rows.group)
+        assert plain_penalty(trial, plain) == 3.0
 
 
 @pytest.mark.parametrize(("problem", "scale"), PROBLEMS)

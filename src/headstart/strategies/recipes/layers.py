@@ -22,7 +22,7 @@ from ...models import AtAllCuts, Net, cut, freeze, widths
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
-from .left_out import FOLDS, folded, likelihood, regressed, turned
+from .left_out import FOLDS, folded, folded_groups, likelihood, regressed, turned
 
 MOST = 300  # rows that choose
 TEXTS, WORDS = 100, 1000  # or texts, and words of them
@@ -122,7 +122,7 @@ def _chosen(names: Sequence[str], likely: Mapping[str, Tensor]) -> str:
 
 
 def _likelihoods(trial: Trial, at: Mapping[str, Tensor], y: Tensor) -> dict[str, Tensor]:
-    """Give the log likelihood of each row left out, by cut; nothing where a class has a single row."""
+    """Give the log likelihood of each row left out, by cut; nothing where a class has one row, or group."""
     draws = generator("layer", trial.seed)
     some = torch.randperm(len(y), generator=draws)
     if trial.target.kind.per_row:
@@ -131,8 +131,11 @@ def _likelihoods(trial: Trial, at: Mapping[str, Tensor], y: Tensor) -> dict[str,
         some = some[:WORDS]
         often = y[some].bincount() >= FOLDS
         some = some[often[y[some]]]
-    y = y[some]
-    part = folded(y)
+    y, group = y[some], trial.labelled().group
+    if trial.target.kind.per_row and group is not None:
+        part = folded_groups(y, group[some.to(group.device)])
+    else:
+        part = folded(y)
     if part is None:
         return {}
     return {

@@ -31,8 +31,9 @@ def regressed(trial: Trial, z: Tensor) -> tuple[nn.Module, float]:
     Where rows can be left out in turn, the setting ``C``, a tenth and ten times of it are tried on these.
     What counts is how likely they are, at the temperature that makes them likeliest. ``C`` stays what was set
     unless another is likelier by more than a standard error; among those within one of the likeliest, the one
-    nearest to it is taken. It stays as well where a class has one row, where each row has many answers or
-    rows belong to groups, and where there are so many classes that trying would take long.
+    nearest to it is taken. Rows of one group are left out together. It stays as well where a class has one
+    row, or one group, where each row has many answers, and where there are so many classes that trying would
+    take long.
     """
     found = penalty(trial, z)
     part = replace(trial, settings={**trial.settings, "C": found})
@@ -42,24 +43,25 @@ def regressed(trial: Trial, z: Tensor) -> tuple[nn.Module, float]:
 def penalty(trial: Trial, z: Tensor) -> float:
     """Say which ``C`` rows left out choose for a regression on features ``(B, D)`` of the labelled rows."""
     kind, rows = trial.target.kind, trial.labelled()
-    if not kind.per_row or rows.group is not None:
+    if not kind.per_row:
         return float(trial.settings["C"])
     z, y = kind.entries(z, rows.y)
     y = kind.single.numbers(y).cpu()
     some = _some(trial, y)
-    return _likeliest(trial, turned(z[some.to(z.device)].double().cpu()), y, some, standardised=True)
+    z = turned(z[some.to(z.device)].double().cpu())
+    return _likeliest(trial, z, y, some, rows.group, standardised=True)
 
 
 def plain_penalty(trial: Trial, rows: Rows) -> float:
     """Say which ``C`` rows left out choose for a regression on rows as a plain learner takes them."""
-    if trial.labelled().group is not None or rows.weights is not None:
+    if rows.weights is not None:
         return float(trial.settings["C"])
     y = torch.from_numpy(rows.y)
     some = _some(trial, y)
     z = rows.z[some.numpy()]
     products = z @ z.T  # of counts of words a sparse matrix
     products = torch.as_tensor(products if isinstance(products, numpy.ndarray) else products.toarray())
-    return _likeliest(trial, _unfolded(products), y, some, standardised=False)
+    return _likeliest(trial, _unfolded(products), y, some, rows.group, standardised=False)
 
 
 def _some(trial: Trial, y: Tensor) -> Tensor:
@@ -68,9 +70,12 @@ def _some(trial: Trial, y: Tensor) -> Tensor:
     return torch.randperm(len(y), generator=trial.generator("rows that choose a penalty"))[:most]
 
 
-def _likeliest(trial: Trial, z: Tensor, numbers: Tensor, some: Tensor, *, standardised: bool) -> float:
+def _likeliest(
+    trial: Trial, z: Tensor, numbers: Tensor, some: Tensor, group: Tensor | None, *, standardised: bool
+) -> float:
     """Try three penalties on those rows, of which these are the features."""
-    stated, y, part = float(trial.settings["C"]), numbers[some], folded(numbers[some])
+    stated, y = float(trial.settings["C"]), numbers[some]
+    part = folded(y) if group is None else folded_groups(y, group.cpu()[some])
     if part is None or len(y.unique()) < len(numbers.unique()):
         return stated
     likely = {}
@@ -94,6 +99,24 @@ def folded(y: Tensor) -> Tensor | None:
         return None
     part = torch.empty(len(y), dtype=torch.long)
     part[y.argsort(stable=True)] = torch.arange(len(y)) % folds
+    return part
+
+
+def folded_groups(y: Tensor, group: Tensor) -> Tensor | None:
+    """Number the part in which each row is left out, those of one group together.
+
+    ``None`` where there is one group, or a class would be in no other part.
+
+    Example:
+        >>> folded_groups(torch.tensor([0, 1, 0, 1]), torch.tensor([7, 7, 3, 3])).tolist()
+        [1, 1, 0, 0]
+        >>> folded_groups(torch.tensor([0, 0, 1, 1]), torch.tensor([7, 7, 3, 3]))
+    """
+    groups, number = group.cpu().unique(return_inverse=True)
+    part = number % min(FOLDS, len(groups))
+    classes = len(y.unique())
+    if len(groups) < 2 or any(len(y[part != one].unique()) < classes for one in part.unique()):
+        return None
     return part
 
 

@@ -61,6 +61,7 @@ class Rows:
     z: Any
     y: numpy.ndarray
     weights: numpy.ndarray | None
+    group: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def represent(trial: Trial, learner: Learner, *sets: tuple[Labelled, float]) -> 
             made.append(numbers(backbone, shifted_images(x, problem.shift, moves)))
     z = made[0] if copies == 1 else numpy.concatenate(made)
     weights = None if len(parts) == 1 else _of_mean_one(torch.cat(share)).repeat(copies).numpy()
-    return Rows(backbone, z, torch.cat([y] * copies).numpy(), weights)
+    group = parts[0].group if len(parts) == copies == 1 else None
+    return Rows(backbone, z, torch.cat([y] * copies).numpy(), weights, group)
 
 
 def _answers(kind: Kind, rows: Labelled) -> Tensor:
