@@ -8,7 +8,7 @@ from headstart.comparison import Problem, compare
 from headstart.models import AtAllCuts, load
 from headstart.strategies import STRATEGIES, Starts, Trial
 from headstart.strategies.recipes import layers, left_out
-from headstart.strategies.recipes.layers import _default, _likelihoods
+from headstart.strategies.recipes.layers import _default, _likelihoods, _of_some_classes
 from headstart.tasks import Labelled, Multiclass, Task
 
 from .problems import TINY
@@ -156,3 +156,21 @@ def test_the_features_at_the_cut_are_those_of_the_whole(problem):
     with torch.no_grad():
         there = AtAllCuts(whole, [trained.told["layer"]]).by_name(x)[trained.told["layer"]]
         assert torch.equal(trained.net.features(x), there)
+
+
+def test_of_many_classes_with_few_rows_some_choose():
+    g = torch.Generator().manual_seed(0)
+    y = torch.arange(150).repeat_interleave(5)
+    order = torch.randperm(750, generator=g)
+    assert left_out.folded(y[order[:300]]) is None  # a draw has single rows of some
+    some = _of_some_classes(y, order)
+    assert len(some) == len(some.unique()) == 300
+    assert y[some].bincount().unique().tolist() == [0, 5]
+    rare = torch.cat([torch.zeros(200), torch.ones(200), torch.tensor([2.0])]).long()
+    some = _of_some_classes(rare, torch.randperm(401, generator=g))
+    assert rare[some].bincount().tolist() == [150, 150]
+    assert len(_of_some_classes(torch.arange(9), torch.arange(9))) == 0  # one row of each: nothing can tell
+    x = nn.functional.one_hot(y, 150).float() + 0.3 * torch.randn(750, 150, generator=g)
+    task = Task("new", Multiclass(150), Labelled(x, y), test=Labelled(x, y))
+    likely = _likelihoods(Trial(Problem(task), {"C": 10.0}, 0), {"good": x, "bad": x * 0 + x[:, :1]}, y)
+    assert likely["good"].mean() > likely["bad"].mean() + 1

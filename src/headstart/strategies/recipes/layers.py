@@ -72,7 +72,8 @@ def layer_logreg(trial: Trial) -> Trained:
     """Fit a logistic regression on frozen features at one block, which this trial's own rows choose.
 
     One pass over the rows gives the features at all blocks. Rows are left out in turn, at most 300; where
-    words of texts have an answer each, 1,000 of 100 texts, of tags that occur five times among them. What
+    words of texts have an answer each, 1,000 of 100 texts, of tags that occur five times among them; of many
+    classes with few rows five rows of sixty classes. What
     counts is their likelihood, at each block with the temperature that makes it highest, so that it tells how
     right the answers are and not how sure. Of the blocks at which it cannot be told from the highest, by two
     standard errors, the one nearest to two thirds of the way up is taken, and that one itself where a class
@@ -121,12 +122,25 @@ def _chosen(names: Sequence[str], likely: Mapping[str, Tensor]) -> str:
     return min(near, key=lambda name: abs(names.index(name) - middle))
 
 
+def _of_some_classes(y: Tensor, order: Tensor) -> Tensor:
+    """Number rows of as many classes as there is room for, with five of each or more where it has them.
+
+    Of many classes a draw has single rows, by which no block can be told from another.
+    """
+    counts, own = y.bincount().tolist(), y[order]
+    able = [number for number in dict.fromkeys(own.tolist()) if counts[number] > 1]
+    each = max(FOLDS, MOST // max(1, len(able)))
+    kept = [order[own == number][:each] for number in able[: MOST // each]]
+    return torch.cat([order[:0], *kept])
+
+
 def _likelihoods(trial: Trial, at: Mapping[str, Tensor], y: Tensor) -> dict[str, Tensor]:
-    """Give the log likelihood of each row left out, by cut; nothing where a class has one row, or group."""
+    """Give the log likelihood of each row left out, by cut; nothing where no two classes have two rows."""
     draws = generator("layer", trial.seed)
     some = torch.randperm(len(y), generator=draws)
     if trial.target.kind.per_row:
-        some = some[:MOST]
+        drawn = some[:MOST]
+        some = drawn if folded(y[drawn]) is not None else _of_some_classes(y, some)
     else:
         some = some[:WORDS]
         often = y[some].bincount() >= FOLDS
