@@ -59,9 +59,11 @@ def plain_penalty(trial: Trial, rows: Rows) -> float:
     y = torch.from_numpy(rows.y)
     some = _some(trial, y)
     z = rows.z[some.numpy()]
-    products = z @ z.T  # of counts of words a sparse matrix
-    products = torch.as_tensor(products if isinstance(products, numpy.ndarray) else products.toarray())
-    return _likeliest(trial, _unfolded(products), y, some, rows.group, standardised=False)
+    if isinstance(z, numpy.ndarray):
+        z = turned(torch.from_numpy(z))
+    else:  # counts of words
+        z = _unfolded(torch.from_numpy((z @ z.T).toarray()))
+    return _likeliest(trial, z, y, some, rows.group, standardised=False)
 
 
 def _some(trial: Trial, y: Tensor) -> Tensor:
@@ -135,7 +137,7 @@ def turned(z: Tensor) -> Tensor:
 
 
 def _unfolded(products: Tensor) -> Tensor:
-    """Give features ``(B, B)`` of rows whose products ``(B, B)`` are these, less their mean."""
+    """Give features ``(B, B)`` of rows whose products ``(B, B)`` are these, less their mean: of thin rows."""
     centred = products - products.mean(0) - products.mean(1, keepdim=True) + products.mean()
     values, directions = torch.linalg.eigh(centred)
     return directions * values.clamp(min=0).sqrt()
