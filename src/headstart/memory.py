@@ -14,10 +14,9 @@ def keep_memory() -> bool:
     """Let this process keep the memory that it frees, where the C library can be told so.
 
     A step of training on a CPU frees tensors of some megabytes and asks for as many at the next step. The C
-    library gives them back to the system in between, and the system clears them page by page. On two cores a
-    step of MobileNetV2 takes about 15 % less time without that, of MAML on 32 tasks a quarter less
-    (``benchmarks/test_maml.py``). The process then stays as large as it has been once, up to 2 GB of free
-    memory.
+    library gives them back to the system in between, and the system clears them page by page. With this a
+    step like the last one asks for no page anew, and convolutions gain most. The process then stays as large
+    as it has been once, up to 2 GB of free memory.
 
     It is for the whole process and all that runs in it, so nothing in the library calls it but the command
     line and the workers of a comparison, in processes of their own.
