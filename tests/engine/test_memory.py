@@ -37,8 +37,9 @@ def faults(keep):
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library has no `mallopt`")
 def test_a_step_like_the_last_one_asks_the_system_for_nothing():
-    assert faults(keep=False) > 20_000  # 64 MB of pages in each of five steps
-    assert faults(keep=True) < 5_000
+    kept = faults(keep=True)
+    assert kept < 5_000
+    assert faults(keep=False) > 10 * max(kept, 1_000)  # 64 MB in each of five steps, of pages large or small
 
 
 def test_elsewhere_nothing_changes(monkeypatch):
