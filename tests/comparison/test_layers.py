@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from headstart.comparison import Problem, compare
-from headstart.models import AtAllCuts, load
+from headstart.models import AtAllCuts, Backbone, load
 from headstart.strategies import STRATEGIES, Starts, Trial
 from headstart.strategies.recipes import layers, left_out
 from headstart.strategies.recipes.layers import _default, _likelihoods, _of_some_classes
@@ -74,6 +74,7 @@ def test_of_blocks_that_rows_cannot_tell_apart_the_middle_one_is_taken():
     noise = torch.randn(7, 50, generator=g)
     close = dict(zip(names, noise * 0.5 - torch.tensor([0.0, 0, 0, 0.1, 0, 0.1, 9])[:, None], strict=True))
     assert names[_default(7)] == layers._chosen(names, {}) == "blocks.3"
+    assert layers._chosen(names, {}, compared=True) == ""
     assert layers._chosen(names, close) in ("blocks.2", "blocks.3", "blocks.4")
     clear = dict(zip(names, noise * 0.1 - torch.tensor([0.0, 1, 2, 3, 4, 5, 6])[:, None], strict=True))
     assert layers._chosen(names, clear) == "blocks.0"
@@ -174,3 +175,32 @@ def test_of_many_classes_with_few_rows_some_choose():
     task = Task("new", Multiclass(150), Labelled(x, y), test=Labelled(x, y))
     likely = _likelihoods(Trial(Problem(task), {"C": 10.0}, 0), {"good": x, "bad": x * 0 + x[:, :1]}, y)
     assert likely["good"].mean() > likely["bad"].mean() + 1
+
+
+class Compared(Backbone):
+    """A stack of blocks whose last features are made to be compared."""
+
+    use = "compared"
+    compared = True
+
+    def __init__(self, blocks):
+        super().__init__()
+        self.settings, self.width = {}, 3
+        self.blocks = blocks
+
+    def forward(self, x):
+        return self.blocks(x)
+
+
+@pytest.mark.parametrize(("compared", "layer"), [(True, "all"), (False, "2")])
+def test_with_one_row_of_each_class_features_that_are_compared_are_taken_whole(compared, layer):
+    torch.manual_seed(0)
+    backbone = Compared(nn.Sequential(*(nn.Linear(3, 3) for _ in range(4))))
+    backbone.compared = compared
+    target = Task("a", Multiclass(2), numbers_of(2), test=numbers_of(8))
+    posed = Problem(target, backbone=backbone, shots=1)
+    assert ran(posed, 1).told["layer"] == layer
+
+
+def numbers_of(count):
+    return Labelled(torch.randn(count, 3), torch.arange(count) % 2)

@@ -154,6 +154,8 @@ def test_pooling_is_read_beside_the_model(bert, tmp_path):
     x = rows(built.use, ["a good bolt"])
     plain = backbone(f"hf:{bert}", settings={"pooling": "cls"}).eval()
     assert torch.allclose(built(x).norm(dim=1), torch.ones(1))
+    assert built.compared  # lengths that are made 1 are made to be compared
+    assert not plain.compared
     assert torch.allclose(built(x), nn.functional.normalize(plain(x), dim=1), atol=1e-6)
     (folder / "modules.json").write_text(
         json.dumps([*modules, {"type": "sentence_transformers.models.Dense"}])

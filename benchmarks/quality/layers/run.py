@@ -3,7 +3,8 @@
 ``python benchmarks/quality/layers/run.py`` (or names among ``STUDIES``) goes on with what is not in
 ``figures.json`` beside this file. Needs ``HEADSTART_DATA`` and ``headstart weights``. Each seed draws other
 labelled rows; test rows are the same for all, and have no say in what is chosen. At every cut stands the head
-that ``features@layer+logreg`` would put there, by the same code.
+that ``features@layer+logreg`` would put there, by the same code. Of images, the lines that anyone would write
+stand beside it: scikit-learn's regression as it comes, on block ``PLAIN`` with rows of length 1.
 """
 
 from __future__ import annotations
@@ -16,20 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import headstart as hs
 from headstart.atomic import write_atomic
 from headstart.comparison.learned import measured
 from headstart.engine import FeatureStore
-from headstart.maths import generator
-from headstart.models import AtAllCuts, Net, freeze, widths
+from headstart.maths import generator, unit
+from headstart.models import AtAllCuts, Net, cut, freeze, widths
 from headstart.strategies import Budget, Starts, Trial
 from headstart.strategies.recipes.layers import LAYER_LOGREG, at_layer
 from headstart.strategies.recipes.left_out import regressed
 from headstart.tasks import Labelled, Task
 
 FILE = Path(__file__).with_name("figures.json")
+PLAIN = "blocks.4.2"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Study:
         data: a reference.
         shots: labelled rows per class, or sentences, and seeds of each.
         test: so many test rows, the first ones.
-        drawn: whether they are drawn, once for all: those of MNIST are not in a random order.
+        drawn: whether they are drawn, once for all: those of MNIST and CLINC150 are not in a random order.
         backbone: a reference.
         settings: of the backbone.
     """
@@ -57,6 +60,7 @@ STUDIES = {
     "digits": Study("digits", {1: 10, 5: 10, 20: 10, 100: 1}, 719),
     "pneumonia": Study("medmnist:pneumonia", {1: 10, 5: 10, 20: 10, 100: 5}, 624),
     "mnist": Study("mnist", {1: 10, 5: 10, 20: 10}, 2000, drawn=True),
+    "intents": Study("clinc150", {1: 3, 5: 3}, 1000, True, "wheel:minilm", {}),
     "parts of speech": Study("ud_ewt", {20: 3, 100: 3, 500: 3}, 500, False, "wheel:minilm", {}),
 }
 
@@ -85,15 +89,30 @@ def main(name: str) -> None:
             done = json.loads(FILE.read_text()) if FILE.exists() else {}
             here = done.setdefault(name, {"data": study.data, "test": study.test, "shots": {}})
             told = here["shots"].setdefault(str(shots), {}).setdefault(str(seed), {})
-            if told.keys() >= {"chosen", "accuracy"}:
+            if told.keys() >= {"chosen", "accuracy", *(["plain"] if study.settings else [])}:
                 continue
             trial = Trial(problem.cut(shots, seed), LAYER_LOGREG.options[0], seed, starts)
-            told["chosen"] = at_layer(trial).told["layer"]
+            if study.settings:
+                told["plain"] = plain(trial)
+            if "chosen" not in told:
+                told["chosen"] = at_layer(trial).told["layer"]
             if "accuracy" not in told:
                 told["accuracy"] = every_cut(trial)
             write_atomic(FILE, (json.dumps(done, indent=1) + "\n").encode())
             best = max(told["accuracy"].values())
             print(name, shots, seed, told["chosen"], told["accuracy"][told["chosen"]], best, flush=True)
+
+
+def plain(trial: Trial) -> float:
+    """Give the test accuracy of scikit-learn's regression on one block, with rows scaled to length 1."""
+    target = trial.target
+    learned, asked = trial.labelled(), target.test
+    assert isinstance(asked, Labelled)
+    trunk = freeze(cut(trial.pretrained().backbone, PLAIN, learned.take(torch.tensor([0])).x))
+    net = Net(trunk, {target.name: target.kind.placed(nn.Identity())})
+    z, held = (unit(trial.starts.features(net, part.x, target.name)).numpy() for part in (learned, asked))
+    said = LogisticRegression(max_iter=1000).fit(z, learned.y.numpy()).predict(held)
+    return round(float((said == asked.y.numpy()).mean()), 4)
 
 
 def every_cut(trial: Trial) -> dict[str, float]:

@@ -43,6 +43,8 @@ class Backbone(nn.Module):
         cut: the ``layer`` that it ends behind, with the ``width`` there; ``None`` where it is whole.
         channels_last: whether its maps may lie in memory with their channels last, which makes training on a
             CPU faster; not all code of maps takes that (``view``).
+        compared: whether its features were learned to be compared by cosines, as those of sentence encoders
+            are: then the last say what rows have in common, where nothing else can choose a block.
         reads_spelling: whether it wants to know of tagged rows how their words are written; else a net gives
             it the numbers of the tokens alone.
     """
@@ -56,6 +58,7 @@ class Backbone(nn.Module):
     joint = False
     tokenizer: str = ""
     channels_last = False
+    compared = False
     reads_spelling = False
 
     def mask(self, x: X) -> Tensor | None:

@@ -79,6 +79,7 @@ class _Transformer(Backbone):
         self.use = use
         self.settings = {"config": about, "pooling": pooling, "normalise": normalise}
         self.model, self.pooling, self.normalise = model, pooling, normalise
+        self.compared = normalise
         self.width = config.hidden_size
         self.pad = config.pad_token_id or 0
         self.offset = _offset(config.pad_token_id)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ...maths.random import generator
 from ...models import AtAllCuts, Net, cut, freeze, widths
+from ...models.net import as_backbone
 from .. import needs
 from ..strategy import Strategy, rates
 from ..trial import Trained, Trial
@@ -51,13 +52,14 @@ def at_layer(trial: Trial) -> AtLayer:
     kind, some = target.kind, rows
     if not kind.per_row:  # a text has many answers, so those of a few choose
         some = rows.take(torch.randperm(len(rows), generator=trial.generator("texts that choose"))[:TEXTS])
-    first = rows.take(torch.tensor([0])).x
+    first, about = rows.take(torch.tensor([0])).x, as_backbone(net.backbone)
+    compared = kind.per_row and about is not None and about.compared
     sizes = widths(freeze(net.backbone), first)
     every = Net(freeze(AtAllCuts(net.backbone, list(sizes))), {target.name: kind.placed(nn.Identity())})
     z, y = kind.entries(trial.starts.features(every, some.x, target.name), some.y)
     at = dict(zip(sizes, z.split(list(sizes.values()), 1), strict=True))
     likely = _likelihoods(trial, at, kind.single.numbers(y).cpu())
-    layer = _chosen(list(at), likely)
+    layer = _chosen(list(at), likely, compared=compared)
     trunk = freeze(cut(net.backbone, layer, first))
     features = at[layer]
     if not kind.per_row:
@@ -77,8 +79,8 @@ def layer_logreg(trial: Trial) -> Trained:
     counts is their likelihood, at each block with the temperature that makes it highest, so that it tells how
     right the answers are and not how sure. Of the blocks at which it cannot be told from the highest, by two
     standard errors, the one nearest to two thirds of the way up is taken, and that one itself where a class
-    has one row alone. The backbone that is handed over ends there. The penalty is then chosen for the
-    features there, by ``regressed``.
+    has one row alone; but of sentence encoders (``Backbone.compared``) the last one. The backbone that is
+    handed over ends there. The penalty is then chosen for the features there, by ``regressed``.
 
     Differs from the papers:
         one block is taken, not the first ones with their weights to be tuned, nor parts of several.
@@ -104,7 +106,7 @@ def _default(count: int) -> int:
     return max(0, math.ceil(DEEP * (count - 1)) - 1)
 
 
-def _chosen(names: Sequence[str], likely: Mapping[str, Tensor]) -> str:
+def _chosen(names: Sequence[str], likely: Mapping[str, Tensor], *, compared: bool = False) -> str:
     """Take the cut nearest to the default among those that rows cannot tell from the likeliest.
 
     Few rows tell neighbours apart by chance, and the first and the last cut are the worst to take so.
@@ -112,10 +114,11 @@ def _chosen(names: Sequence[str], likely: Mapping[str, Tensor]) -> str:
     Args:
         names: of the cuts, in their order.
         likely: log likelihood of each row, by cut; empty where nothing chooses.
+        compared: whether the last features are made to be compared, and taken where nothing chooses.
     """
     middle = _default(len(names))
     if not likely:
-        return names[middle]
+        return names[-1] if compared else names[middle]
     best = max(likely.values(), key=lambda rows: float(rows.mean()))
     behind = {name: best - rows for name, rows in likely.items()}
     near = [n for n, rows in behind.items() if rows.mean() <= ERRORS * rows.std() / len(rows) ** 0.5]
