@@ -76,6 +76,20 @@ def test_contrast_brings_rows_of_a_class_together_and_leaves_normalisation():
             assert torch.equal(value, start[name]), name
 
 
+def test_contrast_has_the_temperature_that_is_set():
+    problem = posed(each=4, budget=Budget(steps=2, options=1))
+    sums = [
+        sum(
+            float(p.double().sum())
+            for p in ran("contrastive", problem, temperature=t)[0].net.backbone.parameters()
+        )
+        for t in (0.1, 0.1, 0.05)
+    ]
+    assert sums[0] == sums[1] != sums[2]
+    with pytest.raises(ValueError, match="temperature"):
+        ran("contrastive", problem, temperature=0.0)
+
+
 def test_means_differ_from_the_last_weights():
     problem = posed(budget=BUDGET)
     last, swa, ema = (

@@ -4,7 +4,7 @@
 ``figures.json`` beside this file. Needs ``HEADSTART_DATA`` and ``headstart weights``. Each seed draws other
 labelled rows; test rows are the same for all, and have no say in what is chosen. At every cut stands the head
 that ``features@layer+logreg`` would put there, by the same code. Of images, the lines that anyone would write
-stand beside it: scikit-learn's regression as it comes, on block ``PLAIN`` with rows of length 1.
+stand beside it: scikit-learn's regression as it comes, on features of block ``PLAIN`` as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import headstart as hs
 from headstart.atomic import write_atomic
 from headstart.comparison.learned import measured
 from headstart.engine import FeatureStore
-from headstart.maths import generator, unit
+from headstart.maths import generator
 from headstart.models import AtAllCuts, Net, cut, freeze, widths
 from headstart.strategies import Budget, Starts, Trial
 from headstart.strategies.recipes.layers import LAYER_LOGREG, at_layer
@@ -104,14 +104,14 @@ def main(name: str) -> None:
 
 
 def plain(trial: Trial) -> float:
-    """Give the test accuracy of scikit-learn's regression on one block, with rows scaled to length 1."""
+    """Give the test accuracy of scikit-learn's regression on the features of one block as they are."""
     target = trial.target
     learned, asked = trial.labelled(), target.test
     assert isinstance(asked, Labelled)
     trunk = freeze(cut(trial.pretrained().backbone, PLAIN, learned.take(torch.tensor([0])).x))
     net = Net(trunk, {target.name: target.kind.placed(nn.Identity())})
-    z, held = (unit(trial.starts.features(net, part.x, target.name)).numpy() for part in (learned, asked))
-    said = LogisticRegression(max_iter=1000).fit(z, learned.y.numpy()).predict(held)
+    z, held = (trial.starts.features(net, part.x, target.name).numpy() for part in (learned, asked))
+    said = LogisticRegression(max_iter=5000).fit(z, learned.y.numpy()).predict(held)
     return round(float((said == asked.y.numpy()).mean()), 4)
 
 

@@ -83,20 +83,26 @@ TEXTS = (
     f"features+logreg on {STATIC}",
 )
 FROZEN = ("tfidf+logreg", "features+logreg", f"features+logreg on {STATIC}")
+NAMED, MEANT = ("names", "names+logreg"), "names+contrastive temperature=0.05"  # chosen on validation rows
 TREC, SST = "text_cls:TREC", "text_cls:SST-2"
 STUDIES = {
     "parts": Study("ud_ewt", 1000, 500, 100, "accuracy", WORDS),
     "parts from more": Study("ud_ewt", 3000, 500, 300, "accuracy", WORDS[4:6], seeds=1),
     "entities": Study("wnut17", 1000, 500, 100, "span_f1", WORDS),
     "entities from all": Study("wnut17", None, 1287, 300, "span_f1", WORDS[4:6], seeds=1),
-    "questions": Study(TREC, 20, 500, 60, "accuracy", TEXTS),
-    "sentiment": Study(SST, 100, 500, 60, "accuracy", TEXTS),
+    "questions": Study(TREC, 20, 500, 60, "accuracy", (*TEXTS, *NAMED, "names+contrastive")),
+    "sentiment": Study(SST, 100, 500, 60, "accuracy", (*TEXTS, *NAMED, "names+contrastive")),
     "sentiment from all": Study(SST, None, 1821, 0, "accuracy", (*TEXTS[1:4], TEXTS[6]), seeds=1),
-    "intents from 1": Study("clinc150", 1, 4500, 0, "accuracy", FROZEN),
+    "intents from 1": Study("clinc150", 1, 4500, 60, "accuracy", (*FROZEN, *NAMED, MEANT), 64),
     "intents from 5": Study("clinc150", 5, 4500, 60, "accuracy", (*FROZEN, "contrastive"), 64, 2),
     "intents from 10": Study("clinc150", 10, 4500, 100, "accuracy", (*FROZEN, "contrastive"), 64, 1),
-    "intents from 20": Study("clinc150", 20, 4500, 0, "accuracy", FROZEN),
+    "intents from 10, longer": Study("clinc150", 10, 4500, 200, "accuracy", (NAMED[1], MEANT), 128, 1),
+    "intents from 20": Study("clinc150", 20, 4500, 0, "accuracy", (*FROZEN, NAMED[1])),
     "reviews": Study("fdu_mtl", None, 1024, 0, "accuracy", (*TEXTS[1:4], TEXTS[6]), seeds=1),
+}
+NAMES = {  # of classes that have numbers
+    TREC: ["description", "entity", "abbreviation", "person", "location", "number"],
+    SST: ["negative", "positive"],
 }
 FILES = {
     "ud_ewt": {"train": "ud_ewt/train.tsv.xz", "test": "ud_ewt/test.tsv.xz"},
@@ -151,10 +157,8 @@ def main(name: str, ways: list[str]) -> None:
     for seed in range(study.seeds):
         for way in [*(ways or study.ways), *also]:
             done = json.loads(FILE.read_text()) if FILE.exists() else {}
-            about = {
-                key: getattr(study, key) for key in ("data", "shots", "test", "steps", "batch", "metric")
-            }
-            here = done.setdefault(name, about | {"ways": {}})
+            here = done.setdefault(name, {"ways": {}})
+            here |= {key: getattr(study, key) for key in KEPT}
             if str(seed) in here["ways"].setdefault(way, {}):
                 continue
             began, (use, _, on) = time.process_time(), way.partition(" on ")
@@ -163,7 +167,7 @@ def main(name: str, ways: list[str]) -> None:
             if way == "plain":
                 told = plain(study.data, posed, study.metric)
             else:
-                told = ours(posed, study.metric, use, seed, starts_on(backbone))
+                told = ours(posed, study, use, seed, starts_on(backbone))
             here["ways"][way][str(seed)] = told | {"seconds": round(time.process_time() - began, 1)}
             write_atomic(FILE, (json.dumps(done, indent=1) + "\n").encode())
             print(name, seed, way, here["ways"][way][str(seed)], flush=True)
@@ -175,13 +179,16 @@ def starts_on(backbone: str) -> Starts:
     return Starts(FeatureStore())
 
 
-def ours(posed: hs.Problem, metric: str, way: str, seed: int, starts: Starts) -> dict[str, object]:
+def ours(posed: hs.Problem, study: Study, way: str, seed: int, starts: Starts) -> dict[str, object]:
     """Run a way of ours once."""
     way, _, setting = way.partition(" ")
     strategy = (STRATEGIES | FURTHER)[way]
     key, _, value = setting.partition("=")
     chosen = dict(strategy.options[0]) | ({key: float(value)} if setting else {})
+    if "words" in chosen:
+        chosen["words"] = NAMES.get(study.data, [])
     trained = strategy.learn(Trial(posed, chosen, seed, starts))
+    metric = study.metric
     if metric == "accuracy":  # of features that are kept, and without the intervals of all other measures
         outputs, y = outputs_of(starts, trained.net, posed.target, posed.target.test)
         value = measured(posed.target, outputs, y, metric)[metric]
