@@ -87,7 +87,7 @@ NAMED, MEANT = ("names", "names+logreg"), "names+contrastive temperature=0.05"  
 TREC, SST = "text_cls:TREC", "text_cls:SST-2"
 STUDIES = {
     "parts": Study("ud_ewt", 1000, 500, 100, "accuracy", WORDS),
-    "parts from more": Study("ud_ewt", 3000, 500, 300, "accuracy", WORDS[4:6], seeds=1),
+    "parts from more": Study("ud_ewt", 3000, 500, 300, "accuracy", WORDS[4:6]),
     "entities": Study("wnut17", 1000, 500, 100, "span_f1", WORDS),
     "entities from all": Study("wnut17", None, 1287, 300, "span_f1", WORDS[4:6], seeds=1),
     "questions": Study(TREC, 20, 500, 60, "accuracy", (*TEXTS, *NAMED, "names+contrastive")),
@@ -96,7 +96,7 @@ STUDIES = {
     "intents from 1": Study("clinc150", 1, 4500, 60, "accuracy", (*FROZEN, *NAMED, MEANT), 64),
     "intents from 5": Study("clinc150", 5, 4500, 60, "accuracy", (*FROZEN, "contrastive"), 64, 2),
     "intents from 10": Study("clinc150", 10, 4500, 100, "accuracy", (*FROZEN, "contrastive"), 64, 1),
-    "intents from 10, longer": Study("clinc150", 10, 4500, 200, "accuracy", (NAMED[1], MEANT), 128, 1),
+    "intents from 10 for longer": Study("clinc150", 10, 4500, 200, "accuracy", (NAMED[1], MEANT), 128, 1),
     "intents from 20": Study("clinc150", 20, 4500, 0, "accuracy", (*FROZEN, NAMED[1])),
     "reviews": Study("fdu_mtl", None, 1024, 0, "accuracy", (*TEXTS[1:4], TEXTS[6]), seeds=1),
 }
