@@ -3,8 +3,8 @@
 Shapes: ``C`` classes, ``D`` features.
 
 References:
-    Müller et al. (ACL 2022), sections 3 and 4, https://arxiv.org/abs/2203.14655
-    Tunstall et al. (2022), https://arxiv.org/abs/2209.11055, for `contrastive`
+    Müller et al. (ACL 2022), https://arxiv.org/abs/2203.14655
+    Tunstall et al. (2022), https://arxiv.org/abs/2209.11055
 """
 
 from __future__ import annotations
