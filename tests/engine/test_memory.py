@@ -35,8 +35,8 @@ def faults():
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library has no `mallopt`")
 def test_a_step_like_the_last_one_asks_the_system_for_nothing():
-    # Five steps of 64 MB are 82,000 pages of 4 kB, which a process asks for anew where nothing is kept: mostly,
-    # since something that lies behind them may keep them too. What else it asks for varies.
+    # Five steps of 64 MB are 82,000 pages of 4 kB, asked for anew where nothing is kept: mostly, since
+    # something that lies behind them may keep them too. What else a process asks for varies.
     assert faults() < 20_000
 
 
