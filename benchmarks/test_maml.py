@@ -104,9 +104,9 @@ def check_gradients(net, episodes, loss, adaptation):
     ("make", "way", "rounds", "calls", "least"),
     [
         (sine, "second", 15, 10, 14.0),
-        (strided, "second", 9, 1, 2.1),
-        (strided, "first", 9, 1, 1.6),
-        (strided, "head", 9, 1, 1.6),
+        (strided, "second", 41, 1, 2.1),
+        (strided, "first", 41, 1, 1.6),
+        (strided, "head", 41, 1, 1.6),
         (pooled, "second", 7, 1, 1.6),
         (pooled, "first", 7, 1, 1.3),
         (pooled, "head", 7, 1, 1.2),
