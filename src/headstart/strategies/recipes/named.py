@@ -23,13 +23,14 @@ from ...models.heads import Sphere
 from ...tasks import Labelled
 from .. import needs
 from ..situation import Situation
-from ..strategy import Setting, Strategy
+from ..strategy import Strategy
 from ..trial import Trained, Trial
 from .contrastive import TUNED, contrastive
-from .features import EXTRACTOR
+from .features import EXTRACTOR, fitted
 from .finetune import START
 from .left_out import penalty
-from .linear import linear_head, regression
+from .linear import regression
+from .wording import AS_NAMED, worded
 
 SHARPNESS = 20.0  # of cosines, as sentence encoders are trained with
 
@@ -62,8 +63,7 @@ def names_logreg(trial: Trial) -> Trained:
     freeze(net.backbone)
     chosen = {"C": penalty(trial, trial.features(net))}
     more = replace(beside(trial), settings={**trial.settings, **chosen})
-    head = linear_head(more, more.features(net), regression(more))
-    return Trained(Net(net.backbone, {trial.target.name: head}), {}, chosen)
+    return replace(fitted(more, net, regression(more)), told=chosen)
 
 
 def names_contrastive(trial: Trial) -> Trained:
@@ -89,16 +89,12 @@ def beside(trial: Trial) -> Trial:
 def labels(trial: Trial) -> Labelled:
     """Cut the names of the classes, or the setting ``words``, as the rows were; ``C`` rows."""
     target, classes = trial.target, trial.target.kind.classes
-    given = list(trial.settings["words"]) or [readable(str(name)) for name in classes]
-    if len(given) != len(classes):
-        expected = f"one for each of {len(classes)} classes, in their order"
-        raise wrong("`words`", expected=expected, found=f"{len(given)}")
+    given = worded(trial, [readable(str(name)) for name in classes])
     if bare := [text for text in given if not any(map(str.isalpha, text))]:
         expected, hint = "words, that an encoder can read", 'say what they are: `words = ["good", "bad"]`'
         raise wrong("names of the classes", expected=expected, found=repr(bare[0]), hint=hint)
     assert isinstance(target.encoding, TextEncoding)  # `needs` has asked
-    x = target.encoding.of(given)
-    return Labelled(x, torch.arange(len(classes)), complete=True)
+    return Labelled(target.encoding.of(given), torch.arange(len(classes)), complete=True)
 
 
 def readable(name: str) -> str:
@@ -119,13 +115,12 @@ def named(situation: Situation) -> str:
     return "" if cut else "the target's rows do not say how names are to be cut"
 
 
-_NAMES: dict[str, Setting] = {"words": []}  # those of the classes
 MULLER = "[Müller et al. 2022](https://arxiv.org/abs/2203.14655)"
 NAMES = Strategy(
     name="names",
     run=names,
     summary="the class whose name lies nearest, by a frozen encoder",
-    options=[_NAMES],
+    options=[AS_NAMED],
     needs=named,
     reused=EXTRACTOR,
     frozen="all",
@@ -135,7 +130,7 @@ NAMES_LOGREG = Strategy(
     name="names+logreg",
     run=names_logreg,
     summary="logistic regression on frozen features of rows and of the classes' names",
-    options=[{"C": C, **_NAMES} for C in (10.0, 1.0, 100.0)],
+    options=[{"C": C, **AS_NAMED} for C in (10.0, 1.0, 100.0)],
     needs=named,
     reused=EXTRACTOR,
     frozen="backbone",
@@ -145,7 +140,7 @@ NAMES_CONTRASTIVE = Strategy(
     name="names+contrastive",
     run=names_contrastive,
     summary="`contrastive`, with the classes' names as rows",
-    options=[{**one, **_NAMES} for one in TUNED],
+    options=[{**one, **AS_NAMED} for one in TUNED],
     needs=named,
     reused=START,
     frozen="normalisation",

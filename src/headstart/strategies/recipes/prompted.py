@@ -27,8 +27,9 @@ from ...tasks import Labelled
 from ...transfer import contextual_calibration
 from .. import needs
 from ..situation import Situation, facts_of
-from ..strategy import Setting, Strategy
+from ..strategy import Strategy
 from ..trial import Trained, Trial
+from .wording import AS_NAMED, worded
 
 TEMPLATES = ("{text}\nLabel: {label}", "{text}\nThis is about: {label}", "{text} It was {label}")
 BETWEEN = "\n\n"
@@ -66,13 +67,9 @@ class Prompt:
         if not (text and label) or end.strip():
             expected = "{text}, something behind it and {label} at the end"
             raise wrong("`template`", expected=expected, found=repr(template))
-        classes = trial.target.kind.classes
-        given = list(trial.settings["words"]) or [str(name).replace("_", " ") for name in classes]
-        if len(given) != len(classes):
-            expected = f"one for each of {len(classes)} classes, in their order"
-            raise wrong("`words`", expected=expected, found=f"{len(given)}")
+        given = worded(trial, [str(name).replace("_", " ") for name in trial.target.kind.classes])
         space = " " * (len(behind) - len(behind.rstrip(" ")))
-        texts = [before, behind.rstrip(" "), BETWEEN, *(space + str(word) for word in given)]
+        texts = [before, behind.rstrip(" "), BETWEEN, *(space + word for word in given)]
         special = list(facts["special"])
         some, *cut = piece_ids(["a", *texts], facts["tokenizer"], MOST)
         first, second, between, *words = ([n for n in part if n not in special] for part in cut)
@@ -185,13 +182,12 @@ def decoder(situation: Situation) -> str:
     return f"the backbone is {reason}" if reason else ""
 
 
-_NAMES: dict[str, Setting] = {"words": []}  # those of the classes
-_SHOWN = [{"template": TEMPLATES[0], **_NAMES, "examples": count} for count in EXAMPLES]
+_SHOWN = [{"template": TEMPLATES[0], **AS_NAMED, "examples": count} for count in EXAMPLES]
 PROMPT = Strategy(
     name="prompt",
     run=prompt,
     summary="the class whose name a language model finds likeliest",
-    options=[{"template": template, **_NAMES} for template in TEMPLATES],
+    options=[{"template": template, **AS_NAMED} for template in TEMPLATES],
     needs=decoder,
     reused=MODEL,
     frozen="all",
