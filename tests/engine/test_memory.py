@@ -13,7 +13,8 @@ from headstart.engine import keep_memory
 FAULTS = """
 import resource, torch
 from headstart.engine import keep_memory
-assert keep_memory()
+if {keep}:
+    assert keep_memory()
 def fault():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def step():
@@ -28,16 +29,19 @@ print(fault() - before)
 """
 
 
-def faults():
-    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+def faults(keep):
+    told = subprocess.run(
+        [sys.executable, "-c", FAULTS.format(keep=keep)], capture_output=True, text=True, check=True
+    )
     return int(told.stdout)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library has no `mallopt`")
 def test_a_step_like_the_last_one_asks_the_system_for_nothing():
-    # Five steps of 64 MB are 82,000 pages of 4 kB, asked for anew where nothing is kept: mostly, since
-    # something that lies behind them may keep them too. What else a process asks for varies.
-    assert faults() < 20_000
+    assert faults(keep=True) < 5_000
+    # Else 64 MB of pages in each of five steps; in one process of four something that lies behind them in
+    # memory keeps them even so.
+    assert any(faults(keep=False) > 20_000 for _ in range(8))
 
 
 def test_elsewhere_nothing_changes(monkeypatch):

@@ -134,7 +134,12 @@ def test_rows_left_out_choose_its_penalty(monkeypatch):
     clear = x.clone()
     clear[:, :3] += 3.0 * y[:, None]
     chosen = {}
-    for name, rows, C in (("noise", x, 1.0), ("clear", clear, 1e-3), ("clear", clear, 1e-4)):
+    for name, rows, C in (
+        ("noise", x, 1.0),
+        ("clear", clear, 1e-3),
+        ("clear", clear, 1e-4),
+        ("clear", clear, 3.0),
+    ):
         task = Task("new", Multiclass(2), Labelled(rows, y), test=Labelled(rows, y))
         trial, dense = Trial(Problem(task), {"C": C}, 0), Rows(None, rows.double().numpy(), y.numpy(), None)
         chosen[name, C] = plain_penalty(trial, dense)
