@@ -11,6 +11,7 @@ from headstart.meta import ANIL, BOIL, LSLR, MAML, Episodic, MetaSGD, MultiStep,
 from headstart.meta._memory import Peak
 from headstart.meta.folded.chain import links
 from headstart.meta.folded.pool import max_pool
+from headstart.meta.folded.room import ROOM, parts
 from headstart.models import Net, conv4, fix_norms
 from headstart.tasks import Episodes, Labelled
 
@@ -34,6 +35,13 @@ def convs(norm, groups=1):
     return nn.Sequential(*layers, nn.Conv2d(4, 4, 3, 2, 1, groups=groups), norm(4), nn.ELU(), nn.Flatten())
 
 
+def wide():
+    """Channels enough for PyTorch's kernels where all tasks share a weight; pixels that are left out."""
+    layers = [nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()]
+    layers += [nn.Conv2d(16, 4, (3, 2), (2, 1), padding=(0, 2), dilation=(1, 2)), nn.Tanh()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+
 def rows(norm):
     return nn.Sequential(
         nn.Flatten(), nn.Linear(64, 8), norm(8), nn.Tanh(), nn.Linear(8, 16), nn.Dropout(0.0)
@@ -53,6 +61,7 @@ CHAINS = {
     "group": lambda: convs(lambda c: nn.GroupNorm(2, c)),
     "instance": lambda: convs(lambda c: nn.InstanceNorm2d(c, affine=True)),
     "none": lambda: convs(nn.Identity),
+    "wide": wide,
     "written": Written,
     "rows, batch": lambda: rows(nn.BatchNorm1d),
     "rows, layer": lambda: rows(nn.LayerNorm),
@@ -103,7 +112,16 @@ def test_folded_is_the_loop(kind, steps, first_order, mode):
     compare(objective, net, episodes)
 
 
-@pytest.mark.parametrize("kind", ["batch", "rows, layer", "perceptron"])
+@pytest.mark.parametrize("kind", ["batch", "groups", "wide", "conv4"])
+def test_some_tasks_at_a_time(kind, monkeypatch):
+    net, episodes = make(kind)
+    monkeypatch.setitem(ROOM, "cpu", 3 * 864 * 8)
+    found = list(parts(episodes.support.x, 864))  # numbers in the windows of a task of "batch"
+    assert found == [slice(0, 3), slice(3, 4)]
+    compare(Episodic(MAML("a", lr=0.4, steps=2)), net, episodes)
+
+
+@pytest.mark.parametrize("kind", ["batch", "wide", "rows, layer", "perceptron"])
 @pytest.mark.parametrize(
     "adapt",
     [
@@ -199,16 +217,20 @@ def test_a_label_that_is_no_class_is_refused():
         Episodic(MAML("a"))(net, bad, 0.0)
 
 
+POOLS = [nn.MaxPool2d(2), nn.MaxPool2d((3, 2), (2, 1), (1, 0), ceil_mode=True), nn.MaxPool2d(2, dilation=2)]
+
+
+@pytest.mark.parametrize("module", POOLS, ids=str)
 @pytest.mark.parametrize("size", [(6, 8), (7, 5)])
-def test_of_equal_pixels_the_first_wins_as_in_pytorch(size):
+def test_of_equal_pixels_the_first_wins_as_in_pytorch(size, module):
     torch.manual_seed(0)
     x = torch.randint(0, 3, (2, 3, *size)).double().requires_grad_()
-    ours, theirs = max_pool(x), F.max_pool2d(x, 2)
+    ours, theirs = max_pool(x, module), module(x)
     d = torch.randn_like(ours)
     assert torch.equal(ours, theirs)
     assert torch.equal(*(torch.autograd.grad(out, x, d)[0] for out in (ours, theirs)))
     rows = torch.rand_like(x, requires_grad=True)
-    assert torch.autograd.gradgradcheck(max_pool, rows)
+    assert torch.autograd.gradgradcheck(lambda x: max_pool(x, module), rows)
 
 
 def test_a_scale_of_zero_is_exact():

@@ -24,10 +24,10 @@ class Episodic(OverEpisodes):
     .. math:: \frac{1}{T} \sum_{t=1}^{T} L\bigl(A(\theta, S_t),\, Q_t\bigr)
 
     The episodes run side by side, with gradients equal to those of the loop over episodes to rounding.
-    Gradient steps on a net that is a chain of known layers are batched products and grouped convolutions
-    (``folded/``); all else goes by ``torch.func.vmap``, which alone is wrong for affine norms, see
-    ``_vectorise.py``. Where a network cannot be vectorised (recurrent layers, control flow that depends on
-    data), the loop is used and a warning says why.
+    Gradient steps on a net that is a chain of known layers are batched products (``folded/``); all else
+    goes by ``torch.func.vmap``, which alone is wrong for affine norms, see ``_vectorise.py``. Where a network
+    cannot be vectorised (recurrent layers, control flow that depends on data), the loop is used and a warning
+    says why.
 
     Args:
         adaptation: from the net and a support set to an adapted net, ``MAML``, ``ProtoNet`` or one's

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...models import Net
 
@@ -27,12 +28,13 @@ EACH = (
 )  # fmt: skip
 MAPS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 FUNCTIONS: dict[Any, str] = {
-    torch.relu: "each", F.relu: "each", F.gelu: "each", torch.tanh: "each", F.tanh: "each",
+    F.gelu: "each", torch.tanh: "each", F.tanh: "each",
     torch.sigmoid: "each", F.sigmoid: "each", F.silu: "each", F.elu: "each", F.leaky_relu: "each",
     F.softplus: "each", F.max_pool2d: "maps", F.avg_pool2d: "maps", F.adaptive_avg_pool2d: "maps",
     torch.max_pool2d: "maps",
 }  # fmt: skip
-METHODS = ("relu", "tanh", "sigmoid")
+METHODS = ("tanh", "sigmoid")
+RELUS = (torch.relu, F.relu, "relu")
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class Link:
             anything or on maps alone; ``"flatten"``.
         call: the module, or a function of one value.
         name: of the module in its net, with a dot behind.
+        relu: whether a batch norm cuts off what is below 0.
     """
 
     form: str
     call: Any
     name: str = ""
+    relu: bool = False
 
 
 Links = tuple[Link, ...]
@@ -85,7 +89,7 @@ def _links(net: Net, task: str) -> Links | None:
     named = list(net.parameters()), list(net.named_parameters(remove_duplicate=False))
     if len(set(map(id, layers))) < len(layers) or len(named[0]) < len(named[1]):
         return None  # a weight that is used twice
-    return _pooled_first(found)
+    return _cut(_pooled_first(found))
 
 
 def _pooled_first(links: Links) -> Links:
@@ -94,6 +98,17 @@ def _pooled_first(links: Links) -> Links:
     for i in range(1, len(found)):
         if type(found[i].call) is nn.MaxPool2d and type(found[i - 1].call) is nn.ReLU:
             found[i - 1 : i + 1] = found[i], found[i - 1]
+    return tuple(found)
+
+
+def _cut(links: Links) -> Links:
+    """Let a batch norm do the ReLU behind it: a pass over its outputs that is saved."""
+    found: list[Link] = []
+    for link in links:
+        if found and isinstance(found[-1].call, _BatchNorm) and type(link.call) is nn.ReLU:
+            found[-1] = replace(found[-1], relu=True)
+        else:
+            found.append(link)
     return tuple(found)
 
 
@@ -138,6 +153,8 @@ def _link(node: fx.Node, root: nn.Module, prefix: str) -> Link | None:
         )
     if target in (torch.flatten, "flatten"):
         return Link("flatten", None) if (rest, options) in (((1,), {}), ((), {"start_dim": 1})) else None
+    if target in RELUS:
+        return Link("each", nn.ReLU())
     if node.op == "call_method" and target in METHODS and not rest:
         return Link("each", getattr(torch, str(target)))
     if node.op == "call_function" and target in FUNCTIONS:

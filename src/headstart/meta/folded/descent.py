@@ -21,7 +21,7 @@ from .._memory import Recomputed
 from .._vectorise import track
 from . import perceptron
 from .chain import Links, links
-from .conv import Pass
+from .conv import Pass, for_each
 from .sweep import Sweep, Unfolded, Weights, batched
 
 
@@ -89,7 +89,9 @@ class Folded:
         descent = self.descent
         by = self._gradients(own, z, y)
         by |= {n: torch.zeros_like(p) for n, p in self._idle.items() if n in descent.weights}
-        return {n: descent.move(step, n, own.get(n, self._start[n]), by[n]) for n in descent.weights}
+        start = {n: self._start[n] for n in descent.weights}
+        now = own or {n: for_each(w, len(y)) if w.ndim == 4 else w for n, w in start.items()}
+        return {n: descent.move(step, n, now[n], by[n]) for n in descent.weights}
 
     def _again(self, step: int, own: Weights, z: Tensor, y: Tensor) -> Weights:
         """Take a step whose graph is not kept."""
@@ -147,9 +149,7 @@ class Folded:
             x = typed(self.net, x)
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim not in (3, 5):
             raise Unfolded("rows that are neither vectors nor images")
-        if x.ndim == 3:
-            return x
-        return x.transpose(0, 1).flatten(1, 2).contiguous()  # a view would slow the first layer down
+        return x if x.ndim == 3 else x.permute(0, 1, 3, 4, 2).contiguous()
 
 
 def folded(

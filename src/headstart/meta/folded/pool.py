@@ -1,7 +1,6 @@
-"""Max-pooling of two by two pixels, which PyTorch does one number after another on a CPU.
+"""Max-pooling whose second derivative takes numbers where they lie, with channels last.
 
-The larger of neighbours in a row and then of rows takes a fraction of the time; of equal ones the first in
-reading order wins, as in PyTorch. Both derivatives are PyTorch's own.
+PyTorch's own copies to channels first for it, which takes longer than the pooling and its gradient.
 """
 
 from __future__ import annotations
@@ -10,45 +9,45 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+_forward = torch.ops.aten.max_pool2d_with_indices.default
 _backward = torch.ops.aten.max_pool2d_with_indices_backward.default
 
 
-def halves(module: object) -> bool:
-    """Tell whether a module is that pooling."""
-    if type(module) is not nn.MaxPool2d or module.ceil_mode or module.return_indices:
-        return False
-    two = (2, (2, 2), [2, 2])
-    still = module.padding in (0, (0, 0)) and module.dilation in (1, (1, 1))
-    return module.kernel_size in two and module.stride in two and still
-
-
-def max_pool(x: Tensor) -> Tensor:
-    """Pool ``x (N, C, H, W)``, ``H`` and ``W`` at least 2; what is left over at the end is dropped."""
-    out: Tensor = _MaxPool.apply(x)
+def max_pool(x: Tensor, module: nn.MaxPool2d) -> Tensor:
+    """Pool ``x (N, C, H, W)``."""
+    sides = (module.kernel_size, module.stride, module.padding, module.dilation)
+    pairs = [[side, side] if isinstance(side, int) else list(side) for side in sides]
+    out: Tensor = _MaxPool.apply(x, [*pairs, module.ceil_mode])
     return out
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        height, width = x.shape[2] // 2, x.shape[3] // 2
-        rows = x[:, :, : 2 * height]
-        left, right = rows[..., 0 : 2 * width : 2], rows[..., 1 : 2 * width : 2]
-        larger = torch.maximum(left, right)
-        top, low = larger[..., ::2, :], larger[..., 1::2, :]
-        out = torch.maximum(top, low)
-        if not ctx.needs_input_grad[0]:
-            return out
-        second, lower = right > left, low > top
-        above, below = second[..., ::2, :], second[..., 1::2, :]
-        column = ((above ^ below) & lower) ^ above  # `torch.where` takes three times as long
-        steps = (2 * torch.arange(n, device=x.device) for n in (height, width))
-        corner = next(steps)[:, None] * x.shape[3] + next(steps)
-        ctx.save_for_backward(x, (lower.long() * x.shape[3]).add_(column.long()).add_(corner))
+    def forward(ctx: Any, x: Tensor, how: list[Any]) -> Tensor:
+        out, at = _forward(x, *how)
+        ctx.save_for_backward(x, at)
+        ctx.how = how
         return out
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> Any:
-        x, at = ctx.saved_tensors
-        return _backward(d.contiguous(), x, [2, 2], [2, 2], [0, 0], [1, 1], False, at)
+        return _Spread.apply(d, *ctx.saved_tensors, ctx.how), None
+
+
+class _Spread(torch.autograd.Function):
+    """The gradient in the pixels."""
+
+    @staticmethod
+    def forward(ctx: Any, d: Tensor, x: Tensor, at: Tensor, how: list[Any]) -> Tensor:
+        ctx.save_for_backward(at)
+        return _backward(d, x, *how, at)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, v: Tensor) -> Any:
+        (at,) = ctx.saved_tensors
+        pixels, lying = (t.permute(0, 2, 3, 1).flatten(1, 2) for t in (v, at))
+        taken = pixels.gather(1, lying).unflatten(1, at.shape[2:])
+        return taken.permute(0, 3, 1, 2), None, None, None

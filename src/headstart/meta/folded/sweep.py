@@ -1,24 +1,24 @@
 """One pass of all episodes of a step through a chain of layers.
 
-Shapes: ``T`` episodes, ``N`` rows of each. A weight is *shared*, as it is in the net, or a task's *own*,
-``(T, *)``.
+Shapes: ``T`` episodes, ``N`` rows of each: vectors ``(T, N, D)``, maps ``(T, N, H, W, C)``. A weight is
+*shared*, as it is in the net, or a task's *own*, ``(T, *)``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .._vectorise import normalised
-from .chain import Link, Links
+from .chain import Call, Link, Links
 from .conv import Pass, Shape, convolve, weight_gradient
 from .norm import batch_norm
-from .pool import halves, max_pool
+from .pool import max_pool
 
 Weights = dict[str, Tensor]
 Formula = Callable[[Tensor], Tensor]
@@ -61,26 +61,15 @@ class Sweep:
         """Return what the links give."""
         for index, link in enumerate(links):
             if link.form == "each":
-                x = self._each(link, x, links[index - 1] if index else None)
+                x = link.call(x)
             elif link.form == "flatten":
-                x = self._flat(x)
+                x = x if x.ndim == 3 else x.permute(0, 1, 4, 2, 3).flatten(2)
             elif link.form == "maps":
-                quick = halves(link.call) and x.is_cpu and min(_maps(x).shape[2:]) > 1
-                x = max_pool(x) if quick else link.call(_maps(x))
+                pooled = partial(max_pool, module=link.call) if type(link.call) is nn.MaxPool2d else link.call
+                x = _on_maps(pooled, x)
             else:
                 x = self._layer(link, x, drop_bias=any(map(batched, links[index + 1 : index + 2])))
         return x
-
-    def _each(self, link: Link, x: Tensor, before: Link | None) -> Tensor:
-        if isinstance(link.call, nn.ReLU):  # what a norm or a pool gives is nobody's input for a derivative
-            free = before is not None and x.ndim == 4 and (batched(before) or halves(before.call))
-            return torch.relu_(x) if free else torch.relu(x)
-        return link.call(x)
-
-    def _flat(self, x: Tensor) -> Tensor:
-        if x.ndim == 3:
-            return x
-        return x.unflatten(1, (self.tasks, -1)).transpose(0, 1).flatten(2)
 
     def _layer(self, link: Link, x: Tensor, *, drop_bias: bool) -> Tensor:
         layer = link.call
@@ -95,11 +84,11 @@ class Sweep:
             return _scaled(F.layer_norm(_rows(x), layer.normalized_shape, eps=layer.eps), weight, bias)
         if isinstance(layer, nn.GroupNorm) and x.ndim == 3:
             normed = F.group_norm(x.flatten(0, 1), layer.num_groups, eps=layer.eps).view_as(x)
-            return _scaled(normed, weight, bias)
-        scale, shift = (None if v is None else v.flatten() for v in (weight, bias))
-        if isinstance(layer, nn.GroupNorm):
-            return F.group_norm(x, self.tasks * layer.num_groups, scale, shift, layer.eps)
-        return F.instance_norm(_maps(x), None, None, scale, shift, eps=layer.eps)
+        elif isinstance(layer, nn.GroupNorm):
+            normed = _on_maps(lambda maps: F.group_norm(maps, layer.num_groups, eps=layer.eps), x)
+        else:
+            normed = _on_maps(lambda maps: F.instance_norm(maps, eps=layer.eps), x)
+        return _scaled(normed, weight, bias)
 
     def _linear(self, link: Link, x: Tensor, drop_bias: bool) -> Tensor:
         w, b = link.name + "weight", link.name + "bias"
@@ -117,49 +106,41 @@ class Sweep:
 
     def _conv(self, link: Link, layer: nn.Conv2d, x: Tensor, drop_bias: bool) -> Tensor:
         w, b = link.name + "weight", link.name + "bias"
-        weight, tasks = self.own.get(w), self.tasks
-        each = Shape.of(layer, tasks, self.running)
-        bias = self._bias(b, drop_bias)
-        if weight is None:
-            beside = x.reshape(len(x) * tasks, -1, *x.shape[2:])
-            out = convolve(beside, self.shared[w], Shape.of(layer, 1, self.running))
-            out = out.view(len(x), -1, *out.shape[2:])
+        own, bias = self.own.get(w), self._bias(b, drop_bias)
+        slides, groups = Shape.of(layer, self.running), layer.groups
+        x = _split(x, groups)  # a group is one task more
+        if own is not None:
+            weight = self._ask(w, own).unflatten(1, (groups, -1)).flatten(0, 1)
+        elif groups > 1:
+            weight = self.shared[w].unflatten(0, (groups, -1)).repeat(self.tasks, 1, 1, 1, 1)
         else:
-            self._ask(w, weight)
-            out = convolve(x, weight.flatten(0, 1), each)
+            weight = self.shared[w]
+        out = _joined(convolve(x, weight, slides), groups)
         if bias is not None:
-            out = out + (bias.flatten() if b in self.own else bias.repeat(tasks))[:, None, None]
-        if weight is None:
-            shape = torch.Size((tasks * layer.out_channels, *self.shared[w].shape[1:]))
-            self._by_hand(
-                out,
-                {
-                    w: lambda d: weight_gradient(d, x, shape, each).view(tasks, *self.shared[w].shape),
-                    b: lambda d: d.sum((0, 2, 3)).view(tasks, -1),
-                },
-                drop_bias,
-            )
+            out = out + (_wide(bias, out) if b in self.own else bias)
+        if own is None:
+            shape = torch.Size((len(x), len(self.shared[w]) // groups, *self.shared[w].shape[1:]))
+
+            def by_weight(d: Tensor) -> Tensor:
+                found = weight_gradient(_split(d, groups), x, shape, slides)
+                return found.unflatten(0, (-1, groups)).flatten(1, 2)
+
+            self._by_hand(out, {w: by_weight, b: lambda d: d.sum((1, 2, 3))}, drop_bias)
         return out
 
     def _batch(self, link: Link, layer: _BatchNorm, x: Tensor) -> Tensor:
-        if (x.ndim == 4) != isinstance(layer, nn.BatchNorm2d):
+        if (x.ndim == 5) != isinstance(layer, nn.BatchNorm2d):
             raise Unfolded("a batch norm of other rows")
         weight, bias = self._vector(link, "weight"), self._vector(link, "bias")
         if not batched(link):
-            return self._settled(layer, x, weight, bias)
-        if x.ndim == 3:
-            if x.shape[1] < 2:
-                raise Unfolded("a single row")
-            scale, shift = (None if v is None else v[:, None] for v in (weight, bias))
-            out, mean, var = normalised(x, scale, shift, (1,), layer.eps)
-        else:
-            if x.numel() == x.shape[1]:
-                raise Unfolded("a single row")
-            ones = x.new_ones(x.shape[1]) if weight is None else weight.flatten()
-            out, mean, var = batch_norm(x, ones, None if bias is None else bias.flatten(), layer.eps)
+            out = self._settled(layer, x, weight, bias)
+            return torch.relu(out) if link.relu else out
+        if x[0].numel() == x.shape[-1]:
+            raise Unfolded("a single row")
+        out, mean, var = batch_norm(x, weight, bias, layer.eps, relu=link.relu)
         dropped, self._dropped = self._dropped, None
         if layer.training and layer.num_batches_tracked is not None:
-            mean, var = (v.detach().view(self.tasks, -1) for v in (mean, var))
+            mean, var = mean.detach(), var.detach()
             self.seen.append((layer, mean if dropped is None else mean + dropped.detach(), var))
         return out
 
@@ -171,9 +152,7 @@ class Sweep:
         scale = scale if weight is None else scale * weight
         shift = -layer.running_mean * scale
         shift = shift if bias is None else shift + bias
-        if x.ndim == 3:
-            return torch.addcmul(shift[:, None], x, scale[:, None])
-        return torch.addcmul(shift.flatten()[:, None, None], x, scale.flatten()[:, None, None])
+        return torch.addcmul(_wide(shift, x), x, _wide(scale, x))
 
     def _bias(self, name: str, drop: bool) -> Tensor | None:
         """Return a layer's bias, except where a batch norm takes it away again."""
@@ -213,8 +192,13 @@ def batched(link: Link) -> bool:
 
 def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
-        x = x * weight[:, None]
-    return x if bias is None else x + bias[:, None]
+        x = x * _wide(weight, x)
+    return x if bias is None else x + _wide(bias, x)
+
+
+def _wide(v: Tensor, x: Tensor) -> Tensor:
+    """Return a number for each task and channel with the axes of ``x (T, *, C)``."""
+    return v[(slice(None), *(None for _ in x.shape[2:]))]
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -224,6 +208,20 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _maps(x: Tensor) -> Tensor:
-    if x.ndim != 4:
+    if x.ndim != 5:
         raise Unfolded("rows where maps are expected")
     return x
+
+
+def _on_maps(call: Call, x: Tensor) -> Tensor:
+    """Call what takes maps ``(N, C, H, W)``."""
+    out = call(_maps(x).flatten(0, 1).permute(0, 3, 1, 2))
+    return out.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+
+
+def _split(x: Tensor, groups: int) -> Tensor:
+    return x if groups == 1 else x.unflatten(-1, (groups, -1)).movedim(-2, 1).flatten(0, 1)
+
+
+def _joined(x: Tensor, groups: int) -> Tensor:
+    return x if groups == 1 else x.unflatten(0, (-1, groups)).movedim(1, -2).flatten(-2)
