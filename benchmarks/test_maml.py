@@ -110,14 +110,14 @@ def check_gradients(net, episodes, loss, adaptation):
 @pytest.mark.parametrize(
     ("make", "way", "rounds", "calls", "least"),
     [
-        (sine, "second", 15, 10, 14.0),
-        (strided, "second", 41, 1, 2.1),
-        (strided, "first", 41, 1, 1.6),
-        (strided, "head", 41, 1, 1.6),
+        (sine, "second", 61, 10, 14.0),
+        (strided, "second", 41, 1, 2.6),
+        (strided, "first", 41, 1, 2.4),
+        (strided, "head", 41, 1, 2.6),
         (queries, "second", 11, 1, 1.2),
-        (pooled, "second", 7, 1, 1.6),
-        (pooled, "first", 7, 1, 1.3),
-        (pooled, "head", 7, 1, 1.2),
+        (pooled, "second", 15, 1, 1.7),
+        (pooled, "first", 15, 1, 1.5),
+        (pooled, "head", 15, 1, 1.5),
     ],
 )
 def test_episodes_at_once(benchmark, make, way, rounds, calls, least):
