@@ -17,6 +17,7 @@ from headstart import comparison
 from headstart.comparison import Problem, Result, opening
 from headstart.comparison.plan import Plan
 from headstart.engine import score
+from headstart.progress import Bar
 from headstart.records import file_hash, hashes, write_record
 from headstart.strategies import FURTHER, STRATEGIES
 from headstart.tasks import Labelled, Multiclass, Regression, Task
@@ -80,6 +81,20 @@ def test_all_strategies_see_the_same_rows_at_a_seed_and_more_shots_add_rows(monk
 def test_progress_counts_trials(capsys):
     compare(table(shots=[1], budget=ONE), "scratch", 2, progress=True)
     assert capsys.readouterr().err.startswith(("compare: trial 0/2", "compare: trial 1/2"))
+
+
+@pytest.mark.parametrize(("shots", "steps"), [(4, 2), (8, 6)], ids=["settings are known", "four quarters"])
+def test_progress_counts_the_trainings_of_what_is_handed_over(shots, steps, monkeypatch):
+    bars = []
+
+    def kept(*given, **named):
+        bars.append(Bar(*given, **named))
+        return bars[-1]
+
+    monkeypatch.setattr("headstart.comparison._compare.Bar", kept)
+    comparison.compare(table(shots=[shots], budget=ONE), "scratch", 2, progress=False)
+    assert bars[-1].title == "train what is recommended"
+    assert (bars[-1].step, bars[-1].steps) == (steps, steps)
 
 
 # What a comparison writes.

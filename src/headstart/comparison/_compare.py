@@ -145,9 +145,9 @@ def compare(
             workers=workers,
         )
         if result.recommended is not None and not plan.late():
-            with Bar("train what is recommended", 1, progress, unit="model") as bar:
+            with Bar("train what is recommended", 1, progress, unit="training") as bar:
                 bar.watch()
-                result.data["model"] = handover.hand_over(plan, options, result.recommended)
+                result.data["model"] = handover.hand_over(plan, options, result.recommended, bar)
             result.data["reasons"] = report.reasons(result.data, result.details)
         result.details["budget"]["seconds"] = heart.spent()
         result.details["files"] = cells.manifest(plan, keep or {})

@@ -5,27 +5,31 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..maths import twoway, wilson
+from ..progress import Bar
 from ..records import hashes, read_record, write_record
+from ..strategies import Strategy
 from .judging import Options
 from .plan import Plan
 from .trials import FEATURES, of_target
 from .verdicts import score_ends, upwards
 
+QUARTERS = 4
 MARK = "handed-over.json"  # of which way the model is, so that it is not trained again
 
 
-def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, Any]]:
+def hand_over(plan: Plan, options: Options, name: str, bar: Bar) -> dict[str, dict[str, Any]]:
     """Train the way of that name on all labelled rows, once, and write its model for each target.
 
     Settings that each trial chose on a quarter of its own rows are chosen on all four quarters, since one
     model alone is kept. Where there are the rows for it, its probabilities are made to fit rows that a first
-    training did not see, by one temperature, and then it is trained on all.
+    training did not see, by one temperature, and then it is trained on all. The bar counts these trainings.
 
     Returns:
         by target ``strategy``, ``rows``, ``score`` with its interval over the test rows, all ``measures``,
@@ -38,9 +42,11 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
     if (there := _there(mark, place, mine)) is not None:
         return there
     problem, starts = plan.problem.cut(None, seed), plan.problem.starts(plan.directory / FEATURES)
-    option = options.get((name, amount), 0)
-    if plan.choice(name, amount).when == "within":
-        option, _ = problem.choose(strategy, plan.options(name, amount), seed, starts, quarters=4)
+    option, within = options.get((name, amount), 0), plan.choice(name, amount).when == "within"
+    bar.steps = QUARTERS * plan.options(name, amount) * within + 2
+    strategy = _counted(strategy, plan.problem.names[0], bar)
+    if within:
+        option, _ = problem.choose(strategy, plan.options(name, amount), seed, starts, quarters=QUARTERS)
     settings = dict(strategy.options[option])
     told = {}
     targets = list(plan.problem.names)
@@ -61,6 +67,18 @@ def hand_over(plan: Plan, options: Options, name: str) -> dict[str, dict[str, An
         told[target] |= {key: drawn for key in ("picture", "plane") if (drawn := getattr(outcome, key))}
     write_record(mark, mine | {"told": told, "model": hashes(place)})
     return told
+
+
+def _counted(strategy: Strategy, target: str, bar: Bar) -> Strategy:
+    """Return the same strategy, whose trainings for a target are steps of a bar."""
+
+    def run(trial: Any) -> Any:
+        trained = strategy.run(trial)
+        if trial.target.name == target:
+            bar.show(min(bar.step + 1, bar.steps))
+        return trained
+
+    return replace(strategy, run=run)
 
 
 def _there(mark: Path, place: Path, mine: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
