@@ -43,6 +43,13 @@ def test_new_rows_are_numbered_alike(tmp_path, column):
     assert encode("new.txt", task.encoding, base=tmp_path)[:, :2].tolist() == [[6, 0], [3, 3]]
 
 
+def test_test_rows_that_are_longer_than_all_train_rows_are_told(tmp_path):
+    reviews(tmp_path / "a.tsv", rows=[*LINES, ("a good nut, " * 3, "neg", "test")])
+    with pytest.warns(UserWarning, match="of 1 of 4 texts only the first 7 tokens are read: as many"):
+        (task,) = read("text:a.tsv#label", base=tmp_path)
+    assert task.test.x.shape[1] == 7
+
+
 def test_another_file_can_share_the_vocabulary(tmp_path):
     reviews(tmp_path / "a.tsv")
     (source,) = read("text:a.tsv#label", base=tmp_path)

@@ -319,10 +319,12 @@ def test_a_field_of_any_length_and_the_limit_is_put_back(tmp_path):
         ('a "b" c', "b"),
     ]
     write(tmp_path / "a.csv", ["text", "y"], rows)
-    (task,) = read("text:a.csv#y", base=tmp_path, split=ALL)
+    with pytest.warns(UserWarning, match="of 1 of 42 texts only the first 256 tokens are read"):
+        (task,) = read("text:a.csv#y", base=tmp_path, split=ALL)
     assert len(task.train) == 42
     (tmp_path / "b.csv").write_text((tmp_path / "a.csv").read_text().replace(",a\n", ', "a"\n'))
-    (again,) = read("text:b.csv#y", base=tmp_path, split=ALL)
+    with pytest.warns(UserWarning, match="of 1 of 42 texts only the first 256 tokens are read"):
+        (again,) = read("text:b.csv#y", base=tmp_path, split=ALL)
     assert torch.equal(again.train.x, task.train.x)
     assert csv.field_size_limit() == before
 
@@ -388,7 +390,8 @@ def test_one_long_document_is_a_row_whatever_the_mark(tmp_path, size, mark):
     long = ("word, " if mark != "," else "word ") * (size // 5)
     rows = [(f"short {i}", "ab"[i % 2]) for i in range(20)] + [(long, "b")]
     write(tmp_path / "a.csv", ["text", "y"], rows, mark)
-    (task,) = read("text:a.csv#y", base=tmp_path, split=ALL)
+    with pytest.warns(UserWarning, match="of 1 of 21 texts only the first 256 tokens are read"):
+        (task,) = read("text:a.csv#y", base=tmp_path, split=ALL)
     assert len(task.train) == 21
     assert task.train.y[task.encoding.division["train"].tolist().index(20)] == 1
 

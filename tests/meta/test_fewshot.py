@@ -314,6 +314,7 @@ def test_texts_with_the_encoding_of_the_task(tmp_path):
     text = ["red apple", "green apple", "fast car", "slow car"]
     pandas.DataFrame({"text": text, "y": ["a", "a", "b", "b"]}).to_csv(tmp_path / "t.csv", index=False)
     (task,) = read("text:t.csv#y", base=tmp_path, split=hs.datasets.SplitSpec(test=0))
+    torch.manual_seed(0)
     backbone = textcnn(task.encoding.facts()["vocabulary"], embedding=4, filters=3)
     clf = FewShot(Net(backbone, {"t": nn.Linear(backbone.width, 2)}), ProtoNet("t"), encoding=task.encoding)
     assert clf.fit(text, ["fruit", "fruit", "thing", "thing"]).predict(text)[::3] == ["fruit", "thing"]

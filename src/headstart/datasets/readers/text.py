@@ -243,9 +243,9 @@ class TextEncoding(Encoding):
         """
         if path.suffix in TAGGED or (self.reader == "conll" and path.suffix not in (".txt", ".csv", ".tsv")):
             rows, universal = sentences(existing(path).read_text("utf-8-sig"), f"`{path}`")
-            return self._new([[fields[int(universal)] for fields in row] for row in rows])
+            return self.numbered([[fields[int(universal)] for fields in row] for row in rows])
         if path.suffix == ".txt":
-            return self._new(lines(path))
+            return self.numbered(lines(path))
         return self._of_table(load(path, texts={self.column, "text"}))
 
     def _made(self, value: Any) -> Tensor:
@@ -254,7 +254,7 @@ class TextEncoding(Encoding):
             return self._of_table(table)
         listed = items(value)
         if listed and all(_of_words(row) for row in listed):  # cut already
-            return self._new(listed)
+            return self.numbered(listed)
         texts = plain(listed)
         odd = next((v for v in texts if not isinstance(v, str | None)), None)
         if not texts or odd is not None:
@@ -265,10 +265,10 @@ class TextEncoding(Encoding):
                 hint='pass ["some text", "another"], or lists of words; `hs.datasets.encode` reads files',
                 error=TypeError,
             )
-        return self._new(texts)
+        return self.numbered(texts)
 
-    def _new(self, texts: Sequence[str | None] | Sequence[Sequence[str]]) -> Tensor:
-        """Number texts, or rows of words, for a model that is there; warn of those it does not read whole."""
+    def numbered(self, texts: Sequence[str | None] | Sequence[Sequence[str]]) -> Tensor:
+        """Number texts, or rows of words; warn of those that are not read whole."""
         whole = bool(texts) and isinstance(texts[0], list | tuple)
         rows = self.number(texts) if whole else self.of(texts)  # type: ignore[arg-type]
         full = [text for text, last in zip(texts, rows[:, -1].tolist(), strict=True) if last]
@@ -302,7 +302,7 @@ class TextEncoding(Encoding):
 
     def _of_table(self, table: Table) -> Tensor:
         column = self.column if self.column in table.columns else _text_column(table, list(table.columns))
-        return self._new([None if v is None else str(v) for v in table.column(column)])
+        return self.numbered([None if v is None else str(v) for v in table.column(column)])
 
     def _ready(self, ids: Tensor) -> Tensor:
         if tuple(ids.shape[1:]) != self.row_shape() or ids.is_floating_point():
@@ -437,7 +437,7 @@ def encode_text(
             made = PieceEncoding.learn(rows, tokens, column)
         else:
             made = TextEncoding.fit([words(text) for text in rows], column=column)
-    return made.of(texts), replace(made.alike(), reader=reader, column=column)
+    return made.numbered(texts), replace(made.alike(), reader=reader, column=column)
 
 
 def read_text(argument: str, options: Options) -> list[Task]:
