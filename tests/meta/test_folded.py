@@ -233,6 +233,13 @@ def test_of_equal_pixels_the_first_wins_as_in_pytorch(size, module):
     assert torch.autograd.gradgradcheck(lambda x: max_pool(x, module), rows)
 
 
+def test_maps_that_are_smaller_than_a_kernel_are_refused_as_by_pytorch():
+    net, episodes = make("none")
+    net.backbone[3] = nn.Conv2d(4, 4, 7).double()
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
+        Episodic(MAML("a"))(net, episodes, 0.0)
+
+
 def test_a_scale_of_zero_is_exact():
     net, episodes = make("batch")
     net.backbone[1].weight.data[1] = 0

@@ -228,9 +228,10 @@ def _windows(x: Tensor, s: Shape) -> Iterator[tuple[slice, Tensor]]:
     out = torch.Size((tasks, count, *s.out(x.shape[2:4])))
     some_tasks = list(parts(x, _numbers(out, channels, s)))
     padded = x.new_zeros(some_tasks[0].stop, count, height + 2 * top, width + 2 * left, channels)
-    a, b, c, e, f = padded.stride()
+    task, row, line, pixel, channel = padded.stride()
     shape = (len(padded), *out[1:], *s.kernel, channels)
-    seen = padded.as_strided(shape, (a, b, down * c, right * e, below * c, beside * e, f))
+    steps = (task, row, down * line, right * pixel, below * line, beside * pixel, channel)
+    seen = padded.as_strided(shape, steps)
     windows = x.new_empty(shape)
     for some in some_tasks:
         t = some.stop - some.start

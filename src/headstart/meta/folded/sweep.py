@@ -108,6 +108,8 @@ class Sweep:
         w, b = link.name + "weight", link.name + "bias"
         own, bias = self.own.get(w), self._bias(b, drop_bias)
         slides, groups = Shape.of(layer, self.running), layer.groups
+        if min(slides.out(x.shape[2:4])) < 1:
+            raise Unfolded("maps that are smaller than a kernel")
         x = _split(x, groups)  # a group is one task more
         if own is not None:
             weight = self._ask(w, own).unflatten(1, (groups, -1)).flatten(0, 1)
