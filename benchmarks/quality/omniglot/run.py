@@ -46,7 +46,7 @@ from headstart.tasks import Labelled, Multiclass, Task, draw_episodes
 
 HERE = Path(__file__).parent
 RUNS = HERE.parents[2] / "runs" / "omniglot"
-STEPS = {"protonet": 2500, "pooled": 2200, "maml": 4000}
+STEPS = {"protonet": 2500, "pooled": 2200, "maml": 16000}
 TESTED, QUERIES, FEW = 1000, 15, {"TIM": 200, "Logistic": 200}
 
 
