@@ -6,8 +6,8 @@ are written beside this file: accuracies and mean squared errors, each with half
 are those of machines that did other things as well. Sine curves have ``CURVES`` steps of 25. LSLR diverged at
 step 2901, and has gradients clipped at 1. iMAML, whose gradient does not see the steps on a support set, left
 those diverge at step 7045, and has ``SHORTER`` steps; clipping and a pull of 2 brought that forward.
-``at length`` trains MAML on them for 30,000 steps, two minutes of a processor: 0.39 +- 0.04 after one step
-from 10 points, where the paper of Meta-SGD has 0.85 +- 0.14 for it.
+``at length`` trains MAML on them for 30,000 steps, four minutes of a processor: 0.39 +- 0.04 after one
+step from 10 points, where the paper of Meta-SGD has 0.85 +- 0.14 for it.
 """
 
 from __future__ import annotations

@@ -6,9 +6,8 @@ the first three of the draws: ``naive.json``. ``run.py plain`` asks scikit-learn
 frozen features of one block, as they are and scaled to length 1, on all draws: ``plain.json``.
 
 ``run.py soup`` tunes four times from the frozen net of each draw, each time with batches in another order,
-and takes the mean of the four: ``soup.json``; a quarter of an hour. It was tried since the share of the
-healthy that are told as such, of 800 training rows that no draw has, differs by 2.8 points (one standard
-deviation) between single ones, and by 1.2 between such means.
+and takes the mean of the four: ``soup.json``; a quarter of an hour. It was tried since on training rows that
+no draw has single ones differ in how many of the healthy they tell as such, and such means far less.
 """
 
 from __future__ import annotations

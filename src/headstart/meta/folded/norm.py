@@ -23,7 +23,6 @@ from .room import parts
 
 TINY = 1e-30  # in place of a scale of 0, which would hide what it is multiplied with
 
-# What there is of a gradient where a ReLU let something through.
 _threshold = torch.ops.aten.threshold_backward
 
 
@@ -114,7 +113,7 @@ class _Gradient(torch.autograd.Function):
         return by_d, by_row, product / weight, None, *(None for _ in out)
 
 
-def _live(d: Tensor, out: Tensor | None = None) -> Tensor:
+def _live(d: Tensor, out: Tensor | None) -> Tensor:
     """Return what there is of a gradient where a ReLU let something through."""
     return d if out is None else _threshold(d, out, 0)
 
