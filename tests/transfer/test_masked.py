@@ -160,4 +160,6 @@ def test_what_cannot_be_is_told(texts):
         hs.datasets.train_tokenizer(["", " "])
     with pytest.raises(ValueError, match="at least one"):
         hs.datasets.plain_texts("texts", [], texts.encoding.tokenizer)
+    with pytest.warns(UserWarning, match="of 1 of 9 texts only the first 256 tokens are read"):
+        hs.datasets.plain_texts("texts", [*LINES, "nut " * 300], texts.encoding.tokenizer)
     assert isinstance(texts.kind, Tokens)

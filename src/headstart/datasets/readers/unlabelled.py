@@ -109,7 +109,7 @@ def plain_texts(name: str, texts: Sequence[str], tokens: str | os.PathLike[str])
 
     Args:
         name: of the task.
-        texts: the texts; what is longer than 256 tokens, or than the tokenizer allows, is cut.
+        texts: the texts; what is longer than 256 tokens, or than the tokenizer allows, is cut, with a warning.
         tokens: the text or the path of a ``tokenizer.json``, as for ``read``.
 
     Shape:
@@ -132,7 +132,7 @@ def plain_texts(name: str, texts: Sequence[str], tokens: str | os.PathLike[str])
     need("tokenizers", "words")
     text = tokenizer_text(tokens)
     encoding = PieceEncoding.learn(texts, text)
-    x = encoding.of(texts)
+    x = encoding.numbered(texts)
     aside = torch.tensor([0, *special(text)])
     y = torch.where(torch.isin(x, aside), MISSING, x - offset(text))
     return Task(name, Tokens(len(encoding.words()) + 1 - offset(text)), Labelled(x, y), encoding=encoding)
