@@ -13,6 +13,7 @@ from headstart.strategies import FURTHER, STRATEGIES, Budget, Starts, Trial
 from headstart.strategies.recipes import linear, tuned
 from headstart.strategies.trial import Trained
 from headstart.tasks import Binary, Labelled, Multiclass, Task, Tokens
+from headstart.transfer import soup
 
 STEPS = Budget(steps=6, options=1)
 
@@ -51,7 +52,7 @@ def buffers(net):
 @pytest.mark.parametrize("kind", [Multiclass(3), Binary()])
 def test_norms_stay_as_they_came_to_the_bit_and_the_rest_moves(kind, monkeypatch):
     problem = posed(kind=kind)
-    monkeypatch.setattr(tuned, "likelihood", lambda net, held: torch.zeros(15))
+    monkeypatch.setattr(tuned, "likelihood", lambda parts: torch.zeros(75))
     frozen, net = (ran(problem, name) for name in ("features@layer+logreg", "finetune@layer"))
     assert net.told["layer"] == frozen.told["layer"]
     assert net.told["share"] == 0.5
@@ -67,7 +68,7 @@ def test_a_rate_that_ruins_the_net_hands_the_frozen_one_over():
     problem = posed(each=20)
     frozen, net = ran(problem, "features@layer+logreg").net, ran(problem, lr=1.0)
     assert net.told["share"] == 0.0
-    assert net.told["held_out"]["0.0"] > net.told["held_out"]["1.0"]
+    assert net.told["held_out"]["frozen"] > net.told["held_out"]["tuned"]
     there = frozen.state_dict()
     assert all(torch.equal(value, there[name]) for name, value in net.net.state_dict().items())
 
@@ -82,20 +83,47 @@ def test_classes_of_under_five_rows_and_under_fifty_in_all_are_not_tuned(kind):
     assert all(torch.equal(value, there[name]) for name, value in net.net.state_dict().items())
 
 
-def test_rows_that_are_held_out_tune_nothing(monkeypatch):
-    seen = []
-    real = tuned.tune
+def test_each_row_is_held_out_of_one_net_and_tunes_the_others(monkeypatch):
+    seen, judged = [], []
+    real, answers = tuned.tune, tuned.answers
 
     def spy(trial, start, steps, *, phase):
         seen.append((phase, steps, trial.labelled()))
         return real(trial, start, steps, phase=phase)
 
+    def heard(net, task):
+        judged.append(task.train)
+        return answers(net, task)
+
     monkeypatch.setattr(tuned, "tune", spy)
-    ran(posed(each=20, budget=dataclasses.replace(STEPS, steps=7)))
-    (first, few, part), (second, rest, whole) = seen
-    assert (first, few, second, rest) == ("held out", 3, "all", 4)
-    assert (len(part), len(whole)) == (48, 60)
-    assert part.y.unique(return_counts=True)[1].min() >= 15
+    monkeypatch.setattr(tuned, "answers", heard)
+    problem = posed(each=20, budget=dataclasses.replace(STEPS, steps=17))
+    ran(problem)
+    assert [(phase, steps) for phase, steps, _ in seen] == [(f"net {place}", 3) for place in range(1, 6)]
+    every = problem.target.train.x
+    held = judged[::2]  # the frozen net and the tuned one are asked the same
+    assert all(torch.equal(one.x, other.x) for one, other in zip(held, judged[1::2], strict=True))
+    for rows, part in zip(held, (part for *_, part in seen), strict=True):
+        assert (len(part), len(rows)) == (48, 12)
+        assert part.y.unique(return_counts=True)[1].min() >= 15
+        assert len(torch.cat([part.x, rows.x]).unique(dim=0)) == len(every)
+    assert len(torch.cat([rows.x for rows in held]).unique(dim=0)) == len(every)
+
+
+def test_the_mean_of_the_nets_is_handed_over_where_rows_are_for_it(monkeypatch):
+    nets, real = [], tuned.tune
+
+    def spy(*given, **named):
+        net, curves = real(*given, **named)
+        nets.append(net)
+        return net, curves
+
+    monkeypatch.setattr(tuned, "tune", spy)
+    monkeypatch.setattr(tuned, "chosen", lambda frozen, tuned: 1.0)
+    state = ran(posed()).net.state_dict()
+    for name, value in soup(nets).state_dict().items():
+        torch.testing.assert_close(value, state[name], atol=1e-7, rtol=1e-6)
+    assert len({net.heads["new"].weight.sum().item() for net in nets}) == 5
 
 
 def test_no_test_row_has_a_say():
@@ -115,18 +143,28 @@ def test_the_middle_is_taken_unless_rows_are_clearly_against_it():
     rows = torch.randn(30, generator=g)
     noise = torch.randn(30, generator=g)
     noise -= noise.mean()
-    assert tuned.chosen({0.0: rows + noise + 0.05, 0.5: rows, 1.0: rows - 1}) == 0.5
-    assert tuned.chosen({0.0: rows + 0.1 * noise + 0.5, 0.5: rows, 1.0: rows - 1}) == 0.0
-    assert tuned.chosen({0.0: rows - 1, 0.5: rows, 1.0: rows + 0.1 * noise + 0.5}) == 1.0
+    for ahead, unsure, sure in ((0.05, 0.5, 1.0), (-0.05, 0.5, 0.0)):
+        assert tuned.chosen(rows, rows + noise + ahead) == unsure
+        assert tuned.chosen(rows, rows + 0.1 * noise + ahead) == sure
 
 
-def test_likelihoods_are_of_the_class_of_each_row():
+def test_answers_are_log_probabilities_of_the_classes():
     problem = posed(kind=Binary())
     net = ran(problem, "features@layer+logreg").net
-    likely = tuned.likelihood(net, problem.target)
+    said, y = tuned.answers(net, problem.target)
     rows = problem.target.train
     loss = problem.target.kind.loss(net(rows.x, "new").double(), rows.y.double())
-    torch.testing.assert_close(-likely.mean(), loss.detach(), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(-said[torch.arange(len(y)), y].mean(), loss.detach(), atol=1e-6, rtol=1e-6)
+
+
+def test_a_net_that_is_as_right_and_too_sure_is_as_likely():
+    g = torch.Generator().manual_seed(0)
+    y = torch.arange(40) % 3
+    said = (torch.randn(40, 3, generator=g, dtype=torch.double) + torch.eye(3)[y]).log_softmax(1)
+    halves = [(said[:20], y[:20]), (said[20:], y[20:])]
+    sure = [((2 * one).log_softmax(1), classes) for one, classes in halves]
+    one, two = tuned.likelihood(halves), tuned.likelihood(sure)
+    torch.testing.assert_close(one.mean(), two.mean(), atol=2e-3, rtol=0)
 
 
 def test_dropout_is_on_while_all_trains():
@@ -191,21 +229,21 @@ def test_words_are_tuned_from_the_block_that_words_choose():
     problem = sentences(30)
     frozen, found = ran(problem, "features@layer+logreg"), ran(problem)
     assert found.told["layer"] == frozen.told["layer"]
-    assert list(found.told["held_out"]) == ["0.0", "0.5", "1.0"]
-    assert list(found.curves) == ["held out: tags", "all: tags"]
+    assert list(found.told["held_out"]) == ["frozen", "tuned"]
+    assert list(found.curves) == [f"net {place}: tags" for place in range(1, 6)]
 
 
 def test_few_texts_are_not_tuned():
     assert ran(sentences(24)).told["share"] == 0.0
 
 
-def test_likelihoods_are_of_the_tag_of_each_word():
+def test_answers_are_of_the_tag_of_each_word():
     problem = sentences(30)
     net, rows = ran(problem, "features@layer+logreg").net, problem.target.train
-    likely = tuned.likelihood(net, problem.target)
-    assert len(likely) == int((rows.y >= 0).sum())
+    said, y = tuned.answers(net, problem.target)
+    assert len(said) == len(y) == int((rows.y >= 0).sum())
     loss = problem.target.kind.loss(net(rows.x, "tags").double(), rows.y)
-    torch.testing.assert_close(-likely.mean(), loss.detach(), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(-said[torch.arange(len(y)), y].mean(), loss.detach(), atol=1e-6, rtol=1e-6)
 
 
 def test_a_head_of_words_is_fitted_on_more_of_them_than_a_head_of_pixels(monkeypatch):

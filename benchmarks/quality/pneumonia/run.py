@@ -40,7 +40,6 @@ LABELS = {"10": 10, "30": 30, "100": 100, **MANY}
 LITE0 = {"backbone": "wheel:efficientnet_lite0", "settings": {"size": 64, "raw": True}}
 LARGER = {"backbone": "wheel:efficientnet_lite0", "settings": {"size": 96, "raw": True}}
 CONV4 = {"backbone": "conv4", "settings": {"width": 32}}
-SHORT, LONG = 40, 150  # steps of 32 rows of Lite0: from up to 100 labels a class, and from more
 
 
 @dataclass(frozen=True)
@@ -98,11 +97,10 @@ def sources() -> list[Task]:
 @cache
 def problem(name: str, labels: str) -> hs.Problem:
     way = WAYS[name]
-    steps = None if way.start is CONV4 else LONG if labels in MANY else SHORT
     return hs.Problem(
         rows(), sources() if way.sources else [], **way.start, shots=LABELS[labels], metric="accuracy",
         draw="random" if labels in MANY else "equal", class_weights="balanced" if way.balanced else "none",
-        budget=Budget(steps=steps, options=1, pretrain=300),
+        budget=Budget(options=1, pretrain=300),
     )  # fmt: skip
 
 

@@ -31,25 +31,25 @@ def enough(task: Task) -> bool:
     return int(task.kind.numbers(y).bincount(minlength=len(task.kind.classes)).min()) >= ENOUGH
 
 
-def hold_out(task: Task, seed: int, share: int = SHARE) -> tuple[Task, Task]:
+def hold_out(task: Task, seed: int, share: int = SHARE, place: int = 0) -> tuple[Task, Task]:
     """Divide a task's labelled rows: the task without the labels of some, and one of those rows.
 
     One row in ``share`` of each class is held out, where there are classes, or of the groups, where rows
     have some. The kept task has the very same inputs, so that tasks which share them still do. Tasks with
-    equal labels are divided alike.
+    equal labels are divided alike. Each ``place`` under ``share`` holds others out.
     """
     rows = task.train
     assert rows.held
     known, y = rows.present().nonzero().flatten().cpu(), rows.y.clone()
     draws = random.generator("held out", seed)
-    index = by_group(rows.take(known), share, draws)
+    index = by_group(rows.take(known), share, draws, place)
     if index is not None:
         index = known[index]
     else:
         order = torch.randperm(len(known), generator=draws)
         if task.kind.exclusive:
             order = order[task.kind.numbers(y[known].cpu())[order].argsort(stable=True)]
-        index = known[order[::share].sort().values]
+        index = known[order[place::share].sort().values]
     y[index] = torch.nan if y.is_floating_point() else MISSING
     bare = replace(task, valid=None, test=None)
     return replace(bare, train=replace(rows, y=y, complete=False)), replace(bare, train=rows.take(index))

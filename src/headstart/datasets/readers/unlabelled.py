@@ -109,7 +109,7 @@ def plain_texts(name: str, texts: Sequence[str], tokens: str | os.PathLike[str])
 
     Args:
         name: of the task.
-        texts: the texts; what is longer than 256 tokens, or than the tokenizer allows, is cut, with a warning.
+        texts: the texts; what is longer than 256 tokens, or than the tokenizer allows, is cut and told.
         tokens: the text or the path of a ``tokenizer.json``, as for ``read``.
 
     Shape:
