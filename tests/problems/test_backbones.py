@@ -50,6 +50,13 @@ def test_an_unknown_backbone_of_several_is_told_before_anything_runs(tmp_path: P
         file.problem()
 
 
+@pytest.mark.parametrize("key", ["name", "model"])
+def test_a_backbone_that_is_not_named_by_use_is_told_so(tmp_path: Path, key: str) -> None:
+    file = load_problem(written(tmp_path, HEAD + f'[backbone]\n{key} = "wheel:minilm"\n'))
+    with pytest.raises(ValueError, match=f'named by `use`; found {key} = "wheel:minilm"; write `use = "w'):
+        file.problem()
+
+
 def test_backbones_that_cut_texts_in_other_ways_are_told_apart(tmp_path: Path) -> None:
     pytest.importorskip("tokenizers")
     from tokenizers import Tokenizer, models

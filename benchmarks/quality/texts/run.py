@@ -87,9 +87,9 @@ NAMED, MEANT = ("names", "names+logreg"), "names+contrastive temperature=0.05"  
 TREC, SST = "text_cls:TREC", "text_cls:SST-2"
 STUDIES = {
     "parts": Study("ud_ewt", 1000, 500, 312, "accuracy", WORDS),
-    "parts from more": Study("ud_ewt", 3000, 500, 937, "accuracy", WORDS[4:6]),
+    "parts from more": Study("ud_ewt", 3000, 500, 300, "accuracy", WORDS[4:6]),
     "entities": Study("wnut17", 1000, 500, 312, "span_f1", WORDS),
-    "entities from all": Study("wnut17", None, 1287, 1060, "span_f1", WORDS[4:6], seeds=1),
+    "entities from all": Study("wnut17", None, 1287, 300, "span_f1", WORDS[4:6], seeds=1),
     "questions": Study(TREC, 20, 500, 60, "accuracy", (*TEXTS, *NAMED, "names+contrastive")),
     "sentiment": Study(SST, 100, 500, 60, "accuracy", (*TEXTS, *NAMED, "names+contrastive")),
     "sentiment from all": Study(SST, None, 1821, 0, "accuracy", (*TEXTS[1:4], TEXTS[6]), seeds=1),

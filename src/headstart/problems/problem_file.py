@@ -25,6 +25,7 @@ from .messages import messages
 from .schema import Backbone, Compare, File, Fit, Target
 
 LARGEST = 2**22  # bytes of a problem file
+MEANT = ("name", "model", "backbone")  # keys that are written for `use`, and are no setting of ours
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +160,13 @@ class ProblemFile:
 
     def _candidate(self, table: Backbone) -> Candidate:
         settings, weights = dict(table.model_extra or {}), _weights(table.weights, self.base)
+        if table.use == "auto" and (meant := next((key for key in MEANT if key in settings), "")):
+            raise wrong(
+                f"`backbone` of {self.path}",
+                expected="named by `use`",
+                found=f'{meant} = "{settings[meant]}"',
+                hint=f'write `use = "{settings[meant]}"`',
+            )
         if table.use.startswith(PREFIX):
             return Candidate(self._code(table), weights)
         return Candidate(_under(self.base, table.use), weights, settings, table.fetch)
