@@ -120,10 +120,30 @@ def test_the_mean_of_the_nets_is_handed_over_where_rows_are_for_it(monkeypatch):
 
     monkeypatch.setattr(tuned, "tune", spy)
     monkeypatch.setattr(tuned, "chosen", lambda frozen, tuned: 1.0)
-    state = ran(posed()).net.state_dict()
+    state = ran(posed(budget=dataclasses.replace(STEPS, steps=25))).net.state_dict()
     for name, value in soup(nets).state_dict().items():
         torch.testing.assert_close(value, state[name], atol=1e-7, rtol=1e-6)
     assert len({net.heads["new"].weight.sum().item() for net in nets}) == 5
+
+
+@pytest.mark.parametrize(("steps", "nets"), [(1, 1), (6, 1), (9, 2), (1000, 5)])
+def test_each_net_passes_over_the_rows_some_two_times(steps, nets):
+    problem = posed(budget=dataclasses.replace(STEPS, steps=steps))
+    assert tuned.count(Trial(problem, {}, 0, Starts())) == nets
+
+
+def test_one_net_is_handed_over_as_it_was_tuned(monkeypatch):
+    nets, real = [], tuned.tune
+
+    def spy(*given, **named):
+        nets.append(real(*given, **named)[0])
+        return nets[-1], {}
+
+    monkeypatch.setattr(tuned, "tune", spy)
+    monkeypatch.setattr(tuned, "chosen", lambda frozen, tuned: 1.0)
+    state = ran(posed()).net.state_dict()
+    assert len(nets) == 1
+    assert all(torch.equal(value, state[name]) for name, value in nets[0].state_dict().items())
 
 
 def test_no_test_row_has_a_say():
@@ -230,7 +250,7 @@ def test_words_are_tuned_from_the_block_that_words_choose():
     frozen, found = ran(problem, "features@layer+logreg"), ran(problem)
     assert found.told["layer"] == frozen.told["layer"]
     assert list(found.told["held_out"]) == ["frozen", "tuned"]
-    assert list(found.curves) == [f"net {place}: tags" for place in range(1, 6)]
+    assert list(found.curves) == ["net 1: tags", "net 2: tags", "net 3: tags"]
 
 
 def test_few_texts_are_not_tuned():

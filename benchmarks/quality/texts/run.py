@@ -91,6 +91,7 @@ STUDIES = {
     "entities": Study("wnut17", 1000, 500, 312, "span_f1", WORDS),
     "entities from all": Study("wnut17", None, 1287, 300, "span_f1", WORDS[4:6], seeds=1),
     "questions": Study(TREC, 20, 500, 60, "accuracy", (*TEXTS, *NAMED, "names+contrastive")),
+    "questions for longer": Study(TREC, 20, 500, 200, "accuracy", (*TEXTS[3:5], WORDS[5]), seeds=2),
     "sentiment": Study(SST, 100, 500, 60, "accuracy", (*TEXTS, *NAMED, "names+contrastive")),
     "sentiment from all": Study(SST, None, 1821, 0, "accuracy", (*TEXTS[1:4], TEXTS[6]), seeds=1),
     "intents from 1": Study("clinc150", 1, 4500, 60, "accuracy", (*FROZEN, *NAMED, MEANT), 64),

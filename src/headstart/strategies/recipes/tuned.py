@@ -33,17 +33,19 @@ Said = tuple[Tensor, Tensor]  # log probabilities of the classes ``(B, K)``, and
 FIFTH = 5  # one row of so many is held out of each net, and a class has to have as many
 ROWS = 50  # in all, of which ten are held out
 TEXTS = 25  # or so many texts, where words have an answer each
+PASSES = 2  # over the rows, that each net is given
 MIDDLE = 0.5  # of the way from the frozen net to the tuned one, where rows cannot tell
 
 
 def layer_finetune(trial: Trial) -> Trained:
     """Tune from frozen features at the best block, and go as far from them as held-out rows allow.
 
-    The block and the head are those of ``features@layer+logreg``. Five nets begin there and share the steps.
-    From each another fifth of the rows is held out: its head is fitted on the others, and the cut backbone
-    and the head then train on these with one low rate. Normalisation layers with running statistics stay as
-    they came, weights and statistics, and dropout is on where the backbone has some. The mean of the five
-    has seen all rows, and is moved less by chance, such as the order of batches, than each.
+    The block and the head are those of ``features@layer+logreg``. Five nets begin there and share the steps,
+    or as many fewer as leave some two passes over the rows to each. From each another fifth of the rows is
+    held out: its head is fitted on the others, and the cut backbone and the head then train on these with one
+    low rate. Normalisation layers with running statistics stay as they came, weights and statistics, and
+    dropout is on where the backbone has some. The mean of the nets is moved less by chance, such as the order
+    of batches, than each; that of five has seen all rows.
 
     Each held-out row says how likely it finds the net that has not seen it, as it began and as it was tuned.
     Where tuned nets are likelier by more than a standard error, their mean is handed over; where they are
@@ -59,10 +61,11 @@ def layer_finetune(trial: Trial) -> Trained:
     found = at_layer(trial)
     if few(trial):
         return Trained(found.net, {}, {**found.told, "share": 0.0})
+    many = count(trial)
     nets: list[Net] = []
     curves: Curves = {}
     said: dict[str, list[Said]] = {"frozen": [], "tuned": []}
-    for place in range(FIFTH):
+    for place in range(many):
         kept, held = hold_out(target, trial.seed, FIFTH, place)
         there = kept.train.present()[target.train.present()]
         part = replace(
@@ -72,7 +75,7 @@ def layer_finetune(trial: Trial) -> Trained:
         )
         head = linear_head(part, found.features[there.to(found.features.device)], regression(part))
         start = Net(found.net.backbone, {target.name: head})
-        tuned, more = tune(part, start, steps // FIFTH, phase=f"net {place + 1}")
+        tuned, more = tune(part, start, steps // many, phase=f"net {place + 1}")
         for name, net in (("frozen", start), ("tuned", tuned)):
             said[name].append(answers(net, held))
         nets.append(tuned)
@@ -80,7 +83,8 @@ def layer_finetune(trial: Trial) -> Trained:
     likely = {name: likelihood(parts) for name, parts in said.items()}
     share = chosen(likely["frozen"], likely["tuned"])
     told = {**found.told, "share": share, "held_out": {name: float(v.mean()) for name, v in likely.items()}}
-    return Trained(wise_ft(found.net, soup(nets), share), curves, told)
+    mean = soup(nets) if many > 1 else nets[0]
+    return Trained(wise_ft(found.net, mean, share), curves, told)
 
 
 LAYER_FINETUNE = Strategy(
@@ -110,6 +114,12 @@ def few(trial: Trial) -> bool:
     if not trial.target.kind.per_row:
         return len(rows) < TEXTS
     return len(rows) < ROWS or min(needs.class_counts(rows)) < FIFTH
+
+
+def count(trial: Trial) -> int:
+    """Say how many nets share the steps: five, or as many as can pass over the rows some two times each."""
+    passes = trial.problem.steps * trial.problem.budget.batch / len(trial.labelled())
+    return min(FIFTH, max(1, round(passes / PASSES)))
 
 
 def answers(net: Net, task: Task) -> Said:
