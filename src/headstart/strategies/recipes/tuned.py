@@ -47,9 +47,10 @@ def layer_finetune(trial: Trial) -> Trained:
     dropout is on where the backbone has some. The mean of the nets is moved less by chance, such as the order
     of batches, than each; that of five has seen all rows.
 
-    Each held-out row says how likely it finds the net that has not seen it, as it began and as it was tuned.
-    Where tuned nets are likelier by more than a standard error, their mean is handed over; where they are
-    less likely by as much, the frozen net; where rows cannot tell, half of the way between them (WiSE-FT).
+    Held-out rows judge: how likely is each to the net that has not seen it, as that began and as it was
+    tuned. Where they are likelier to tuned nets by more than a standard error, the mean of these is handed
+    over; where less likely by as much, the frozen net; where rows cannot tell, half of the way between
+    (WiSE-FT).
     Where there are under 50 rows, or a class has under 5, or words of under 25 texts have an answer each,
     nothing can tell, and the frozen net is handed over.
 
