@@ -1,10 +1,10 @@
 """Does fine-tuning lose to its own frozen features? Chest X-rays, 100 labels a class, 10 draws.
 
-Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; a quarter of an hour of one
+Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; half an hour of one
 thread. Every way has 200 steps of 32 rows, the default for so few. The results are written beside this file.
-``run.py naive`` measures beside them what most would write instead, on the first three of the draws:
+``run.py naive`` measures beside them what most would write instead, on the same draws, in as long:
 ``naive.json``. ``run.py plain`` asks scikit-learn's regression as it comes, on frozen features of one block,
-as they are and scaled to length 1, on all draws: ``plain.json``.
+as they are and scaled to length 1: ``plain.json``.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def plain(draws: int = 10) -> None:
     Path(__file__).with_name("plain.json").write_text(json.dumps(scores, indent=1) + "\n")
 
 
-def beside(draws: int = 3) -> None:
-    """Measure the naive loop on the very rows of the first draws."""
+def beside(draws: int = 10) -> None:
+    """Measure the naive loop on the very rows of the draws."""
     asked, scores = problem(), []
     for seed in range(draws):
         target = asked.cut(100, seed)
