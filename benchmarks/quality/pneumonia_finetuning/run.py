@@ -2,7 +2,7 @@
 
 Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; half an hour of one
 thread. Every way has 200 steps of 32 rows, the default for so few. The results are written beside this file.
-``run.py naive`` measures beside them what most would write instead, on the same draws, in as long:
+``run.py naive`` measures beside them what most would write instead, on the same draws:
 ``naive.json``. ``run.py plain`` asks scikit-learn's regression as it comes, on frozen features of one block,
 as they are and scaled to length 1: ``plain.json``.
 """
