@@ -1,10 +1,10 @@
 """Does fine-tuning lose to its own frozen features? Chest X-rays, 100 labels a class, 10 draws.
 
-Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; half an hour of one
-thread. Every way has 200 steps of 32 rows, the default for so few. The results are written beside this file.
-``run.py naive`` measures beside them what most would write instead, on the same draws:
-``naive.json``. ``run.py plain`` asks scikit-learn's regression as it comes, on frozen features of one block,
-as they are and scaled to length 1: ``plain.json``.
+Needs ``HEADSTART_DATA`` with ``medmnist:pneumonia`` and ``headstart weights``; half an hour of one thread.
+Every way has 200 steps of 32 rows, the default for so few. The results are written beside this file.
+``run.py naive`` measures beside them what most would write instead, on the same draws: ``naive.json``.
+``run.py plain`` asks scikit-learn's regression as it comes, on frozen features of one block, as they are and
+scaled to length 1: ``plain.json``.
 """
 
 from __future__ import annotations
